@@ -23,6 +23,11 @@ def is_plain_name(name: str) -> bool:
     return bool(_NAME.match(name))
 
 
+def is_pattern(word: str) -> bool:
+    """Whether ``word`` has a wildcard of the shell: ``*``, ``?`` or ``[``."""
+    return any(sign in word for sign in "*?[")
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name closest to ``word``, or None when none is close.
 

@@ -7,14 +7,8 @@ from pathlib import Path
 import pytest
 
 from taorunner.container_options import Mount, PublishedPort
-from taorunner.shell.option_parsing import (
-    read_env,
-    read_gpus,
-    read_ports,
-    read_shm_size,
-    read_ulimit,
-    read_volume,
-)  # fmt: skip
+from taorunner.project.container_words import read_env, read_volume
+from taorunner.shell.option_parsing import read_gpus, read_ports, read_shm_size, read_ulimit
 
 
 @pytest.mark.parametrize(

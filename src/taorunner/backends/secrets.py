@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from taorunner.errors import UserFilesError
@@ -156,6 +156,15 @@ def stored_secrets(plan: RunPlan, run_dir: Path) -> tuple[str, ...] | None:
     except OSError:
         return None
     return tuple(dict.fromkeys(value for value in values if value))
+
+
+def change_private_spec(plan: RunPlan, run_dir: Path, change: Callable[[str], str]) -> None:
+    """Rewrites the copy of the spec that contains a secret, where the run has one."""
+    if plan.spec is None or all(source.spec_key is None for source in plan.secrets):
+        return
+    name = f"{SECRET_SPEC_DIR}/{plan.spec.file_name}"
+    text = read_state(run_dir / INPUT_DIR / name, _readers(plan)).decode("utf-8", "surrogateescape")
+    _write(run_dir, name, change(text), _owner(plan))
 
 
 def remove_secrets(run_dir: Path) -> None:

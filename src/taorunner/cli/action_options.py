@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Optional
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
@@ -12,6 +12,14 @@ from taorunner.project.limits import MAX_CPUS, MAX_NODES
 DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing", group="How it runs")]
 Overwrite = Annotated[
     bool, option("--overwrite", "Set earlier results aside first (nothing is deleted)", group="How it runs")
+]
+All = Annotated[
+    bool,
+    option("--all", "Take every experiment of the project that has this spec", group="How it runs"),
+]
+Then = Annotated[
+    Optional[str],
+    option("--then", "Run these after it, each on its result", word="ACTION,...", group="How it runs"),
 ]
 Force = Annotated[
     bool,
@@ -76,6 +84,14 @@ Sets = Annotated[
     Optional[list[str]],
     option("--set", "Set any key of the spec; may be repeated", word="KEY=VALUE", group="Training"),
 ]
+Env = Annotated[
+    Optional[list[str]],
+    option("--env", "Set a variable; may be repeated", word="NAME[=VALUE]", group="Where it runs"),
+]
+Volume = Annotated[
+    Optional[list[str]],
+    option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]", group="Where it runs"),
+]
 Checkpoint = Annotated[
     Optional[str],
     option(
@@ -133,6 +149,10 @@ class ActionOptions:
     time: TimeLimit = None
     release: Release = None
     image: Image = None
+    env: Env = field(default=None, repr=False)
+    volume: Volume = None
+    everything: All = False
+    then: Then = None
     dry_run: DryRun = False
     detach: Detach = False
     overwrite: Overwrite = False
@@ -147,6 +167,18 @@ class ActionOptions:
     plain: PlainOption = False
     project: ProjectOption = None
     workspace: WorkspaceOption = None
+
+
+def chain_actions(text: str | None) -> tuple[str, ...]:
+    """``evaluate,export`` to names of actions. Raises UsageError for an empty one."""
+    if text is None:
+        return ()
+    names = tuple(part.strip() for part in text.split(","))
+    if not all(names):
+        raise UsageError(
+            f'--then takes names of actions, not "{text}"', hint="for example --then evaluate,export"
+        )
+    return names
 
 
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:

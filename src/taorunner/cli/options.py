@@ -108,7 +108,12 @@ PlainOption = Annotated[
     bool, option("--plain", "Print one line per event, also on a terminal", group="General")
 ]
 ExperimentsArgument = Annotated[
-    list[str], typer.Argument(help="Names from experiments.yml", metavar="EXPERIMENT", show_default=False)
+    Optional[list[str]],
+    typer.Argument(
+        help="Names, patterns ('dino_*'), or PROJECT/EXPERIMENT",
+        metavar="EXPERIMENT",
+        show_default=False,
+    ),
 ]
 
 

@@ -33,7 +33,12 @@ from taorunner.planning.inputs.precedence import (
 )
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.resume import NoResume, resumed
-from taorunner.planning.inputs.run_mounts import outside_findings, state_findings
+from taorunner.planning.inputs.run_mounts import (
+    VOLUME_CODE,
+    outside_findings,
+    state_findings,
+    volume_findings,
+)
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
@@ -43,11 +48,11 @@ from taorunner.planning.model.plan import (
     RunPlan,
 )
 from taorunner.planning.model.request import ActionRequest, Site
-from taorunner.planning.run_plan import Draft, assemble
+from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.link_containment import outside_link
-from taorunner.planning.spec.overrides import typed_value
+from taorunner.planning.spec.overrides import sets_of_later, typed_value
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
@@ -70,11 +75,12 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [planning.placed(experiment, finding) for finding in limited]
     if not draft.on_host:
         count = draft.resources.gpus.count
-        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count)
+        hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count, request.env)
         image = choose_image(contract, request, planning.lock)
         old = planning.driver.finding(image, count)
         here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
+    here += _volume_findings(planning, draft)
     here += _weights_findings(planning, draft)
     here += draft.spec.findings
     known = len(planning.cross.readings)
@@ -127,7 +133,9 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
-    values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
+    values = finder.find(
+        contract, resources.gpus, request.checkpoint, dry_run=request.dry_run, earlier=request.earlier
+    )
     spec = _spec(planning, experiment, contract, values, resources.gpus)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
@@ -164,6 +172,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         draft.target.name,
         _typed(spec.sets, planning.request.extra),
         not planning.request.dry_run,
+        frozenset(planning.request.earlier),
     )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch
@@ -245,10 +254,22 @@ def _mount_findings(
 ) -> Iterator[Finding]:
     if mounts.is_identity:
         return
-    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries]
+    own = [entry for entry in mounts.entries if entry not in mounts.volumes]
+    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in own]
     yield from state_findings(planning.workspace, shown, mounts.file)
     paths = planning.project.paths
     yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
+
+
+def _volume_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:
+    """Findings about ``--volume``, which have no place in a file."""
+    volumes = planning.request.volumes
+    if not draft.on_host:
+        yield from volume_findings(planning.workspace, volumes, mounts_of(planning, draft) if volumes else ())
+    elif volumes:
+        name, backend = draft.experiment.name, draft.target.name
+        message = f'--volume has no effect on "{name}": "{backend}" runs it on this host, without mounts'
+        yield Finding(Severity.ERROR, VOLUME_CODE, message, "leave --volume out")
 
 
 def _need_findings(planning: Planning, experiment: Experiment, contract: Contract) -> Iterator[Finding]:
@@ -273,10 +294,12 @@ def _spec(
     outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
         return EffectiveSpec(findings=(outside,))
-    sets = planning.request.overrides
     kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
+    sets = planning.request.overrides
+    if planning.request.earlier:
+        sets = sets_of_later(sets, pinned, kept)
     return effective_spec(
         planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
     )

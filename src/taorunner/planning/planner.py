@@ -12,6 +12,7 @@ from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
 from taorunner.planning.inputs.gpu_access import DriverAge
+from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
@@ -50,7 +51,7 @@ class Planned:
 
 def _is_unknown_name(finding: Finding) -> bool:
     """Whether a name of the command line is wrong, not one of a file."""
-    if finding.code in ("unknown-release", "unknown-action"):
+    if finding.code in ("unknown-release", "unknown-action", VOLUME_CODE):
         return finding.file is None
     return finding.code == "unknown-experiment"
 
@@ -67,7 +68,7 @@ def plan_action(
     ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
     """
     project = load_project(workspace, project_name)
-    mounts = load_mounts(workspace, caller.environ)
+    mounts = load_mounts(workspace, caller.environ).with_volumes(request.volumes)
     networks = Networks(workspace.networks_dir)
     memory = SpecMemory()
     site_maker = make_site or _new_runs(workspace)

@@ -68,12 +68,7 @@ def assemble(
     workspace, project, request = planning.workspace, planning.project, planning.request
     experiment, contract, target = draft.experiment, draft.contract, draft.target
     plain, secrets = _environment(planning, draft, argv)
-    bound: tuple[Mount, ...] = ()
-    if not draft.on_host:
-        bound = run_mounts(
-            workspace, project.paths, experiment.name, draft.mounts, draft.site,
-            reads_data_only=contract.reads_data_only,
-        )  # fmt: skip
+    bound = mounts_of(planning, draft)
     artifacts = artifact_globs(contract, argv.values)
     home = () if draft.on_host else (workspace.home_dir, workspace.hidden_dir)
     return RunPlan(
@@ -100,7 +95,18 @@ def assemble(
         arguments=arguments,
         set_aside=earlier.set_aside,
         make_dirs=(*earlier.make_dirs, *home),
+        awaits=draft.values.awaits,
     )
+
+
+def mounts_of(planning: Planning, draft: Draft) -> tuple[Mount, ...]:
+    """All mounts of the run; none for a process of this host."""
+    if draft.on_host:
+        return ()
+    return run_mounts(
+        planning.workspace, planning.project.paths, draft.experiment.name, draft.mounts, draft.site,
+        reads_data_only=draft.contract.reads_data_only,
+    )  # fmt: skip
 
 
 def _environment(
@@ -109,7 +115,7 @@ def _environment(
     """Plain variables, and where each secret is read from."""
     experiment, prepared = draft.experiment, draft.spec.prepared
     env = {} if draft.on_host else base_environment(planning.caller.name)
-    env |= {**draft.contract.env, **draft.mounts.env, **experiment.env}
+    env |= {**draft.contract.env, **draft.mounts.env, **experiment.env, **planning.request.env}
     plain, secrets = split_secrets(env)
     is_in_spec = "key" not in draft.values.arguments and prepared is not None
     spec_key = key_in_spec(draft.contract) if is_in_spec else None

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.workspace import Workspace
 
@@ -51,7 +52,8 @@ class Mounts:
     """The mapping between host paths and container paths.
 
     ``entries`` are mounted in the order of the file. ``absent`` are default folders that do not exist: they are not
-    mounted, but their paths can already be mapped. ``file`` is None for the default mounts.
+    mounted, but their paths can already be mapped. ``file`` is None for the default mounts. ``volumes`` are those of
+    ``entries`` that the command line adds.
     """
 
     entries: tuple[MountEntry, ...]
@@ -61,6 +63,7 @@ class Mounts:
     file: Path | None = None
     absent: tuple[MountEntry, ...] = ()
     is_identity: bool = False
+    volumes: tuple[MountEntry, ...] = ()
     _resolved: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -68,11 +71,22 @@ class Mounts:
         """For backends without containers: paths are unchanged."""
         return cls((), env or {}, options or DockerOptions(), is_identity=True)
 
+    def with_volumes(self, volumes: Sequence[Mount]) -> Mounts:
+        """These mounts and those of ``--volume``, without volumes at a place that is taken."""
+        at = {one.destination: one for one in (*self.absent, *self.entries)}
+        added = [
+            at.setdefault(one.target, MountEntry(one.source, one.target, one.read_only))
+            for one in volumes
+            if one.target not in at
+        ]
+        return replace(self, entries=(*self.entries, *added), volumes=tuple(added))
+
     def to_inside(self, path: Path) -> str:
         """The container path of ``path``, which need not exist.
 
         Links are followed, because a link that leaves its mount is broken inside. The longest source wins; among equals
-        the one that the path itself contains, then the first.
+        the one that the path itself contains, then the first. A volume of the command line counts only for a path that
+        no other mount covers.
 
         Raises:
             UserFilesError: no mount covers the path, or a mount over it hides it.
@@ -81,14 +95,14 @@ class Mounts:
         if self.is_identity:
             return literal
         resolved = self._resolve(literal)
-        best: tuple[tuple[int, bool], str] | None = None
+        best: tuple[tuple[bool, int, bool], str] | None = None
         for entry in (*self.entries, *self.absent):
             source = self._resolve(str(entry.source))
             rest = _below(resolved, source)
             if rest is None:
                 continue
             inside = posixpath.join(entry.destination, rest) if rest else entry.destination
-            rank = (len(source), _below(literal, str(entry.source)) is not None)
+            rank = (entry not in self.volumes, len(source), _below(literal, str(entry.source)) is not None)
             if (best is None or rank > best[0]) and self._entry_at(inside) == entry:
                 best = (rank, inside)
         if best is None:

@@ -192,13 +192,13 @@ def find_project(workspace: Workspace, start: Path, explicit: str | None, enviro
         UserFilesError: the workspace has no project.
     """
     if explicit is not None:
-        return _known_project(workspace, explicit, "--project")
+        return known_project(workspace, explicit, "--project")
     here = _project_around(workspace, start)
     if here is not None:
-        return _known_project(workspace, here, "the current folder")
+        return known_project(workspace, here, "the current folder")
     from_environ = environ.get(PROJECT_VARIABLE, "")
     if from_environ:
-        return _known_project(workspace, from_environ, PROJECT_VARIABLE)
+        return known_project(workspace, from_environ, PROJECT_VARIABLE)
     names = workspace.project_names()
     if len(names) == 1:
         return names[0]
@@ -231,7 +231,11 @@ def _is_workspace(folder: Path) -> bool:
     return _is_dir(folder / STATE) or (folder.name != PROJECTS and _is_dir(folder / PROJECTS))
 
 
-def _known_project(workspace: Workspace, name: str, origin: str) -> str:
+def known_project(workspace: Workspace, name: str, origin: str) -> str:
+    """``name``, of a project that exists. ``origin`` is where it was given, for the message.
+
+    Raises UsageError when it cannot be a name, or there is no such project.
+    """
     if not is_name(name):
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
         known = workspace.project_names()

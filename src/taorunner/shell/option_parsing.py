@@ -1,4 +1,4 @@
-"""Parses the values of ``--volume``, ``--env``, ``--port``, ``--ulimit`` and ``--gpus`` of ``shell``. Pure.
+"""Parses the values of ``--port``, ``--ulimit`` and ``--gpus`` of ``shell``. Pure.
 
 The formats are those of tao_pt, which passes them to ``docker run`` unchanged. Every function raises ``ValueError``
 with two texts for a wrong value: the problem and the hint. Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py
@@ -8,13 +8,10 @@ with two texts for a wrong value: the problem and the hint. Source: NVIDIA/tao_p
 from __future__ import annotations
 
 import ipaddress
-import os
-import posixpath
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
-from taorunner.container_options import Mount, PublishedPort
+from taorunner.container_options import PublishedPort
 from taorunner.project.keys import MAX_GPUS, MIN_SHM_BYTES
 from taorunner.project.limits import SIZE_PATTERN, size_bytes
 from taorunner.project.mounts_file import ULIMITS
@@ -23,45 +20,8 @@ from taorunner.text import did_you_mean
 LOOPBACK = "127.0.0.1"
 MOST_PORTS = 200
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PORT = re.compile(r"(?:(\[[^\]]*\]|[^:\[\]]*):)?(?:([0-9-]*):)?([0-9-]+)(?:/([A-Za-z]+))?\Z")
 _GPU = re.compile(r"[0-9]{1,4}\Z|(?:GPU|MIG)-[A-Za-z0-9/_-]+\Z")
-
-
-def read_volume(word: str, folder: Path, home: Path) -> Mount:
-    """``SOURCE:DESTINATION[:ro|rw]``. A relative source starts at ``folder``; the source may contain colons."""
-    parts = word.split(":")
-    option = parts.pop() if len(parts) > 2 and not parts[-1].startswith("/") else "rw"
-    if option not in ("ro", "rw"):
-        raise ValueError(f'"{option}" is not a mount option', "use ro or rw")
-    source, destination = ":".join(parts[:-1]), parts[-1]
-    if len(parts) < 2 or not source:
-        raise ValueError("not SOURCE:DESTINATION", "for example --volume /data/raw:/data:ro")
-    if not destination.startswith("/"):
-        raise ValueError(f'the destination "{destination}" is not an absolute path', f'"/{destination}"?')
-    target = "/" + posixpath.normpath(destination).lstrip("/")
-    if target == "/":
-        raise ValueError('the destination "/" would hide the whole container', "name a folder below it")
-    if "\0" in word or "\n" in word:
-        raise ValueError("a path has characters that are not allowed", "rename the folder")
-    if source == "~" or source.startswith("~/"):
-        source = str(home) + source[1:]
-    path = Path(os.path.abspath(folder / source))  # noqa: PTH100 (Path.absolute keeps "..")
-    if not os.path.exists(path):  # noqa: PTH110 (Path.exists raises where a folder may not be read)
-        raise ValueError(f'the source "{path}" does not exist', f'make it with: mkdir -p "{path}"')
-    return Mount(path, target, option == "ro")
-
-
-def read_env(word: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    """``NAME=VALUE``; a ``NAME`` alone takes the value from the environment."""
-    name, equals, value = word.partition("=")
-    if not _VARIABLE.match(name):
-        raise ValueError(f'"{name}" is not a name of a variable', "a name has letters, digits and _")
-    if equals:
-        return name, value
-    if name not in environ:
-        raise ValueError(f'"{name}" is not set here', f"--env {name}=VALUE")
-    return name, environ[name]
 
 
 def read_ulimit(word: str) -> tuple[str, int, int]:

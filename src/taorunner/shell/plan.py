@@ -33,6 +33,7 @@ from taorunner.planning.model.plan import (
     RunPlan,
 )
 from taorunner.planning.model.request import Caller, Site
+from taorunner.project.container_words import read_env, read_volume
 from taorunner.project.experiments import Experiment
 from taorunner.project.limits import NO_LIMITS
 from taorunner.project.mounts import MountEntry, Mounts, load_mounts, mounts_from_file
@@ -40,12 +41,10 @@ from taorunner.project.workspace import Workspace
 from taorunner.shell.image import choose_image, find_experiment
 from taorunner.shell.option_parsing import (
     LOOPBACK,
-    read_env,
     read_gpus,
     read_ports,
     read_shm_size,
     read_ulimit,
-    read_volume,
 )  # fmt: skip
 from taorunner.shell.request import Notebook, PlannedShell, ShellPlanning, ShellRequest
 from taorunner.shell.source_tree import INSIDE as SOURCE_INSIDE

@@ -11,6 +11,7 @@ from taorunner.errors import Finding, Severity, TaorunnerError, UsageError, User
 from taorunner.gpu.inventory import Inventory
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import Caller
+from taorunner.project.container_words import read_each
 from taorunner.project.workspace import Workspace
 
 _T = TypeVar("_T")
@@ -85,14 +86,8 @@ class ShellPlanning:
 
     def each(self, option: str, words: Iterable[str], read: Callable[[str], _T]) -> list[_T]:
         """The parsed words; a word that ``read`` refuses becomes a problem."""
-        found: list[_T] = []
-        for word in words:
-            try:
-                found.append(read(word))
-            except ValueError as error:
-                what, hint = error.args
-                shown = word.partition("=")[0] if option == "--env" else word  # the value may be a secret
-                self.problem(f'{option} "{shown}": {what}', hint)
+        found, problems = read_each(option, words, read)
+        self.usage += problems
         return found
 
     def one(self, option: str, word: str | None, read: Callable[[str], _T]) -> _T | None:

@@ -82,9 +82,14 @@ def no_traceback(*texts: str) -> None:
 
 WRONG = [
     (["train"], 2, 'error: missing argument "EXPERIMENT"'),
-    (["train", "e1", "e1"], 2, 'experiment "e1" is named twice'),
+    (["train", "e1", "--all"], 2, '--all cannot be combined with "e1"'),
+    (["train", "x*"], 2, 'no experiment matches "x*"'),
+    (["train", "x*/e1"], 2, 'no project matches "x*"'),
+    (["train", "q/e1"], 2, '"q/e1": no project "q"'),
+    (["train", "a/p/e1"], 2, '"a/p/e1" is not PROJECT/EXPERIMENT'),
+    (["train", "p/"], 2, '"p/" is not PROJECT/EXPERIMENT'),
     (["train", "e2"], 2, 'there is no experiment "e2" in project "p"'),
-    (["train", "../e1"], 2, 'there is no experiment "../e1"'),
+    (["train", "../e1"], 2, '".." cannot be the name of a project'),
     (["train", "e 1"], 2, 'there is no experiment "e 1"'),
     (["train", "ë1"], 2, 'there is no experiment "ë1"'),
     (["train", ""], 2, 'there is no experiment ""'),

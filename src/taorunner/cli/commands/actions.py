@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, gpu_ids
+from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_ids
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
 from taorunner.errors import Finding
 
 if TYPE_CHECKING:
-    from taorunner.planning.model.request import ActionRequest
+    from taorunner.planning.model.request import Order
     from taorunner.planning.planner import Planned
     from taorunner.project.workspace import Workspace
     from taorunner.runs.control.launch import LaunchOptions
@@ -57,8 +57,10 @@ class ViewOptions:
 
 
 def _command(action: str) -> Callable[..., int]:
-    def command(context: typer.Context, experiments: ExperimentsArgument, options: ActionOptions) -> int:
-        return act(context.obj, action, experiments, options)
+    def command(
+        context: typer.Context, experiments: ExperimentsArgument = None, *, options: ActionOptions
+    ) -> int:
+        return act(context.obj, action, experiments or [], options, typed=action)
 
     return command
 
@@ -69,33 +71,42 @@ def _run(
         str,
         typer.Argument(help='As in "taorunner networks HEAD"', metavar="ACTION", show_default=False),
     ],
-    experiments: ExperimentsArgument,
+    experiments: ExperimentsArgument = None,
+    *,
     options: ActionOptions,
 ) -> int:
-    return act(context.obj, action, experiments, options)
+    return act(context.obj, action, experiments or [], options, typed=f"run {action}")
 
 
-def act(invocation: Invocation, action: str, experiments: list[str], options: ActionOptions) -> int:
-    """Runs an action as the command line asked for it. Returns the exit code."""
+def act(
+    invocation: Invocation, action: str, experiments: list[str], options: ActionOptions, *, typed: str
+) -> int:
+    """Runs an action as the command line asked for it: ``typed`` is the command. Returns the exit code."""
+    from taorunner.cli.experiment_words import check_words, orders_of, with_container_words
     from taorunner.planning.model.request import ActionRequest
     from taorunner.project.limits import read_limits
-    from taorunner.runs.control.launch import check_request
+    from taorunner.runs.control.launch import check_options
 
     request = ActionRequest(
-        action=action, experiments=tuple(experiments), backend=options.backend, gpus=options.gpus,
+        action=action, experiments=tuple(dict.fromkeys(experiments)), backend=options.backend, gpus=options.gpus,
         gpu_ids=gpu_ids(options.gpu_indices),
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
+        then=chain_actions(options.then),
     )  # fmt: skip
-    check_request(request)
+    check_words(experiments, typed, everything=options.everything)
+    request = with_container_words(request, options.env or (), options.volume or ())
+    check_options(request)
     workspace = invocation.open_workspace(options.workspace)
-    name = invocation.project_name(workspace, options.project)
+    orders = orders_of(
+        invocation, workspace, request, experiments, project=options.project, everything=options.everything
+    )
     if options.dry_run:
-        return _show_dry_run(workspace, name, request, json=options.json)
+        return _show_dry_run(workspace, orders, json=options.json)
     view = ViewOptions(options.detach, options.json, options.plain, invocation.is_quiet)
-    return start_and_watch(workspace, name, request, _launch_options(options), view, invocation.supervisor)
+    return start_and_watch(workspace, orders, _launch_options(options), view, invocation.supervisor)
 
 
 def _launch_options(options: ActionOptions) -> LaunchOptions:
@@ -113,20 +124,19 @@ def _launch_options(options: ActionOptions) -> LaunchOptions:
 
 def start_and_watch(
     workspace: Workspace,
-    project: str,
-    request: ActionRequest,
+    orders: Sequence[Order],
     options: LaunchOptions,
     view: ViewOptions,
     supervisor: Supervisor | None = None,
 ) -> int:
-    """Launches the runs of a request and shows them. Returns the exit code."""
+    """Launches the runs of all orders as one batch and shows them. Returns the exit code."""
     import os
 
-    from taorunner.runs.control.launch import launch
+    from taorunner.runs.control.launch import launch_all
     from taorunner.runs.state.store import RunStore
 
-    launched = launch(
-        workspace, project, request, options, os.environ, supervisor=supervisor, on_planned=_print_notes
+    launched = launch_all(
+        workspace, orders, options, os.environ, supervisor=supervisor, on_planned=_print_notes
     )
     store = RunStore(workspace.state_dir)
     if view.detach:
@@ -164,18 +174,21 @@ def _print_findings(findings: Sequence[Finding]) -> None:
     print_findings(make_console(sys.stderr, os.environ), findings)
 
 
-def _show_dry_run(workspace: Workspace, project: str, request: ActionRequest, *, json: bool) -> int:
+def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) -> int:
     import os
     import sys
 
     from taorunner.backends.dry_run import dry_run_sites, simulate
     from taorunner.console.base.theme import make_console
     from taorunner.console.runs.dry_run_view import print_simulations
-    from taorunner.runs.control.launch import plan_request
+    from taorunner.runs.control.launch import plan_orders
 
-    sites = dry_run_sites(workspace.dry_run_dir, project)
-    planned = plan_request(workspace, project, request, os.environ, sites)
+    planned = plan_orders(
+        workspace, orders, os.environ, lambda project: dry_run_sites(workspace.dry_run_dir, project)
+    )
     _print_notes(planned)
+    if any(item.plan.awaits for item in planned.items):
+        typer.echo('a name with "OF-THE-CHAIN" stands for a file that an earlier action makes', err=True)
     simulations = [simulate(item.plan, item.site) for item in planned.items]
     print_simulations(make_console(sys.stdout, os.environ), simulations, json=json)
     return 0

@@ -25,7 +25,11 @@ def _validate(
     context: typer.Context,
     projects: Annotated[
         Optional[list[str]],
-        typer.Argument(help="Projects; all of them by default", metavar="PROJECT", show_default=False),
+        typer.Argument(
+            help="Names or patterns; all projects by default",
+            metavar="PROJECT",
+            show_default=False,
+        ),
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
@@ -37,16 +41,22 @@ def _validate(
     import sys
 
     from taorunner.errors import UsageError, has_errors
+    from taorunner.planning.selection import matching
     from taorunner.planning.validate import validate_projects
-    from taorunner.text import did_you_mean, printable
+    from taorunner.text import did_you_mean, is_pattern, printable
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
     one = project or context.obj.project
     if one:
         context.obj.project_name(root, one)
-    names = list(dict.fromkeys([*(projects or ()), *([one] if one else ())]))
-    for name in projects or ():
+    named = [
+        name
+        for word in projects or ()
+        for name in (matching(word, root.project_names(), "project") if is_pattern(word) else (word,))
+    ]
+    names = list(dict.fromkeys([*named, *([one] if one else ())]))
+    for name in named:
         if name not in root.project_names():
             hint = did_you_mean(name, root.project_names()) or "taorunner init-project NAME makes one"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)

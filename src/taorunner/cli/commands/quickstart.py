@@ -41,7 +41,7 @@ def _quickstart(
     ] = 16,
     plain: PlainOption = False,
 ) -> int:
-    from taorunner.planning.model.request import ActionRequest
+    from taorunner.planning.model.request import ActionRequest, Order
     from taorunner.runs.control.launch import LaunchOptions
 
     context.obj.refuse_extra()
@@ -53,13 +53,14 @@ def _quickstart(
         say.command(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
         overrides = _training(epochs) if action == "train" else {}
         request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
-        code = start_and_watch(workspace, PROJECT, request, options, view)
+        code = start_and_watch(workspace, [Order(PROJECT, request)], options, view)
         if code != ExitCode.DONE:
             return code
     scores = _scores(workspace)
     better = max(scores, key=lambda name: scores[name])
     say.command(f"taorunner -p {PROJECT} export {better}")
-    code = start_and_watch(workspace, PROJECT, ActionRequest("export", (better,)), options, view)
+    export = Order(PROJECT, ActionRequest("export", (better,)))
+    code = start_and_watch(workspace, [export], options, view)
     if code == ExitCode.DONE:
         _conclude(workspace, scores, better, say)
     return code

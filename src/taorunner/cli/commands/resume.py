@@ -19,5 +19,7 @@ def register(app: typer.Typer) -> None:
     add_command(app, "resume", command, summary, "taorunner resume rtdetr_01", passes_on=True)
 
 
-def _resume(context: typer.Context, experiments: ExperimentsArgument, options: ActionOptions) -> int:
-    return act(context.obj, "train", experiments, replace(options, resume=True))
+def _resume(
+    context: typer.Context, experiments: ExperimentsArgument = None, *, options: ActionOptions
+) -> int:
+    return act(context.obj, "train", experiments or [], replace(options, resume=True), typed="resume")

@@ -19,7 +19,7 @@ RunArgument = Annotated[
 ]
 RunsArgument = Annotated[
     Optional[list[str]],
-    typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False),
+    typer.Argument(help="Run ids, or experiments as for train", metavar="RUN", show_default=False),
 ]
 
 
@@ -105,12 +105,13 @@ def _logs(
 ) -> int:
     import sys
 
+    from taorunner.runs.control.named_runs import one_run
     from taorunner.runs.state.log_reader import copy_log
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    copy_log(store, store.find(run).id, sys.stdout.buffer, follow=follow, tail=tail)
+    copy_log(store, one_run(store, run).id, sys.stdout.buffer, follow=follow, tail=tail)
     return 0
 
 
@@ -122,13 +123,14 @@ def _attach(
     plain: PlainOption = False,
 ) -> int:
     from taorunner.console.runs.watch import watch_runs
+    from taorunner.runs.control.named_runs import live_runs
     from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
     start_missing_supervisors(store, wait_s=0)
-    wanted = [store.find(name) for name in runs] if runs else store.unfinished()[::-1]
+    wanted = live_runs(store, runs) if runs else store.unfinished()[::-1]
     if not wanted:
         context.obj.note("nothing is running")
         return 0
@@ -147,6 +149,7 @@ def _stop(
     from taorunner.console.runs.outcome import commands_after_stop
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
+    from taorunner.runs.control.named_runs import live_runs
     from taorunner.runs.control.next_step import after_stop
     from taorunner.runs.control.stop import stop_runs
     from taorunner.runs.state.store import RunStore
@@ -160,7 +163,7 @@ def _stop(
     if runs and everything:
         raise UsageError(f'--all cannot be combined with "{runs[0]}"', hint="leave out one of them")
     store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    records = [store.find(name) for name in runs] if runs else store.unfinished()
+    records = live_runs(store, runs) if runs else store.unfinished()
     if queued:
         records = [record for record in records if record.state is RunState.QUEUED]
     if not records:

@@ -63,13 +63,14 @@ class FoundSpec:
 @dataclass(frozen=True, slots=True)
 class Launch:
     """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key. ``starts`` is False
-    for a dry run."""
+    for a dry run. ``earlier`` are the actions of a chain that run before."""
 
     action: str
     gpus: int
     backend: str
     typed: Mapping[str, object]
     starts: bool = True
+    earlier: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -191,9 +192,17 @@ class CrossChecks:
     ) -> Iterator[Finding]:  # fmt: skip
         """What is not there or not made yet. Paths in ``known`` are reported of the training already."""
         launched, starts = (launch.action, launch.starts) if launch is not None else (None, False)
+        earlier = launch.earlier if launch is not None else ()
         made_by_action = {
             action: list(
-                made_inputs(layout, specs[action].contract, readers[action], self._data, starts=starts)
+                made_inputs(
+                    layout,
+                    specs[action].contract,
+                    readers[action],
+                    self._data,
+                    starts=starts,
+                    earlier=earlier,
+                )
             )
             for action in [launched or "train"]
             if action in readers

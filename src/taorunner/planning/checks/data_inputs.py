@@ -12,6 +12,7 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
@@ -85,10 +86,12 @@ def training_inputs(training: Training) -> Iterator[Fault]:
 
 
 def made_inputs(
-    layout: DataLayout | None, contract: Contract, spec: SpecReader, data: DatasetFacts, *, starts: bool
-) -> Iterator[Fault]:
+    layout: DataLayout | None, contract: Contract, spec: SpecReader, data: DatasetFacts, *, starts: bool,
+    earlier: Collection[str] = (),
+) -> Iterator[Fault]:  # fmt: skip
     """Records, and what else an earlier action of the experiment makes. Not yet made is a note, and an error when the
-    action ``starts``; what is there and cannot be read is an error."""
+    action ``starts``; what is there and cannot be read is an error. What one of the ``earlier`` actions of a chain
+    makes is a note in any case."""
     inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
     for one in inputs:
         is_optional = one.kind is InputKind.MADE and contract.action not in one.needed_by
@@ -101,7 +104,8 @@ def made_inputs(
             if one.kind is InputKind.RECORDS or (is_made and start not in _DATASET):
                 fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
                 if fault is not None:
-                    yield fault
+                    is_coming = is_made and _maker(one, path, spec) in earlier
+                    yield replace(fault, severity=Severity.INFO) if is_coming else fault
                     break
 
 

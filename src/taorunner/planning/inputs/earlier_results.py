@@ -39,10 +39,6 @@ def earlier_results(
     """
     if contract.action == "train":
         return _training(contract, results, experiment, network, overwrite=overwrite)
-    written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
-    if contract.action in ("inference", "inference_trt", "evaluate"):
-        written = []  # these read an engine
-    folders = tuple(path.parent for path in written if path is not None)
     records = values.get("tfrecords_prefix")
     if contract.action in ("dataset_convert", "convert") and isinstance(records, str):
         tag, tagged = values.get("record_tag"), _host(records, mounts)
@@ -51,6 +47,17 @@ def earlier_results(
         folder = _host(str(PurePosixPath(records).parent), mounts)
         if folder is not None and _writes_records(contract, records, spec_text):
             return _conversion(folder, overwrite=overwrite)
+    return output_findings(contract, values, mounts, overwrite=overwrite)
+
+
+def output_findings(
+    contract: Contract, values: Mapping[str, Value], mounts: Mounts, *, overwrite: bool
+) -> EarlierResults:
+    """Of an action that writes one model: the file that is there already."""
+    written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
+    if contract.action in ("inference", "inference_trt", "evaluate"):
+        written = []  # these read an engine
+    folders = tuple(path.parent for path in written if path is not None)
     there = tuple(path for path in written if path is not None and path.exists())
     if there and not overwrite:
         message = f"{there[0]} exists, and {contract.network} {contract.action} does not overwrite it"

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from taorunner.errors import Finding, Severity
 from taorunner.gpu.driver_floors import driver_floor, image_version, is_older
@@ -23,14 +24,19 @@ _SIGNS = ("/proc/driver/nvidia/version", "/dev/dxg")
 """Of a driver, on Linux and in WSL."""
 _LIBRARY = "libnvidia-ml.so.1"
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
 def visible_gpus(
-    project: Project, experiment: Experiment, mounts: Mounts, contract_env: Mapping[str, str], gpus: int
-) -> Finding | None:
-    """An error when fewer than ``gpus`` GPUs of the container stay visible; None where the variable hides none."""
-    in_file = VARIABLE in experiment.env
-    value = {**contract_env, **mounts.env, **experiment.env}.get(VARIABLE)
+    project: Project, experiment: Experiment, mounts: Mounts, contract_env: Mapping[str, str], gpus: int,
+    typed: Mapping[str, str] = NO_ENV,
+) -> Finding | None:  # fmt: skip
+    """An error when fewer than ``gpus`` GPUs of the container stay visible; None where the variable hides none.
+
+    ``typed`` are the variables of the command line.
+    """
+    in_file = VARIABLE in experiment.env and VARIABLE not in typed
+    value = {**contract_env, **mounts.env, **experiment.env, **typed}.get(VARIABLE)
     if value is None or not gpus or value.startswith(("env:", "file:")):
         return None
     seen = _seen(value, gpus)
@@ -43,7 +49,7 @@ def visible_gpus(
     if in_file:
         path = ("experiments", experiment.name, "env", VARIABLE)
         return project.finding(Severity.ERROR, "gpus-hidden", message, path, hint=hint)
-    return Finding(Severity.ERROR, "gpus-hidden", message, hint, mounts.file)
+    return Finding(Severity.ERROR, "gpus-hidden", message, hint, None if VARIABLE in typed else mounts.file)
 
 
 def _seen(value: str, gpus: int) -> int:

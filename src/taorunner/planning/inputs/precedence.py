@@ -22,7 +22,12 @@ def choose_contract(network: Network, experiment: Experiment, request: ActionReq
     if request.action == "convert" and action not in network.actions(release):
         action = "convert"  # some networks have an action of that very name
     contract = network.contract(action, release)
-    return replace(contract, image=named_image(contract, experiment, request.image))
+    return replace(contract, image=named_image(contract, experiment, _typed_image(contract, request)))
+
+
+def _typed_image(contract: Contract, request: ActionRequest) -> str | None:
+    """``--image``. In a chain it holds for its first action, and for later ones but those of the deploy image."""
+    return None if request.earlier and contract.group == "deploy" else request.image
 
 
 def named_image(contract: Contract, experiment: Experiment, typed: str | None = None) -> str | None:
@@ -37,7 +42,7 @@ def with_image(contract: Contract, image: str | None) -> Contract:
 
 def choose_image(contract: Contract, request: ActionRequest, lock: ImageLock) -> str | None:
     """By its locked digest, unless the command line names the image."""
-    if contract.image is None or request.image is not None:
+    if contract.image is None or _typed_image(contract, request) is not None:
         return contract.image
     return lock.resolved(contract.image)
 

@@ -20,8 +20,8 @@ def data_mounts(data_dir: Path, mounts: Mounts, *, read_only: bool) -> tuple[Mou
 
 
 def mounted_again(folder: Path, mounts: Mounts, *, read_only: bool = False) -> Iterator[Mount]:
-    """``folder`` over each place where a mount shows it."""
+    """``folder`` over each place where a mount shows it. A volume of the command line is kept to the letter."""
     for entry in mounts.entries:
-        if folder.is_relative_to(entry.source):
+        if entry not in mounts.volumes and folder.is_relative_to(entry.source):
             inside = f"{entry.destination}/{folder.relative_to(entry.source).as_posix()}"
             yield Mount(folder, inside, read_only)

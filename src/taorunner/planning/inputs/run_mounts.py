@@ -19,6 +19,9 @@ from taorunner.planning.model.request import Site
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import STATE, ProjectPaths, Workspace
 
+VOLUME_CODE = "volume"
+"""Of errors in ``--volume``."""
+
 
 def run_mounts(
     workspace: Workspace, project: ProjectPaths, experiment: str, mounts: Mounts, site: Site, *, reads_data_only: bool
@@ -27,8 +30,11 @@ def run_mounts(
     if mounts.file is not None:
         shown = tuple(Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries)
         return (*shown, *hidden_state(workspace, shown), *own_mounts(workspace, site))
+    closed = [
+        one for one in mounts.entries if one.source == workspace.projects_dir and one not in mounts.volumes
+    ]
     shown = tuple(
-        Mount(entry.source, entry.destination, read_only=entry.source == workspace.projects_dir)
+        Mount(entry.source, entry.destination, read_only=entry.read_only or entry in closed)
         for entry in mounts.entries
     )
     results = _real(project.results_dir(experiment), project)
@@ -39,6 +45,20 @@ def run_mounts(
         *hidden_state(workspace, shown),
         *own_mounts(workspace, site),
     )
+
+
+def volume_findings(
+    workspace: Workspace, volumes: Iterable[Mount], bound: Iterable[Mount]
+) -> Iterator[Finding]:
+    """Errors for volumes of the command line that show ``.taorunner``, or take the place of another of the mounts."""
+    given = tuple(volumes)
+    yield from state_findings(workspace, given)
+    taken: dict[str, Mount] = {}
+    for mount in (*given, *bound):
+        there = taken.setdefault(mount.target, mount)
+        if there != mount:
+            message = f'two mounts at "{mount.target}": "{there.source}" and "{mount.source}"'
+            yield Finding(Severity.ERROR, VOLUME_CODE, message, "give each its own destination")
 
 
 def own_mounts(workspace: Workspace, site: Site) -> tuple[Mount, ...]:

@@ -6,7 +6,7 @@ Host paths become container paths; GPU ids become ``0..n-1``. Reads the file sys
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import VALUES
+from taorunner.planning.inputs.awaited import awaited
 from taorunner.planning.inputs.checkpoints import (
     choose_checkpoint,
     find_pretrained,
@@ -31,7 +32,7 @@ from taorunner.planning.inputs.named_checkpoint import (
     not_read,
 )
 from taorunner.planning.model.arguments import Value
-from taorunner.planning.model.plan import GpuRequest
+from taorunner.planning.model.plan import Awaited, GpuRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
@@ -67,6 +68,7 @@ class RunValues:
     arguments: dict[str, Value] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     weights: NamedWeights | None = None
+    awaits: tuple[Awaited, ...] = ()
 
 
 class ValueFinder:
@@ -84,9 +86,13 @@ class ValueFinder:
         self._network, self._mounts = network, mounts
 
     def find(
-        self, contract: Contract, gpus: GpuRequest, checkpoint: str | None, *, dry_run: bool = False
-    ) -> RunValues:
-        """With ``dry_run``, the checkpoint of a training that has not been run yet is a note, and gets a name."""
+        self, contract: Contract, gpus: GpuRequest, checkpoint: str | None, *, dry_run: bool = False,
+        earlier: Sequence[str] = (),
+    ) -> RunValues:  # fmt: skip
+        """With ``dry_run``, the checkpoint of a training that has not been run yet is a note, and gets a name.
+
+        ``earlier`` are the actions of a chain that run before: a stand-in names what they make.
+        """
         values = RunValues()
         experiment = self._experiment
         results = self._paths.results_dir(experiment.name)
@@ -110,9 +116,19 @@ class ValueFinder:
         if experiment.model_key is not None:
             values.arguments["key"] = model_key_mark()
         self._pretrained(values)
+        if earlier and checkpoint is None:
+            self._await(contract, earlier, values)
         self._weights(contract, results, checkpoint, values, dry_run=dry_run)
         self._from_vars(contract, values)
         return values
+
+    def _await(self, contract: Contract, earlier: Sequence[str], values: RunValues) -> None:
+        values.awaits = awaited(contract, _wanted(contract), earlier, str(values.arguments["results_dir"]))
+        for one in values.awaits:
+            if one.argument is not None:
+                values.arguments[one.argument] = one.stand_in
+            else:
+                values.weights = NamedWeights("", one.stand_in, "checkpoint")
 
     def _inside(self, path: Path, values: RunValues) -> str:
         try:
@@ -136,8 +152,7 @@ class ValueFinder:
     def _weights(
         self, contract: Contract, results: Path, named: str | None, values: RunValues, *, dry_run: bool
     ) -> None:
-        wanted = {name for argument in contract.arguments for name in _names_in(argument.tokens)}
-        wanted |= {name for form in contract.value_forms.values() for name in _names_in((form,))}
+        wanted = _wanted(contract)
         training = self._train_contract(contract)
         if named is not None and not self._named(contract, training, results, named, values):
             return
@@ -275,6 +290,12 @@ def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
     hint = did_you_mean(match[1], known) or f"known: {', '.join(known)}"
     message = f'"{name}" in vars has "${match[1]}", which is not a variable of this experiment'
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
+
+
+def _wanted(contract: Contract) -> set[str]:
+    """The names of all values that the action reads."""
+    forms = {name for form in contract.value_forms.values() for name in _names_in((form,))}
+    return forms | {name for argument in contract.arguments for name in _names_in(argument.tokens)}
 
 
 def _names_in(tokens: tuple[str, ...]) -> set[str]:

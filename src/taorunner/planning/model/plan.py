@@ -100,6 +100,19 @@ class ResumePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """A model that an earlier run of the chain makes: ``action`` is that run's.
+
+    ``stand_in`` is its path, as the process sees it, until the run starts. It is in ``arguments`` below the name
+    ``argument``, or, without one, in the spec.
+    """
+
+    action: str
+    stand_in: str
+    argument: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlan:
     """One experiment × action.
 
@@ -108,7 +121,8 @@ class RunPlan:
     ``epochs`` is the number in the spec, None when unknown or when the action has none.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options``
-    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
+    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one. ``after`` is the run of
+    the chain that has to succeed before this one starts; ``awaits`` is what it takes from the chain.
     """
 
     project: str
@@ -136,6 +150,8 @@ class RunPlan:
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None
     forced: tuple[str, ...] = ()  # codes of the errors that --force passed
+    after: str | None = None
+    awaits: tuple[Awaited, ...] = ()
 
     @property
     def gpus(self) -> GpuRequest:

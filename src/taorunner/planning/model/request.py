@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.container_options import Mount
 from taorunner.project.limits import NO_LIMITS, Limits
 
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
@@ -17,9 +18,11 @@ class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
     ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text.
-    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
+    ``extra`` goes to TAO as it is. ``env`` are further variables (a secret as ``env:NAME`` or ``file:PATH``),
+    ``volumes`` further mounts. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
     goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
-    ``dry_run``: nothing is started, so what an earlier action makes may be missing.
+    ``dry_run``: nothing is started, so what an earlier action makes may be missing. ``then`` are further actions, each
+    to run after the one before; ``earlier`` are the actions of the chain that run before this one.
     """
 
     action: str
@@ -32,11 +35,23 @@ class ActionRequest:
     image: str | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    volumes: tuple[Mount, ...] = ()
     checkpoint: str | None = None
     overwrite: bool = False
     resume: bool = False
     force: bool = False
     dry_run: bool = False
+    then: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A request for experiments of one project. A batch may be made of several."""
+
+    project: str
+    request: ActionRequest
 
 
 @dataclass(frozen=True, slots=True)

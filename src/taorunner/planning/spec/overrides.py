@@ -12,14 +12,16 @@ from typing import Any
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
+from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.editing.spec_edits import Edit, flat_edits, with_variables
 from taorunner.specs.editing.yaml_edit import parse_override
+from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.schema.override_check import check_override, key_at
 from taorunner.specs.schema.schema import Key, Schema
 from taorunner.specs.schema.value_check import Misfit
-from taorunner.specs.schema.walk import Against
+from taorunner.specs.schema.walk import ACTION_SECTIONS, Against
 from taorunner.specs.syntax.key_paths import dotted
 from taorunner.specs.syntax.literals import inside_text
 from taorunner.specs.syntax.text_position import SpecProblemError
@@ -86,6 +88,20 @@ def find_overrides(
         if misfit is not None:
             found.findings.append(_finding(project, _at_fault(one, schema), misfit))
         found.items.append(one)
+    return found
+
+
+def sets_of_later(sets: Mapping[str, str], contract: Contract, kept: KeptSchemas | None) -> dict[str, str]:
+    """The keys of ``--set`` that hold for a later action of a chain: those that its spec has, and that are not in the
+    section of another action. Without a schema every key may be one of the spec."""
+    against = schema_for(contract, missing=False, kept=kept)
+    found: dict[str, str] = {}
+    for key, text in sets.items():
+        steps = dotted(key.lstrip("+~")).split(".")
+        is_of_other = steps[0] in ACTION_SECTIONS and steps[0] != contract.action
+        is_known = against is None or not isinstance(key_at(against.schema, steps), Misfit)
+        if is_known and not is_of_other:
+            found[key] = text
     return found
 
 

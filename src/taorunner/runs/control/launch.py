@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
+from taorunner.planning.model.request import Order
 from taorunner.project.keys import MAX_GPUS
 from taorunner.runs.control.spawn import Supervisor
 from taorunner.runs.state.batch_creation import create_batch
@@ -87,6 +88,17 @@ def check_request(request: ActionRequest) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f'experiment "{twice[0]}" is named twice', hint="name each one once")
+    check_options(request)
+
+
+def check_options(request: ActionRequest) -> None:
+    """As ``check_request``, without the names of experiments."""
+    named = (request.action, *request.then)
+    again = sorted({action for action in named if named.count(action) > 1})
+    if again:
+        raise UsageError(
+            f'the chain has "{again[0]}" twice', hint="name each action once: --then evaluate,export"
+        )
     if request.resume and request.action != "train":
         raise UsageError(f'only "train" can be resumed, not "{request.action}"')
     if request.resume and request.overwrite:
@@ -117,12 +129,35 @@ def plan_request(
         UsageError: the request contradicts itself.
         UserFilesError: with every finding, when one of them is an error.
     """
-    from taorunner.planning.model.request import Caller
-    from taorunner.planning.planner import plan_action
+    makers = None if make_site is None else (lambda _: make_site)
+    return plan_orders(workspace, [Order(project, request)], environ, makers)
 
-    check_request(request)
-    planned = plan_action(workspace, project, request, Caller.current(environ), make_site)
-    planned.raise_for_errors(is_forced=request.force)
+
+def plan_orders(
+    workspace: Workspace, orders: Sequence[Order], environ: Mapping[str, str],
+    site_makers: Callable[[str], Callable[[str, str], Site]] | None = None,
+) -> Planned:  # fmt: skip
+    """The plans of all orders, in their order; see ``plan_request``. ``site_makers`` gives the ``make_site`` of a
+    project."""
+    from taorunner.planning.chain import plan_chain
+    from taorunner.planning.model.request import Caller
+    from taorunner.planning.planner import Planned
+
+    for order in orders:
+        check_request(order.request)
+    caller = Caller.current(environ)
+    each = [
+        plan_chain(
+            workspace, order.project, order.request, caller,
+            None if site_makers is None else site_makers(order.project),
+        )
+        for order in orders
+    ]  # fmt: skip
+    planned = Planned(
+        tuple(item for one in each for item in one.items),
+        tuple(dict.fromkeys(finding for one in each for finding in one.findings)),
+    )
+    planned.raise_for_errors(is_forced=all(order.request.force for order in orders))
     return planned
 
 
@@ -130,7 +165,17 @@ def launch(
     workspace: Workspace, project: str, request: ActionRequest, options: LaunchOptions, environ: Mapping[str, str], *,
     supervisor: Supervisor | None = None, on_planned: Callable[[Planned], None] = lambda _: None,
 ) -> Launched:  # fmt: skip
-    """Starts runs. Returns when they are recorded and a supervisor owns them; they may still be queued.
+    """Starts the runs of one request. See ``launch_all``."""
+    orders = [Order(project, request)]
+    return launch_all(workspace, orders, options, environ, supervisor=supervisor, on_planned=on_planned)
+
+
+def launch_all(
+    workspace: Workspace, orders: Sequence[Order], options: LaunchOptions, environ: Mapping[str, str], *,
+    supervisor: Supervisor | None = None, on_planned: Callable[[Planned], None] = lambda _: None,
+) -> Launched:  # fmt: skip
+    """Starts the runs of all orders as one batch. Returns when they are recorded and a supervisor owns them; they may
+    still be queued.
 
     ``supervisor`` was started ahead and waits for its batch; by default one is started here. ``on_planned`` is called
     with the plans before anything is recorded. When this raises, nothing was started and the supervisor ends.
@@ -144,7 +189,7 @@ def launch(
     supervisor = supervisor or Supervisor(environ)
     store = RunStore(workspace.state_dir)
     try:
-        return _launch(store, workspace, project, request, options, environ, supervisor, on_planned)
+        return _launch(store, workspace, orders, options, environ, supervisor, on_planned)
     except BaseException:
         store.open_batches.abandon()
         supervisor.dismiss()
@@ -153,17 +198,19 @@ def launch(
 
 
 def _launch(
-    store: RunStore, workspace: Workspace, project: str, request: ActionRequest, options: LaunchOptions,
+    store: RunStore, workspace: Workspace, orders: Sequence[Order], options: LaunchOptions,
     environ: Mapping[str, str], supervisor: Supervisor, on_planned: Callable[[Planned], None],
 ) -> Launched:  # fmt: skip
     options.check()
     joined = _batch_to_join(store, options)
-    refuse_second_training(store, project, request)
-    planned = plan_request(workspace, project, request, environ)
+    for order in orders:
+        refuse_second_training(store, order.project, order.request)
+    planned = plan_orders(workspace, orders, environ)
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     with _alone(store):
-        refuse_second_training(store, project, request)  # again: planning takes seconds
+        for order in orders:
+            refuse_second_training(store, order.project, order.request)  # again: planning takes seconds
         batch = (
             _join(store, joined, plans, options, environ)
             if joined is not None
@@ -185,15 +232,19 @@ def _launch(
 
 
 def refuse_second_training(store: RunStore, project: str, request: ActionRequest) -> None:
-    """Refuses a training into results that another run is writing, and moving such results.
+    """Refuses a training into results that another run is writing, or that a chain still reads, and moving such
+    results.
 
     Raises RunStateError naming the run.
     """
-    for record in store.unfinished() if request.action == "train" else ():
+    for record in store.unfinished() if "train" in (request.action, *request.then) else ():
         same = record.project == project and record.experiment in request.experiments
-        if same and record.action == "train":
+        if same and (record.action == "train" or record.after is not None):
+            does = f'is training "{record.experiment}"'
+            if record.action != "train":
+                does = f'is part of a chain, {record.action} of "{record.experiment}",'
             raise RunStateError(
-                f'run "{record.id}" is training "{record.experiment}" and has not ended ({record.state.value})',
+                f'run "{record.id}" {does} and has not ended ({record.state.value})',
                 hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
             )
 

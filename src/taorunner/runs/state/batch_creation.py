@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from taorunner.events import RunState
+from taorunner.events import Notice, RunState
 from taorunner.runs.state.batch_index import kept_environ
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy, RunRecord
 from taorunner.runs.state.resume_origin import lineage
@@ -55,14 +55,21 @@ def record_run(
         backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
         results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
         retries_left=policy.retries, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
-        forced=plan.forced,
+        forced=plan.forced, after=plan.after,
     )  # fmt: skip
     paths = store.paths(run_id)
     paths.input_dir.mkdir(parents=True)
     write_secrets(plan, paths.directory, environ)
     store.save_plan(run_id, plan)
-    store.append_events(run_id, [record.queued_event()])
+    store.append_events(run_id, [record.queued_event(), *_place_in_chain(store, record)])
     store.save(record)
+
+
+def _place_in_chain(store: RunStore, record: RunRecord) -> Iterator[Notice]:
+    """What a run of a chain waits for. The run before it is recorded first."""
+    if record.after is not None:
+        text = f"starts when {store.load(record.after).action} has succeeded"
+        yield Notice(run=record.id, at=record.queued_at, level="info", code="chain", text=text)
 
 
 def extend_batch(store: RunStore, batch: Batch, runs: Sequence[str]) -> Batch:

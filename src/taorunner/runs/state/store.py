@@ -20,7 +20,7 @@ from taorunner.errors import MachineError, RunStateError, UsageError
 from taorunner.events import Event, RunState, Value, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, kept_environ
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, current_of
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -266,15 +266,19 @@ class RunStore:
                 continue
 
     def find(self, name: str) -> RunRecord:
-        """The run with this id, or a unique part of it, or the newest run of an experiment of this name."""
-        if not is_name(name):
+        """The run with this id, or a unique part of it, or the newest run of an experiment of this name.
+
+        ``PROJECT/EXPERIMENT`` names the experiment of one project.
+        """
+        project, slash, last = name.partition("/")
+        if not is_name(last if slash else name) or (slash and not is_name(project)):
             raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
-        if self.paths(name).record.exists():
+        if not slash and self.paths(name).record.exists():
             return self.load(name)
         records = list(self.records())
         for record in records:
-            if record.experiment == name:
-                return record
+            if name in (record.experiment, f"{record.project}/{record.experiment}"):
+                return current_of(record, records)
         matching = [record for record in records if name in record.id]
         if len(matching) == 1:
             return matching[0]

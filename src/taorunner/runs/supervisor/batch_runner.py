@@ -18,9 +18,10 @@ from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
-from taorunner.errors import ExitCode, MachineError, TaorunnerError
+from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.chain import Turn, is_over, turn, with_models
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.run_repair import complete_run
@@ -31,9 +32,9 @@ from taorunner.runs.supervisor.hooks import FinishHook
 from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.poller import Poller
-from taorunner.runs.supervisor.retries import RETRY_WAITS_S, clear_earlier
+from taorunner.runs.supervisor.retries import RETRY_WAITS_S
 from taorunner.runs.supervisor.run_end import RunEnd
-from taorunner.runs.supervisor.run_files import make_room, write_spec
+from taorunner.runs.supervisor.run_files import prepare_attempt, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
 from taorunner.runs.supervisor.sinks import EventSinks, Problems
 from taorunner.runs.supervisor.worker import (
@@ -111,10 +112,7 @@ class BatchRunner:
         True when every run is final and removed from the engine.
         """
         self.accept_new_runs()
-        while not all(
-            record.state.is_final or run_id in self._end.undecided
-            for run_id, record in self._journal.records.items()
-        ):
+        while not is_over(self._journal.records, self._end.undecided):
             self.accept_new_runs()
             self._obey_stop_requests()
             self._start_what_fits()
@@ -187,10 +185,14 @@ class BatchRunner:
     # starting
 
     def _start_what_fits(self) -> None:
+        self._end.end_chains()
+        records = self._journal.records
         waiting = [
             Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
-            for run_id, record in self._journal.records.items()
-            if record.state is RunState.QUEUED and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
+            for run_id, record in records.items()
+            if record.state is RunState.QUEUED
+            and turn(record, records) is Turn.NOW
+            and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
             for plan in [self._journal.plans[run_id]]
         ]
         self._tick_s = TICK_WAITING_S if waiting else TICK_S
@@ -220,9 +222,13 @@ class BatchRunner:
             )
 
     def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
-        plan = self._journal.plans[run_id]
+        plan, records = self._journal.plans[run_id], self._journal.records
         launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
         try:
+            if plan.awaits:
+                plan, text = with_models(self._store, records[run_id], plan, records, self._journal.plans)
+                self._journal.save_plan(run_id, plan)
+                self._journal.notice(run_id, "chain", text, level="info")
             backend = self._backend(plan.backend)
             secrets = stored_secrets(plan, launch.run_dir) or write_secrets(
                 plan, launch.run_dir, self._environ
@@ -256,16 +262,10 @@ class BatchRunner:
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
-        """Prepares the run's files last, in the worker's thread right before the start request."""
-        if self._journal.records[launch.run_id].retries_made:
-            clear_earlier(
-                backend, self._statuses[plan.backend], launch.run_id, self._store.paths(launch.run_id)
-            )
-        write_spec(plan, launch)
-        try:
-            texts = make_room(plan, launch.run_dir, now())
-        except OSError as error:
-            raise MachineError(f"the results cannot be prepared: {error}") from error
+        texts = prepare_attempt(
+            backend, self._statuses[plan.backend], plan, launch, self._store.paths(launch.run_id),
+            is_retry=self._journal.records[launch.run_id].retries_made > 0,
+        )  # fmt: skip
         if texts:
             self._inbox.put(SetAside(launch.run_id, tuple(texts)))
 

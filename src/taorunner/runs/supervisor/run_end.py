@@ -15,6 +15,7 @@ from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
+from taorunner.runs.chain import Turn, turn, why_never
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
@@ -136,6 +137,13 @@ class RunEnd:
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def end_chains(self) -> None:
+        """Ends the queued runs of chains in which an earlier run did not succeed."""
+        records = self._journal.records
+        for run_id, record in list(records.items()):
+            if record.state is RunState.QUEUED and turn(record, records) is Turn.NEVER:
+                self.finish(run_id, RunState.STOPPED, why_never(record, records))
 
     def clear(self, record: RunRecord, make_backend: Callable[[str], Backend]) -> None:
         """Removes a finished run that a crash may have left in the engine."""

@@ -16,10 +16,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
-from taorunner.backends.contract import Launch
+from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import INPUT_DIR
+from taorunner.errors import MachineError
+from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.project.workspace import Workspace
+from taorunner.runs.state.store import RunPaths
+from taorunner.runs.supervisor.poller import Statuses
+from taorunner.runs.supervisor.retries import clear_earlier
 from taorunner.state_files import read_state, write_new
 
 MOVES_FILE = "set_aside.json"
@@ -101,6 +106,23 @@ def recorded_moves(run_dir: Path) -> list[Move]:
     return (
         moves if all(_is_ours(path, workspace) for move in moves for path in (move.path, move.aside)) else []
     )
+
+
+def prepare_attempt(
+    backend: Backend, statuses: Statuses, plan: RunPlan, launch: Launch, paths: RunPaths, *, is_retry: bool
+) -> list[str]:
+    """Prepares the run's files last, in the worker's thread right before the start request. Returns a report.
+
+    Raises:
+        MachineError: the results cannot be prepared, or the engine does not answer.
+    """
+    if is_retry:
+        clear_earlier(backend, statuses, launch.run_id, paths)
+    write_spec(plan, launch)
+    try:
+        return make_room(plan, launch.run_dir, now())
+    except OSError as error:
+        raise MachineError(f"the results cannot be prepared: {error}") from error
 
 
 def write_spec(plan: RunPlan, launch: Launch) -> None:

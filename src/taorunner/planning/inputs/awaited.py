@@ -1,0 +1,99 @@
+"""The models that a run of a chain takes from the runs before it: named by a stand-in when the chain is planned, filled
+in when the run starts.
+
+A run reads the newest model of its chain: the checkpoint of its training or pruning, its export, its engine. The plan
+is fixed when the chain is launched; only the path of the model is put into it later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from taorunner.contracts import Contract
+from taorunner.errors import UserFilesError
+from taorunner.planning.inputs.argv import build_argv
+from taorunner.planning.inputs.earlier_results import output_findings
+from taorunner.planning.inputs.named_checkpoint import destination
+from taorunner.planning.model.plan import Awaited, RunPlan
+from taorunner.project.mounts import MountEntry, Mounts
+
+_MAKERS: Mapping[str, tuple[str, ...]] = {
+    "checkpoint": ("train", "prune"),
+    "onnx_file": ("export",),
+    "engine_file": ("gen_trt_engine",),
+}
+"""The actions that make the value of an argument."""
+_STAND_INS = {
+    "checkpoint": "CHECKPOINT-OF-THE-CHAIN",
+    "onnx_file": "export/EXPORT-OF-THE-CHAIN.onnx",
+    "engine_file": "gen_trt_engine/ENGINE-OF-THE-CHAIN.engine",
+}
+"""Below the results folder of the experiment."""
+
+
+def awaited(
+    contract: Contract, wanted: Collection[str], earlier: Sequence[str], results_inside: str
+) -> tuple[Awaited, ...]:
+    """What an action takes from the ``earlier`` actions of its chain. ``wanted`` are the values that it reads."""
+    names = set(wanted)
+    if "model" in names and not names & {"onnx_file", "engine_file"}:
+        names.add("checkpoint")  # the model's name is that of the checkpoint
+    if contract.action == "gen_trt_engine":
+        names.discard("engine_file")  # it is written
+    goes_to = destination(contract)
+    found: list[Awaited] = []
+    for argument, makers in _MAKERS.items():
+        maker = next((action for action in reversed(earlier) if action in makers), None)
+        stand_in = f"{results_inside}/{_STAND_INS[argument]}"
+        if maker is not None and argument in names:
+            found.append(Awaited(maker, stand_in, argument))
+        elif maker is not None and goes_to is not None and goes_to.role == argument:
+            found.append(Awaited(maker, stand_in))
+    return tuple(found)
+
+
+def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
+    """The plan with the files that its chain has made: ``models`` are paths of this host in the results, by stand-in.
+
+    Raises:
+        UserFilesError: the command line cannot be built, or the action would not overwrite a file that is there.
+    """
+    inside = {stand_in: _inside(plan, path) for stand_in, path in models.items()}
+    values = dict(plan.arguments.values)
+    values.update({one.argument: inside[one.stand_in] for one in plan.awaits if one.argument is not None})
+    contract, arguments = plan.contract, replace(plan.arguments, values=values)
+    argv = build_argv(contract, arguments)
+    outputs = output_findings(contract, argv.values, _mounts(plan), overwrite=plan.overwrite)
+    error = next((one for one in (*argv.findings, *outputs.findings) if one.is_error), None)
+    if error is not None:
+        raise UserFilesError(error.message, hint=error.hint)
+    spec = plan.spec
+    if spec is not None:
+        spec = replace(spec, text=with_models(spec.text, inside))
+    stems = {PurePosixPath(one).stem: PurePosixPath(path).stem for one, path in inside.items()}
+    artifacts = tuple(with_models(one, {**inside, **stems}) for one in contract.verdict.artifacts)
+    return replace(
+        plan, argv=argv.tokens, arguments=arguments, spec=spec, set_aside=outputs.set_aside,
+        contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)), awaits=(),
+        make_dirs=tuple(dict.fromkeys((*outputs.make_dirs, *plan.make_dirs))),
+    )  # fmt: skip
+
+
+def with_models(text: str, models: Mapping[str, str]) -> str:
+    """``text`` with each stand-in replaced."""
+    for stand_in, path in models.items():
+        text = text.replace(stand_in, path)
+    return text
+
+
+def _inside(plan: RunPlan, path: Path) -> str:
+    return str(PurePosixPath(plan.results_inside) / path.relative_to(plan.results_dir).as_posix())
+
+
+def _mounts(plan: RunPlan) -> Mounts:
+    """The mounts of a plan; a process of this host sees every path as it is."""
+    if not plan.mounts:
+        return Mounts.identity()
+    return Mounts(tuple(MountEntry(one.source, one.target, one.read_only) for one in plan.mounts))

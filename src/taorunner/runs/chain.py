@@ -1,0 +1,156 @@
+"""Chains: runs of one experiment that start one after another, each on the models that those before it made.
+
+A run of a chain is recorded with the run that has to succeed before it (``RunRecord.after``), so every supervisor of
+the batch goes on with it. Its plan was made at the launch; when it starts, the models of its chain are put into it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+
+from taorunner.errors import UserFilesError
+from taorunner.events import RunState
+from taorunner.planning.model.plan import Awaited, RunPlan
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+_FILES = {
+    "export": ("export_file", (".onnx", ".etlt", ".uff")),
+    "gen_trt_engine": ("engine_file", (".engine", ".trt", ".plan")),
+    "prune": ("pruned_file", (".hdf5", ".tlt", ".pth")),
+}
+"""By action: the value that names what it writes, and the suffixes of such a file."""
+_AFTER = {RunState.STOPPED: "was stopped", RunState.LOST: "was lost", RunState.DAMAGED: "is damaged"}
+
+
+class Turn(str, Enum):
+    """Whether a queued run may start: ``NOW``, ``LATER``, or ``NEVER``."""
+
+    NOW = "now"
+    LATER = "later"
+    NEVER = "never"
+
+
+def turn(record: RunRecord, records: Mapping[str, RunRecord]) -> Turn:
+    """Whether the runs before this one have succeeded. ``records`` are those of the batch, by id."""
+    if record.after is None:
+        return Turn.NOW
+    before = records.get(record.after)
+    if before is not None and not before.state.is_final:
+        return Turn.LATER
+    has_succeeded = before is not None and before.state is RunState.SUCCEEDED
+    return Turn.NOW if has_succeeded else Turn.NEVER
+
+
+def is_over(records: Mapping[str, RunRecord], undecided: Collection[str]) -> bool:
+    """Whether nothing is left for this supervisor: every run is final, undecided, or waits for one that is
+    undecided."""
+    return all(
+        record.state.is_final or any(one.id in undecided for one in (record, *_before(record, records)))
+        for record in records.values()
+    )
+
+
+def why_never(record: RunRecord, records: Mapping[str, RunRecord]) -> str:
+    """``not started: train failed``: the first run of the chain that did not succeed."""
+    chain = [*_before(record, records)]
+    first = chain[-1].after if chain else record.after
+    if first is not None and first not in records:
+        return "not started: the record of the run before it cannot be read"
+    cause = next(one for one in reversed(chain) if one.state is not RunState.SUCCEEDED)
+    return f"not started: {cause.action} {_AFTER.get(cause.state, 'failed')}"
+
+
+def with_models(
+    store: RunStore, record: RunRecord, plan: RunPlan, records: Mapping[str, RunRecord],
+    plans: Mapping[str, RunPlan],
+) -> tuple[RunPlan, str]:  # fmt: skip
+    """The plan of a run that starts now, with the models of its chain, and what they are. Its private spec gets them,
+    too.
+
+    Raises:
+        UserFilesError: a run before it left no model that can be used, or what it would write is there already.
+    """
+    from taorunner.backends.secrets import change_private_spec
+    from taorunner.planning.inputs.awaited import filled, with_models
+
+    makers = {one.action: one for one in reversed([*_before(record, records)])}
+    made = {one: _model(store, one, makers, plans) for one in plan.awaits}
+    models = {one.stand_in: path for one, (path, _) in made.items()}
+    found = filled(plan, models)
+    inside = {
+        one: f"{plan.results_inside}/{path.relative_to(plan.results_dir)}" for one, path in models.items()
+    }
+    change_private_spec(plan, store.paths(record.id).directory, lambda text: with_models(text, inside))
+    return found, "; ".join(f"reads {path.name}, {what}" for path, what in made.values())
+
+
+def _before(record: RunRecord, records: Mapping[str, RunRecord]) -> Iterator[RunRecord]:
+    """The runs of the chain before this one, the nearest first."""
+    seen = {record.id}
+    current = records.get(record.after) if record.after is not None else None
+    while current is not None and current.id not in seen:
+        seen.add(current.id)
+        yield current
+        current = records.get(current.after) if current.after is not None else None
+
+
+def _model(
+    store: RunStore, one: Awaited, makers: Mapping[str, RunRecord], plans: Mapping[str, RunPlan]
+) -> tuple[Path, str]:
+    """The model, and what it is."""
+    maker = makers.get(one.action)
+    if maker is None or maker.id not in plans:
+        raise UserFilesError(f'the chain has no run of "{one.action}" whose model could be read')
+    plan = plans[maker.id]
+    if one.action == "train":
+        found, what = _checkpoint(store, maker, plan)
+    else:
+        found, what = _written(maker, plan), f"which {one.action} made"
+    if found is None:
+        raise UserFilesError(
+            f'{one.action} of "{maker.experiment}" left no model that can be read in {plan.results_dir}',
+            hint=f"taorunner runs show {maker.id}",
+        )
+    return found, what
+
+
+def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path | None, str]:
+    """The checkpoint of the best epoch where a direction is known, else the newest. Never one that was cut off."""
+    from taorunner.planning.inputs.checkpoints import (
+        epoch_of,
+        find_checkpoints,
+        newest_whole,
+        whole_checkpoints,
+    )
+    from taorunner.runs.best_epoch import epochs_by_quality
+
+    rule = plan.contract.checkpoints
+    checkpoints = find_checkpoints(plan.results_dir, rule)
+    of_epoch = {epoch_of(path, rule): path for path in whole_checkpoints(checkpoints)}
+    best = next((epoch for epoch in epochs_by_quality(store, record) if epoch in of_epoch), None)
+    if best is not None:
+        return of_epoch[best], "the best checkpoint of the training"
+    return newest_whole(checkpoints, plan.results_dir, rule), "the newest checkpoint of the training"
+
+
+def _written(record: RunRecord, plan: RunPlan) -> Path | None:
+    """The file that the action's plan names, else the newest one of its folder since its start."""
+    from taorunner.planning.inputs.argv import derived_values
+    from taorunner.runs.results import results_of
+
+    argument, suffixes = _FILES[plan.contract.action]
+    named = derived_values(plan.contract, plan.arguments.values).get(argument)
+    if isinstance(named, str):
+        path = results_of(plan).host_path(named)
+        if path is not None and path.is_file() and path.is_relative_to(plan.results_dir):
+            return path
+    since_s = record.launched_at.timestamp() if record.launched_at is not None else 0.0
+    found: list[tuple[float, Path]] = []
+    for folder, _, names in os.walk(plan.results_dir / plan.contract.action):
+        paths = (Path(folder, name) for name in names if name.endswith(suffixes))
+        found += [(path.stat().st_mtime, path) for path in paths if path.is_file()]
+    return max((one for one in found if one[0] >= since_s), default=(0.0, None))[1]
