@@ -76,6 +76,17 @@ Sets = Annotated[
     Optional[list[str]],
     option("--set", "Set any key of the spec; may be repeated", word="KEY=VALUE", group="Training"),
 ]
+Epochs = Annotated[
+    Optional[int], option("--epochs", "Set the network's own key", word="N", group="Training", min=1)
+]
+BatchSize = Annotated[
+    Optional[int],
+    option("--batch-size", "Set the number of images a GPU takes at once", word="N", group="Training", min=1),
+]
+LearningRate = Annotated[Optional[float], option("--lr", "Set the learning rate", word="X", group="Training")]
+Seed = Annotated[
+    Optional[int], option("--seed", "Set the seed of the random numbers", word="N", group="Training", min=0)
+]
 Checkpoint = Annotated[
     Optional[str],
     option(
@@ -121,6 +132,10 @@ OnFinish = Annotated[
 class ActionOptions:
     """The options of ``train``, ``evaluate`` … and ``resume``, one per field."""
 
+    epochs: Epochs = None
+    batch_size: BatchSize = None
+    lr: LearningRate = None
+    seed: Seed = None
     sets: Sets = None
     checkpoint: Checkpoint = None
     resume: Resume = False

@@ -8,7 +8,7 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
@@ -36,15 +36,17 @@ from taorunner.planning.inputs.run_mounts import outside_findings, state_finding
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
+from taorunner.planning.model.knobs import NO_KNOBS, KnobSetting
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
-    GpuRequest,
+    Resources,
     RunPlan,
 )
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
+from taorunner.planning.spec.knob_settings import knob_settings, of_option
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.planning.spec.spec_files import find_spec
@@ -124,10 +126,21 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     site = planning.make_site(experiment.name, contract.action)
     finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
     values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
-    spec = _spec(planning, experiment, contract, values, resources.gpus)
+    spec, knobs = _spec(planning, experiment, contract, values, resources)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
-        experiment, network, contract, target, mounts, resources, site, values, spec, on_host, run_inside
+        experiment,
+        network,
+        contract,
+        target,
+        mounts,
+        resources,
+        site,
+        values,
+        spec,
+        on_host,
+        run_inside,
+        knobs,
     )
 
 
@@ -263,19 +276,40 @@ def _need_findings(planning: Planning, experiment: Experiment, contract: Contrac
 
 
 def _spec(
-    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
-) -> EffectiveSpec:
+    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, resources: Resources
+) -> tuple[EffectiveSpec, tuple[KnobSetting, ...]]:
+    """The spec with everything set, and what the options for epochs and the like set in it."""
     path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
     outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
-        return EffectiveSpec(findings=(outside,))
-    sets = planning.request.overrides
+        return EffectiveSpec(findings=(outside,)), ()
+    sets, knobs = planning.request.overrides, planning.request.knobs
     kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
-    return effective_spec(
-        planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
-    )
+
+    def with_sets(sets: Mapping[str, str]) -> EffectiveSpec:
+        return effective_spec(
+            planning.project,
+            experiment,
+            pinned,
+            values.variables,
+            resources.gpus,
+            sets,
+            kept,
+            weights=values.weights,
+        )
+
+    spec = with_sets(sets)
+    if knobs == NO_KNOBS:
+        return spec, ()
+    processes = max(1, resources.gpus.count * resources.nodes)
+    found = knob_settings(pinned, knobs, spec, _typed(sets, planning.request.extra), processes)
+    if has_errors(found.findings):
+        return replace(spec, findings=(*spec.findings, *found.findings)), ()
+    spec = with_sets({**sets, **found.sets})
+    findings = (*of_option(spec.findings, found.settings), *found.findings)
+    return replace(spec, findings=findings), found.settings
 
 
 def _typed(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:

@@ -43,16 +43,17 @@ class Planned:
         not passed."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
-            kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
+            stopping = [finding for finding in errors if stops([finding], is_forced=is_forced)]
+            kind = UnknownNameError if all(map(_is_unknown_name, stopping)) else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
             raise kind(f"nothing was started, because of {count}", findings=self.findings)
 
 
 def _is_unknown_name(finding: Finding) -> bool:
-    """Whether a name of the command line is wrong, not one of a file."""
+    """Whether a name or an option of the command line is wrong, not what is in a file."""
     if finding.code in ("unknown-release", "unknown-action"):
         return finding.file is None
-    return finding.code == "unknown-experiment"
+    return finding.code in ("unknown-experiment", "knob-not-read", "knob-twice")
 
 
 def plan_action(

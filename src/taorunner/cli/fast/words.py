@@ -30,23 +30,25 @@ _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--h
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_4: dict[str, str] = {"--help": ""}
-_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
-    "--detach": "", "--dry-run": "", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
-    "project", "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time": "any",
-    "--workspace": "folder"}
-_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
-    "--detach": "", "--dry-run": "", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
-    "project", "--release": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "",
-    "--time": "any", "--workspace": "folder"}
-_OPTIONS_7: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "", "--detach": "", "--dry-run":
-    "", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p":
+_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "file", "--cpus":
+    "any", "-d": "", "--detach": "", "--dry-run": "", "--epochs": "any", "--force": "", "--gpu-indices":
+    "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
+    "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
-    "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
+    "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
+_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "file", "--cpus":
+    "any", "-d": "", "--detach": "", "--dry-run": "", "--epochs": "any", "--force": "", "--gpu-indices":
+    "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
+    "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
+    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--resume": "",
+    "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace":
+    "folder"}
+_OPTIONS_7: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--cpus": "any", "-d": "",
+    "--detach": "", "--dry-run": "", "--epochs": "any", "--force": "", "--gpu-indices": "any", "--gpus":
+    "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "", "--lr": "any",
+    "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--release": "any", "--retries": "any", "--seed": "any", "--set":
+    "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.planning.model.knobs import NO_KNOBS, Knobs
 from taorunner.project.limits import NO_LIMITS, Limits
 
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
@@ -16,7 +17,8 @@ ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
-    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text.
+    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text,
+    ``knobs`` settings that each network has under keys of its own.
     ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
     goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
     ``dry_run``: nothing is started, so what an earlier action makes may be missing.
@@ -31,6 +33,7 @@ class ActionRequest:
     release: str | None = None
     image: str | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    knobs: Knobs = NO_KNOBS
     extra: tuple[str, ...] = ()
     checkpoint: str | None = None
     overwrite: bool = False
