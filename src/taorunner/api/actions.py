@@ -31,8 +31,9 @@ class RequestOptions(TypedDict, total=False):
     ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
     ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
     spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
-    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path or a name in the results.
-    ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest checkpoint.
+    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a name in the results, ``best``,
+    ``latest`` or ``epoch=N``. ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest
+    checkpoint.
     """
 
     backend: str

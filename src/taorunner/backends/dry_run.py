@@ -41,6 +41,7 @@ class Simulation:
             "backend": request.backend,
             "image": request.image,
             "argv": list(request.argv),
+            "weights": self.plan.weights,
             "knobs": [
                 {"option": one.option, "key": one.key, "value": one.value, "was": one.was}
                 for one in self.plan.knobs

@@ -90,7 +90,10 @@ Seed = Annotated[
 Checkpoint = Annotated[
     Optional[str],
     option(
-        "--checkpoint", "Read these weights: a path, or a name in the results", word="FILE", group="Training"
+        "--checkpoint",
+        "Read these weights: best, latest, epoch=N or a file",
+        word="WHICH",
+        group="Training",
     ),
 ]
 Parallel = Annotated[

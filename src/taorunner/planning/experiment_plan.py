@@ -92,6 +92,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
+    here += _moved_weights(values, earlier)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
@@ -124,7 +125,9 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
-    finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
+    finder = ValueFinder(
+        planning.workspace, planning.project.paths, experiment, network, mounts, planning.scores
+    )
     values = finder.find(contract, resources.gpus, request.checkpoint, dry_run=request.dry_run)
     spec, knobs = _spec(planning, experiment, contract, values, resources)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
@@ -335,6 +338,16 @@ def _checkpoint_findings(
     )
     if twice is not None:
         yield twice
+
+
+def _moved_weights(values: RunValues, earlier: EarlierResults) -> Iterator[Finding]:
+    """Weights to start from that ``--overwrite`` moves before they are read."""
+    path = values.chosen_file
+    if path is None or not any(path.is_relative_to(folder) for folder in earlier.set_aside):
+        return
+    message = f"--overwrite moves {path.name} aside, and this training is to start from it"
+    hint = "copy it out of the results first, and give the path of the copy"
+    yield Finding(Severity.ERROR, "checkpoint-moved", message, hint)
 
 
 def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

@@ -99,6 +99,7 @@ def assemble(
         backend_options=backend_options_for(experiment, target, contract.framework),
         epochs=_epochs(contract, draft.spec.prepared, draft.spec.sets),
         knobs=draft.knobs,
+        weights=draft.values.chosen,
         overwrite=request.overwrite,
         arguments=arguments,
         set_aside=earlier.set_aside,

@@ -152,6 +152,8 @@ def _print_planned(planned: Planned) -> None:
     """The notes, and what is set in a spec along with what an option names; a dry run shows all of it."""
     _print_notes(planned)
     for item in planned.items:
+        if item.plan.weights is not None:
+            typer.echo(f'"{item.plan.experiment}" reads {item.plan.weights}', err=True)
         for setting in item.plan.knobs:
             if setting.was is not None:
                 typer.echo(f'"{item.plan.experiment}": {setting.text}', err=True)

@@ -30,13 +30,13 @@ _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--h
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_4: dict[str, str] = {"--help": ""}
-_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "file", "--cpus":
+_OPTIONS_5: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "any", "--cpus":
     "any", "-d": "", "--detach": "", "--dry-run": "", "--epochs": "any", "--force": "", "--gpu-indices":
     "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
     "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
     "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
-_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "file", "--cpus":
+_OPTIONS_6: dict[str, str] = {"--backend": "backend", "--batch-size": "any", "--checkpoint": "any", "--cpus":
     "any", "-d": "", "--detach": "", "--dry-run": "", "--epochs": "any", "--force": "", "--gpu-indices":
     "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
     "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":

@@ -138,6 +138,7 @@ class RunPlan:
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None
     knobs: tuple[KnobSetting, ...] = ()
+    weights: str | None = None  # the file that --checkpoint led to, and why
     forced: tuple[str, ...] = ()  # codes of the errors that --force passed
 
     @property

@@ -19,7 +19,8 @@ class ActionRequest:
 
     ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text,
     ``knobs`` settings that each network has under keys of its own.
-    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
+    ``extra`` goes to TAO as it is. ``checkpoint`` is a path on this host, a name in the results, ``best``,
+    ``latest`` or ``epoch=N``. ``resume``: training
     goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
     ``dry_run``: nothing is started, so what an earlier action makes may be missing.
     """

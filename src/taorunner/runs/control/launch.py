@@ -23,6 +23,7 @@ from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
 
 if TYPE_CHECKING:
+    from taorunner.planning.model.epoch_scores import EpochScores
     from taorunner.planning.model.plan import RunPlan
     from taorunner.planning.model.request import ActionRequest, Site
     from taorunner.planning.planner import Planned
@@ -96,6 +97,10 @@ def check_request(request: ActionRequest) -> None:
             "--resume continues from the newest checkpoint of the results: it cannot be combined with --checkpoint",
             hint="leave out --resume to start from the weights of --checkpoint",
         )
+    if request.checkpoint is not None:
+        from taorunner.planning.inputs.checkpoint_choice import check_choice
+
+        check_choice(request.checkpoint)
     if request.backend is not None:
         from taorunner.backends.registry import load_backend
 
@@ -121,7 +126,14 @@ def plan_request(
     from taorunner.planning.planner import plan_action
 
     check_request(request)
-    planned = plan_action(workspace, project, request, Caller.current(environ), make_site)
+    store = RunStore(workspace.state_dir)
+
+    def scores(experiment: str) -> EpochScores | None:
+        from taorunner.runs.control.training_scores import training_scores
+
+        return training_scores(store, project, experiment)
+
+    planned = plan_action(workspace, project, request, Caller.current(environ), make_site, scores)
     planned.raise_for_errors(is_forced=request.force)
     return planned
 
