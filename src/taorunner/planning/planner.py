@@ -25,7 +25,6 @@ from taorunner.project.workspace import Workspace
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import did_you_mean
 
-
 _OF_OPTIONS = frozenset({"knob-not-read", "knob-twice"})
 """Codes of options that the action does not take; whatever the files say, the command has to be typed again."""
 
