@@ -139,6 +139,10 @@ class SpecContract:
     ``held_out`` are the keys of the data that the action reads and does not train on, ``held_out_counts`` is how its
     samples are counted (an upper bound), ``held_out_batch`` are the keys of its batch size: of several, the one that
     counts depends on the release. ``held_out_drops_last``: the last batch is left out when it is not full.
+    ``knobs`` maps a short option (``batch_size``, ``lr``, ``seed``) to the keys that it sets, as ``parse_knob`` of
+    ``catalog.knobs`` reads them. ``within_epochs`` are keys that count epochs and may not exceed their number,
+    ``epoch_points`` those of the learning rate's schedule that name epochs, ``step_counts`` those that count the steps
+    of the whole training.
     ``pretrained_when`` maps a value of the spec (``model.input_type=of``) to the key that replaces ``pretrained``
     there; an empty key means that no single file is read.
     """
@@ -154,6 +158,10 @@ class SpecContract:
     held_out_batch: tuple[str, ...] = ()
     held_out_drops_last: bool = False
     pretrained_when: Mapping[str, str] = field(default_factory=dict)
+    knobs: Mapping[str, str] = field(default_factory=dict)
+    within_epochs: tuple[str, ...] = ()
+    epoch_points: tuple[str, ...] = ()
+    step_counts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from taorunner.api.runs import Batch
 from taorunner.api.workspaces import Project, Workspace
 from taorunner.backends.dry_run import dry_run_sites, simulate
 from taorunner.errors import Finding, UserFilesError
+from taorunner.planning.model.knobs import read_knobs
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.validate import validate_projects
 from taorunner.project.limits import read_limits
@@ -29,8 +30,10 @@ class RequestOptions(TypedDict, total=False):
 
     ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
     ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
-    spec. ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path or a name in the results.
-    ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest checkpoint.
+    spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
+    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a name in the results, ``best``,
+    ``latest`` or ``epoch=N``. ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest
+    checkpoint.
     """
 
     backend: str
@@ -43,6 +46,10 @@ class RequestOptions(TypedDict, total=False):
     release: str
     image: str
     overrides: Mapping[str, object]
+    epochs: int
+    batch_size: int
+    lr: float
+    seed: int
     extra: Sequence[str]
     checkpoint: str | os.PathLike[str]
     overwrite: bool
@@ -203,6 +210,9 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None,
         limits=limits, release=options.get("release"), image=options.get("image"),
         overrides={key: _spec_text(value) for key, value in options.get("overrides", {}).items()},
+        knobs=read_knobs(
+            options.get("epochs"), options.get("batch_size"), options.get("lr"), options.get("seed")
+        ),
         extra=tuple(options.get("extra", ())),
         checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,
         overwrite=options.get("overwrite", False), resume=options.get("resume", False),

@@ -41,6 +41,11 @@ class Simulation:
             "backend": request.backend,
             "image": request.image,
             "argv": list(request.argv),
+            "weights": self.plan.weights,
+            "knobs": [
+                {"option": one.option, "key": one.key, "value": one.value, "was": one.was}
+                for one in self.plan.knobs
+            ],
             "env": dict(sorted(request.env.items())),
             "mounts": [
                 {"source": str(mount.source), "target": mount.target, "read_only": mount.read_only}

@@ -92,10 +92,24 @@ Volume = Annotated[
     Optional[list[str]],
     option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]", group="Where it runs"),
 ]
+Epochs = Annotated[
+    Optional[int], option("--epochs", "Set the network's own key", word="N", group="Training", min=1)
+]
+BatchSize = Annotated[
+    Optional[int],
+    option("--batch-size", "Set the number of images a GPU takes at once", word="N", group="Training", min=1),
+]
+LearningRate = Annotated[Optional[float], option("--lr", "Set the learning rate", word="X", group="Training")]
+Seed = Annotated[
+    Optional[int], option("--seed", "Set the seed of the random numbers", word="N", group="Training", min=0)
+]
 Checkpoint = Annotated[
     Optional[str],
     option(
-        "--checkpoint", "Read these weights: a path, or a name in the results", word="FILE", group="Training"
+        "--checkpoint",
+        "Read these weights: best, latest, epoch=N or a file",
+        word="WHICH",
+        group="Training",
     ),
 ]
 Parallel = Annotated[
@@ -137,6 +151,10 @@ OnFinish = Annotated[
 class ActionOptions:
     """The options of ``train``, ``evaluate`` … and ``resume``, one per field."""
 
+    epochs: Epochs = None
+    batch_size: BatchSize = None
+    lr: LearningRate = None
+    seed: Seed = None
     sets: Sets = None
     checkpoint: Checkpoint = None
     resume: Resume = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, PlannedRun, plan_action
 from taorunner.project.workspace import Workspace
@@ -22,14 +23,15 @@ def plan_chain(
     request: ActionRequest,
     caller: Caller,
     make_site: Callable[[str, str], Site] | None = None,
+    scores: Scores = no_scores,
 ) -> Planned:
     """As ``plan_action``, with the runs of ``request.then`` behind that of each experiment."""
-    steps = [plan_action(workspace, project_name, request, caller, make_site)]
+    steps = [plan_action(workspace, project_name, request, caller, make_site, scores)]
     earlier: list[str] = []
     for action in request.then:
         earlier.append(_plain(request.action if not earlier else request.then[len(earlier) - 1]))
         later = _later(request, action, tuple(earlier))
-        steps.append(plan_action(workspace, project_name, later, caller, make_site))
+        steps.append(plan_action(workspace, project_name, later, caller, make_site, scores))
     findings = dict.fromkeys(finding for step in steps for finding in step.findings)
     items = tuple(item for name in request.experiments for item in _linked(name, steps))
     return Planned(items, tuple(findings))

@@ -10,6 +10,7 @@ from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.inputs.gpu_access import DriverAge
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock
@@ -35,6 +36,7 @@ class Planning:
     cross: CrossChecks
     memory: SpecMemory
     driver: DriverAge
+    scores: Scores = no_scores
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, found: list[Finding]) -> None:

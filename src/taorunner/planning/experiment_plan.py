@@ -8,7 +8,7 @@ from dataclasses import replace
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.checks.argument_inputs import missing_at_launch, unbuilt_models
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
@@ -42,15 +42,17 @@ from taorunner.planning.inputs.run_mounts import (
 from taorunner.planning.inputs.values import RunValues, ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
+from taorunner.planning.model.knobs import NO_KNOBS, KnobSetting
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
-    GpuRequest,
+    Resources,
     RunPlan,
 )
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
+from taorunner.planning.spec.knob_settings import knob_settings, of_option
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.overrides import sets_of_later, typed_value
 from taorunner.planning.spec.spec_files import find_spec
@@ -100,6 +102,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
+    here += _moved_weights(values, earlier)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
@@ -132,14 +135,27 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, contract.action)
-    finder = ValueFinder(planning.workspace, planning.project.paths, experiment, network, mounts)
+    finder = ValueFinder(
+        planning.workspace, planning.project.paths, experiment, network, mounts, planning.scores
+    )
     values = finder.find(
         contract, resources.gpus, request.checkpoint, dry_run=request.dry_run, earlier=request.earlier
     )
-    spec = _spec(planning, experiment, contract, values, resources.gpus)
+    spec, knobs = _spec(planning, experiment, contract, values, resources)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
-        experiment, network, contract, target, mounts, resources, site, values, spec, on_host, run_inside
+        experiment,
+        network,
+        contract,
+        target,
+        mounts,
+        resources,
+        site,
+        values,
+        spec,
+        on_host,
+        run_inside,
+        knobs,
     )
 
 
@@ -288,21 +304,42 @@ def _need_findings(planning: Planning, experiment: Experiment, contract: Contrac
 
 
 def _spec(
-    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, gpus: GpuRequest
-) -> EffectiveSpec:
+    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, resources: Resources
+) -> tuple[EffectiveSpec, tuple[KnobSetting, ...]]:
+    """The spec with everything set, and what the options for epochs and the like set in it."""
     path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
     outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
     if outside is not None:
-        return EffectiveSpec(findings=(outside,))
+        return EffectiveSpec(findings=(outside,)), ()
+    sets, knobs = planning.request.overrides, planning.request.knobs
     kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
     image = choose_image(contract, planning.request, planning.lock)
     pinned = replace(contract, image=image)
-    sets = planning.request.overrides
     if planning.request.earlier:
         sets = sets_of_later(sets, pinned, kept)
-    return effective_spec(
-        planning.project, experiment, pinned, values.variables, gpus, sets, kept, weights=values.weights
-    )
+
+    def with_sets(sets: Mapping[str, str]) -> EffectiveSpec:
+        return effective_spec(
+            planning.project,
+            experiment,
+            pinned,
+            values.variables,
+            resources.gpus,
+            sets,
+            kept,
+            weights=values.weights,
+        )
+
+    spec = with_sets(sets)
+    if knobs == NO_KNOBS:
+        return spec, ()
+    processes = max(1, resources.gpus.count * resources.nodes)
+    found = knob_settings(pinned, knobs, spec, _typed(sets, planning.request.extra), processes)
+    if has_errors(found.findings):
+        return replace(spec, findings=(*spec.findings, *found.findings)), ()
+    spec = with_sets({**sets, **found.sets})
+    findings = (*of_option(spec.findings, found.settings), *found.findings)
+    return replace(spec, findings=findings), found.settings
 
 
 def _typed(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
@@ -328,6 +365,16 @@ def _checkpoint_findings(
     )
     if twice is not None:
         yield twice
+
+
+def _moved_weights(values: RunValues, earlier: EarlierResults) -> Iterator[Finding]:
+    """Weights to start from that ``--overwrite`` moves before they are read."""
+    path = values.chosen_file
+    if path is None or not any(path.is_relative_to(folder) for folder in earlier.set_aside):
+        return
+    message = f"--overwrite moves {path.name} aside, and this training is to start from it"
+    hint = "copy it out of the results first, and give the path of the copy"
+    yield Finding(Severity.ERROR, "checkpoint-moved", message, hint)
 
 
 def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

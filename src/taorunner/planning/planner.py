@@ -14,6 +14,7 @@ from taorunner.planning.experiment_plan import plan_experiment
 from taorunner.planning.inputs.gpu_access import DriverAge
 from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
@@ -24,6 +25,9 @@ from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import did_you_mean
+
+_OF_OPTIONS = frozenset({"knob-not-read", "knob-twice"})
+"""Codes of options that the action does not take; whatever the files say, the command has to be typed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,11 @@ class Planned:
         not passed."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
-            kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
+            stopping = [finding for finding in errors if stops([finding], is_forced=is_forced)]
+            is_usage = any(one.code in _OF_OPTIONS for one in stopping) or all(
+                map(_is_unknown_name, stopping)
+            )
+            kind = UnknownNameError if is_usage else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
             raise kind(f"nothing was started, because of {count}", findings=self.findings)
 
@@ -62,10 +70,12 @@ def plan_action(
     request: ActionRequest,
     caller: Caller,
     make_site: Callable[[str, str], Site] | None = None,
+    scores: Scores = no_scores,
 ) -> Planned:
     """Runs every check that is possible before a container starts. Never raises for an error in user files.
 
     ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
+    ``scores`` gives what ``--checkpoint best`` chooses by.
     """
     project = load_project(workspace, project_name)
     mounts = load_mounts(workspace, caller.environ).with_volumes(request.volumes)
@@ -75,7 +85,7 @@ def plan_action(
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory, DriverAge(caller.environ),
+        memory, DriverAge(caller.environ), scores,
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

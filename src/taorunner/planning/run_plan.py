@@ -25,6 +25,7 @@ from taorunner.planning.inputs.precedence import (
 from taorunner.planning.inputs.run_mounts import run_mounts
 from taorunner.planning.inputs.values import RunValues
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.knobs import KnobSetting
 from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
@@ -59,6 +60,7 @@ class Draft:
     spec: EffectiveSpec
     on_host: bool
     run_inside: str
+    knobs: tuple[KnobSetting, ...] = ()
 
 
 def assemble(
@@ -90,7 +92,9 @@ def assemble(
         secrets=secrets,
         options=ContainerOptions() if draft.on_host else _options(experiment, draft.mounts, planning.caller),
         backend_options=backend_options_for(experiment, target, contract.framework),
-        epochs=_epochs(contract, draft.spec.prepared, request.overrides),
+        epochs=_epochs(contract, draft.spec.prepared, draft.spec.sets),
+        knobs=draft.knobs,
+        weights=draft.values.chosen,
         overwrite=request.overwrite,
         arguments=arguments,
         set_aside=earlier.set_aside,

@@ -15,7 +15,6 @@ from taorunner.catalog.load import load_network
 from taorunner.planning.inputs.checkpoints import (
     choose_checkpoint,
     find_checkpoints,
-    is_torn,
     untrained_leftovers,
 )
 from taorunner.planning.inputs.earlier_results import earlier_results
@@ -23,6 +22,7 @@ from taorunner.planning.inputs.resume import NoResume, find_resume_point, resume
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
+from taorunner.progress.file_wholeness import is_torn
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
 
@@ -191,7 +191,7 @@ def test_a_newest_checkpoint_that_was_cut_off_is_not_chosen(
         ("weights.hdf5", b"\x89HDF\r\n\x1a\n" + bytes(500)),
         ("encrypted.tlt", bytes(range(1, 256))),
         ("points.pth", b"PK" + bytes(500)),
-        ("saved_model.npz", archive()[:-30]),  # not ours to judge
+        ("saved_model.bin", archive()[:-30]),  # not ours to judge
     ],
 )
 def test_what_is_whole_or_of_another_format_is_not_called_torn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def made_project(root: Path, head: str) -> tuple[Workspace, str]:
     return workspace, experiment.name
 
 
-def planned(workspace: Workspace, experiment: str, action: str, named: str, **asked: object) -> Planned:
+def planned(
+    workspace: Workspace, experiment: str, action: str, named: str | None, **asked: object
+) -> Planned:
     request = ActionRequest(action, (experiment,), checkpoint=named, dry_run=True, **asked)  # type: ignore[arg-type]
     site = Site("run", workspace.runs_dir / "run")
     return plan_action(workspace, "new", request, CALLER, lambda *_: site)
@@ -194,6 +197,97 @@ def test_a_path_may_start_at_the_current_folder(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(path.parent.parent)
     (item,) = planned(workspace, experiment, "train", f"prune/{path.name}").items
     assert item.plan.spec is not None and f"/models/other/prune/{path.name}" in item.plan.spec.text
+
+
+def test_a_path_from_here_is_taken_before_one_of_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bare name is looked for in the results first; a file of the current folder comes after them."""
+    workspace, experiment = made_project(tmp_path, "dino")
+    models = workspace.projects_dir / "new/models"
+    mine, others = models / experiment / "train/a.pth", models / "other/train/a.pth"
+    for path in (mine, others):
+        path.parent.mkdir(parents=True)
+        path.write_text("")
+    monkeypatch.chdir(models / "other")
+    for named, found in (("train/a.pth", others), ("./train/a.pth", others), ("a.pth", mine), ("a", mine)):
+        (item,) = planned(workspace, experiment, "evaluate", named).items
+        assert any(token.endswith(f"/{found.relative_to(models)}") for token in item.plan.argv), named
+        assert item.plan.weights == "a.pth"
+    monkeypatch.chdir(others.parent)
+    mine.unlink()
+    (item,) = planned(workspace, experiment, "evaluate", "a.pth").items
+    assert any(token.endswith("/other/train/a.pth") for token in item.plan.argv)
+
+
+def test_a_file_from_here_that_was_cut_off_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, experiment = made_project(tmp_path, "dino")
+    monkeypatch.chdir(workspace.projects_dir)
+    Path("a.pth").write_bytes(b"PK\x03\x04" + bytes(500))
+    for named in ("a.pth", "./a.pth"):
+        (refused,) = [
+            one for one in planned(workspace, experiment, "evaluate", named).findings if one.is_error
+        ]
+        assert (
+            refused.message == f'the checkpoint "{named}" is incomplete: it was cut off while it was written'
+        )
+
+
+def test_an_exported_model_that_was_cut_off_is_not_taken(tmp_path: Path) -> None:
+    workspace, experiment = made_project(tmp_path, "dino")
+    export = workspace.projects_dir / "new/models" / experiment / "export"
+    export.mkdir(parents=True)
+    (export / "a.onnx").write_bytes(b"\x08\x08")
+    (export / "b.onnx").write_bytes(b"\x3a\x50cut off")
+    os.utime(export / "a.onnx", (1, 1))
+    (item,) = planned(workspace, experiment, "gen_trt_engine", None).items
+    assert any(token.endswith("/export/a.onnx") for token in item.plan.argv)
+    (refused,) = [
+        one for one in planned(workspace, experiment, "gen_trt_engine", "b").findings if one.is_error
+    ]
+    assert refused.message == 'the file "b.onnx" is incomplete: it was cut off while it was written'
+
+
+@pytest.mark.parametrize("action", ["evaluate", "export", "inference"])
+def test_which_one_is_meant_may_be_said_for_every_action(action: str, tmp_path: Path) -> None:
+    workspace, experiment = made_project(tmp_path, "dino")
+    train = workspace.projects_dir / "new/models" / experiment / "train"
+    train.mkdir(parents=True)
+    for number in range(3):
+        (train / f"model_epoch_00{number}_step_00010.pth").write_text("")
+    found = planned(workspace, experiment, action, "epoch=2")
+    (item,) = found.items
+    path = "/train/model_epoch_001_step_00010.pth"
+    text = item.plan.spec.text if item.plan.spec is not None else ""
+    assert any(token.endswith(path) for token in item.plan.argv) or path in text
+    assert item.plan.weights == "model_epoch_001_step_00010.pth: epoch 2"
+
+
+def test_a_training_does_not_start_from_what_overwrite_moves(tmp_path: Path) -> None:
+    workspace, experiment = made_project(tmp_path, "dino")
+    train = workspace.projects_dir / "new/models" / experiment / "train"
+    train.mkdir(parents=True)
+    (train / "model_epoch_000_step_00010.pth").write_text("")
+    found = planned(workspace, experiment, "train", "epoch=1", overwrite=True)
+    assert "checkpoint-moved" in errors(found)
+    (train / "model_epoch_000_step_00010.pth").rename(tmp_path / "projects/new/models/start.pth")
+    found = planned(
+        workspace, experiment, "train", str(tmp_path / "projects/new/models/start.pth"), overwrite=True
+    )
+    assert "checkpoint-moved" not in errors(found)
+
+
+def test_an_engine_is_made_of_the_model_of_that_epoch(tmp_path: Path) -> None:
+    workspace, experiment = made_project(tmp_path, "dino")
+    results = workspace.projects_dir / "new/models" / experiment
+    for folder, suffix in (("train", "pth"), ("export", "onnx")):
+        (results / folder).mkdir(parents=True)
+        for number in range(2):
+            (results / folder / f"model_epoch_00{number}_step_00010.{suffix}").write_text("")
+    (item,) = planned(workspace, experiment, "gen_trt_engine", "epoch=1").items
+    assert any(token.endswith("/export/model_epoch_000_step_00010.onnx") for token in item.plan.argv)
 
 
 def test_a_file_that_no_mount_covers_is_refused(tmp_path: Path) -> None:

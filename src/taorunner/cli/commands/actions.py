@@ -83,6 +83,7 @@ def act(
 ) -> int:
     """Runs an action as the command line asked for it: ``typed`` is the command. Returns the exit code."""
     from taorunner.cli.experiment_words import check_words, orders_of, with_container_words
+    from taorunner.planning.model.knobs import read_knobs
     from taorunner.planning.model.request import ActionRequest
     from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_options
@@ -92,7 +93,9 @@ def act(
         gpu_ids=gpu_ids(options.gpu_indices),
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
         release=options.release, image=options.image,
-        overrides=split_pairs(options.sets or ()), extra=invocation.extra, checkpoint=options.checkpoint,
+        overrides=split_pairs(options.sets or ()),
+        knobs=read_knobs(options.epochs, options.batch_size, options.lr, options.seed),
+        extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
         then=chain_actions(options.then),
     )  # fmt: skip
@@ -136,7 +139,7 @@ def start_and_watch(
     from taorunner.runs.state.store import RunStore
 
     launched = launch_all(
-        workspace, orders, options, os.environ, supervisor=supervisor, on_planned=_print_notes
+        workspace, orders, options, os.environ, supervisor=supervisor, on_planned=_print_planned
     )
     store = RunStore(workspace.state_dir)
     if view.detach:
@@ -153,6 +156,17 @@ def start_and_watch(
         is_quiet=view.is_quiet,
         is_owned=launched.is_owned,
     )
+
+
+def _print_planned(planned: Planned) -> None:
+    """The notes, and what is set in a spec along with what an option names; a dry run shows all of it."""
+    _print_notes(planned)
+    for item in planned.items:
+        if item.plan.weights is not None:
+            typer.echo(f'"{item.plan.experiment}" reads {item.plan.weights}', err=True)
+        for setting in item.plan.knobs:
+            if setting.was is not None:
+                typer.echo(f'"{item.plan.experiment}": {setting.text}', err=True)
 
 
 def _print_notes(planned: Planned) -> None:

@@ -30,26 +30,27 @@ _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--h
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_4: dict[str, str] = {"--help": ""}
-_OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "file", "--cpus": "any",
-    "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
-    "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
-    "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume": "any", "--workspace":
-    "folder"}
-_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "file", "--cpus": "any",
-    "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
-    "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--resume": "",
-    "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume":
+_OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+    "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
+    "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any",
+    "--join": "run", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any",
+    "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "any", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then":
+    "any", "--time": "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+    "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
+    "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any",
+    "--join": "run", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any",
+    "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "any", "--resume": "", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan":
+    "", "--then": "any", "--time": "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
+    "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
+    "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
+    "run", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p":
+    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
+    "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
-_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--cpus": "any", "-d": "", "--detach": "",
-    "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time":
-    "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}

@@ -5,10 +5,11 @@ Lines fit ``width``. The action table names the releases of each action, and wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.text import Text
 
+from taorunner.catalog.knobs import KNOBS
 from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import WHOLE_CONTRACT, Network
 from taorunner.console.base.cells import fact_line, folded_fact, listed
@@ -17,6 +18,8 @@ from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import Symbols
 from taorunner.console.pages.layout_page import layout_lines
 from taorunner.contracts import Contract, ResumeRule
+from taorunner.planning.spec.knob_settings import known_choices
+from taorunner.planning.spec.schema_choice import schema_of
 
 NOT_KNOWN = "not known"
 
@@ -83,6 +86,7 @@ def network_lines(
     if network.releases:
         lines += [Text(), *_release_lines(network, width, symbols)]
     lines += _key_lines(contracts.values(), width, symbols)
+    lines += _option_lines(contracts, width, symbols)
     if layout is not None:
         lines += layout_lines(layout, width, symbols)
     lines += listed(NOT_KNOWN, _unknown(network, release, contracts), width, symbols)
@@ -105,6 +109,27 @@ def _key_lines(contracts: Iterable[Contract], width: int, symbols: Symbols) -> l
         rows.append(Row((Text(label), Text(clean(key), style="name"))))
         shown_role = role
     columns = [Column("spec key for"), Column("key")]
+    return [Text(), *laid_out(columns, rows, width, symbols)] if rows else []
+
+
+def _option_lines(contracts: Mapping[str, Contract], width: int, symbols: Symbols) -> list[Text]:
+    """One row per option and key that it sets, with the actions in which it does."""
+    actions: dict[tuple[str, str], list[str]] = {}
+    for knob, (option, _) in KNOBS.items():
+        for action, contract in contracts.items():
+            for choice in known_choices(contract, knob, schema_of(contract)):
+                for key in choice.keys:
+                    actions.setdefault((option, key), []).append(action)
+    rows = []
+    shown_option = ""
+    for (option, key), names in actions.items():
+        label = "" if option == shown_option else option
+        in_actions = ", ".join(dict.fromkeys(names))
+        rows.append(
+            Row((Text(label), Text(clean(key), style="name"), Text(clean(in_actions), style="quiet")))
+        )
+        shown_option = option
+    columns = [Column("option"), Column("sets", shrinks_to=40), Column("in", drop=1)]
     return [Text(), *laid_out(columns, rows, width, symbols)] if rows else []
 
 

@@ -123,4 +123,5 @@ def _spec(spec: Any) -> dict[str, Any] | None:
         "names": list(spec.stems),
         "required": spec.required,
         "keys": dict(spec.keys),
+        "knobs": dict(spec.knobs),
     }

@@ -44,6 +44,8 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
         ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
+    facts.append(("weights", plan.weights or ""))
+    facts += [("knob", one.text) for one in plan.knobs]
     facts += _limits(request)
     facts += [
         ("mount", f"{mount.source} → {mount.target}{' (read-only)' if mount.read_only else ''}")

@@ -5,26 +5,18 @@ Reads the file system, changes nothing.
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
-import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from taorunner.contracts import CheckpointContract, Framework
 from taorunner.errors import Finding, Severity
+from taorunner.progress.file_wholeness import is_torn, is_whole
 
 PRETRAINED_SUFFIXES = (".hdf5", ".tlt", ".pth", ".pth.tar", ".pt", ".ckpt", ".safetensors", ".bin", ".npz")
 """In order of preference. Source: tao/tensorflow.md section 8, tao/pretrained.md."""
 
-_ARCHIVED = (".pth", ".pth.tar", ".pt", ".ckpt", ".tlt", ".keras")
-"""Suffixes of checkpoints that may be ZIP archives; encrypted and older ones are not."""
-_ZIP_START, _ZIP_ENTRY, _ZIP_END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
-_ZIP_END_SIZE = 22
-_ZIP_TAIL = _ZIP_END_SIZE + 0xFFFF
-_IN_ZIP64 = 0xFFFFFFFF
 _TORN_BELOW = 0.5
 
 
@@ -90,54 +82,13 @@ def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Pa
     return tuple(sorted(found))
 
 
-def is_torn(path: Path) -> bool:
-    """Whether a checkpoint was cut off while it was written: it begins as a ZIP archive and has no end.
-
-    Other formats (HDF5, encrypted weights, PyTorch files from before the ZIP format) cannot be judged: False.
-    Source: tao/real_runs.md M5; the end record is described in PKWARE's APPNOTE.TXT section 4.3.16.
-    """
-    return _is_whole(path) is False
-
-
-def _is_whole(path: Path) -> bool | None:
-    """None where the content does not show it."""
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(_ZIP_START))
-            if not head or not path.name.endswith(_ARCHIVED) or not _ZIP_START.startswith(head):
-                return None
-            return _has_zip_end(file)
-    except OSError:
-        return None
-
-
-def _has_zip_end(file: BinaryIO) -> bool:
-    """Whether an end record closes the file and its list of entries is where the record says."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - _ZIP_TAIL))
-    tail = file.read()
-    place = tail.rfind(_ZIP_END)
-    while place >= 0:
-        record = tail[place + 10 : place + _ZIP_END_SIZE]
-        if len(record) == _ZIP_END_SIZE - 10:
-            entries, _, start, comment = struct.unpack("<HIIH", record)
-            if place + _ZIP_END_SIZE + comment == len(tail):
-                file.seek(start)
-                if not entries or start == _IN_ZIP64 or file.read(len(_ZIP_ENTRY)) == _ZIP_ENTRY:
-                    return True
-        place = tail.rfind(_ZIP_END, 0, place)
-    return False
-
-
 def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
     """Without those that were cut off while they were written; the order is kept.
 
     Checkpoints of one training have similar sizes. Where the content is inconclusive, one of less than half the size
     counts as cut off.
     """
-    known = {path: _is_whole(path) for path in checkpoints}
+    known = {path: is_whole(path) for path in checkpoints}
     sizes = {path: path.stat().st_size for path in known if path.is_file() and known[path] is not False}
     usual = statistics.median(sizes.values()) if sizes else 0
     return [

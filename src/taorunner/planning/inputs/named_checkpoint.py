@@ -14,6 +14,7 @@ from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.inputs.argv import argument_names, given_by_hand
 from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES, choose_checkpoint
+from taorunner.progress.file_wholeness import is_torn
 from taorunner.specs.spec_file import PreparedSpec, read_value
 
 _READ = ("checkpoint", "onnx_file", "engine_file")
@@ -64,14 +65,20 @@ def not_read(contract: Contract, named: str) -> Finding:
 def find_named(
     contract: Contract, training: Contract, results: Path, named: str, experiment: str
 ) -> tuple[Path | None, Finding | None]:
-    """The file that ``--checkpoint`` names: in the results, or by its path, which may start at the current folder.
+    """The file that ``--checkpoint`` names: by its path, which may start at the current folder, or in the results.
 
-    ``training`` is the contract of the network's training, which says what a checkpoint is.
+    A bare name is that of a file of the results, if there is one. ``training`` is the contract of the network's
+    training, which says what a checkpoint is.
     """
-    path, problem, names = choose_checkpoint(results, training.checkpoints, named)
-    if path is None and named and (Path.cwd() / named).is_file():
-        path = Path.cwd() / named
+    from_here = Path.cwd() / named
+    is_path_from_here = "/" in named and named.strip("./") != "" and from_here.exists()
+    asked = str(from_here) if is_path_from_here else named
+    path, problem, names = choose_checkpoint(results, training.checkpoints, asked)
+    if path is None and named.strip("./") and not is_path_from_here and from_here.exists():
+        asked = str(from_here)
+        path, problem, _ = choose_checkpoint(results, training.checkpoints, asked)
     if path is None:
+        problem = problem.replace(f'"{asked}"', f'"{named}"') if problem is not None else None
         hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {experiment}"
         if contract.action == "train":
             hint = f"give the path of a file{'; ' + hint if names else ''}"
@@ -91,16 +98,24 @@ def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Pat
     """An exported model or an engine: by its path, by its name, or by the name of the checkpoint it was made of."""
     for path in (folder / named, Path.cwd() / named):
         if named and path.is_file() and path.name.endswith(suffixes):
-            return path, None
+            return (None, _torn(named)) if is_torn(path) else (path, None)
     found = sorted(path for path in folder.glob("**/*") if path.is_file() and path.name.endswith(suffixes))
     stem = Path(named).stem if Path(named).suffix in PRETRAINED_SUFFIXES else Path(named).name
     fitting = [path for path in found if stem and stem in (path.stem, path.name)]
+    whole = [path for path in fitting if not is_torn(path)]
     if fitting:
-        return fitting[-1], None
+        return (whole[-1], None) if whole else (None, _torn(fitting[-1].name))
     names = ", ".join(path.name for path in found[-5:])
     hint = f"there are: {names}" if found else f"{folder} holds none: another action writes them"
     message = f'there is no {suffixes[0]} file "{named}" in {folder}'
     return None, Finding(Severity.ERROR, "checkpoint-missing", message, hint)
+
+
+def _torn(name: str) -> Finding:
+    message = f'the file "{name}" is incomplete: it was cut off while it was written'
+    return Finding(
+        Severity.ERROR, "checkpoint-missing", message, "make it again: the disk may have been full"
+    )
 
 
 def spec_key(spec: SpecContract, role: str, prepared: PreparedSpec, sets: Mapping[str, str]) -> str | None:

@@ -13,6 +13,7 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from taorunner.catalog.knobs import KNOBS, parse_knob
 from taorunner.catalog.layers import LAYER_KEYS, parse_argument, parse_metric, parse_version, version_matches
 from taorunner.contracts import (
     CheckpointContract,
@@ -218,6 +219,9 @@ class _Checker:
             if not _KEY_PATH.match(value):
                 hint = "names with dots between them, such as train.num_epochs"
                 self.to.error("wrong-value", f'"{shown(value)}" is not a key of a spec', path, hint=hint)
+        elif owner == "knobs":
+            self.choice(name, path, tuple(KNOBS), "a short option", of_key=True)
+            self.knob(value, path)
         elif owner == "value_forms":
             self.choice(name, path, tuple(VALUES), "a value", of_key=True)
             self.placeholders(value, path)
@@ -251,6 +255,13 @@ class _Checker:
             return
         parse_argument(text)
         self.placeholders(text, path)
+
+    def knob(self, text: str, path: Path) -> None:
+        try:
+            parse_knob(text)
+        except ValueError as error:
+            hint = "a key such as train.optim.lr, several with blanks between them, choices with |"
+            self.to.error("wrong-value", str(error), path, hint=hint)
 
     def metric(self, text: Any, path: Path) -> None:
         if text is None or not self.text(text, path):

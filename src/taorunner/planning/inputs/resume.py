@@ -16,12 +16,12 @@ from taorunner.errors import Finding, Severity
 from taorunner.planning.inputs.argv import argument_names, build_argv
 from taorunner.planning.inputs.checkpoints import (
     epoch_of,
-    is_torn,
     is_untrained,
     newest_whole,
     untrained_leftovers,
 )
 from taorunner.planning.model.plan import ResumePoint, RunPlan
+from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader
 from taorunner.specs.editing import yaml_edit
 from taorunner.specs.syntax.literals import proto_value

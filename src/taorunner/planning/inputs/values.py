@@ -17,6 +17,7 @@ from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.planning.inputs.awaited import awaited
+from taorunner.planning.inputs.checkpoint_choice import chosen_checkpoint, is_choice
 from taorunner.planning.inputs.checkpoints import (
     choose_checkpoint,
     find_pretrained,
@@ -32,7 +33,9 @@ from taorunner.planning.inputs.named_checkpoint import (
     not_read,
 )
 from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.plan import Awaited, GpuRequest
+from taorunner.progress.file_wholeness import is_torn
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
@@ -62,17 +65,24 @@ _BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engi
 
 @dataclass(slots=True)
 class RunValues:
-    """``variables`` for the template, ``arguments`` for argv, ``weights`` what ``--checkpoint`` sets in the spec."""
+    """``variables`` for the template, ``arguments`` for argv, ``weights`` what ``--checkpoint`` sets in the spec.
+
+    ``chosen`` is the file that ``--checkpoint`` led to, and why: ``model_011.pth: best val_mAP50 0.41, epoch 12``.
+    """
 
     variables: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Value] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     weights: NamedWeights | None = None
     awaits: tuple[Awaited, ...] = ()
+    chosen: str | None = None
+    chosen_file: Path | None = None
 
 
 class ValueFinder:
-    """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host."""
+    """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host, ``scores``
+    gives what ``--checkpoint best`` chooses by.
+    """
 
     def __init__(
         self,
@@ -81,7 +91,9 @@ class ValueFinder:
         experiment: Experiment,
         network: Network,
         mounts: Mounts,
+        scores: Scores = no_scores,
     ) -> None:
+        self._scores = scores
         self._workspace, self._paths, self._experiment = workspace, paths, experiment
         self._network, self._mounts = network, mounts
 
@@ -194,15 +206,23 @@ class ValueFinder:
         if goes_to is None:
             values.findings.append(not_read(contract, named))
             return False
+        path, reason, finding, asked = None, "", None, named
+        if is_choice(named):
+            choice = chosen_checkpoint(training, results, named, self._experiment.name, self._scores)
+            values.findings += choice.findings
+            if choice.path is None:
+                return False
+            path, reason, asked = choice.path, f": {choice.reason}", choice.path.name
         if goes_to.argument in _BUILT:
             path, finding = find_built(
-                results / _BUILT[goes_to.argument][0], _BUILT[goes_to.argument][1], named
+                results / _BUILT[goes_to.argument][0], _BUILT[goes_to.argument][1], asked
             )
-        else:
+        elif path is None:
             path, finding = find_named(contract, training, results, named, self._experiment.name)
         if path is None or finding is not None:
             values.findings += [finding] if finding is not None else []
             return False
+        values.chosen, values.chosen_file = f"{path.name}{reason}", path
         inside = self._inside(path, values)
         if goes_to.argument is not None:
             values.arguments[goes_to.argument] = inside
@@ -211,9 +231,9 @@ class ValueFinder:
         return True
 
     def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
-        """The newest file of that kind; export_model chooses by its name."""
+        """The newest whole file of that kind; export_model chooses by its name."""
         found = sorted(
-            (path for path in folder.glob("**/*") if path.name.endswith(suffixes)),
+            (path for path in folder.glob("**/*") if path.name.endswith(suffixes) and not is_torn(path)),
             key=lambda path: path.stat().st_mtime,
         )
         model = self._experiment.export_model

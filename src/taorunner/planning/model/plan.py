@@ -14,6 +14,7 @@ from typing import Any
 from taorunner.container_options import ContainerOptions, Mount
 from taorunner.contracts import Contract
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.knobs import KnobSetting
 from taorunner.planning.model.plan_codec import decoded, encoded
 
 SHELL = "shell"
@@ -118,7 +119,8 @@ class RunPlan:
 
     ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
     folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
-    ``epochs`` is the number in the spec, None when unknown or when the action has none.
+    ``epochs`` is the number in the spec, None when unknown or when the action has none. ``knobs`` are the keys that
+    ``--epochs`` and its like set.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options``
     the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one. ``after`` is the run of
@@ -149,6 +151,8 @@ class RunPlan:
     make_dirs: tuple[Path, ...] = ()  # folders the action expects to exist
     arguments: ArgumentValues = field(default_factory=ArgumentValues)
     resume: ResumePoint | None = None
+    knobs: tuple[KnobSetting, ...] = ()
+    weights: str | None = None  # the file that --checkpoint led to, and why
     forced: tuple[str, ...] = ()  # codes of the errors that --force passed
     after: str | None = None
     awaits: tuple[Awaited, ...] = ()

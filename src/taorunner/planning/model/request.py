@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.container_options import Mount
+from taorunner.planning.model.knobs import NO_KNOBS, Knobs
 from taorunner.project.limits import NO_LIMITS, Limits
 
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
@@ -17,9 +18,10 @@ ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
-    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text.
-    ``extra`` goes to TAO as it is. ``env`` are further variables (a secret as ``env:NAME`` or ``file:PATH``),
-    ``volumes`` further mounts. ``checkpoint`` is a path on this host or a name in the results. ``resume``: training
+    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text,
+    ``knobs`` settings that each network has under keys of its own. ``extra`` goes to TAO as it is. ``env`` are further
+    variables (a secret as ``env:NAME`` or ``file:PATH``), ``volumes`` further mounts. ``checkpoint`` is a path on this
+    host, a name in the results, ``best``, ``latest`` or ``epoch=N``. ``resume``: training
     goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
     ``dry_run``: nothing is started, so what an earlier action makes may be missing. ``then`` are further actions, each
     to run after the one before; ``earlier`` are the actions of the chain that run before this one.
@@ -34,6 +36,7 @@ class ActionRequest:
     release: str | None = None
     image: str | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    knobs: Knobs = NO_KNOBS
     extra: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     volumes: tuple[Mount, ...] = ()

@@ -24,6 +24,7 @@ from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
 
 if TYPE_CHECKING:
+    from taorunner.planning.model.epoch_scores import EpochScores, Scores
     from taorunner.planning.model.plan import RunPlan
     from taorunner.planning.model.request import ActionRequest, Site
     from taorunner.planning.planner import Planned
@@ -108,6 +109,10 @@ def check_options(request: ActionRequest) -> None:
             "--resume continues from the newest checkpoint of the results: it cannot be combined with --checkpoint",
             hint="leave out --resume to start from the weights of --checkpoint",
         )
+    if request.checkpoint is not None:
+        from taorunner.planning.inputs.checkpoint_choice import check_choice
+
+        check_choice(request.checkpoint)
     if request.backend is not None:
         from taorunner.backends.registry import load_backend
 
@@ -146,10 +151,11 @@ def plan_orders(
     for order in orders:
         check_request(order.request)
     caller = Caller.current(environ)
+    store = RunStore(workspace.state_dir)
     each = [
         plan_chain(
             workspace, order.project, order.request, caller,
-            None if site_makers is None else site_makers(order.project),
+            None if site_makers is None else site_makers(order.project), _scores_of(store, order.project),
         )
         for order in orders
     ]  # fmt: skip
@@ -159,6 +165,17 @@ def plan_orders(
     )
     planned.raise_for_errors(is_forced=all(order.request.force for order in orders))
     return planned
+
+
+def _scores_of(store: RunStore, project: str) -> Scores:
+    """What ``--checkpoint best`` chooses by, for the experiments of a project."""
+
+    def scores(experiment: str) -> EpochScores | None:
+        from taorunner.runs.control.training_scores import training_scores
+
+        return training_scores(store, project, experiment)
+
+    return scores
 
 
 def launch(

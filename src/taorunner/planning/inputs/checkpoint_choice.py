@@ -1,0 +1,125 @@
+"""``--checkpoint best``, ``latest`` and ``epoch=N``: which checkpoint of the results that is, and why.
+
+A file that was cut off is never chosen. Reads the file system, changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.contracts import Contract
+from taorunner.errors import Finding, Severity, UsageError
+from taorunner.planning.inputs.checkpoints import (
+    choose_checkpoint,
+    epoch_of,
+    find_checkpoints,
+    torn_findings,
+    whole_checkpoints,
+)
+from taorunner.planning.model.epoch_scores import EpochScores, Scores
+
+_EPOCH = re.compile(r"epoch=([0-9]{1,9})\Z")
+_SHOWN_EPOCHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``path`` is None after an error. ``reason`` says in a few words why it is this one."""
+
+    path: Path | None
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def is_choice(named: str) -> bool:
+    """Whether this says which checkpoint is meant, rather than naming a file: ``./best`` is a file."""
+    return named in ("best", "latest") or named.startswith("epoch=")
+
+
+def check_choice(named: str) -> None:
+    """Raises UsageError for ``epoch=`` without a number."""
+    match = _EPOCH.match(named)
+    if named.startswith("epoch=") and (match is None or int(match[1]) == 0):
+        raise UsageError(f'"{named}" names no epoch', hint="write its number from 1: --checkpoint epoch=12")
+
+
+def chosen_checkpoint(
+    training: Contract, results: Path, named: str, experiment: str, scores: Scores
+) -> Choice:
+    """``training`` is the contract of the network's training, ``named`` one for which ``is_choice`` holds."""
+    contract = training.checkpoints
+    if not contract.globs:
+        why = training.unknown.get("checkpoints", "the catalog does not say")
+        return _refused(
+            f"which files of {training.network} are checkpoints is not known: {why}",
+            "name a file: --checkpoint FILE",
+        )
+    if named == "latest":
+        path, problem, _ = choose_checkpoint(results, contract, None)
+        if path is None:
+            return _refused(problem or "there is no checkpoint", f"taorunner train {experiment}")
+        epoch = epoch_of(path, contract)
+        reason = "the newest whole checkpoint" + (f", of epoch {epoch}" if epoch is not None else "")
+        return Choice(path, reason, tuple(torn_findings(path, results, contract)))
+    found = find_checkpoints(results, contract)
+    whole = {
+        epoch: path for path in whole_checkpoints(found) if (epoch := epoch_of(path, contract)) is not None
+    }
+    if not whole:
+        _, problem, _ = choose_checkpoint(results, contract, None)
+        message = problem or f"no name of a checkpoint in {results} has its epoch"
+        return _refused(
+            message, f"taorunner train {experiment}" if problem else "name a file: --checkpoint FILE"
+        )
+    match = _EPOCH.match(named)
+    if match is not None:
+        torn = [path for path in found if epoch_of(path, contract) == int(match[1])]
+        return _of_epoch(int(match[1]), whole, torn, results)
+    return _best(training, whole, scores(experiment), experiment)
+
+
+def _of_epoch(epoch: int, whole: dict[int, Path], written: list[Path], results: Path) -> Choice:
+    if epoch in whole:
+        return Choice(whole[epoch], f"epoch {epoch}")
+    message = f"there is no checkpoint of epoch {epoch} in {results}"
+    if written:
+        message = f'the checkpoint "{written[-1].name}" is incomplete: it was cut off while it was written'
+    return _refused(message, f"there are those of epoch {_listed(whole)}")
+
+
+def _best(training: Contract, whole: dict[int, Path], scores: EpochScores | None, experiment: str) -> Choice:
+    instead = f"--checkpoint latest, or epoch=N with {_listed(whole)}"
+    if scores is None or not scores.names:
+        return _refused(
+            f'no run on record has a metric of the training of "{experiment}"', instead, "no-best"
+        )
+    if scores.metric is None:
+        names = ", ".join(scores.names[:4])
+        message = f'"best" has no meaning here: no direction is known for the metrics of {training.network} ({names})'
+        return _refused(message, instead, "no-best")
+    epoch = scores.best_of(set(whole))
+    if epoch is None:
+        message = (
+            f"no checkpoint that is there is of an epoch with {scores.metric}: there are {_listed(whole)}"
+        )
+        return _refused(message, instead, "no-best")
+    reason = f"best {scores.metric} {scores.values[epoch]:.4g}, epoch {epoch}"
+    top = scores.best_of(set(scores.values))
+    if top is not None and scores.values[top] != scores.values[epoch]:
+        reason += f" ({scores.values[top]:.4g} at epoch {top}, which has no whole checkpoint)"
+    return Choice(whole[epoch], reason)
+
+
+def _listed(epochs: Iterable[int]) -> str:
+    """``1, 2, 3``; of many the first ones and the last: ``1, 2, … 80``."""
+    known = sorted(epochs)
+    if len(known) <= _SHOWN_EPOCHS:
+        return ", ".join(map(str, known))
+    return f"{', '.join(map(str, known[: _SHOWN_EPOCHS - 1]))}, … {known[-1]}"
+
+
+def _refused(message: str, hint: str, code: str = "checkpoint-missing") -> Choice:
+    return Choice(None, findings=(Finding(Severity.ERROR, code, message, hint),))

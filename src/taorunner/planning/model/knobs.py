@@ -1,0 +1,76 @@
+"""The values of ``--epochs``, ``--batch-size``, ``--lr`` and ``--seed``, and the settings of the spec they become."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from taorunner.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """None: not given. ``batch_size`` counts the images that one GPU takes at once."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    seed: int | None = None
+
+    def given(self) -> dict[str, int | float]:
+        """The knobs that have a value, by name, in the order of the fields."""
+        values = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, "seed": self.seed}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+NO_KNOBS = Knobs()
+
+
+@dataclass(frozen=True, slots=True)
+class KnobSetting:
+    """``key`` of the spec is set to ``value`` because of ``option`` (``--epochs 12``); both are texts.
+
+    ``was`` is the value of a key that is changed along with those that the option names, None for those themselves.
+    """
+
+    option: str
+    key: str
+    value: str
+    was: str | None = None
+
+    @property
+    def text(self) -> str:
+        """``--epochs 12 → train.num_epochs = 12``"""
+        before = f" (was {self.was})" if self.was is not None else ""
+        return f"{self.option} → {self.key} = {self.value}{before}"
+
+
+def read_knobs(epochs: int | None, batch_size: int | None, lr: float | None, seed: int | None) -> Knobs:
+    """The knobs as they are typed.
+
+    Raises:
+        UsageError: a value that no training can have.
+    """
+    for option, count, least in (
+        ("--epochs", epochs, 1),
+        ("--batch-size", batch_size, 1),
+        ("--seed", seed, 0),
+    ):
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
+            raise UsageError(
+                f'{option} takes a whole number from {least}, not "{count}"', hint=f"for example {option} 8"
+            )
+    if lr is not None:
+        if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not math.isfinite(lr) or lr <= 0:
+            raise UsageError(f'--lr takes a number above 0, not "{lr}"', hint="for example --lr 1e-4")
+        lr = float(lr)
+    return Knobs(epochs, batch_size, lr, seed)
+
+
+def number_text(value: int | float) -> str:
+    """A number as YAML, protobuf text and Hydra read it alike: ``1.0e-05``, because YAML reads 1e-05 as a word."""
+    if isinstance(value, int):
+        return str(value)
+    text = repr(float(f"{value:.6g}"))
+    mantissa, exponent, rest = text.partition("e")
+    return text if not exponent or "." in mantissa else f"{mantissa}.0e{rest}"
