@@ -15,18 +15,22 @@ from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, Worksp
 from taorunner.errors import ExitCode
 
 RunArgument = Annotated[
-    str, typer.Argument(help="A run id, a unique part of one, or an experiment's name", metavar="RUN")
+    str,
+    typer.Argument(
+        help="A short or whole run id, or an experiment's name", metavar="RUN", show_default=False
+    ),
 ]
 RunsArgument = Annotated[
     Optional[list[str]],
-    typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False),
+    typer.Argument(help="Short or whole run ids, or names of experiments", metavar="RUN", show_default=False),
 ]
 
 
 def register(app: typer.Typer) -> None:
-    add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps --json")
+    add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps -a")
     group = make_group("List, show and clean up runs")
-    add_command(group, "list", _list, "List all runs, newest first", "taorunner runs list -p parts -n 10")
+    examples = ("taorunner runs list --state failed --since 3d", "taorunner runs list -e 'rtdetr_*'")
+    add_command(group, "list", _list, "List all runs, newest first", *examples)
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
     mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
@@ -42,6 +46,8 @@ QuietOption = Annotated[bool, option("--quiet", "-q", "Print ids only")]
 
 def _ps(
     context: typer.Context,
+    everything: Annotated[bool, option("--all", "-a", "List the newest ended runs too")] = False,
+    project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -49,11 +55,25 @@ def _ps(
     from taorunner.cli.fast.lists import ps
 
     context.obj.refuse_extra()
-    return ps(workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet)
+    return ps(
+        workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet,
+        with_ended=everything, project=project or context.obj.project,
+    )  # fmt: skip
 
 
 def _list(
     context: typer.Context,
+    states: Annotated[
+        Optional[str], option("--state", "Only in this state, or one of several: failed,lost", word="STATE")
+    ] = None,
+    experiment: Annotated[
+        Optional[str],
+        option("--experiment", "-e", "Only of this experiment; may be a pattern", word="EXPERIMENT"),
+    ] = None,
+    action: Annotated[Optional[str], option("--action", "Only of this action", word="ACTION")] = None,
+    since: Annotated[
+        Optional[str], option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")
+    ] = None,
     project: ProjectOption = None,
     limit: Annotated[int, option("--limit", "-n", "Show at most N", word="N", min=1)] = 50,
     workspace: WorkspaceOption = None,
@@ -65,7 +85,7 @@ def _list(
     context.obj.refuse_extra()
     return runs_list(
         workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json,
-        ids_only=quiet or context.obj.is_quiet,
+        ids_only=quiet or context.obj.is_quiet, states=states, experiment=experiment, action=action, since=since,
     )  # fmt: skip
 
 

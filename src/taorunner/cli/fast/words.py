@@ -47,7 +47,8 @@ _OPTIONS_7: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "",
     "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
     "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
-_OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
+_OPTIONS_8: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"--help": "", "--json": "", "--plain": "", "--workspace": "folder"}
@@ -60,8 +61,9 @@ _OPTIONS_14: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "an
     "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project", "--port": "any",
     "--project": "project", "--release": "any", "--run-as-user": "", "--shm-size": "any", "--source":
     "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project",
-    "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
+_OPTIONS_15: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+    "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
+    "", "--quiet": "", "--since": "any", "--state": "any", "--workspace": "folder"}
 _OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
 _OPTIONS_17: dict[str, str] = {"--help": "", "--workspace": "folder"}
 _OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--older": "any", "-p": "project",

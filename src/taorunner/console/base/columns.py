@@ -5,7 +5,7 @@ Columns are two blanks apart. A row is always one line, so ``grep`` works.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from taorunner.console.base.theme import Symbols
@@ -57,6 +57,34 @@ def laid_out_plainly(
     title = [column.title for column in columns]
     with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
     return [_plain_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def cut(
+    text: str, width: int, mark: str, measure: Callable[[str], int] = len, *, middle: bool = False
+) -> str:
+    """``text`` in at most ``width`` cells, with ``mark`` where something was cut: at the end, or in the ``middle``.
+
+    ``measure`` gives the cells of a text.
+
+    >>> cut("dino_fan_swin_tiny_large_v2", 19, "…", middle=True), cut("CUDA out of memory", 10, "…")
+    ('dino_fan…y_large_v2', 'CUDA out …')
+    """
+    if measure(text) <= width:
+        return text
+    room = width - measure(mark)
+    if room < 1:
+        return _start(text, max(0, width), measure)
+    if not middle:
+        return _start(text, room, measure) + mark
+    head = _start(text, room * 4 // 9, measure)  # names differ at their ends
+    return head + mark + _start(text[::-1], room - measure(head), measure)[::-1]
+
+
+def _start(text: str, width: int, measure: Callable[[str], int]) -> str:
+    end = min(len(text), width)
+    while measure(text[:end]) > width:
+        end -= 1
+    return text[:end]
 
 
 def _fitted(
