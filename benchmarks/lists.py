@@ -24,8 +24,9 @@ def measure(times: int) -> None:
         workspace = small(Path(folder) / "w", image="taorunner-test/none:1")
         _record_runs(workspace)
         filters = (
-            "--state failed", "--state succeeded", "--experiment noop", "--experiment no*e", "--action train", "--since 1h",
-            f"-p {PROJECT} --action evaluate", "--state failed --experiment noop --action train --since 1h", "--state stopped -q",
+            "--state failed", "--state succeeded", "--experiment noop", "--experiment no*e", "--action train",
+            "--since 1h", f"-p {PROJECT} --action evaluate", "--state stopped -q",
+            "--state failed --experiment noop --action train --since 1h",
         )  # fmt: skip
         bounds = {"ps": 4.5, "runs list": 10, "runs list --json": 10}
         bounds |= {f"runs list {words}": 10 for words in filters}

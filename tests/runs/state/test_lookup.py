@@ -10,8 +10,8 @@ import pytest
 
 from taorunner.errors import RunStateError, UsageError
 from taorunner.events import RunState
-from taorunner.runs.state.lookup.run_filter import RunFilter, parse_since, parse_states, queued_at, select
-from taorunner.runs.state.lookup.short_ids import short_ids
+from taorunner.runs.state.lookup.run_filter import RunFilter, parse_since, parse_states, select
+from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import DamagedRun, DamagedRunError, RunStore
 

@@ -54,19 +54,20 @@ def ps(
             sys.stderr.write(f"{_NOTHING}\n")
         return 0
     store = _store(place.state_dir)
-    ids = store.run_ids()
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
     if with_ended:
-        found += _ended(store, ids, {run.id for run in found})
+        found += _ended(store, {run.id for run in found})
     found = [run for run in found if project is None or getattr(run, "project", None) == project]
     empty = "no runs yet" if with_ended else _NOTHING
-    return _print(store, found, ids, json=json, ids_only=ids_only, empty=empty, is_live=True)
+    return _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
 
 
-def _ended(store: RunStore, ids: Sequence[str], shown: Set[str]) -> list[RunRecord | DamagedRun]:
+def _ended(store: RunStore, shown: Set[str]) -> list[RunRecord | DamagedRun]:
     from itertools import islice
 
-    ended = (run for run_id in ids if run_id not in shown and (run := store.shown(run_id)) is not None)
+    ended = (
+        run for run_id in store.run_ids() if run_id not in shown and (run := store.shown(run_id)) is not None
+    )
     return list(islice(ended, LIMIT))
 
 
@@ -110,7 +111,7 @@ def runs_list(
 def _print(
     store: RunStore,
     found: Sequence[RunRecord | DamagedRun],
-    ids: Sequence[str],
+    ids: Sequence[str] | None,
     *,
     json: bool,
     ids_only: bool,

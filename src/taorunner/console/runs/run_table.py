@@ -8,13 +8,12 @@ and best.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
 from taorunner.console.base.columns import Column, Row, cut, laid_out, laid_out_plainly
 from taorunner.console.base.formatting import age, clean, metric_label, minute, number, of
 from taorunner.console.base.theme import Symbols, state_style
-from taorunner.events import RunState, Value
+from taorunner.events import RunState
 from taorunner.runs.state.metric_names import kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
@@ -29,17 +28,23 @@ _Cell = tuple[tuple[str, str], ...]
 _NAME, _TEXT = 20, 24
 """The width that names and other texts keep until the first columns are left out."""
 _LEAST_NAME, _LEAST_TEXT = 8, 8
+_NO_TEXTS: Mapping[str, str] = {}
+_NO_TIMES: Mapping[str, datetime] = {}
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class RunColumns(Value):
+class RunColumns:
     """``first`` are left out in this order before names are cut, ``then`` afterwards. ``exact`` are the columns with
-    which there is room for whole times instead of ages."""
+    which there is room for whole times instead of ages.
 
-    titles: tuple[str, ...]
-    first: tuple[str, ...]
-    then: tuple[str, ...]
-    exact: tuple[str, ...]
+    No dataclass: making one at import takes longer than the table.
+    """
+
+    __slots__ = ("exact", "first", "then", "titles")
+
+    def __init__(
+        self, titles: tuple[str, ...], first: tuple[str, ...], then: tuple[str, ...], exact: tuple[str, ...]
+    ) -> None:
+        self.titles, self.first, self.then, self.exact = titles, first, then, exact
 
 
 LIST = RunColumns(
@@ -60,17 +65,22 @@ _RIGHT = ("epoch", "epochs", "left", "duration")
 _ELASTIC = {"experiment": _LEAST_NAME, "project": _LEAST_NAME, "best": _LEAST_TEXT, "where": _LEAST_TEXT}
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class TableFacts(Value):
+class TableFacts:
     """What a table shows besides the snapshots, by run id: ``short_ids``, and ``where`` a run is or what it waits for.
 
-    ``at`` are times for runs whose events have none. ``zone`` is the machine's by default.
+    ``at`` are times for runs whose events have none. ``zone`` is the machine's by default. No dataclass, as above.
     """
 
-    short_ids: Mapping[str, str] = field(default_factory=dict)
-    where: Mapping[str, str] = field(default_factory=dict)
-    at: Mapping[str, datetime] = field(default_factory=dict)
-    zone: tzinfo | None = None
+    __slots__ = ("at", "short_ids", "where", "zone")
+
+    def __init__(
+        self,
+        short_ids: Mapping[str, str] = _NO_TEXTS,
+        where: Mapping[str, str] = _NO_TEXTS,
+        at: Mapping[str, datetime] = _NO_TIMES,
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.short_ids, self.where, self.at, self.zone = short_ids, where, at, zone
 
 
 def run_lines(

@@ -20,8 +20,7 @@ from taorunner.console.runs.run_places import places
 from taorunner.console.runs.run_table import LIST, LIVE, TableFacts, plain_run_lines, run_lines
 from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
-from taorunner.runs.state.lookup.run_filter import queued_at
-from taorunner.runs.state.lookup.short_ids import short_ids
+from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import DamagedRun, RunStore
@@ -44,7 +43,7 @@ def print_runs(
     ``is_live`` gives the columns of ``ps``. ``all_ids`` are the ids on record if the caller has read them.
     """
     snapshots = _snapshots(store, records)
-    short = short_ids([s.id for s in snapshots], store.run_ids() if all_ids is None else all_ids)
+    short = short_ids([s.id for s in snapshots], store.folder_names() if all_ids is None else all_ids)
     if json:
         rows = [s.to_json(store.paths(s.id).directory, now(), short[s.id]) for s in snapshots]
         write_json(rows, sys.stdout.buffer)
@@ -88,7 +87,7 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     (snapshot,) = _snapshots(store, [record])
     directory = store.paths(record.id).directory
     if json:
-        short = short_ids([snapshot.id], store.run_ids())[snapshot.id]
+        short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
         write_json([snapshot.to_json(directory, now(), short)], sys.stdout.buffer)
         return
     from taorunner.console.runs.outcome import commands_after_stop

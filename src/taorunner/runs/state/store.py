@@ -20,7 +20,6 @@ from taorunner.errors import MachineError, RunStateError
 from taorunner.events import Event, RunState, Value, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, kept_environ
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.lookup.ended_runs import EndedRuns
 from taorunner.runs.state.record import RunRecord
 from taorunner.state_files import (
     SHARING,
@@ -36,6 +35,7 @@ from taorunner.text import did_you_mean
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan
+    from taorunner.runs.state.lookup.ended_runs import EndedRuns
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -153,9 +153,14 @@ class RunStore:
         self.batches_dir = state_dir / "batches"
         self.state_dir = state_dir
         self.open_batches = OpenBatches(state_dir)
-        self.ended = EndedRuns(state_dir)
         self.refused: dict[str, str] = {}
         self._known_trust: Trust | None = None
+
+    @property
+    def ended(self) -> EndedRuns:
+        from taorunner.runs.state.lookup.ended_runs import EndedRuns
+
+        return EndedRuns(self.state_dir)
 
     def paths(self, run_id: str) -> RunPaths:
         """Raises RunStateError for an invalid name."""
@@ -251,8 +256,12 @@ class RunStore:
 
     def run_ids(self) -> list[str]:
         """All run ids, newest first. Reads only folder names, so it is cheap for thousands of runs."""
+        return sorted((name for name in self.folder_names() if name[0] != "."), reverse=True)
+
+    def folder_names(self) -> list[str]:
+        """The names of all run folders in no order, and of folders that are being removed."""
         try:
-            return sorted((name for name in os.listdir(self.runs_dir) if name[0] != "."), reverse=True)
+            return os.listdir(self.runs_dir)
         except OSError:
             return []
 

@@ -9,14 +9,13 @@ from datetime import datetime, timedelta, timezone
 
 from taorunner.errors import UsageError
 from taorunner.events import RunState, Value
+from taorunner.runs.state.lookup.short_ids import queued_at
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import DamagedRun, RunStore
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE = r"(\d{1,6})([smhdw])"
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-_TIMED = r"\d{8}-\d{6}-"
-"""How the id of a run begins: the UTC time at which it was queued."""
 CONVERT = {"convert": "dataset_convert"}
 """The command's name of an action that most networks call otherwise."""
 
@@ -134,21 +133,10 @@ def parse_since(text: str, now: datetime, option: str = "--since") -> datetime:
     raise UsageError(wanted, hint="ages are made of a number and s, m, h, d or w")
 
 
-def queued_at(run_id: str) -> datetime | None:
-    """When a run was queued, as its id says it; None for an id without a time."""
-    if re.match(_TIMED, run_id) is None:
-        return None
-    try:
-        return datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-
-
 def _since(ids: Iterable[str], since: datetime) -> Iterator[str]:
     """Ids sort like times. One that does not begin with a time is kept: its record decides."""
     least = f"{since.astimezone(timezone.utc):%Y%m%d-%H%M%S}"
-    timed = re.compile(_TIMED)
-    return (run_id for run_id in ids if run_id >= least or timed.match(run_id) is None)
+    return (run_id for run_id in ids if run_id >= least or queued_at(run_id) is None)
 
 
 def _is_like(pattern: str, project: str, experiment: str) -> bool:

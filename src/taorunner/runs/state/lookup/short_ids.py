@@ -1,11 +1,13 @@
-"""Short run ids: the last six characters of an id, and one more wherever two runs share them.
+"""What the id of a run says: its short form, and when the run was queued.
 
-They are shown in tables, and every command that takes a run accepts them.
+Short ids are the last six characters of an id, and more wherever two runs share them. They are shown in tables, and
+every command that takes a run accepts them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
 
 LENGTH = 6
 
@@ -22,10 +24,23 @@ def short_ids(ids: Iterable[str], all_ids: Iterable[str]) -> Mapping[str, str]:
     wanted = list(ids)
     endings = {run_id[-LENGTH:] for run_id in wanted}
     rivals: dict[str, list[str]] = {}
-    for run_id in all_ids:
-        if run_id[-LENGTH:] in endings:
-            rivals.setdefault(run_id[-LENGTH:], []).append(run_id)
+    for run_id in [one for one in all_ids if one[-LENGTH:] in endings]:
+        rivals.setdefault(run_id[-LENGTH:], []).append(run_id)
     return {run_id: _shortest(run_id, rivals.get(run_id[-LENGTH:], ())) for run_id in wanted}
+
+
+def queued_at(run_id: str) -> datetime | None:
+    """When a run was queued, in UTC, as its id begins; None for an id without a time."""
+    if len(run_id) < 16 or run_id[8] != "-" or run_id[15] != "-":
+        return None
+    digits = run_id[:8] + run_id[9:15]
+    if not (digits.isascii() and digits.isdecimal()):
+        return None
+    parts = (int(digits[at : at + 2]) for at in range(4, 14, 2))
+    try:
+        return datetime(int(digits[:4]), *parts, tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
+    except ValueError:
+        return None
 
 
 def _shortest(run_id: str, rivals: Iterable[str]) -> str:
