@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from taorunner.planning.inputs.workspace_networks import Networks
     from taorunner.project.workspace import Workspace
     from taorunner.runs.control.spawn import Supervisor
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
     from taorunner.specs.schema.image_schemas import KeptSchemas
 
 
@@ -69,6 +71,32 @@ class Invocation:
         from taorunner.project.workspace import find_project
 
         return find_project(workspace, Path.cwd(), given or self.project, os.environ)
+
+    def project_asked(self, workspace: Workspace, given: str | None) -> str | None:
+        """``-p``, before or after the command, checked; None without it. Raises UsageError for an unknown one."""
+        from taorunner.project.workspace import find_project
+
+        named = given or self.project
+        return find_project(workspace, workspace.root, named, {}) if named is not None else None
+
+    def runs_named(
+        self, store: RunStore, workspace: Workspace, names: Sequence[str], given: str | None
+    ) -> list[RunRecord]:
+        """The runs that words of the command line name, each once; ``given`` is ``-p`` behind the command.
+
+        Without ``-p``, experiments of the current folder's project or TAORUNNER_PROJECT come first.
+
+        Raises:
+            TaorunnerError: there is no such run or project, or a name fits several runs.
+        """
+        import os
+
+        from taorunner.project.workspace import project_around
+
+        asked = self.project_asked(workspace, given)
+        near = project_around(workspace, Path.cwd()) or os.environ.get("TAORUNNER_PROJECT") or None
+        found = (store.find(name, asked, near) for name in names)
+        return list({record.id: record for record in found}.values())
 
     def refuse_extra(self) -> None:
         if self.has_extra:
