@@ -103,7 +103,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_the_times_of_a_log_are_known_to_ten_seconds(store: RunStore, clock: list[float]) -> None:
     record = put(store, "e", b"")
     log = ConsoleLog(store.paths(record.id).console)
-    for second in range(0, 100):
+    for second in range(100):
         clock[0] = AT.timestamp() + second
         if second < 30 or second >= 60:
             log.write("stdout", f"{second}\n".encode())

@@ -58,7 +58,7 @@ LIVE = RunColumns(
     ("run", "project", "experiment", "action", "state", "epoch", "left", "where", "best", "duration", "started",
      "backend", "image"),
     first=("image", "backend", "started", "duration", "best"), then=("where", "left", "epoch", "action", "project"),
-    exact=("duration", "best"),
+    exact=("duration", "best", "started"),
 )  # fmt: skip
 """``ps``."""
 _RIGHT = ("epoch", "epochs", "left", "duration")
