@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from taorunner.errors import UsageError, UserFilesError
+from taorunner.errors import TaorunnerError, UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.planning.inputs.workspace_networks import Networks
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Invocation:
     """``project`` and ``workspace`` as given before the command; ``extra`` are the words after ``--``.
 
-    ``supervisor`` is the process started in advance for a batch, if there is one.
+    ``supervisor`` is the process started in advance for a batch, if there is one. ``root`` is the workspace and
+    ``means`` the project that the command has turned out to mean.
     """
 
     extra: tuple[str, ...] = ()
@@ -34,6 +35,8 @@ class Invocation:
     supervisor: Supervisor | None = None
     is_quiet: bool = False
     is_verbose: bool = False
+    root: Path | None = None
+    means: str | None = None
 
     def note(self, text: str) -> None:
         """Prints a note or a next step on stderr. ``-q`` drops it."""
@@ -45,7 +48,9 @@ class Invocation:
 
         from taorunner.project.workspace import find_workspace
 
-        return find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        found = find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        self.root = found.root
+        return found
 
     def networks(self) -> Networks:
         """The catalog, with the workspace's own networks inside a workspace."""
@@ -70,7 +75,15 @@ class Invocation:
 
         from taorunner.project.workspace import find_project
 
-        return find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        self.means = find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        return self.means
+
+    def complete_hints(self, error: TaorunnerError) -> None:
+        """Makes the commands in the hints of ``error`` mean the same project from where the person stands."""
+        if self.root is not None:
+            from taorunner.cli.project_hints import complete_error
+
+            complete_error(error, self.root, self.means)
 
     def project_asked(self, workspace: Workspace, given: str | None) -> str | None:
         """``-p``, before or after the command, checked; None without it. Raises UsageError for an unknown one."""

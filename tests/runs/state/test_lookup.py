@@ -87,6 +87,7 @@ def test_an_experiment_of_two_projects_is_that_of_the_project_asked_for(store: R
     here, there = put(store, "aaaaa1", project="p"), put(store, "aaaaa2", project="q", hours=1)
     assert store.find("e1") == there
     assert store.find("e1", "p") == here
+    assert (store.find("p/e1"), store.find("q/e1")) == (here, there)
     assert store.find("e1", near="p") == here
     assert store.find("e1", near="empty") == there
     with pytest.raises(RunStateError, match='no run "e1" in project "empty"'):

@@ -19,15 +19,20 @@ def find_run(store: RunStore, name: str, project: str | None = None, near: str |
     """The run with this id or short id, the newest run of an experiment of this name, or the one whose id has ``name``
     in it.
 
-    ``project`` limits experiments to one project; of ``near``, the project of the current folder, they are preferred.
+    ``project`` limits experiments to one project, as ``PROJECT/EXPERIMENT`` does; of ``near``, the project of the
+    current folder, they are preferred.
 
     Raises:
         UsageError: the name is not valid, or fits several runs, which are listed.
         RunStateError: there is no such run.
         DamagedRunError: there is one, and its record cannot be used.
     """
-    if not is_name(name):
+    within, slash, last = name.partition("/")
+    if not is_name(last if slash else name) or (slash and not is_name(within)):
         raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
+    if slash:
+        newest = _newest_of(store, store.run_ids(), last, within)
+        return newest if newest is not None else _by_record(store, last, within)
     if store.paths(name).record.exists():
         return store.load(name)
     ids = store.run_ids()
