@@ -23,8 +23,14 @@ def measure(times: int) -> None:
     with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
         workspace = small(Path(folder) / "w", image="taorunner-test/none:1")
         _record_runs(workspace)
+        filters = (
+            "--state failed", "--state succeeded", "--experiment noop", "--experiment no*e", "--action train",
+            "--since 1h", f"-p {PROJECT} --action evaluate", "--state stopped -q",
+            "--state failed --experiment noop --action train --since 1h",
+        )  # fmt: skip
         bounds = {"ps": 4.5, "runs list": 10, "runs list --json": 10}
-        others = (f"runs list -n {RUNS} --json", "runs list -p nothing", "networks")
+        bounds |= {f"runs list {words}": 10 for words in filters}
+        others = ("ps -a", "logs 000007", f"runs list -n {RUNS} --json", "networks")
         commands = [line.split() for line in (*bounds, *others)]
         bare, *shown = taking_turns(
             {

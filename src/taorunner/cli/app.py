@@ -114,6 +114,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
+        invocation.complete_hints(error)
         return _report(error)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from taorunner.errors import UsageError, UserFilesError
+from taorunner.errors import TaorunnerError, UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.planning.inputs.workspace_networks import Networks
     from taorunner.project.workspace import Workspace
     from taorunner.runs.control.spawn import Supervisor
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
     from taorunner.specs.schema.image_schemas import KeptSchemas
 
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 class Invocation:
     """``project`` and ``workspace`` as given before the command; ``extra`` are the words after ``--``.
 
-    ``supervisor`` is the process started in advance for a batch, if there is one.
+    ``supervisor`` is the process started in advance for a batch, if there is one. ``root`` is the workspace and
+    ``means`` the project that the command has turned out to mean.
     """
 
     extra: tuple[str, ...] = ()
@@ -32,6 +35,8 @@ class Invocation:
     supervisor: Supervisor | None = None
     is_quiet: bool = False
     is_verbose: bool = False
+    root: Path | None = None
+    means: str | None = None
 
     def note(self, text: str) -> None:
         """Prints a note or a next step on stderr. ``-q`` drops it."""
@@ -43,7 +48,9 @@ class Invocation:
 
         from taorunner.project.workspace import find_workspace
 
-        return find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        found = find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        self.root = found.root
+        return found
 
     def networks(self) -> Networks:
         """The catalog, with the workspace's own networks inside a workspace."""
@@ -68,7 +75,48 @@ class Invocation:
 
         from taorunner.project.workspace import find_project
 
-        return find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        self.means = find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        return self.means
+
+    def complete_hints(self, error: TaorunnerError) -> None:
+        """Makes the commands in the hints of ``error`` mean the same project from where the person stands."""
+        if self.root is not None:
+            from taorunner.cli.project_hints import complete_error
+
+            complete_error(error, self.root, self.means)
+
+    def project_asked(self, workspace: Workspace, given: str | None) -> str | None:
+        """``-p``, before or after the command, checked; None without it. Raises UsageError for an unknown one."""
+        from taorunner.project.workspace import find_project
+
+        named = given or self.project
+        return find_project(workspace, workspace.root, named, {}) if named is not None else None
+
+    def runs_named(
+        self,
+        store: RunStore,
+        workspace: Workspace,
+        names: Sequence[str],
+        given: str | None,
+        *,
+        live: bool = False,
+    ) -> list[RunRecord]:
+        """The runs that words of the command line name, each once; ``given`` is ``-p`` behind the command.
+
+        Without ``-p``, experiments of the current folder's project or TAORUNNER_PROJECT come first. With ``live``, a
+        pattern means the runs that have not ended, and a run brings the rest of its chain.
+
+        Raises:
+            TaorunnerError: there is no such run or project, or a name fits several runs.
+        """
+        import os
+
+        from taorunner.project.workspace import project_around
+        from taorunner.runs.control.named_runs import live_runs, newest_runs
+
+        asked = self.project_asked(workspace, given)
+        near = project_around(workspace, Path.cwd()) or os.environ.get("TAORUNNER_PROJECT") or None
+        return live_runs(store, names, asked, near) if live else newest_runs(store, names, asked, near)
 
     def refuse_extra(self) -> None:
         if self.has_extra:

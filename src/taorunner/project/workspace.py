@@ -193,7 +193,7 @@ def find_project(workspace: Workspace, start: Path, explicit: str | None, enviro
     """
     if explicit is not None:
         return known_project(workspace, explicit, "--project")
-    here = _project_around(workspace, start)
+    here = project_around(workspace, start)
     if here is not None:
         return known_project(workspace, here, "the current folder")
     from_environ = environ.get(PROJECT_VARIABLE, "")
@@ -250,7 +250,8 @@ def known_project(workspace: Workspace, name: str, origin: str) -> str:
     return name
 
 
-def _project_around(workspace: Workspace, start: Path) -> str | None:
+def project_around(workspace: Workspace, start: Path) -> str | None:
+    """The name of the folder below ``projects/`` that ``start`` is in; None outside of them."""
     here = _absolute(start)
     for folder, projects in (
         (here, workspace.projects_dir),

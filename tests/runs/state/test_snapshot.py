@@ -70,6 +70,7 @@ def test_the_whole_way_gives_the_json_of_the_interface() -> None:
     body = snapshot.to_json(Path("/w/.taorunner/runs/r1"), now=at(20))
     assert body == {
         "id": "r1",
+        "short_id": "r1",
         "project": "p",
         "experiment": "e",
         "action": "train",

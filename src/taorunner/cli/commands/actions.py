@@ -172,7 +172,11 @@ def _print_planned(planned: Planned) -> None:
 def _print_notes(planned: Planned) -> None:
     """Warnings, and where resumed trainings continue."""
     if planned.findings:
-        _print_findings(planned.findings)
+        from taorunner.cli.project_hints import completed_findings
+
+        plan = planned.items[0].plan if planned.items else None
+        findings = planned.findings
+        _print_findings(completed_findings(findings, plan.workspace, plan.project) if plan else findings)
     for item in planned.items:
         if item.plan.resume is not None:
             typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}', err=True)

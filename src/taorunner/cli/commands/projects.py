@@ -61,6 +61,10 @@ def _validate(
             hint = did_you_mean(name, root.project_names()) or "taorunner init-project NAME makes one"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
     findings = validate_projects(root, names, os.environ, strict=strict)
+    if findings:
+        from taorunner.cli.project_hints import completed_findings
+
+        findings = completed_findings(findings, root.root, None)
     if json:
         from taorunner.console.base.findings_text import findings_json
         from taorunner.console.base.json_output import write_json

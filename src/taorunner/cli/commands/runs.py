@@ -11,37 +11,54 @@ import typer
 
 from taorunner.cli.commands import runs_prune
 from taorunner.cli.help_pages import add_command, make_group
-from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
 
 RunArgument = Annotated[
-    str, typer.Argument(help="A run id, a unique part of one, or an experiment's name", metavar="RUN")
+    str,
+    typer.Argument(
+        help="A short or whole run id, or an experiment's name", metavar="RUN", show_default=False
+    ),
 ]
 RunsArgument = Annotated[
     Optional[list[str]],
-    typer.Argument(help="Run ids, or experiments as for train", metavar="RUN", show_default=False),
+    typer.Argument(
+        help="Short or whole run ids, or experiments as for train", metavar="RUN", show_default=False
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
-    add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps --json")
+    add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps -a")
     group = make_group("List, show and clean up runs")
-    add_command(group, "list", _list, "List all runs, newest first", "taorunner runs list -p parts -n 10")
+    examples = ("taorunner runs list --state failed --since 3d", "taorunner runs list -e 'rtdetr_*'")
+    add_command(group, "list", _list, "List all runs, newest first", *examples)
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
     mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
     runs_prune.register(group)
     app.add_typer(group, name="runs")
-    add_command(app, "logs", _logs, "Print the console log of a run", "taorunner logs -f rtdetr_01")
+    examples = ("taorunner logs -f rtdetr_01", "taorunner logs eaf22b 4c20f3 --since 2h")
+    add_command(app, "logs", _logs, "Print the console logs of runs", *examples)
     add_command(app, "attach", _attach, "Watch runs that have not ended", "taorunner attach")
     add_command(app, "stop", _stop, "Stop runs", "taorunner stop rtdetr_01", "taorunner stop --queued")
 
 
+RequiredRuns = Annotated[
+    list[str],
+    typer.Argument(help="Short or whole run ids, or names of experiments", metavar="RUN", show_default=False),
+]
+OfProject = Annotated[
+    Optional[str],
+    option("--project", "-p", "Only runs of this project", word="PROJECT", group="General"),
+]
 QuietOption = Annotated[bool, option("--quiet", "-q", "Print ids only")]
 
 
 def _ps(
     context: typer.Context,
+    everything: Annotated[bool, option("--all", "-a", "List the newest ended runs too")] = False,
+    project: OfProject = None,
     workspace: WorkspaceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -49,12 +66,26 @@ def _ps(
     from taorunner.cli.fast.lists import ps
 
     context.obj.refuse_extra()
-    return ps(workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet)
+    return ps(
+        workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet,
+        with_ended=everything, project=project or context.obj.project,
+    )  # fmt: skip
 
 
 def _list(
     context: typer.Context,
-    project: ProjectOption = None,
+    states: Annotated[
+        Optional[str], option("--state", "Only in this state, or one of several: failed,lost", word="STATE")
+    ] = None,
+    experiment: Annotated[
+        Optional[str],
+        option("--experiment", "-e", "Only of this experiment; may be a pattern", word="EXPERIMENT"),
+    ] = None,
+    action: Annotated[Optional[str], option("--action", "Only of this action", word="ACTION")] = None,
+    since: Annotated[
+        Optional[str], option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")
+    ] = None,
+    project: OfProject = None,
     limit: Annotated[int, option("--limit", "-n", "Show at most N", word="N", min=1)] = 50,
     workspace: WorkspaceOption = None,
     quiet: QuietOption = False,
@@ -65,72 +96,105 @@ def _list(
     context.obj.refuse_extra()
     return runs_list(
         workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json,
-        ids_only=quiet or context.obj.is_quiet,
+        ids_only=quiet or context.obj.is_quiet, states=states, experiment=experiment, action=action, since=since,
     )  # fmt: skip
 
 
 def _show(
-    context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None, json: JsonOption = False
+    context: typer.Context,
+    run: RunArgument,
+    project: OfProject = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.console.runs.runs_view import print_run
     from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
     start_missing_supervisors(store)
-    print_run(store, store.find(run), json=json)
+    (record,) = context.obj.runs_named(store, place, [run], project)
+    print_run(store, record, json=json)
     return 0
 
 
-def _mark_lost(context: typer.Context, run: RunArgument, workspace: WorkspaceOption = None) -> int:
+def _mark_lost(
+    context: typer.Context,
+    run: RunArgument,
+    project: OfProject = None,
+    workspace: WorkspaceOption = None,
+) -> int:
     from taorunner.runs.control.recovery import mark_lost
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    record = mark_lost(store, store.find(run))
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
+    record = mark_lost(store, context.obj.runs_named(store, place, [run], project)[0])
     typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
     return ExitCode.DONE
 
 
 def _logs(
     context: typer.Context,
-    run: RunArgument,
-    follow: Annotated[bool, option("--follow", "-f", "Follow until the run ends")] = False,
+    runs: RequiredRuns,
+    follow: Annotated[bool, option("--follow", "-f", "Follow until the runs end")] = False,
     tail: Annotated[
         Optional[int], option("--tail", "-n", "Print only the last N lines", word="N", min=0)
     ] = None,
+    since: Annotated[
+        Optional[str], option("--since", "Print only what came since then: 2h, 2026-11-01", word="TIME")
+    ] = None,
+    project: OfProject = None,
     workspace: WorkspaceOption = None,
 ) -> int:
     import sys
 
-    from taorunner.runs.control.named_runs import one_run
-    from taorunner.runs.state.log_reader import copy_log
+    from taorunner.events import now
+    from taorunner.runs.state.log_reader import copy_log, has_times
+    from taorunner.runs.state.lookup.many_logs import copy_logs, names_of
+    from taorunner.runs.state.lookup.run_filter import parse_since
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    copy_log(store, one_run(store, run).id, sys.stdout.buffer, follow=follow, tail=tail)
+    begin = parse_since(since, now()) if since is not None else None
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
+    records = context.obj.runs_named(store, place, runs, project)
+    names = names_of(store, records)
+    for record in records:
+        if begin is not None and not has_times(store, record.id, begin):
+            context.obj.note(f"the times of {names[record.id]} are not on record: the whole log follows")
+    if len(records) == 1:
+        copy_log(store, records[0].id, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
+    else:
+        copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
     return 0
 
 
 def _attach(
     context: typer.Context,
     runs: RunsArgument = None,
+    project: OfProject = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     plain: PlainOption = False,
 ) -> int:
     from taorunner.console.runs.watch import watch_runs
-    from taorunner.runs.control.named_runs import live_runs
     from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
     start_missing_supervisors(store, wait_s=0)
-    wanted = live_runs(store, runs) if runs else store.unfinished()[::-1]
+    if runs:
+        wanted = context.obj.runs_named(store, place, runs, project, live=True)
+    else:
+        asked = context.obj.project_asked(place, project)
+        wanted = [record for record in store.unfinished()[::-1] if asked in (None, record.project)]
     if not wanted:
         context.obj.note("nothing is running")
         return 0
@@ -144,12 +208,12 @@ def _stop(
     runs: RunsArgument = None,
     everything: Annotated[bool, option("--all", "Stop all runs that have not ended")] = False,
     queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
+    project: OfProject = None,
     workspace: WorkspaceOption = None,
 ) -> int:
     from taorunner.console.runs.outcome import commands_after_stop
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
-    from taorunner.runs.control.named_runs import live_runs
     from taorunner.runs.control.next_step import after_stop
     from taorunner.runs.control.stop import stop_runs
     from taorunner.runs.state.store import RunStore
@@ -162,8 +226,13 @@ def _stop(
         )
     if runs and everything:
         raise UsageError(f'--all cannot be combined with "{runs[0]}"', hint="leave out one of them")
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    records = live_runs(store, runs) if runs else store.unfinished()
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
+    if runs:
+        records = context.obj.runs_named(store, place, runs, project, live=True)
+    else:
+        asked = context.obj.project_asked(place, project)
+        records = [record for record in store.unfinished() if asked in (None, record.project)]
     if queued:
         records = [record for record in records if record.state is RunState.QUEUED]
     if not records:

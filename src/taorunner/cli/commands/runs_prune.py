@@ -29,14 +29,20 @@ def register(group: typer.Typer) -> None:
     )
 
 
-def _rm(context: typer.Context, runs: RunsToRemove, workspace: WorkspaceOption = None) -> int:
+def _rm(
+    context: typer.Context,
+    runs: RunsToRemove,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+) -> int:
     from taorunner.runs.state.pruning import remove_runs
     from taorunner.runs.state.store import RunStore
     from taorunner.text import size
 
     context.obj.refuse_extra()
-    store = RunStore(context.obj.open_workspace(workspace).state_dir)
-    records = list({record.id: record for record in map(store.find, runs)}.values())
+    place = context.obj.open_workspace(workspace)
+    store = RunStore(place.state_dir)
+    records = context.obj.runs_named(store, place, runs, project)
     for record in records:
         if not record.state.is_final:
             raise RunStateError(f'run "{record.id}" has not ended', hint=f"taorunner stop {record.id}")

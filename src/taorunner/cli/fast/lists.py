@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from taorunner.errors import ExitCode
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
+    from taorunner.project.workspace import Workspace
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import DamagedRun, RunStore
 
@@ -23,47 +24,106 @@ LIMIT = 50
 _SHOWN = 3
 _NOTHING = "nothing is running"
 _SWITCHES = {"--json": "json", "-q": "ids_only", "--quiet": "ids_only"}
-_VALUES = {"--workspace": "workspace"}
-_LIST_VALUES = {**_VALUES, "--project": "project", "-p": "project", "--limit": "limit", "-n": "limit"}
+_PS_SWITCHES = {**_SWITCHES, "-a": "with_ended", "--all": "with_ended"}
+_VALUES = {"--workspace": "workspace", "--project": "project", "-p": "project"}
+_LIST_VALUES = {
+    **_VALUES, "--limit": "limit", "-n": "limit", "--state": "states", "--experiment": "experiment",
+    "-e": "experiment", "--action": "action", "--since": "since",
+}  # fmt: skip
 
 
-def ps(workspace: Path | None, *, json: bool, ids_only: bool = False) -> int:
-    """Prints the runs that have not ended, and damaged ones whose state is unknown. Raises TaorunnerError."""
+def ps(
+    workspace: Path | None,
+    *,
+    json: bool,
+    ids_only: bool = False,
+    with_ended: bool = False,
+    project: str | None = None,
+) -> int:
+    """Prints the runs that have not ended, and damaged ones whose state is unknown; with ``with_ended`` also the newest
+    ended ones. Raises TaorunnerError."""
     from taorunner.runs.state.batch_index import OpenBatches
 
-    state_dir = _state_dir(workspace)
-    if not OpenBatches(state_dir).ids():  # all runs are over: no record need be read
+    place = _workspace(workspace)
+    if project is not None:
+        _check_project(place, project)
+    if not with_ended and not OpenBatches(place.state_dir).ids():  # all runs are over: no record need be read
         if json:
             sys.stdout.write("[]\n")
         elif not ids_only:
             sys.stderr.write(f"{_NOTHING}\n")
         return 0
-    store = _store(state_dir)
+    store = _store(place.state_dir)
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
-    return _print(store, found, json=json, ids_only=ids_only, empty=_NOTHING)
+    if with_ended:
+        found += _ended(store, {run.id for run in found})
+    found = [run for run in found if project is None or getattr(run, "project", None) == project]
+    empty = "no runs yet" if with_ended else _NOTHING
+    return _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
+
+
+def _ended(store: RunStore, shown: Set[str]) -> list[RunRecord | DamagedRun]:
+    from itertools import islice
+
+    ended = (
+        run for run_id in store.run_ids() if run_id not in shown and (run := store.shown(run_id)) is not None
+    )
+    return list(islice(ended, LIMIT))
 
 
 def runs_list(
-    workspace: Path | None, project: str | None, *, limit: int, json: bool, ids_only: bool = False
+    workspace: Path | None,
+    project: str | None,
+    *,
+    limit: int,
+    json: bool,
+    ids_only: bool = False,
+    states: str | None = None,
+    experiment: str | None = None,
+    action: str | None = None,
+    since: str | None = None,
 ) -> int:
-    """Prints at most ``limit`` runs, newest first, damaged ones included; their project is unknown. Raises
-    TaorunnerError."""
+    """Prints at most ``limit`` runs, newest first, damaged ones included; their project is unknown.
+
+    ``states``, ``experiment``, ``action`` and ``since`` are the texts of the options. Raises TaorunnerError.
+    """
     from itertools import islice
 
-    store = _store(_state_dir(workspace))
-    found = (run for run in store.listed() if project is None or getattr(run, "project", None) == project)
-    return _print(store, list(islice(found, limit)), json=json, ids_only=ids_only, empty="no runs yet")
+    from taorunner.events import now
+    from taorunner.runs.state.lookup.run_filter import RunFilter, parse_since, parse_states, select
+
+    place = _workspace(workspace)
+    wanted = RunFilter(
+        project, experiment, action, parse_states(states) if states is not None else frozenset(),
+        parse_since(since, now()) if since is not None else None,
+    )  # fmt: skip
+    store = _store(place.state_dir)
+    ids = store.run_ids()
+    found = list(islice(select(store, ids, wanted), limit))
+    if not found and not wanted.is_empty:
+        from taorunner.cli.fast.unknown_names import check_names
+
+        check_names(place, store, wanted)
+    empty = "no runs yet" if wanted.is_empty else "no such runs"
+    return _print(store, found, ids, json=json, ids_only=ids_only, empty=empty)
 
 
 def _print(
-    store: RunStore, found: Sequence[RunRecord | DamagedRun], *, json: bool, ids_only: bool, empty: str
+    store: RunStore,
+    found: Sequence[RunRecord | DamagedRun],
+    ids: Sequence[str] | None,
+    *,
+    json: bool,
+    ids_only: bool,
+    empty: str,
+    is_live: bool = False,
 ) -> int:
     if ids_only and not json:
         sys.stdout.write("".join(f"{run.id}\n" for run in found))
     else:
         from taorunner.console.runs.runs_view import print_runs
 
-        print_runs(store, found, json=json, empty=empty)
+        print_runs(store, found, json=json, empty=empty, is_live=is_live, all_ids=ids)
     _print_refused(store)
     return 0
 
@@ -82,10 +142,16 @@ def quick(argv: Sequence[str]) -> int | None:
         return None
 
 
-def _state_dir(workspace: Path | None) -> Path:
+def _workspace(given: Path | None) -> Workspace:
     from taorunner.project.workspace import find_workspace
 
-    return find_workspace(Path.cwd(), workspace, os.environ).state_dir
+    return find_workspace(Path.cwd(), given, os.environ)
+
+
+def _check_project(workspace: Workspace, name: str) -> None:
+    from taorunner.project.workspace import find_project
+
+    find_project(workspace, workspace.root, name, {})
 
 
 def _store(state_dir: Path) -> RunStore:
@@ -120,22 +186,23 @@ def _parsed(argv: Sequence[str]) -> Callable[[], int] | None:
     is_list = list(argv[:2]) == ["runs", "list"]
     if not is_list and list(argv[:1]) != ["ps"]:
         return None
+    switches = _SWITCHES if is_list else _PS_SWITCHES
     takes = _LIST_VALUES if is_list else _VALUES
     given: dict[str, str] = {}
     words = iter(argv[2 if is_list else 1 :])
     for word in words:
-        name = _SWITCHES.get(word) or takes.get(word)
-        value = "yes" if word in _SWITCHES else next(words, "")
+        name = switches.get(word) or takes.get(word)
+        value = "yes" if word in switches else next(words, "")
         if name is None or name in given or not value or value.startswith("-"):
             return None
         given[name] = value
-    limit = given.get("limit", str(LIMIT))
+    limit = given.pop("limit", str(LIMIT))
     if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 10 and int(limit)):
         return None
-    workspace = Path(given["workspace"]) if "workspace" in given else None
-    json, ids_only = "json" in given, "ids_only" in given
+    workspace = Path(given.pop("workspace")) if "workspace" in given else None
+    flags = {name: name in given for name in dict.fromkeys(switches.values())}
+    texts = {name: text for name, text in given.items() if name not in flags}
     if is_list:
-        return partial(
-            runs_list, workspace, given.get("project"), limit=int(limit), json=json, ids_only=ids_only
-        )
-    return partial(ps, workspace, json=json, ids_only=ids_only)
+        project = texts.pop("project", None)
+        return partial(runs_list, workspace, project, limit=int(limit), **flags, **texts)  # type: ignore[arg-type]
+    return partial(ps, workspace, **flags, **texts)  # type: ignore[arg-type]

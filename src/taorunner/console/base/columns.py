@@ -5,11 +5,9 @@ Columns are two blanks apart. A row is always one line, so ``grep`` works.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from taorunner.console.base.theme import Symbols
-from taorunner.events import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -18,24 +16,28 @@ if TYPE_CHECKING:
 _GAP = "  "
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Column(Value):
+class Column:
     """``drop`` is the order in which columns are dropped to save room, 1 first; None keeps the column.
 
-    A column with ``shrinks_to`` shrinks to that width before any column is dropped.
+    A column with ``shrinks_to`` shrinks to that width before any column is dropped. No dataclass: making one takes time
+    at each ``ps``.
     """
 
-    title: str
-    drop: int | None = None
-    right: bool = False
-    shrinks_to: int | None = None
+    __slots__ = ("drop", "right", "shrinks_to", "title")
+
+    def __init__(
+        self, title: str, drop: int | None = None, right: bool = False, shrinks_to: int | None = None
+    ) -> None:
+        self.title, self.drop, self.right, self.shrinks_to = title, drop, right, shrinks_to
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Row(Value):
+class Row:
     """One cell per column; a cell is one cleaned line."""
 
-    cells: tuple[Text, ...]
+    __slots__ = ("cells",)
+
+    def __init__(self, cells: tuple[Text, ...]) -> None:
+        self.cells = cells
 
 
 def laid_out(columns: Sequence[Column], rows: Sequence[Row], width: int, symbols: Symbols) -> list[Text]:
@@ -57,6 +59,34 @@ def laid_out_plainly(
     title = [column.title for column in columns]
     with_title = [title, *rows] if any(columns[i].title for i in shown) else list(rows)
     return [_plain_line(columns, row, shown, widths, width, symbols) for row in with_title]
+
+
+def cut(
+    text: str, width: int, mark: str, measure: Callable[[str], int] = len, *, middle: bool = False
+) -> str:
+    """``text`` in at most ``width`` cells, with ``mark`` where something was cut: at the end, or in the ``middle``.
+
+    ``measure`` gives the cells of a text.
+
+    >>> cut("dino_fan_swin_tiny_large_v2", 19, "…", middle=True), cut("CUDA out of memory", 10, "…")
+    ('dino_fan…y_large_v2', 'CUDA out …')
+    """
+    if measure(text) <= width:
+        return text
+    room = width - measure(mark)
+    if room < 1:
+        return _start(text, max(0, width), measure)
+    if not middle:
+        return _start(text, room, measure) + mark
+    head = _start(text, room * 4 // 9, measure)  # names differ at their ends
+    return head + mark + _start(text[::-1], room - measure(head), measure)[::-1]
+
+
+def _start(text: str, width: int, measure: Callable[[str], int]) -> str:
+    end = min(len(text), width)
+    while measure(text[:end]) > width:
+        end -= 1
+    return text[:end]
 
 
 def _fitted(

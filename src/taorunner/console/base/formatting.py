@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 from taorunner.text import printable
@@ -48,6 +49,32 @@ def of(done: int | None, total: int | None) -> str:
     if done is None:
         return ""
     return f"{done}/{total}" if total is not None else str(done)
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def age(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
+    """``42s ago``, ``3m ago``, ``5h ago``; from a day on ``Nov 27``, of another year ``2025-11-27``.
+
+    Dates are those of ``zone``, the machine's by default. A time after ``now`` (a clock set back) is ``0s ago``.
+    """
+    seconds = max(0, int((now - at).total_seconds()))
+    if seconds < 60:
+        return f"{seconds}s ago"
+    if seconds < 3600:
+        return f"{seconds // 60}m ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600}h ago"
+    local = at.astimezone(zone)
+    if local.year == now.astimezone(zone).year:
+        return f"{_MONTHS[local.month - 1]} {local.day}"
+    return f"{local:%Y-%m-%d}"
+
+
+def minute(at: datetime, zone: tzinfo | None = None) -> str:
+    """``2026-11-28 22:22`` in ``zone``, the machine's by default."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def shown_path(path: Path, here: Path) -> str:

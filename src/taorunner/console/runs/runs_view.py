@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import (
@@ -15,27 +16,53 @@ from taorunner.console.base.theme import (
     symbols_for,
     symbols_of,
 )  # fmt: skip
-from taorunner.console.runs.run_table import plain_run_lines, run_lines
+from taorunner.console.runs.run_places import places
+from taorunner.console.runs.run_table import LIST, LIVE, TableFacts, plain_run_lines, run_lines
 from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import DamagedRun, RunStore
 
+_UNLIMITED = 100_000
+_LEAST_WIDTH = 40
 
-def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, json: bool, empty: str) -> None:
-    """One line per run on stdout; without runs, ``empty`` on stderr."""
+
+def print_runs(
+    store: RunStore,
+    records: Sequence[RunRecord | DamagedRun],
+    *,
+    json: bool,
+    empty: str,
+    is_live: bool = False,
+    all_ids: Sequence[str] | None = None,
+) -> None:
+    """One line per run on stdout; without runs, ``empty`` on stderr.
+
+    ``is_live`` gives the columns of ``ps``. ``all_ids`` are the ids on record if the caller has read them.
+    """
     snapshots = _snapshots(store, records)
+    short = short_ids([s.id for s in snapshots], store.folder_names() if all_ids is None else all_ids)
     if json:
-        write_json([s.to_json(store.paths(s.id).directory, now()) for s in snapshots], sys.stdout.buffer)
+        rows = [s.to_json(store.paths(s.id).directory, now(), short[s.id]) for s in snapshots]
+        write_json(rows, sys.stdout.buffer)
         return
     if not snapshots:
         sys.stderr.write(empty + "\n")
         return
+    damaged = {record.id: record.place for record in records if isinstance(record, DamagedRun)}
+    facts = TableFacts(
+        short,
+        places(store, records, snapshots, with_backend=not is_live),
+        {run_id: at for run_id in damaged if (at := queued_at(run_id)) is not None},
+    )
+    table = [replace(run, reason=damaged[run.id]) if run.id in damaged else run for run in snapshots]
+    columns = LIVE if is_live else LIST
     if is_plain(sys.stdout, os.environ):
         stream = lenient(sys.stdout)
-        width, symbols = columns_without_terminal(os.environ), symbols_for(stream.encoding)
-        plain = plain_run_lines(snapshots, width, symbols, now())
+        width, symbols = _width_in_pipes(), symbols_for(stream.encoding)
+        plain = plain_run_lines(table, width, symbols, now(), columns, facts)
         if plain is not None:
             stream.write("".join(f"{line}\n" for line in plain))
             stream.flush()
@@ -43,8 +70,14 @@ def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, js
     from rich.text import Text
 
     console = make_console(sys.stdout, os.environ)
-    lines = run_lines(snapshots, console.width, symbols_of(console), now())
+    width = _width_in_pipes() if not console.is_terminal else max(_LEAST_WIDTH, console.width)
+    lines = run_lines(table, width, symbols_of(console), now(), columns, facts)
     console.print(Text("\n").join(lines), soft_wrap=True)  # three times as fast as line by line
+
+
+def _width_in_pipes() -> int:
+    """COLUMNS where it is set; else a file or a pipe gets every column and every name whole."""
+    return columns_without_terminal(os.environ) if os.environ.get("COLUMNS") else _UNLIMITED
 
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
@@ -54,7 +87,8 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     (snapshot,) = _snapshots(store, [record])
     directory = store.paths(record.id).directory
     if json:
-        write_json([snapshot.to_json(directory, now())], sys.stdout.buffer)
+        short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
+        write_json([snapshot.to_json(directory, now(), short)], sys.stdout.buffer)
         return
     from taorunner.console.runs.outcome import commands_after_stop
     from taorunner.runs.control.next_step import after_stop
@@ -82,6 +116,16 @@ def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> li
     return [
         RunSnapshot(id=record.id, state=RunState.DAMAGED, reason=record.reason)
         if isinstance(record, DamagedRun)
-        else known[record.id]
+        else _named(known[record.id], record)
         for record in records
     ]
+
+
+def _named(snapshot: RunSnapshot, record: RunRecord) -> RunSnapshot:
+    """With the names of the record, for a run whose events are lost."""
+    if snapshot.experiment:
+        return snapshot
+    return replace(
+        snapshot, project=record.project, experiment=record.experiment, action=record.action,
+        backend=record.backend, queued_at=record.queued_at,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from taorunner.backends.docker.log_resume import Tail
 from taorunner.disk_room import naming
 from taorunner.engine.frames import STORED_BLOCK_BYTES
 from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.lookup.log_times import LogTimes
 from taorunner.state_files import open_state
 from taorunner.text import MASK
 
@@ -33,6 +34,7 @@ class ConsoleLog:
         descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
         self._path = path
+        self._times = LogTimes(path)
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()
@@ -114,6 +116,7 @@ class ConsoleLog:
         if self._file.tell() != self._size:
             os.ftruncate(self._file.fileno(), self._size)
             self._file.seek(self._size)
+        self._times.mark(self._size)
         view = memoryview(data)
         with naming(self._path):
             while view:  # an unbuffered write may be short

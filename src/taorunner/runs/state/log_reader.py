@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from taorunner.errors import RunStateError
+from taorunner.runs.state.lookup.log_times import offset_since
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import SHARING, Trust, UntrustedFileError, open_state
 
@@ -18,17 +21,43 @@ _POLL_S = 0.1
 
 def copy_log(
     store: RunStore, run_id: str, out: IO[bytes], *, follow: bool, tail: int | None,
-    wait: Callable[[float], None] = time.sleep,
+    since: datetime | None = None, wait: Callable[[float], None] = time.sleep,
 ) -> None:  # fmt: skip
-    """Copies the raw bytes. ``tail`` limits them to the last lines. ``follow`` continues until the run ends."""
+    """Copies the raw bytes. ``tail`` limits them to the last lines, ``since`` to what was printed then or later.
+
+    ``follow`` continues until the run ends.
+    """
     path = store.paths(run_id).console
-    offset = 0 if tail is None else tail_offset(path, tail, store.trust())
+    offset = start_offset(store, run_id, tail, since)
     while True:
         is_over = store.load(run_id).state.is_final  # read before the log, so its end is not missed
         offset = _copy_from(path, offset, out, store.trust())
         if not follow or is_over:
             return
         wait(_POLL_S)
+
+
+def start_offset(store: RunStore, run_id: str, tail: int | None, since: datetime | None) -> int:
+    """The byte of the log at which to begin. A log without times counts as a whole: see ``has_times``."""
+    path = store.paths(run_id).console
+    offset = 0 if tail is None else tail_offset(path, tail, store.trust())
+    if since is None:
+        return offset
+    first = offset_since(path, since, store.trust())
+    if first is None:
+        record = store.load(run_id)
+        is_before = record.finished_at is not None and record.finished_at < since
+        first = path.stat().st_size if is_before and path.exists() else 0
+    return max(offset, first)
+
+
+def has_times(store: RunStore, run_id: str, since: datetime) -> bool:
+    """Whether it is known which lines of the log were printed since then."""
+    record = store.load(run_id)
+    began, ended = record.started_at or record.queued_at, record.finished_at
+    if began >= since or (ended is not None and ended < since):
+        return True
+    return offset_since(store.paths(run_id).console, since, store.trust()) is not None
 
 
 def tail_offset(path: Path, lines: int, trust: Trust | None = None) -> int:
@@ -55,16 +84,30 @@ def tail_offset(path: Path, lines: int, trust: Trust | None = None) -> int:
     return 0
 
 
-def _copy_from(path: Path, offset: int, out: IO[bytes], trust: Trust) -> int:
+@contextmanager
+def opened(path: Path, trust: Trust) -> Iterator[IO[bytes] | None]:
+    """The log, or None when there is none yet.
+
+    Raises:
+        RunStateError: it is a link, or belongs to another user.
+    """
     try:
-        with os.fdopen(open_state(path, trust=trust), "rb") as file:
+        descriptor = open_state(path, trust=trust)
+    except FileNotFoundError:
+        yield None
+        return
+    except UntrustedFileError as error:
+        raise RunStateError(f"the log cannot be shown: {error}", hint=SHARING) from error
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def _copy_from(path: Path, offset: int, out: IO[bytes], trust: Trust) -> int:
+    with opened(path, trust) as file:
+        if file is not None:
             file.seek(offset)
             while block := file.read(_BLOCK):
                 out.write(block)
                 offset += len(block)
             out.flush()
-    except FileNotFoundError:
-        return offset
-    except UntrustedFileError as error:
-        raise RunStateError(f"the log cannot be shown: {error}", hint=SHARING) from error
     return offset

@@ -153,15 +153,19 @@ class RunSnapshot(Value):
             return max(0.0, self.timing.claimed_eta_s - _seconds(self.timing.claimed_at, now))
         return None
 
-    def to_json(self, directory: Path, now: datetime | None = None) -> dict[str, object]:
+    def to_json(
+        self, directory: Path, now: datetime | None = None, short_id: str | None = None
+    ) -> dict[str, object]:
         """The stable shape of ``ps``, ``runs list`` and ``runs show``: strict JSON.
 
         Not-a-number and infinite metrics are the strings ``nan``, ``inf`` and ``-inf``, as in events.jsonl: a
         diverged loss stays visible. ``best`` maps a name to ``{"value", "epoch"}``. ``now`` is for ``eta_s``.
+        ``short_id`` is by default the last six characters of the id, which are almost always unique.
         """
         eta_s = self.eta_s(_aware(now or ev.now()))
         return {
             "id": self.id,
+            "short_id": short_id or self.id[-6:],
             "project": self.project,
             "experiment": self.experiment,
             "action": self.action,

@@ -16,11 +16,11 @@ from datetime import datetime
 from pathlib import Path
 
 from taorunner.atomic_files import write_json
-from taorunner.errors import MachineError, RunStateError, UsageError
+from taorunner.errors import MachineError, RunStateError
 from taorunner.events import Event, RunState, Value, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, kept_environ
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.record import RunRecord, current_of
+from taorunner.runs.state.record import RunRecord
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -35,6 +35,7 @@ from taorunner.text import did_you_mean
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan
+    from taorunner.runs.state.lookup.ended_runs import EndedRuns
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -124,16 +125,21 @@ class DamagedRun(Value):
 
     id: str
     reason: str
+    place: str = "record.json"
 
 
 class DamagedRunError(RunStateError):
-    """The record of a run contradicts its folder, or is reached through a symbolic link."""
+    """The record of a run is no record, contradicts its folder, or is reached through a symbolic link.
 
-    def __init__(self, paths: RunPaths, what: str) -> None:
+    ``place`` is where, in few words: ``record.json, line 1``.
+    """
+
+    def __init__(self, paths: RunPaths, what: str, place: str = "record.json") -> None:
         super().__init__(
             f'the record of run "{paths.directory.name}" {what}',
             hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
         )
+        self.place = place
 
 
 class RunStore:
@@ -149,6 +155,12 @@ class RunStore:
         self.open_batches = OpenBatches(state_dir)
         self.refused: dict[str, str] = {}
         self._known_trust: Trust | None = None
+
+    @property
+    def ended(self) -> EndedRuns:
+        from taorunner.runs.state.lookup.ended_runs import EndedRuns
+
+        return EndedRuns(self.state_dir)
 
     def paths(self, run_id: str) -> RunPaths:
         """Raises RunStateError for an invalid name."""
@@ -208,6 +220,8 @@ class RunStore:
 
     def save(self, record: RunRecord) -> None:
         write_json(self.paths(record.id).record, record.to_json())
+        if record.state.is_final:
+            self.ended.add([record], self.trust())
 
     def load(self, run_id: str) -> RunRecord:
         """Raises RunStateError when there is no such run, or its record cannot be read or is not trusted;
@@ -227,11 +241,14 @@ class RunStore:
             ) from None
         except PermissionError as error:
             raise RunStateError(f'the record of run "{run_id}" cannot be read: {error.strerror}') from error
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except OSError as error:
             raise RunStateError(
                 f'the record of run "{run_id}" cannot be read: {error}',
                 hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
             ) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            line = getattr(error, "lineno", 1)
+            raise DamagedRunError(paths, f"cannot be read: {error}", f"record.json, line {line}") from error
         wrong = _contradiction(record, run_id)
         if wrong is not None:
             raise DamagedRunError(paths, f"is damaged: {wrong}")
@@ -239,11 +256,12 @@ class RunStore:
 
     def run_ids(self) -> list[str]:
         """All run ids, newest first. Reads only folder names, so it is cheap for thousands of runs."""
+        return sorted((name for name in self.folder_names() if name[0] != "."), reverse=True)
+
+    def folder_names(self) -> list[str]:
+        """The names of all run folders in no order, and of folders that are being removed."""
         try:
-            with os.scandir(self.runs_dir) as entries:
-                return sorted(
-                    (entry.name for entry in entries if not entry.name.startswith(".")), reverse=True
-                )
+            return os.listdir(self.runs_dir)
         except OSError:
             return []
 
@@ -257,38 +275,22 @@ class RunStore:
 
     def listed(self) -> Iterator[RunRecord | DamagedRun]:
         """As ``records``, but with damaged runs in their place."""
-        for run_id in self.run_ids():
-            try:
-                yield self.load(run_id)
-            except DamagedRunError as error:
-                yield DamagedRun(run_id, error.message)
-            except RunStateError:
-                continue
+        return (run for run_id in self.run_ids() if (run := self.shown(run_id)) is not None)
 
-    def find(self, name: str) -> RunRecord:
-        """The run with this id, or a unique part of it, or the newest run of an experiment of this name.
+    def shown(self, run_id: str) -> RunRecord | DamagedRun | None:
+        """The run as lists show it: a damaged one as such, None for one that is not trusted or has no record."""
+        try:
+            return self.load(run_id)
+        except DamagedRunError as error:
+            return DamagedRun(run_id, error.message, error.place)
+        except RunStateError:
+            return None
 
-        ``PROJECT/EXPERIMENT`` names the experiment of one project.
-        """
-        project, slash, last = name.partition("/")
-        if not is_name(last if slash else name) or (slash and not is_name(project)):
-            raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
-        if not slash and self.paths(name).record.exists():
-            return self.load(name)
-        records = list(self.records())
-        for record in records:
-            if name in (record.experiment, f"{record.project}/{record.experiment}"):
-                return current_of(record, records)
-        matching = [record for record in records if name in record.id]
-        if len(matching) == 1:
-            return matching[0]
-        if matching:
-            shown = ", ".join(record.id for record in matching[:5])
-            raise UsageError(f'"{name}" fits {len(matching)} runs', hint=f"say which: {shown}")
-        known = dict.fromkeys([record.experiment for record in records] + [record.id for record in records])
-        raise RunStateError(
-            f'no run "{name}"', hint=did_you_mean(name, known) or "taorunner runs list shows the runs"
-        )
+    def find(self, name: str, project: str | None = None, near: str | None = None) -> RunRecord:
+        """The run that ``name`` means; see ``runs.state.lookup.find_run``."""
+        from taorunner.runs.state.lookup.find_run import find_run
+
+        return find_run(self, name, project, near)
 
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """Appends all events in one write, so only the last line can be truncated."""
@@ -338,16 +340,8 @@ class RunStore:
 
     def damaged_open(self) -> list[DamagedRun]:
         """Damaged runs of unfinished batches; whether they still run is unknown."""
-        found: list[DamagedRun] = []
-        for batch_id in self.open_batches.ids():
-            for run_id in self.open_batches.runs(batch_id):
-                try:
-                    self.load(run_id)
-                except DamagedRunError as error:
-                    found.append(DamagedRun(run_id, error.message))
-                except RunStateError:
-                    continue
-        return found
+        ids = (run_id for batch_id in self.open_batches.ids() for run_id in self.open_batches.runs(batch_id))
+        return [run for run in map(self.shown, ids) if isinstance(run, DamagedRun)]
 
     def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
         """Requests a stop of the run. ``only_queued``: not if it has started by then. Idempotent."""

@@ -1,0 +1,58 @@
+"""Whether a list is empty because a name on its command line is of nothing that exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from taorunner.errors import UsageError
+from taorunner.project.workspace import Workspace, find_project
+from taorunner.runs.state.lookup.run_filter import CONVERT, RunFilter
+from taorunner.runs.state.store import RunStore
+from taorunner.text import did_you_mean
+
+
+def check_names(workspace: Workspace, store: RunStore, wanted: RunFilter) -> None:
+    """Raises UsageError for a project, experiment or action that neither the workspace nor a record knows.
+
+    A project or experiment may be gone while its runs are on record. A pattern may fit nothing.
+    """
+    recorded = _recorded(store)
+    if wanted.project is not None and wanted.project not in {project for project, *_ in recorded}:
+        find_project(workspace, workspace.root, wanted.project, {})
+    if wanted.experiment is not None and re.search(r"[*?\[]", wanted.experiment) is None:
+        _check_experiment(workspace, [pair[:2] for pair in recorded], wanted)
+    if wanted.action is not None and wanted.action not in {*CONVERT, *(action for *_, action in recorded)}:
+        from taorunner.cli.fast.completion import action_names
+
+        known = {*action_names(), *CONVERT, *(action for *_, action in recorded)}
+        if wanted.action not in known:
+            raise UsageError(
+                f'--action: no action "{wanted.action}"',
+                hint=did_you_mean(wanted.action, sorted(known))
+                or "taorunner networks NAME lists the actions",
+            )
+
+
+def _recorded(store: RunStore) -> set[tuple[str, str, str]]:
+    """Project, experiment and action of every run; a filtered list has just listed those that have ended."""
+    ended = {tuple(facts.split("\t")[:3]) for facts in store.ended.facts(store.trust()).values()}
+    others = ((record.project, record.experiment, record.action) for record in store.unfinished())
+    return {(project, experiment, action) for project, experiment, action in (*ended, *others)}
+
+
+def _check_experiment(workspace: Workspace, recorded: Iterable[tuple[str, str]], wanted: RunFilter) -> None:
+    from taorunner.cli.fast.completion import experiment_names
+
+    name = wanted.experiment or ""
+    projects = [wanted.project] if wanted.project is not None else workspace.project_names()
+    pairs = [
+        *recorded,
+        *((one, e) for one in projects for e in experiment_names(workspace.project(one).root)),
+    ]
+    known = dict.fromkeys(f"{p}/{e}" if "/" in name else e for p, e in pairs if wanted.project in (None, p))
+    if name not in known:
+        raise UsageError(
+            f'--experiment: no experiment "{name}"',
+            hint=did_you_mean(name, known) or "taorunner runs list shows the runs of all experiments",
+        )
