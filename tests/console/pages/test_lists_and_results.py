@@ -20,7 +20,6 @@ from taorunner.console.pages.dataset_stats_view import print_stats
 from taorunner.console.pages.dataset_view import (
     Progress,
     print_conversion,
-    print_error_json,
     print_resize,
 )
 from taorunner.console.pages.image_log_view import LogView
@@ -35,7 +34,7 @@ from taorunner.datasets.transform.convert import ClassCount, Conversion
 from taorunner.datasets.transform.resize import Resize
 from taorunner.datasets.transform.split import Part, Split
 from taorunner.engine.images import Image
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, Severity
 from taorunner.images.listing import ListedImage
 from taorunner.images.lock import Change, LockedImage
 from taorunner.images.spec_sync import Synced
@@ -230,25 +229,6 @@ def test_a_conversion_and_a_resize(shown: Shown, golden: Any) -> None:
     golden.check("conversion", text + "\n" + shown(print_resize, resize, json=False))
     assert json.loads(shown(print_conversion, flat, json=True)) == json.loads(json.dumps(flat.to_json()))
     assert json.loads(shown(print_resize, resize, json=True)) == json.loads(json.dumps(resize.to_json()))
-
-
-def test_an_error_as_json() -> None:
-    error = UserFilesError("nothing can be read", hint="look", findings=FINDINGS)
-    for as_findings in (True, False):
-        stream = io.BytesIO()
-        print_error_json(error, stream, as_findings=as_findings)
-        found = json.loads(stream.getvalue())
-        if as_findings:
-            assert [(one["severity"], one["code"], one["hint"]) for one in found] == [
-                ("error", "dataset-unreadable", "look"),
-                ("warning", "class-renamed", "a hint"),
-            ]
-        else:
-            assert (found["error"], found["hint"], len(found["findings"])) == (
-                "nothing can be read",
-                "look",
-                1,
-            )
 
 
 def test_a_check_shows_ten_of_a_kind(shown: Shown, golden: Any) -> None:
