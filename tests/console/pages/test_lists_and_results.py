@@ -53,15 +53,22 @@ ASKED = Finding(Severity.INFO, "image", "asked for here")
 IMAGES = [
     ListedImage(
         NeededImage(
-            "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt", "nvcr.io/x@" + DIGEST, ("p/a", "p/b", "p/c"), ASKED
-        ),
+            "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+            "nvcr.io/x@" + DIGEST,
+            ("p/a", "p/b", "p/c"),
+            ASKED,
+            ("train", "evaluate"),
+        ),  # fmt: skip
         Image("sha256:1", DIGEST, 3 << 30, NOW - timedelta(days=40)),
     ),
     ListedImage(
         NeededImage("our/tao:1", "our/tao:1", ("p/a", "p/b", "p/c", "p/d", "p/e"), ASKED),
         Image("sha256:2", None, 512, None),
     ),
-    ListedImage(NeededImage("nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt", "x", ("p/z",), ASKED), None),
+    ListedImage(
+        NeededImage("nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt", "x", ("p/z",), ASKED, ("gen_trt_engine",)),
+        None,
+    ),
 ]
 
 
