@@ -58,7 +58,7 @@ IMAGES = [
             ("p/a", "p/b", "p/c"),
             ASKED,
             ("train", "evaluate"),
-        ),  # fmt: skip
+        ),
         Image("sha256:1", DIGEST, 3 << 30, NOW - timedelta(days=40)),
     ),
     ListedImage(

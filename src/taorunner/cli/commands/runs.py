@@ -144,10 +144,10 @@ def _stop(
     queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.runs.outcome import commands_after_stop
+    from taorunner.console.runs.outcome import next_commands
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
-    from taorunner.runs.control.next_step import after_stop
+    from taorunner.runs.control.ending import endings
     from taorunner.runs.control.stop import stop_runs
     from taorunner.runs.state.store import RunStore
 
@@ -174,6 +174,6 @@ def _stop(
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
     for record in ended:
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
-    for command, _ in commands_after_stop(ended, after_stop(store, ended)):
+    for command in next_commands(ended, endings(store, ended)):
         context.obj.note(f"next: {command}")
     return ExitCode.DONE

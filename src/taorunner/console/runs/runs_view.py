@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import (
@@ -27,7 +28,9 @@ def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, js
     """One line per run on stdout; without runs, ``empty`` on stderr."""
     snapshots = _snapshots(store, records)
     if json:
-        write_json([s.to_json(store.paths(s.id).directory, now()) for s in snapshots], sys.stdout.buffer)
+        write_json(
+            [_as_json(store, *both) for both in zip(snapshots, records, strict=True)], sys.stdout.buffer
+        )
         return
     if not snapshots:
         sys.stderr.write(empty + "\n")
@@ -49,24 +52,37 @@ def print_runs(store: RunStore, records: Sequence[RunRecord | DamagedRun], *, js
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     """All facts of one run. JSON is a list with one item, like the other lists."""
-    from taorunner.console.runs.run_details import run_detail_lines
-
     (snapshot,) = _snapshots(store, [record])
     directory = store.paths(record.id).directory
     if json:
-        write_json([snapshot.to_json(directory, now())], sys.stdout.buffer)
-        return
-    from taorunner.console.runs.outcome import commands_after_stop
-    from taorunner.runs.control.next_step import after_stop
+        from taorunner.runs.control.ending import run_results
 
-    commands = commands_after_stop([record], after_stop(store, [record]))
-    command = commands[0][0] if commands else None
+        body = {**snapshot.to_json(directory, now()), **run_results(store, record).to_json()}
+        write_json([body], sys.stdout.buffer)
+        return
+    from taorunner.console.runs.outcome import next_commands
+    from taorunner.console.runs.run_details import run_detail_lines
+    from taorunner.runs.control.ending import endings
+
+    ends = endings(store, [record], {record.id: snapshot.judged})
     console = make_console(sys.stdout, os.environ)
     lines = run_detail_lines(
-        snapshot, directory, console.width, symbols_of(console), now(), next_command=command
-    )
+        snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],
+        next_commands=next_commands([record], ends), here=Path.cwd(),
+    )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _as_json(store: RunStore, snapshot: RunSnapshot, record: RunRecord | DamagedRun) -> dict[str, object]:
+    """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""
+    from taorunner.runs.state.run_results import RunResults, recorded_results
+
+    results = recorded_results(store, snapshot.id)
+    if results is None:
+        folder = None if isinstance(record, DamagedRun) else record.results_dir
+        results = RunResults(Path(folder) if folder is not None else None)
+    return {**snapshot.to_json(store.paths(snapshot.id).directory, now()), **results.in_place.to_json()}
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:

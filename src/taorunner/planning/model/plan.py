@@ -103,12 +103,12 @@ class ResumePoint:
 class RunPlan:
     """One experiment × action.
 
-    ``action`` is the network's name of it: ``deploy.evaluate`` where ``contract.action`` is ``evaluate``. ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
-    folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
-    ``epochs`` is the number in the spec, None when unknown or when the action has none.
-    ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
-    that ``argv`` was made of, ``backend_options``
-    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
+    ``action`` is the network's name of it: ``deploy.evaluate`` where ``contract.action`` is ``evaluate``. ``argv``
+    holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host folder of the
+    experiment's results, ``results_inside`` the same folder as the process sees it. ``epochs`` is the number in the
+    spec, None when unknown or when the action has none. ``run_inside`` is where the run's input folder (spec,
+    secrets) is seen by the process. ``arguments`` are the values that ``argv`` was made of, ``backend_options`` the
+    settings of the backend. ``resume`` is set for a resumed training, None for a fresh one.
     """
 
     project: str

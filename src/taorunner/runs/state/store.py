@@ -79,6 +79,11 @@ class RunPaths(Value):
         return self.directory / "input"
 
     @property
+    def outputs(self) -> Path:
+        """What the run wrote into its results folder; see ``runs.state.run_results``."""
+        return self.directory / "outputs.json"
+
+    @property
     def stop_request(self) -> Path:
         return self.directory / "stop.json"
 

@@ -15,7 +15,9 @@ from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
+from taorunner.runs.results_scan import began_at, scan_results
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.run_results import save_results
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor
@@ -135,7 +137,16 @@ class RunEnd:
                 text = f"the finished run could not be removed from the engine: {error.message}"
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
+        self._record_results(record)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def _record_results(self, record: RunRecord) -> None:
+        """Records what the run wrote. Without it ``runs show`` searches again."""
+        if record.started_at is None:
+            return
+        with suppress(OSError):
+            found = scan_results(self._journal.plans[record.id], began_at(record))
+            save_results(self._store, record.id, found)
 
     def clear(self, record: RunRecord, make_backend: Callable[[str], Backend]) -> None:
         """Removes a finished run that a crash may have left in the engine."""
