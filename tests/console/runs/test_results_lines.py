@@ -3,7 +3,7 @@ from pathlib import Path
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.state.run_results import Output, RunResults
+from taorunner.runs.outputs.recorded import Output, RunResults
 
 FOLDER = Path("/ws/projects/parts/models/e/train")
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from taorunner.console.base.formatting import clean, shown_path
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.state.run_results import CHECKPOINT, Output
+from taorunner.runs.outputs.recorded import CHECKPOINT, Output
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import amount, size
 

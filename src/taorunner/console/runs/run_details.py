@@ -17,7 +17,7 @@ from taorunner.console.base.formatting import clean, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style
 from taorunner.console.runs.results_lines import result_rows
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.state.run_results import CHECKPOINT
+from taorunner.runs.outputs.recorded import CHECKPOINT
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import amount, duration, size
 

@@ -76,7 +76,7 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
 
 def _as_json(store: RunStore, snapshot: RunSnapshot, record: RunRecord | DamagedRun) -> dict[str, object]:
     """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""
-    from taorunner.runs.state.run_results import RunResults, recorded_results
+    from taorunner.runs.outputs.recorded import RunResults, recorded_results
 
     results = recorded_results(store, snapshot.id)
     if results is None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from taorunner.errors import TaorunnerError
 from taorunner.events import RunState
 from taorunner.runs.control.next_step import NextStep, after_stop
+from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results
 from taorunner.runs.state.metric_names import Judged
-from taorunner.runs.state.run_results import Output, RunResults, recorded_results
 
 if TYPE_CHECKING:
     from taorunner.catalog.network import Network
@@ -75,7 +75,7 @@ def endings(
 
 def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
     """What the run wrote and what is still in its place: as recorded at its end, else searched for."""
-    from taorunner.runs.results_scan import began_at, scan_results
+    from taorunner.runs.outputs.scan import began_at, scan_results
 
     recorded = recorded_results(store, record.id)
     if recorded is not None:

@@ -80,7 +80,7 @@ class RunPaths(Value):
 
     @property
     def outputs(self) -> Path:
-        """What the run wrote into its results folder; see ``runs.state.run_results``."""
+        """What the run wrote into its results folder; see ``runs.outputs.recorded``."""
         return self.directory / "outputs.json"
 
     @property

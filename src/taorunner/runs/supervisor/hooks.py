@@ -15,8 +15,8 @@ from pathlib import Path
 from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
 from taorunner.events import Event, RunFinished, now
+from taorunner.runs.outputs.recorded import RunResults, recorded_results
 from taorunner.runs.state.event_reader import EventReader
-from taorunner.runs.state.run_results import RunResults, recorded_results
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
 

@@ -15,9 +15,9 @@ from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
-from taorunner.runs.results_scan import began_at, scan_results
+from taorunner.runs.outputs.recorded import save_results
+from taorunner.runs.outputs.scan import began_at, scan_results
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.run_results import save_results
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor

@@ -13,9 +13,9 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs import results_scan
-from taorunner.runs.results_scan import results_folder, scan_results
-from taorunner.runs.state.run_results import Output, RunResults, recorded_results, save_results
+from taorunner.runs.outputs import scan
+from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results, save_results
+from taorunner.runs.outputs.scan import results_folder, scan_results
 from taorunner.runs.state.store import RunStore
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -131,7 +131,7 @@ def test_links_pipes_and_what_leads_out_are_left_out(results: Path, write: Write
 def test_a_file_above_the_limit_is_not_hashed(
     results: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_scan, "HASHED_BYTES", 10)
+    monkeypatch.setattr(scan, "HASHED_BYTES", 10)
     write("export/a.onnx", b"12345678")
     write("export/b.onnx", b"12345678")
     found = scan_results(plan(results, "export"), START)

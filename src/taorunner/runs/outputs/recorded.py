@@ -1,7 +1,7 @@
 """What a run left in the results folder, as its supervisor recorded it at the end: ``outputs.json`` of its folder.
 
 Light, so that lists stay fast: nothing is searched here, only what was recorded is compared with what is there now.
-``runs.results_scan`` finds it.
+``runs.outputs.scan`` finds it.
 """
 
 from __future__ import annotations

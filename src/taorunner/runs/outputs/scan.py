@@ -16,9 +16,9 @@ from pathlib import Path
 
 from taorunner.planning.inputs.checkpoints import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
 from taorunner.runs.results import results_of
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.run_results import CHECKPOINT, Output, RunResults
 
 HASHED_BYTES = 256 * 1024**2
 """Files are hashed as long as all of a run's together are not larger: a second of work."""
