@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands import runs_prune
+from taorunner.cli.commands import runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
     mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
+    runs_restore.register(group)
     runs_prune.register(group)
     app.add_typer(group, name="runs")
     add_command(app, "logs", _logs, "Print the console log of a run", "taorunner logs -f rtdetr_01")

@@ -162,7 +162,7 @@ def _launch(
     planned = plan_request(workspace, project, request, environ)
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
-    with _alone(store):
+    with alone(store):
         refuse_second_training(store, project, request)  # again: planning takes seconds
         batch = (
             _join(store, joined, plans, options, environ)
@@ -199,7 +199,7 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
 
 
 @contextlib.contextmanager
-def _alone(store: RunStore) -> Iterator[None]:
+def alone(store: RunStore) -> Iterator[None]:
     """Excludes other processes from recording runs in this workspace.
 
     Locks the state folder itself. On file systems without folder locks it does nothing.

@@ -94,7 +94,7 @@ def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
         if facts is None:
             continue
         if stat.S_ISDIR(facts.st_mode):
-            size, files, newest_s = _size(path)
+            size, files, newest_s = size_of_folder(path)
             if newest_s >= since_s:
                 yield Output(path, CHECKPOINT, size, epoch=epoch_of(path, contract), files=files)
         elif facts.st_mtime >= since_s:
@@ -120,7 +120,7 @@ def _output(path: Path, plan: RunPlan, since_s: float) -> Output | None:
         return Output(path, _kind(path), facts.st_size) if facts.st_mtime >= since_s else None
     if not stat.S_ISDIR(facts.st_mode):
         return None
-    size, files, newest_s = _size(path)
+    size, files, newest_s = size_of_folder(path)
     if not files or newest_s < since_s:
         return None
     return Output(path, _kind_of_folder(path), size, files=files)
@@ -155,7 +155,7 @@ def _kind_of_folder(folder: Path) -> str:
     return "records" if any(_kind(Path(name)) == "records" for name in names) else "folder"
 
 
-def _size(folder: Path) -> tuple[int, int, float]:
+def size_of_folder(folder: Path) -> tuple[int, int, float]:
     """Bytes and number of the files in ``folder`` and below, and the time of the newest in seconds of the epoch."""
     size, files, newest_s = 0, 0, 0.0
     for _, facts in _walk(folder, _ENTRIES_READ):
