@@ -38,15 +38,16 @@ _OPTIONS_5: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "-
     "--workspace": "folder"}
 _OPTIONS_6: dict[str, str] = {"--backend": "backend", "--checkpoint": "file", "--cpus": "any", "-d": "",
     "--detach": "", "--dry-run": "", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
-    "project", "--release": "any", "--resume": "", "--retries": "any", "--set": "any", "--stop-on-nan": "",
-    "--time": "any", "--workspace": "folder"}
+    "--help": "", "--image": "any", "--join": "run", "--json": "", "--keep-checkpoints": "any", "--memory":
+    "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--release": "any", "--resume": "", "--retries": "any", "--set":
+    "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--backend": "backend", "--cpus": "any", "-d": "", "--detach": "", "--dry-run":
     "", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "-p":
-    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
-    "any", "--set": "any", "--stop-on-nan": "", "--time": "any", "--workspace": "folder"}
+    "any", "--join": "run", "--json": "", "--keep-checkpoints": "any", "--memory": "any", "--nodes": "any",
+    "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--time": "any",
+    "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
     "--workspace": "folder"}
@@ -66,8 +67,9 @@ _OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folde
 _OPTIONS_17: dict[str, str] = {"--help": "", "--workspace": "folder"}
 _OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--older": "any", "-p": "project",
-    "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
+_OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "any",
+    "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
+    "", "--yes": ""}
 _OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--release": "any"}
 _OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
 _OPTIONS_22: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
@@ -182,7 +184,7 @@ TABLE: dict[str, Command] = {
         "Remove records of ended runs, never results", _OPTIONS_17, ("run",)
     ),
     "runs prune": Command(
-        "Show old records, and remove them with --yes", _OPTIONS_19, ("none",)
+        "Show old records or results, and remove them with --yes", _OPTIONS_19, ("none",)
     ),
     "networks show": Command(
         "List networks, or show one", _OPTIONS_20, ("head", "none",)

@@ -61,6 +61,10 @@ class LaunchOptions:
             raise UsageError(f"the grace period must be at least 0 seconds, not {self.grace_s}")
         if not 0 <= self.policy.retries <= MAX_RETRIES:
             raise UsageError(f"retries must be from 0 to {MAX_RETRIES}, not {self.policy.retries}")
+        if self.policy.keep_checkpoints is not None:
+            from taorunner.runs.outputs.old_checkpoints import parse_keep_rule
+
+            parse_keep_rule(self.policy.keep_checkpoints)
 
 
 @dataclass(frozen=True, slots=True)

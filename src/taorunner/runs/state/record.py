@@ -21,12 +21,13 @@ class RunPolicy(Value):
     """What the supervisor does for a run besides running it.
 
     ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is the argument list of a
-    command that is run at the end.
+    command that is run at the end, ``keep_checkpoints`` which checkpoints a training keeps (``last:3``, ``best:3``).
     """
 
     retries: int = 0
     stop_on_nan: bool = False
     on_finish: tuple[str, ...] = ()
+    keep_checkpoints: str | None = None
 
 
 DEFAULT_POLICY = RunPolicy()
@@ -78,6 +79,7 @@ class RunRecord(Value):
     stop_reason: str | None = None
     on_finish: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
+    keep_checkpoints: str | None = None
     version: int = 1
 
     @property
