@@ -97,10 +97,11 @@ class TaorunnerError(Exception):
     """Root of all errors that are shown to a user.
 
     ``message`` is one lower-case line without a full stop, ``hint`` the next step,
-    ``findings`` all problems found, not only the first.
+    ``findings`` all problems found, not only the first. ``code`` is the code of the error itself as a finding.
     """
 
     exit_code: ExitCode = ExitCode.BUG
+    code: str = "internal"
 
     def __init__(self, message: str, *, hint: str | None = None, findings: Iterable[Finding] = ()) -> None:
         super().__init__(message)
@@ -108,26 +109,38 @@ class TaorunnerError(Exception):
         self.hint = hint
         self.findings: tuple[Finding, ...] = tuple(findings)
 
+    def as_findings(self) -> tuple[Finding, ...]:
+        """What ``--json`` prints of a refusal: the findings, and the error itself unless they explain it."""
+        if has_errors(self.findings):
+            return self.findings
+        return (*self.findings, Finding(Severity.ERROR, self.code, self.message, self.hint))
+
 
 class UsageError(TaorunnerError):
     exit_code = ExitCode.USAGE
+    code = "usage"
 
 
 class UserFilesError(TaorunnerError):
     exit_code = ExitCode.USER_FILES
+    code = "user-files"
 
 
 class UnknownNameError(UserFilesError):
     exit_code = ExitCode.USAGE
+    code = "unknown-name"
 
 
 class MachineError(TaorunnerError):
     exit_code = ExitCode.MACHINE
+    code = "machine"
 
 
 class EngineRefusedError(TaorunnerError):
     exit_code = ExitCode.ENGINE_REFUSED
+    code = "engine-refused"
 
 
 class RunStateError(TaorunnerError):
     exit_code = ExitCode.NO_SUCH_RUN
+    code = "run-state"

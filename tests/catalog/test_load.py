@@ -324,3 +324,14 @@ def test_an_action_that_another_release_has_names_that_release() -> None:
         load_network("dino").contract("distill", release="5.0.0")
     assert caught.value.message == '"dino" has no action "distill" in TAO release 5.0.0'
     assert caught.value.hint is not None and caught.value.hint.startswith("releases that have it: ")
+
+
+def test_an_action_of_two_groups_keeps_the_name_that_the_network_gives_it() -> None:
+    catalog = Catalog()
+    for name in network_names():
+        network = catalog.network(name)
+        for release in network.releases or (None,):
+            for action, contract in network.contracts(release).items():
+                assert network.name_of(contract) == action, (name, release)
+    deploy = catalog.network("rtdetr").contract("deploy.evaluate")
+    assert (deploy.action, catalog.network("rtdetr").name_of(deploy)) == ("evaluate", "deploy.evaluate")

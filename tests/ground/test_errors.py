@@ -14,6 +14,7 @@ from taorunner.errors import (
     RunStateError,
     Severity,
     TaorunnerError,
+    UnknownNameError,
     UsageError,
     UserFilesError,
     has_errors,
@@ -87,3 +88,18 @@ def test_an_error_keeps_its_hint_and_findings() -> None:
     assert (str(error), error.message, error.hint, error.findings) == (
         "wrong", "wrong", "correct it", (finding,),
     )  # fmt: skip
+
+
+def test_an_error_as_findings_is_itself_unless_its_findings_explain_it() -> None:
+    warning, wrong = Finding(Severity.WARNING, "old", "text"), Finding(Severity.ERROR, "bad", "text")
+    whole = Finding(Severity.ERROR, "machine", "no engine", "start it")
+    assert MachineError("no engine", hint="start it").as_findings() == (whole,)
+    assert MachineError("no engine", hint="start it", findings=[warning]).as_findings() == (warning, whole)
+    assert UserFilesError("nothing was started", findings=[warning, wrong]).as_findings() == (warning, wrong)
+
+
+def test_each_kind_of_error_has_a_code_of_its_own() -> None:
+    kinds = (
+        TaorunnerError, UsageError, UserFilesError, UnknownNameError, MachineError, EngineRefusedError, RunStateError,
+    )  # fmt: skip
+    assert len({kind.code for kind in kinds}) == len(kinds)

@@ -14,6 +14,7 @@ from taorunner.project.image_lock import lock_text
 from taorunner.project.workspace import Workspace
 
 A = "sha256:" + "a" * 64
+ACTIONS = ["train", "evaluate", "inference", "default_specs"]
 
 
 def test_an_image_is_here_where_the_engine_has_what_runs_would_use(
@@ -28,14 +29,14 @@ def test_an_image_is_here_where_the_engine_has_what_runs_would_use(
         {
             "image": "r.io/here:1", "runs_as": "r.io/here:1", "locked": False, "present": True, "id": "sha256:1",
             "digest": A, "size_bytes": 7, "created_at": "2026-01-31T10:00:00+00:00",
-            "experiments": ["example_01/e1"],
+            "experiments": ["example_01/e1"], "actions": ACTIONS,
         },
         {
             "image": "r.io/absent:1", "runs_as": "r.io/absent:1", "locked": False, **absent,
-            "experiments": ["example_01/e2"],
+            "experiments": ["example_01/e2"], "actions": ACTIONS,
         },
         {
             "image": "r.io/locked:1", "runs_as": f"r.io/locked@{A}", "locked": True, **absent,
-            "experiments": ["example_01/e3"],
+            "experiments": ["example_01/e3"], "actions": ACTIONS,
         },
     ]  # fmt: skip

@@ -418,3 +418,30 @@ def test_a_training_is_not_given_what_it_writes_itself(
     given = only(plan(made, "inference", "e")).argv
     where = expected or "models/e/classmap.json"
     assert given[given.index("-cm") + 1] == f"/workspace/projects/example_01/{where}"
+
+
+def test_an_action_of_the_deploy_container_keeps_its_own_name(workspace: Callable[..., Workspace]) -> None:
+    spec = "dataset: {num_classes: 3}\nevaluate: {checkpoint: x, trt_engine: x}\n"
+    ws = workspace(
+        {"e": {"head": "rtdetr", "dataset": "kitti/train", "release": "7.0.1"}},
+        specs={"e/train.yaml": spec},
+        models={"e/train/model_epoch_001.pth": "w", "e/gen_trt_engine/model_epoch_001.engine": "e"},
+    )
+    wishes = {"backend": "docker", "force": True}
+    deploy, model = (
+        only_forced(plan(ws, "deploy.evaluate", "e", **wishes)),
+        only_forced(plan(ws, "evaluate", "e", **wishes)),
+    )
+    assert (deploy.action, deploy.contract.action, deploy.contract.group) == (
+        "deploy.evaluate",
+        "evaluate",
+        "deploy",
+    )
+    assert (model.action, model.contract.group) == ("evaluate", "model")
+    assert deploy.contract.results_subdir == "trt_evaluate" != model.contract.results_subdir
+    assert RunPlan.from_json(deploy.to_json()).action == "deploy.evaluate"
+
+
+def only_forced(planned: Planned) -> RunPlan:
+    (item,) = planned.items
+    return item.plan

@@ -211,7 +211,7 @@ def workspace(workspace_factory: Callable[..., Path]) -> Callable[..., Path]:
 
     def make(**images_of: str) -> Path:
         filled = {
-            name: {"head": "dino", "dataset": "coco", "image": image, "release": "7.0.1"}
+            name: {"head": "codetr", "dataset": "coco", "image": image, "release": "7.0.1"}
             for name, image in images_of.items()
         }
         specs = {f"{name}/train.yaml": "results_dir: $results_dir\n" for name in images_of}

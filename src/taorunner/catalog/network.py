@@ -107,6 +107,12 @@ class Network:
                 known[f"{group.name}.{action}" if action in known else action] = group.name
         return known
 
+    def name_of(self, contract: Contract) -> str:
+        """The name of a contract's action as ``actions`` has it: ``deploy.evaluate`` where another group has the plain
+        name."""
+        owner = self.actions(contract.release).get(contract.action)
+        return contract.action if owner in (None, contract.group) else f"{contract.group}.{contract.action}"
+
     def contract(self, action: str, release: str | None = None, group: str | None = None) -> Contract:
         """The contract of one action. ``deploy.evaluate`` is ``evaluate`` of the group deploy.
 

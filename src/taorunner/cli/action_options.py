@@ -147,6 +147,17 @@ OnFinish = Annotated[
 ]
 
 
+KeepCheckpoints = Annotated[
+    Optional[str],
+    option(
+        "--keep-checkpoints",
+        "Remove checkpoints but the last or best N while training",
+        word="last:N|best:N",
+        group="How it runs",
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionOptions:
     """The options of ``train``, ``evaluate`` … and ``resume``, one per field."""
@@ -180,6 +191,7 @@ class ActionOptions:
     grace: Grace = 30.0
     stop_on_nan: StopOnNan = False
     on_finish: OnFinish = None
+    keep_checkpoints: KeepCheckpoints = None
     join: Join = None
     json: JsonOption = False
     plain: PlainOption = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -107,6 +108,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     ``supervisor`` was started in advance for an action. It is dismissed if it gets no batch.
     """
     split = _split(argv)
+    as_json = "--json" in split.head
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
         command = light_command(_needed(split.head))
@@ -115,7 +117,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         return int(code or 0)
     except TaorunnerError as error:
         invocation.complete_hints(error)
-        return _report(error)
+        return _report(error, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -127,10 +129,10 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     except typer.Exit as ending:
         return ending.exit_code
     except OSError as error:
-        return _os_error(error)
+        return _os_error(error, as_json=as_json)
     except Exception as error:  # the boundary: an internal error becomes a file and three lines
-        code = _usage_error(error, split.head)
-        return code if code is not None else _crash(error)
+        code = _usage_error(error, split.head, as_json=as_json)
+        return code if code is not None else _crash(error, as_json=as_json)
     finally:
         if supervisor is not None:
             supervisor.dismiss()
@@ -168,7 +170,7 @@ def _split(argv: list[str]) -> _Split:
     return _Split(argv[:at], tuple(argv[at + 1 :]))
 
 
-def _usage_error(error: Any, words: list[str]) -> int | None:
+def _usage_error(error: Any, words: list[str], *, as_json: bool) -> int | None:
     """The exit code if Typer's parser raised this. Typer has a private copy of Click's classes."""
     if not (hasattr(error, "show") and hasattr(error, "format_message") and hasattr(error, "exit_code")):
         return None
@@ -177,29 +179,42 @@ def _usage_error(error: Any, words: list[str]) -> int | None:
         return int(error.exit_code)
     from taorunner.cli.usage_errors import usage_error
 
-    return _report(usage_error(error, words))
+    return _report(usage_error(error, words), as_json=as_json)
 
 
-def _os_error(error: OSError) -> int:
+def _os_error(error: OSError, *, as_json: bool) -> int:
     from taorunner.cli.os_errors import machine_error
 
     found = machine_error(error)
     if found is None:
-        return _crash(error)
+        return _crash(error, as_json=as_json)
     if error.filename is None:  # stdout failed: do not flush the rest of it at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _report(found)
+    return _report(found, as_json=as_json)
 
 
-def _report(error: TaorunnerError) -> int:
+def _report(error: TaorunnerError, *, as_json: bool) -> int:
+    """Prints a refusal on stderr. With ``--json`` its findings are one line on stdout instead, and not on stderr."""
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
+    if as_json:
+        _print_findings_line(error)
+        error.findings = ()
     print_error(make_console(sys.stderr, os.environ), error)
     return error.exit_code
 
 
-def _crash(error: Exception) -> int:
+def _print_findings_line(error: TaorunnerError) -> None:
+    from taorunner.console.base.findings_text import findings_json
+    from taorunner.console.base.json_output import write_json_line
+
+    with suppress(OSError):  # stdout is closed or full: stderr and the exit code still say it
+        sys.stdout.flush()
+        write_json_line(findings_json(error.as_findings()), sys.stdout.buffer)
+
+
+def _crash(error: Exception, *, as_json: bool) -> int:
     import traceback
     from datetime import datetime, timezone
 
@@ -213,8 +228,11 @@ def _crash(error: Exception) -> int:
     except OSError:
         where, what_to_send = f"\n{text.rstrip()}", "it"
     reason = " ".join(str(error).split())
+    message = f"internal error: {type(error).__name__}: {reason}"
+    if as_json:
+        _print_findings_line(TaorunnerError(message, hint=f"traceback: {where}"))
     print(
-        f"internal error: {type(error).__name__}: {reason} [internal]\n  traceback: {where}\n"
+        f"{message} [internal]\n  traceback: {where}\n"
         f"  runs are not affected; send {what_to_send} with the bug report",
         file=sys.stderr,
     )

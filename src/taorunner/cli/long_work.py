@@ -1,4 +1,4 @@
-"""Long work on datasets: ended politely by signals, its errors also as JSON."""
+"""Long work on datasets, ended politely by signals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from taorunner.errors import TaorunnerError
 
 
 @contextmanager
-def cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
-    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does, and with --json an error is printed as JSON."""
+def cleaning_up(*, code: str | None = None) -> Iterator[None]:
+    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does. ``code`` is the code of an error as a finding."""
     import signal
-    import sys
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -25,11 +24,8 @@ def cleaning_up(*, json: bool, as_findings: bool = False) -> Iterator[None]:
     try:
         yield
     except TaorunnerError as error:
-        if json:
-            from taorunner.console.pages.dataset_view import print_error_json
-
-            print_error_json(error, sys.stdout.buffer, as_findings=as_findings)
-            error.findings = ()  # printed above; its own line still goes to stderr
+        if code is not None:
+            error.code = code
         raise
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)  # Typer would exit without a message

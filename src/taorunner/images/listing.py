@@ -30,6 +30,7 @@ class ListedImage:
             "size_bytes": here.size_bytes if here else None,
             "created_at": created.isoformat() if created else None,
             "experiments": list(self.needed.experiments),
+            "actions": list(self.needed.actions),
         }
 
 

@@ -134,7 +134,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     resources = choose_resources(experiment, request, contract)
     if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
-    site = planning.make_site(experiment.name, contract.action)
+    site = planning.make_site(experiment.name, network.name_of(contract))
     finder = ValueFinder(
         planning.workspace, planning.project.paths, experiment, network, mounts, planning.scores
     )

@@ -62,6 +62,11 @@ class Draft:
     run_inside: str
     knobs: tuple[KnobSetting, ...] = ()
 
+    @property
+    def action(self) -> str:
+        """The name under which the run is recorded: ``deploy.evaluate``, not the other group's ``evaluate``."""
+        return self.network.name_of(self.contract)
+
 
 def assemble(
     planning: Planning, draft: Draft, arguments: ArgumentValues, argv: Argv, earlier: EarlierResults
@@ -76,7 +81,7 @@ def assemble(
     return RunPlan(
         project=project.paths.name,
         experiment=experiment.name,
-        action=contract.action,
+        action=draft.action,
         backend=target.name,
         contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)),
         argv=argv.tokens,

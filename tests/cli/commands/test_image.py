@@ -23,7 +23,7 @@ def workspace(workspace_factory: Make) -> Make:
     def make(**images_of: str | None) -> Path:
         filled = {
             name: {
-                "head": "dino",
+                "head": "codetr",
                 "dataset": "coco",
                 "release": "7.0.1",
                 **({"image": image} if image else {}),

@@ -50,8 +50,8 @@ def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
     for words in (("convert",), ("split",), ("resize", "--size", "8x8")):
         done = cli("dataset", *words, "drawn", "-o", "made", "--json")
         assert done.code == 3
-        assert done.json["error"] in done.err
-        errors = [f for f in done.json["findings"] if f["severity"] == "error"]
+        assert len(done.out.splitlines()) == 1
+        errors = [f for f in done.json if f["severity"] == "error"]
         assert [(f["code"], f["line"], f["file"].rpartition("/")[2]) for f in errors] == [
             ("kitti-columns", 1, "four.txt")
         ], words
@@ -64,5 +64,6 @@ def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
     )
     (cli.home / "empty/file").touch()
     taken = cli("dataset", "convert", "drawn", "-o", "empty", "--json")
-    assert (taken.code, taken.json["findings"], "already exists" in taken.json["error"]) == (2, [], True)
+    (finding,) = taken.json
+    assert (taken.code, finding["code"], "already exists" in finding["message"]) == (2, "usage", True)
     assert sorted(path.name for path in cli.home.iterdir()) == ["drawn", "empty"]

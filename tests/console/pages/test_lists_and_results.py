@@ -20,7 +20,6 @@ from taorunner.console.pages.dataset_stats_view import print_stats
 from taorunner.console.pages.dataset_view import (
     Progress,
     print_conversion,
-    print_error_json,
     print_resize,
 )
 from taorunner.console.pages.image_log_view import LogView
@@ -35,7 +34,7 @@ from taorunner.datasets.transform.convert import ClassCount, Conversion
 from taorunner.datasets.transform.resize import Resize
 from taorunner.datasets.transform.split import Part, Split
 from taorunner.engine.images import Image
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, Severity
 from taorunner.images.listing import ListedImage
 from taorunner.images.lock import Change, LockedImage
 from taorunner.images.spec_sync import Synced
@@ -54,7 +53,11 @@ ASKED = Finding(Severity.INFO, "image", "asked for here")
 IMAGES = [
     ListedImage(
         NeededImage(
-            "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt", "nvcr.io/x@" + DIGEST, ("p/a", "p/b", "p/c"), ASKED
+            "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
+            "nvcr.io/x@" + DIGEST,
+            ("p/a", "p/b", "p/c"),
+            ASKED,
+            ("train", "evaluate"),
         ),
         Image("sha256:1", DIGEST, 3 << 30, NOW - timedelta(days=40)),
     ),
@@ -62,7 +65,10 @@ IMAGES = [
         NeededImage("our/tao:1", "our/tao:1", ("p/a", "p/b", "p/c", "p/d", "p/e"), ASKED),
         Image("sha256:2", None, 512, None),
     ),
-    ListedImage(NeededImage("nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt", "x", ("p/z",), ASKED), None),
+    ListedImage(
+        NeededImage("nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt", "x", ("p/z",), ASKED, ("gen_trt_engine",)),
+        None,
+    ),
 ]
 
 
@@ -230,25 +236,6 @@ def test_a_conversion_and_a_resize(shown: Shown, golden: Any) -> None:
     golden.check("conversion", text + "\n" + shown(print_resize, resize, json=False))
     assert json.loads(shown(print_conversion, flat, json=True)) == json.loads(json.dumps(flat.to_json()))
     assert json.loads(shown(print_resize, resize, json=True)) == json.loads(json.dumps(resize.to_json()))
-
-
-def test_an_error_as_json() -> None:
-    error = UserFilesError("nothing can be read", hint="look", findings=FINDINGS)
-    for as_findings in (True, False):
-        stream = io.BytesIO()
-        print_error_json(error, stream, as_findings=as_findings)
-        found = json.loads(stream.getvalue())
-        if as_findings:
-            assert [(one["severity"], one["code"], one["hint"]) for one in found] == [
-                ("error", "dataset-unreadable", "look"),
-                ("warning", "class-renamed", "a hint"),
-            ]
-        else:
-            assert (found["error"], found["hint"], len(found["findings"])) == (
-                "nothing can be read",
-                "look",
-                1,
-            )
 
 
 def test_a_check_shows_ten_of_a_kind(shown: Shown, golden: Any) -> None:

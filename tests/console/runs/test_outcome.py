@@ -10,17 +10,23 @@ from taorunner import events
 from taorunner.console.base.theme import UNICODE, make_console
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
-from taorunner.runs.control.next_step import NextStep
+from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.snapshot import fold
+
+END = {
+    RunState.STOPPED: Ending(steps=("resume {}",)),
+    RunState.SUCCEEDED: Ending(steps=("evaluate {}", "export {}")),
+    RunState.FAILED: Ending(steps=("train {} --set train.batch_size=8",)),
+}
 
 
 def printed(scene, runs, width):
     stream = io.StringIO()
     folders = {run.id: Path("/ws/.taorunner/runs") / run.id for run in runs}
-    steps = {run.id: NextStep.RESUME for run in runs if run.state is RunState.STOPPED}
+    ends = {run.id: END[run.state] for run in runs if run.state in END}
     print_outcome(
         make_console(stream, {"COLUMNS": str(width)}), runs, scene.tails(runs), folders,
-        next_steps=steps, now=scene.at,
+        ends=ends, now=scene.at,
     )  # fmt: skip
     return stream.getvalue()
 
@@ -42,7 +48,7 @@ def test_a_run_that_goes_on_has_lasted_until_now(scene):
     began = events.now() - timedelta(seconds=3)
     queued = replace(scene.queue("e"), at=began)
     begun = RunStarted(run="run-e", at=began, gpus=("0",), handle="h")
-    print_outcome(make_console(stream, {}), [fold([queued, begun])], {}, {}, next_steps={})
+    print_outcome(make_console(stream, {}), [fold([queued, begun])], {}, {}, ends={})
     assert re.search(r"running .* \d\ds?$|  [3-9]s$", stream.getvalue(), re.MULTILINE)
 
 
@@ -95,17 +101,21 @@ def test_tables_fit_narrow_terminals(scene, width):
     assert all(line.cell_len <= width for line in table)
 
 
-def test_each_stopped_training_goes_on_in_its_own_way(scene):
-    runs = [scene.finished(name, RunState.STOPPED) for name in ("a", "b", "c", "d", "e")]
-    steps = dict(zip([run.id for run in runs], [NextStep.RESUME, *NextStep], strict=True))
-    lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, next_steps=steps, now=scene.at)]
-    assert lines[-5:] == [
-        "  taorunner -p example_01 resume a b            continue from the newest checkpoint",
-        "  taorunner -p example_01 train c               start again",
-        "  taorunner -p example_01 train d --overwrite   start again; earlier results are set aside",
-        "  taorunner -p example_01 evaluate e            measure on the held-out data",
-        "  taorunner runs show run-a                     all details",
+def test_each_run_goes_on_in_its_own_way(scene):
+    runs = [scene.finished(name, RunState.STOPPED) for name in ("a", "b", "c")] + [scene.finished("d")]
+    steps = [("resume {}",), ("resume {}",), ("train {} --overwrite",), ("evaluate {}", "export {}")]
+    ends = {run.id: Ending(steps=each) for run, each in zip(runs, steps, strict=True)}
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, ends=ends, now=scene.at)]
+    assert lines[-3:] == [
+        "next: taorunner -p example_01 resume a b",
+        "      taorunner -p example_01 train c --overwrite",
+        "      taorunner -p example_01 evaluate d",
     ]
+
+
+def test_nothing_that_follows_leaves_the_details(scene):
+    lines = [line.plain for line in outcome_lines([scene.finished("a")], {}, {}, 80, UNICODE, now=scene.at)]
+    assert lines[-1] == "next: taorunner runs show run-a"
 
 
 def test_quiet_drops_the_commands_at_the_end(scene):

@@ -48,15 +48,32 @@ def test_each_image_once_with_all_who_need_it(workspace: Callable[..., Workspace
     found = needed_images(ws, ["example_01"])
     assert [(image.reference, image.runs_as, image.experiments) for image in found.images] == [
         (f"{TAO}:5.5.0-pyt", f"{TAO}:5.5.0-pyt", ("example_01/e1", "example_01/e2")),
-        (f"{TAO}:5.5.0-deploy", f"{TAO}:5.5.0-deploy", ("example_01/e2",)),
+        (f"{TAO}:5.5.0-deploy", f"{TAO}:5.5.0-deploy", ("example_01/e1", "example_01/e2")),
         ("here/tao:latest", "here/tao:latest", ("example_01/e3",)),
+        (f"{TAO}:7.0.1-deploy", f"{TAO}:7.0.1-deploy", ("example_01/e3",)),
     ]
     assert found.findings == ()
     lines = ws.project("example_01").experiments_file.read_text().splitlines()
     at = [image.asked_at for image in found.images]
     assert [lines[(one.line or 0) - 1].strip() for one in at] == [
-        '"head": "dino",', '"head": "dino",', '"image": "here/tao"',
+        '"head": "dino",', '"head": "dino",', '"image": "here/tao"', '"head": "dino",',
     ]  # fmt: skip
+
+
+def test_the_images_of_all_actions_are_needed_not_only_that_of_train(
+    workspace: Callable[..., Workspace],
+) -> None:
+    ws = workspace({"e": {"head": "rtdetr", "dataset": "coco", "release": "7.0.1"}})
+    train, deploy = needed_images(ws, ["example_01"]).images
+    assert (train.reference, deploy.reference) == (f"{TAO}:7.0.1-pyt", f"{TAO}:7.0.1-deploy")
+    assert {"train", "evaluate", "export"} <= set(train.actions)
+    assert set(deploy.actions) == {"gen_trt_engine", "deploy.evaluate", "deploy.inference"}
+
+
+def test_an_image_without_a_spec_for_it_is_not_needed(workspace: Callable[..., Workspace]) -> None:
+    ws = workspace({"e": {"head": "rtdetr", "dataset": "coco", "release": "7.0.1"}})
+    (ws.project("example_01").specs_dir / "e/train.yaml").unlink()
+    assert [image.reference for image in needed_images(ws, ["example_01"]).images] == [f"{TAO}:7.0.1-pyt"]
 
 
 def test_what_hides_an_image_is_reported(workspace: Callable[..., Workspace]) -> None:
@@ -73,7 +90,8 @@ def test_runs_use_the_locked_digest(workspace: Callable[..., Workspace]) -> None
     ws = workspace({"e1": {**DINO, "release": "5.5.0"}, "e2": {**DINO, "release": "7.0.1"}}, files=lock)
     found = needed_images(ws, ["example_01"])
     assert [(image.runs_as, image.is_locked) for image in found.images] == [
-        (f"{TAO}@{A}", True), (f"{TAO}:7.0.1-pyt", False),
+        (f"{TAO}@{A}", True), (f"{TAO}:5.5.0-deploy", False), (f"{TAO}:7.0.1-pyt", False),
+        (f"{TAO}:7.0.1-deploy", False),
     ]  # fmt: skip
     for name, image in (("e1", f"{TAO}@{A}"), ("e2", f"{TAO}:7.0.1-pyt")):
         (item,) = planned(ws, name).items

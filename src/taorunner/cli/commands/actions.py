@@ -39,9 +39,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 def register(app: typer.Typer) -> None:
     for name, texts in COMMANDS.items():
-        command = with_options(_command(name), without=() if name == "train" else ("resume",))
+        command = with_options(
+            _command(name), without=() if name == "train" else ("resume", "keep_checkpoints")
+        )
         add_command(app, name, command, *texts, passes_on=True)
-    run = with_options(_run, without=("resume",))
+    run = with_options(_run, without=("resume", "keep_checkpoints"))
     examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
     add_command(app, "run", run, "Run any other action of a network", *examples, passes_on=True)
 
@@ -121,7 +123,7 @@ def _launch_options(options: ActionOptions) -> LaunchOptions:
         from taorunner.runs.supervisor.hooks import parse_hook
 
         hook = parse_hook(options.on_finish)
-    policy = RunPolicy(options.retries, options.stop_on_nan, hook)
+    policy = RunPolicy(options.retries, options.stop_on_nan, hook, options.keep_checkpoints)
     return LaunchOptions(options.parallel, options.grace, policy, options.join)
 
 

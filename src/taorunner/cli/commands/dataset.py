@@ -117,7 +117,7 @@ def _convert(
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = output_folder(output, source, data, to)
-    with _reading(context, source, output, json=json, overwrite=overwrite) as (read, progress):
+    with _reading(context, source, output, overwrite=overwrite) as (read, progress):
         if to in FOLDER_TARGETS:
             done = lay_out(read.folder, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
@@ -181,7 +181,7 @@ def _check(
         refuse_archive(source, "--fix repairs a folder, not an archive")
     of_specs, readings = project_view(data, source)
     repair = None
-    with cleaning_up(json=json, as_findings=True):
+    with cleaning_up(code="dataset-unreadable"):
         if fix:
             repair = _repaired(context, source, output, from_=from_, overwrite=overwrite)
             source = repair.output
@@ -259,7 +259,7 @@ def _split(
     target = output_folder(output, source, data, "split")
     val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with _reading(context, source, target, json=json, overwrite=overwrite) as (read, progress):
+    with _reading(context, source, target, overwrite=overwrite) as (read, progress):
         split = split_dataset(
             read.folder, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
             merge=options.merge, overwrite=overwrite, progress=progress,
@@ -292,7 +292,7 @@ def _stats(
     context.obj.refuse_extra()
     check_format(from_)
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with _reading(context, source, json=json) as (read, progress):
+    with _reading(context, source) as (read, progress):
         stats, counted = read_stats(read.folder, progress, from_=from_)
         stats = read.result(stats)
         if html is not None:
@@ -331,7 +331,7 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = output_folder(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with _reading(context, source, target, json=json, overwrite=overwrite) as (read, progress):
+    with _reading(context, source, target, overwrite=overwrite) as (read, progress):
         done = resize_dataset(
             read.folder, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
             overwrite=overwrite, progress=progress,
@@ -343,14 +343,14 @@ def _resize(
 
 @contextmanager
 def _reading(
-    context: typer.Context, source: Path, result: Path | None = None, *, json: bool, overwrite: bool = False
+    context: typer.Context, source: Path, result: Path | None = None, *, overwrite: bool = False
 ) -> Iterator[tuple[Source, Progress]]:
     """The dataset, unpacked when it is an archive, and the line that shows the progress."""
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.transform.archive_source import source_folder
 
     with (
-        cleaning_up(json=json),
+        cleaning_up(),
         Progress(is_quiet=context.obj.is_quiet) as progress,
         source_folder(source, result, overwrite=overwrite, progress=progress) as read,
     ):

@@ -191,7 +191,7 @@ def _from_dataset(
         options.from_, Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
         with_weights=not options.no_weights, skip_bad=options.skip_bad, release=options.release,
     )  # fmt: skip
-    with cleaning_up(json=False), Progress(is_quiet=invocation.is_quiet) as progress:
+    with cleaning_up(), Progress(is_quiet=invocation.is_quiet) as progress:
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
         made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress, watcher)
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands import runs_prune
+from taorunner.cli.commands import runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
     mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
+    runs_restore.register(group)
     runs_prune.register(group)
     app.add_typer(group, name="runs")
     examples = ("taorunner logs -f rtdetr_01", "taorunner logs eaf22b 4c20f3 --since 2h")
@@ -211,10 +212,10 @@ def _stop(
     project: OfProject = None,
     workspace: WorkspaceOption = None,
 ) -> int:
-    from taorunner.console.runs.outcome import commands_after_stop
+    from taorunner.console.runs.outcome import next_commands
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
-    from taorunner.runs.control.next_step import after_stop
+    from taorunner.runs.control.ending import endings
     from taorunner.runs.control.stop import stop_runs
     from taorunner.runs.state.store import RunStore
 
@@ -246,6 +247,6 @@ def _stop(
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
     for record in ended:
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
-    for command, _ in commands_after_stop(ended, after_stop(store, ended)):
+    for command in next_commands(ended, endings(store, ended)):
         context.obj.note(f"next: {command}")
     return ExitCode.DONE

@@ -34,6 +34,12 @@ def write_json(value: object, stream: BinaryIO) -> None:
     stream.flush()
 
 
+def write_json_line(value: object, stream: BinaryIO) -> None:
+    """The same on one line, as the refusal of a command prints its findings."""
+    stream.write(_encoded(json.dumps(value, ensure_ascii=False, allow_nan=False)))
+    stream.flush()
+
+
 def _encoded(text: str) -> bytes:
     # For a lone surrogate "backslashreplace" gives \udcXX, which is exactly its escape in JSON.
     return (text + "\n").encode("utf-8", "backslashreplace")

@@ -6,17 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.findings_text import findings_json, print_findings
+from taorunner.console.base.findings_text import print_findings
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
-from taorunner.errors import Finding, Severity, TaorunnerError
+from taorunner.errors import Finding
 from taorunner.text import amount
 
 if TYPE_CHECKING:
@@ -41,16 +41,6 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._shows:
             sys.stderr.write("\r\x1b[K")
-
-
-def print_error_json(error: TaorunnerError, stream: BinaryIO, *, as_findings: bool) -> None:
-    """Prints an error of a command with ``--json``: as an object, or as one more finding."""
-    if as_findings:
-        whole = Finding(Severity.ERROR, "dataset-unreadable", error.message, error.hint)
-        write_json(findings_json([*error.findings, whole]), stream)
-    else:
-        found = findings_json(error.findings)
-        write_json({"error": error.message, "hint": error.hint, "findings": found}, stream)
 
 
 class Written(Protocol):

@@ -11,25 +11,21 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner import events
-from taorunner.console.base.cells import fit, labels, pad
+from taorunner.console.base.cells import fit, labels
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.formatting import clean, metric_label, number, of
+from taorunner.console.base.formatting import clean, metric_label, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
+from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
 from taorunner.progress.console.line_kind import is_banner
-from taorunner.runs.control.next_step import NextStep
+from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
 
 LAST_LINES = 8
 COMPARED_METRICS = 12
-_AFTER_STOP = {
-    NextStep.RESUME: ("resume {}", "continue from the newest checkpoint"),
-    NextStep.START_AGAIN: ("train {}", "start again"),
-    NextStep.START_AFRESH: ("train {} --overwrite", "start again; earlier results are set aside"),
-    NextStep.EVALUATE: ("evaluate {}", "measure on the held-out data"),
-}
+NEXT_COMMANDS = 3
 
 
 class Named(Protocol):
@@ -49,15 +45,15 @@ def print_outcome(
     tails: Mapping[str, Sequence[str]],
     directories: Mapping[str, Path],
     *,
-    next_steps: Mapping[str, NextStep],
+    ends: Mapping[str, Ending],
     is_quiet: bool = False,
     now: datetime | None = None,
 ) -> None:
-    """``tails`` are the last log lines by run id, ``directories`` the run folders, ``next_steps`` how to continue
-    stopped trainings. ``is_quiet`` drops the commands at the end."""
+    """``tails`` are the last log lines by run id, ``directories`` the run folders, ``ends`` what each run left and
+    which commands follow. ``is_quiet`` drops the commands at the end."""
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
-        next_steps=next_steps, now=now or events.now(), is_quiet=is_quiet,
+        ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(),
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -70,29 +66,40 @@ def outcome_lines(
     width: int,
     symbols: Symbols,
     *,
-    next_steps: Mapping[str, NextStep] = {},
+    ends: Mapping[str, Ending] = {},
     now: datetime,
     is_quiet: bool = False,
+    here: Path = Path("/"),
 ) -> list[Text]:
-    """Tables fit ``width``; reasons, hints, paths and commands are never cut."""
+    """Paths below ``here`` are relative. Tables fit ``width``; reasons, hints, paths and commands are never cut."""
     names = labels(snapshots)
     lines = [Text(), *_table(snapshots, names, width, symbols, now)]
     for run in snapshots:
         if run.state in (RunState.FAILED, RunState.LOST):
-            tail, directory = tails.get(run.id, ()), directories.get(run.id)
-            lines += [Text(), *_failure(run, names[run.id], tail, directory, width, symbols)]
+            steps = () if is_quiet else next_commands([run], ends)
+            tail = tails.get(run.id, ())
+            lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols)]
+            if run.id in directories:
+                lines.append(Text(f"        {shown_path(directories[run.id] / 'console.log', here)}"))
     compared = _comparison(snapshots, names, width, symbols)
     if compared:
         lines += [Text(), *compared]
-    commands = [] if is_quiet else _next_commands(snapshots, next_steps)
+    left = results_lines(snapshots, ends, names, here)
+    if left:
+        lines += [Text(), *left]
+    commands = [] if is_quiet else _next_commands(snapshots, ends)
     if commands:
-        lines.append(Text())
-    wide = max((len(command) for command, _ in commands), default=0)
-    are_explained = all(wide + len(what) + 5 <= width for _, what in commands)
-    for command, what in commands:
-        line = Text.assemble("  ", (pad(command, wide) if are_explained else command, "hint"))
-        lines.append(line.append(f"   {what}", style="quiet") if are_explained else line)
+        lines += [Text()] * (not left) + next_lines(commands)
     return lines
+
+
+def next_lines(commands: Sequence[str]) -> list[Text]:
+    """``next: …``, one command a line, never cut."""
+    heads = ["next", *[""] * (len(commands) - 1)]
+    return [
+        Text.assemble(("next", "hint") if head else "    ", ": " if head else "  ", command)
+        for head, command in zip(heads, commands, strict=True)
+    ]
 
 
 def _table(
@@ -137,7 +144,7 @@ def _best(run: RunSnapshot) -> Text:
 
 
 def _failure(
-    run: RunSnapshot, name: str, tail: Sequence[str], directory: Path | None, width: int, symbols: Symbols
+    run: RunSnapshot, name: str, tail: Sequence[str], steps: Sequence[str], width: int, symbols: Symbols
 ) -> list[Text]:
     code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
     if "exit code" in (run.reason or ""):
@@ -158,8 +165,8 @@ def _failure(
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last
     ]
-    if directory is not None:
-        lines.append(Text.assemble("  ", ("full log", "label"), f"  {clean(str(directory / 'console.log'))}"))
+    lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
+    lines.append(Text.assemble("  ", ("log", "label"), f":  taorunner logs {clean(run.id)}"))
     return lines
 
 
@@ -239,42 +246,28 @@ def _by_weight(runs: Sequence[RunSnapshot]) -> list[str]:
     return [*first, *(name for name in every if name not in first)]
 
 
-def commands_after_stop(runs: Sequence[Named], next_steps: Mapping[str, NextStep]) -> list[tuple[str, str]]:
-    """``(command, effect)``: one command for all experiments of a project with the same next step."""
-    groups: dict[tuple[str, NextStep], list[Named]] = {}
+def next_commands(runs: Sequence[Named], ends: Mapping[str, Ending]) -> list[str]:
+    """What follows these runs: one command for all experiments of a project with the same next step."""
+    groups: dict[tuple[str, str], list[Named]] = {}
     for run in runs:
-        if run.id in next_steps:
-            groups.setdefault((run.project, next_steps[run.id]), []).append(run)
-    commands = []
-    for (_, step), members in groups.items():
-        words, what = _AFTER_STOP[step]
-        commands.append((_command(words, members), what))
-    return commands
+        for step in ends[run.id].steps if run.id in ends else ():
+            groups.setdefault((run.project, step), []).append(run)
+    return [_command(step, members) for (_, step), members in groups.items()]
 
 
-def _next_commands(
-    snapshots: Sequence[RunSnapshot], next_steps: Mapping[str, NextStep]
-) -> list[tuple[str, str]]:
-    """The next commands, at most one per kind rather than one per run."""
+def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> list[str]:
+    """At most three; those after a failure are shown with it."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
-    trained = [run for run in snapshots if run.state is RunState.SUCCEEDED and run.action == "train"]
-    running = [run for run in snapshots if not run.state.is_final]
-    commands: list[tuple[str, str]] = []
-    if running:
-        commands.append(("taorunner attach", "watch the runs that have not ended"))
-    if failed:
-        commands.append((f"taorunner logs {failed[0].id}", "the complete log"))
-    commands += commands_after_stop(snapshots, next_steps)
-    if trained:
-        commands.append((_command("evaluate {}", trained), "measure on the held-out data"))
-        commands.append((_command("export {}", trained), "write the model for deployment"))
-    if snapshots:
-        commands.append((f"taorunner runs show {(failed or list(snapshots))[0].id}", "all details"))
-    return commands
+    ended = [run for run in snapshots if run.state.is_final and run not in failed]
+    commands = ["taorunner attach"] if any(not run.state.is_final for run in snapshots) else []
+    commands += next_commands([run for run in ended if run.state is RunState.STOPPED], ends)
+    commands += next_commands([run for run in ended if run.state is not RunState.STOPPED], ends)
+    if not commands and ended:
+        commands.append(f"taorunner runs show {clean(ended[0].id)}")
+    return commands[:NEXT_COMMANDS]
 
 
-def _command(words: str, runs: Sequence[Named]) -> str:
-    """``words`` filled with the experiments of the first run's project."""
-    project = runs[0].project
-    experiments = dict.fromkeys(run.experiment for run in runs if run.project == project)
-    return clean(f"taorunner -p {project} {words.format(' '.join(experiments))}")
+def _command(step: str, runs: Sequence[Named]) -> str:
+    """``step`` with the experiments of the runs, all of one project."""
+    experiments = dict.fromkeys(run.experiment for run in runs)
+    return clean(f"taorunner -p {runs[0].project} {step.replace('{}', ' '.join(experiments), 1)}")

@@ -5,6 +5,7 @@ Lines fit ``width``, except paths, digests and reasons, which are never cut.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -12,20 +13,24 @@ from rich.text import Text
 
 from taorunner.console.base.cells import bar, fact_line, percent
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.formatting import clean, number, of
+from taorunner.console.base.formatting import clean, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style
+from taorunner.console.runs.results_lines import result_rows
+from taorunner.runs.control.ending import Ending
+from taorunner.runs.outputs.recorded import CHECKPOINT
 from taorunner.runs.state.snapshot import RunSnapshot
-from taorunner.text import duration
+from taorunner.text import amount, duration, size
 
 _BAR = 30
+_OUTPUTS = 5
 
 
 def run_detail_lines(
     run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None,
-    next_command: str | None = None,
+    ending: Ending | None = None, next_commands: Sequence[str] = (), here: Path = Path("/"),
 ) -> list[Text]:  # fmt: skip
-    """All facts of one run. ``zone`` is the time zone, the machine's by default; ``next_command`` is the suggested
-    command."""
+    """All facts of one run. ``zone`` is the time zone, the machine's by default; ``ending`` is what the run left,
+    ``next_commands`` are the suggested commands. Paths below ``here`` are relative."""
     style = state_style(run.state)
     head = Text.assemble(
         (f"{symbols.states[run.state]} ", style), (clean(run.experiment or run.id), "title"),
@@ -39,8 +44,7 @@ def run_detail_lines(
         facts.append(("reason", clean(run.reason)))
     if run.hint:
         facts.append(("hint", clean(run.hint)))
-    if next_command:
-        facts.append(("next", next_command))
+    facts += [("next", command) for command in next_commands[:1]]
     fraction, left = run.fraction(now), run.eta_s(now)
     if run.epoch is not None:
         epoch = Text(of(run.epoch, run.epochs))
@@ -62,8 +66,9 @@ def run_detail_lines(
         ("started", _time(run.started_at, zone)),
         ("finished", _time(run.finished_at, zone)),
         ("duration", _duration(run.elapsed_s(now))),
-        ("checkpoints", _checkpoints(run)),
+        ("checkpoints", "" if ending is not None and ending.results.checkpoints else _checkpoints(run)),
         ("directory", clean(str(directory))),
+        *_results(ending, here),
     ]
     lines = [head, *(fact_line(label, value) for label, value in facts if value)]
     if run.metrics:
@@ -101,6 +106,20 @@ def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:
             )
         )
     return laid_out(columns, rows, width, symbols)
+
+
+def _results(ending: Ending | None, here: Path) -> list[tuple[str, Text | str]]:
+    """Where the results are, and what of them is still in its place."""
+    if ending is None or ending.results.folder is None:
+        return []
+    checkpoints = ending.results.checkpoints
+    others = [one for one in ending.results.outputs if one.kind != CHECKPOINT]
+    facts = [f"{amount(len(checkpoints), 'checkpoint')} ({size(sum(one.bytes for one in checkpoints))})"]
+    facts = [*(facts if checkpoints else []), *(clean(one.path.name) for one in others[:_OUTPUTS])]
+    more = [f"and {len(others) - _OUTPUTS} more"] if len(others) > _OUTPUTS else []
+    left = ", ".join([*facts, *more]) or "none of this run is left there"
+    rows = [row for row in result_rows(ending) if row[0] in ("best", "newest")]
+    return [("results", shown_path(ending.results.folder, here)), *rows, ("outputs", left)]
 
 
 def _checkpoints(run: RunSnapshot) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import (
@@ -45,7 +46,7 @@ def print_runs(
     snapshots = _snapshots(store, records)
     short = short_ids([s.id for s in snapshots], store.folder_names() if all_ids is None else all_ids)
     if json:
-        rows = [s.to_json(store.paths(s.id).directory, now(), short[s.id]) for s in snapshots]
+        rows = [_as_json(store, *both, short) for both in zip(snapshots, records, strict=True)]
         write_json(rows, sys.stdout.buffer)
         return
     if not snapshots:
@@ -82,25 +83,42 @@ def _width_in_pipes() -> int:
 
 def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     """All facts of one run. JSON is a list with one item, like the other lists."""
-    from taorunner.console.runs.run_details import run_detail_lines
-
     (snapshot,) = _snapshots(store, [record])
     directory = store.paths(record.id).directory
     if json:
-        short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
-        write_json([snapshot.to_json(directory, now(), short)], sys.stdout.buffer)
-        return
-    from taorunner.console.runs.outcome import commands_after_stop
-    from taorunner.runs.control.next_step import after_stop
+        from taorunner.runs.control.ending import run_results
 
-    commands = commands_after_stop([record], after_stop(store, [record]))
-    command = commands[0][0] if commands else None
+        short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
+
+        body = {**snapshot.to_json(directory, now(), short), **run_results(store, record).to_json()}
+        write_json([body], sys.stdout.buffer)
+        return
+    from taorunner.console.runs.outcome import next_commands
+    from taorunner.console.runs.run_details import run_detail_lines
+    from taorunner.runs.control.ending import endings
+
+    ends = endings(store, [record], {record.id: snapshot.judged})
     console = make_console(sys.stdout, os.environ)
     lines = run_detail_lines(
-        snapshot, directory, console.width, symbols_of(console), now(), next_command=command
-    )
+        snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],
+        next_commands=next_commands([record], ends), here=Path.cwd(),
+    )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
+
+
+def _as_json(
+    store: RunStore, snapshot: RunSnapshot, record: RunRecord | DamagedRun, short: Mapping[str, str]
+) -> dict[str, object]:
+    """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""
+    from taorunner.runs.outputs.recorded import RunResults, recorded_results
+
+    results = recorded_results(store, snapshot.id)
+    if results is None:
+        folder = None if isinstance(record, DamagedRun) else record.results_dir
+        results = RunResults(Path(folder) if folder is not None else None)
+    directory = store.paths(snapshot.id).directory
+    return {**snapshot.to_json(directory, now(), short[snapshot.id]), **results.in_place.to_json()}
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:

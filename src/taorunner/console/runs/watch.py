@@ -19,7 +19,7 @@ from taorunner.console.base.theme import can_draw, make_console
 from taorunner.console.runs.outcome import print_outcome
 from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import RunFinished, RunState, now
-from taorunner.runs.control.next_step import after_stop
+from taorunner.runs.control.ending import endings
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.store import Batch, RunStore
@@ -91,10 +91,11 @@ class _Watch:
             return ExitCode.DONE
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
-            steps = after_stop(self._store, map(self._store.load, self._feed.run_ids))
             feed = self._feed
+            judged = {snapshot.id: snapshot.judged for snapshot in feed.snapshots()}
+            ends = endings(self._store, map(self._store.load, feed.run_ids), judged)
             print_outcome(
-                console, feed.snapshots(), feed.tails(), directories, next_steps=steps, is_quiet=self._quiet
+                console, feed.snapshots(), feed.tails(), directories, ends=ends, is_quiet=self._quiet
             )
         return self._exit_code()
 

@@ -78,7 +78,7 @@ def _training(
 ) -> EarlierResults:
     try:
         checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
-        own = _results_of_training(contract, results, network) if overwrite and results.is_dir() else ()
+        own = results_of_training(contract, results, network) if overwrite and results.is_dir() else ()
     except OSError as error:
         return EarlierResults((_error("results-unreadable", f"{results} cannot be read: {error.strerror}"),))
     if overwrite:
@@ -96,7 +96,7 @@ def _training(
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
 
 
-def _results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
+def results_of_training(contract: Contract, results: Path, network: Network) -> tuple[Path, ...]:
     """The parts of the experiment's results that training wrote: the whole folder, or some of its entries.
 
     Where training has a folder of its own, that and what the contract names besides. Else all but the folders of the

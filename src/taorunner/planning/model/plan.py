@@ -117,14 +117,14 @@ class Awaited:
 class RunPlan:
     """One experiment × action.
 
-    ``argv`` holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host
-    folder of the experiment's results, ``results_inside`` the same folder as the process sees it.
-    ``epochs`` is the number in the spec, None when unknown or when the action has none. ``knobs`` are the keys that
-    ``--epochs`` and its like set.
+    ``action`` is the network's name of it: ``deploy.evaluate`` where ``contract.action`` is ``evaluate``. ``argv``
+    holds secret marks instead of secrets and dense GPU ids ``0..n-1``. ``results_dir`` is the host folder of the
+    experiment's results, ``results_inside`` the same folder as the process sees it. ``epochs`` is the number in the
+    spec, None when unknown or when the action has none. ``knobs`` are the keys that ``--epochs`` and its like set.
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
-    that ``argv`` was made of, ``backend_options``
-    the settings of the backend. ``resume`` is set for a resumed training, None for a fresh one. ``after`` is the run of
-    the chain that has to succeed before this one starts; ``awaits`` is what it takes from the chain.
+    that ``argv`` was made of, ``backend_options`` the settings of the backend. ``resume`` is set for a resumed
+    training, None for a fresh one. ``after`` is the run of the chain that has to succeed before this one starts;
+    ``awaits`` is what it takes from the chain.
     """
 
     project: str

@@ -1,13 +1,12 @@
 """The container images that the experiments of some projects need, and the references that their runs use.
 
-Reads the file system, changes nothing, and does not contact an engine. An experiment needs its training image. It needs
-images of its network's other groups (deploy, data services) only where it has the spec file of an action that runs
-there.
+Reads the file system, changes nothing, and does not contact an engine. An experiment needs its training image, and the
+images of its network's other groups (deploy, data services) when it has a spec file that an action there reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from taorunner.contracts import Contract
@@ -30,13 +29,15 @@ _Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
 class NeededImage:
     """``reference`` as the experiments and the catalog name it, ``runs_as`` as runs do: by its locked digest if any.
 
-    ``experiments`` are ``project/experiment``. ``asked_at`` is an info that says where the first of them names it.
+    ``experiments`` are ``project/experiment``, ``actions`` what they run in it. ``asked_at`` is an info that says where
+    the first of them names it.
     """
 
     reference: str
     runs_as: str
     experiments: tuple[str, ...]
     asked_at: Finding
+    actions: tuple[str, ...] = ()
 
     @property
     def is_locked(self) -> bool:
@@ -66,39 +67,41 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
         for experiment in project.experiments.values():
             owner = f"{name}/{experiment.name}"
             try:
-                for image in dict.fromkeys(_images_of(networks, contracts, experiment)):
+                for image, actions in _images_of(networks, contracts, experiment).items():
                     reference = with_tag(image)
                     known = found.get(reference)
                     if known is None:
                         at = _asked_at(project, experiment, reference)
                         known = NeededImage(reference, lock.resolved(reference), (), at)
-                    found[reference] = replace(known, experiments=(*known.experiments, owner))
+                    more = (*known.experiments, owner), tuple(dict.fromkeys((*known.actions, *actions)))
+                    found[reference] = replace(known, experiments=more[0], actions=more[1])
             except UserFilesError as error:
                 findings += error.findings or (_unusable(project, experiment, error),)
     return NeededImages(tuple(found.values()), tuple(dict.fromkeys(findings)), lock)
 
 
-def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment) -> Iterator[str]:
+def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment) -> dict[str, list[str]]:
+    """The actions that the experiment can run, by image."""
     network = networks.load(experiment.head)
     key = (experiment.head, experiment.release)
     if key not in contracts:
         contracts[key] = network.contracts(experiment.release)
     main = network.groups[0].name
+    found: dict[str, list[str]] = {}
     for action, contract in contracts[key].items():
         image = named_image(contract, experiment)
-        if "." in action or image is None:
+        if image is None:
             continue
         if not target_of(experiment.backend or default_backend(contract)).needs_image:
             continue
         if contract.group == main or _has_spec(experiment, contract):
-            yield image
+            found.setdefault(image, []).append(action)
+    return found
 
 
 def _has_spec(experiment: Experiment, contract: Contract) -> bool:
-    """One of the action's own name: what would do in its place (train.yaml) is there for other actions."""
-    if contract.spec is None:
-        return False
-    return find_spec(experiment.spec_dirs, replace(contract.spec, stems=contract.spec.stems[:1])) is not None
+    """Whether the action finds a spec to read; one that needs none (``default_specs``) is not asked for."""
+    return contract.spec is not None and find_spec(experiment.spec_dirs, contract.spec) is not None
 
 
 def _asked_at(project: Project, experiment: Experiment, reference: str) -> Finding:

@@ -63,6 +63,10 @@ class LaunchOptions:
             raise UsageError(f"the grace period must be at least 0 seconds, not {self.grace_s}")
         if not 0 <= self.policy.retries <= MAX_RETRIES:
             raise UsageError(f"retries must be from 0 to {MAX_RETRIES}, not {self.policy.retries}")
+        if self.policy.keep_checkpoints is not None:
+            from taorunner.runs.outputs.old_checkpoints import parse_keep_rule
+
+            parse_keep_rule(self.policy.keep_checkpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,7 @@ def _launch(
     planned = plan_orders(workspace, orders, environ)
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
-    with _alone(store):
+    with alone(store):
         for order in orders:
             refuse_second_training(store, order.project, order.request)  # again: planning takes seconds
         batch = (
@@ -267,7 +271,7 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
 
 
 @contextlib.contextmanager
-def _alone(store: RunStore) -> Iterator[None]:
+def alone(store: RunStore) -> Iterator[None]:
     """Excludes other processes from recording runs in this workspace.
 
     Locks the state folder itself. On file systems without folder locks it does nothing.

@@ -55,7 +55,7 @@ def record_run(
         backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
         results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
         retries_left=policy.retries, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
-        forced=plan.forced, after=plan.after,
+        forced=plan.forced, after=plan.after, keep_checkpoints=policy.keep_checkpoints,
     )  # fmt: skip
     paths = store.paths(run_id)
     paths.input_dir.mkdir(parents=True)

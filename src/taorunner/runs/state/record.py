@@ -22,12 +22,13 @@ class RunPolicy(Value):
     """What the supervisor does for a run besides running it.
 
     ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is the argument list of a
-    command that is run at the end.
+    command that is run at the end, ``keep_checkpoints`` which checkpoints a training keeps (``last:3``, ``best:3``).
     """
 
     retries: int = 0
     stop_on_nan: bool = False
     on_finish: tuple[str, ...] = ()
+    keep_checkpoints: str | None = None
 
 
 DEFAULT_POLICY = RunPolicy()
@@ -81,6 +82,7 @@ class RunRecord(Value):
     on_finish: tuple[str, ...] = ()
     forced: tuple[str, ...] = ()
     after: str | None = None
+    keep_checkpoints: str | None = None
     version: int = 1
 
     @property

@@ -80,6 +80,11 @@ class RunPaths(Value):
         return self.directory / "input"
 
     @property
+    def outputs(self) -> Path:
+        """What the run wrote into its results folder; see ``runs.outputs.recorded``."""
+        return self.directory / "outputs.json"
+
+    @property
     def stop_request(self) -> Path:
         return self.directory / "stop.json"
 

@@ -22,6 +22,7 @@ from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import Turn, is_over, turn, with_models
+from taorunner.runs.outputs.keeper import CheckpointKeeper
 from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.run_repair import complete_run
@@ -96,9 +97,9 @@ class BatchRunner:
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
         self._problems = Problems()
-        self._sinks = EventSinks(
-            [HistoryWriter(store), FinishHook(store, environ, self._problems)], self._problems
-        )
+        keeper = CheckpointKeeper(store, self._problems.report)
+        hook = FinishHook(store, environ, self._problems)
+        self._sinks = EventSinks([HistoryWriter(store), keeper, hook], self._problems)
         self._journal = Journal(store, self._monitor, self._sinks)
         self._end = RunEnd(store, self._journal, self._monitor, gpus, self._active, retry_waits_s)
 

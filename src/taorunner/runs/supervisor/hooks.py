@@ -15,6 +15,7 @@ from pathlib import Path
 from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
 from taorunner.events import Event, RunFinished, now
+from taorunner.runs.outputs.recorded import RunResults, recorded_results
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
@@ -77,7 +78,8 @@ class FinishHook:
         feed = EventReader(self._store, [run_id])
         feed.poll()
         (snapshot,) = feed.snapshots()
-        return snapshot.to_json(self._store.paths(run_id).directory, now())
+        results = recorded_results(self._store, run_id) or RunResults()
+        return {**snapshot.to_json(self._store.paths(run_id).directory, now()), **results.to_json()}
 
 
 class Hooks:

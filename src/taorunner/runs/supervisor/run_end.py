@@ -12,10 +12,13 @@ from dataclasses import replace
 
 from taorunner.backends.contract import Backend, EngineState, EngineStatus
 from taorunner.backends.secrets import remove_secrets
-from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.errors import ExitCode, TaorunnerError, UsageError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.chain import Turn, turn, why_never
+from taorunner.runs.outputs.keeper import removed_by_rule
+from taorunner.runs.outputs.recorded import save_results
+from taorunner.runs.outputs.scan import began_at, scan_results
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
@@ -136,7 +139,20 @@ class RunEnd:
                 text = f"the finished run could not be removed from the engine: {error.message}"
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
+        self._record_results(record)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def _record_results(self, record: RunRecord) -> None:
+        """Removes old checkpoints and records what the run wrote. Without a record ``runs show`` searches again."""
+        if record.started_at is None:
+            return
+        plan = self._journal.plans[record.id]
+        with suppress(OSError, UsageError):
+            for level, code, text in removed_by_rule(self._store, record, plan, now(), is_running=False):
+                self._journal.notice(record.id, code, text, level=level)
+        with suppress(OSError):
+            found = scan_results(plan, began_at(record))
+            save_results(self._store, record.id, found)
 
     def end_chains(self) -> None:
         """Ends the queued runs of chains in which an earlier run did not succeed."""

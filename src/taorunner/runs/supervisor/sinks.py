@@ -36,18 +36,22 @@ class Problems:
     """Failures outside of runs, until the runner records them as notices. Thread-safe."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[str, str, str, str]] = queue.SimpleQueue()
 
     def add(self, run_id: str, code: str, text: str) -> None:
-        self._queue.put((run_id, code, text))
+        self.report(run_id, "warning", code, text)
+
+    def report(self, run_id: str, level: str, code: str, text: str) -> None:
+        """Adds a notice of any level."""
+        self._queue.put((run_id, level, code, text))
 
     def take(self) -> list[Event]:
-        """Returns each failure once, as a warning of its run."""
+        """Returns each of them once, as a notice of its run."""
         events: list[Event] = []
         with suppress(queue.Empty):
             while True:
-                run_id, code, text = self._queue.get_nowait()
-                events.append(Notice(run=run_id, at=now(), level="warning", code=code, text=text))
+                run_id, level, code, text = self._queue.get_nowait()
+                events.append(Notice(run=run_id, at=now(), level=level, code=code, text=text))
         return events
 
 

@@ -1,0 +1,211 @@
+"""What can be said when a run is over: what it left, the best checkpoint, and the commands that follow. Only reads."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from taorunner.errors import TaorunnerError
+from taorunner.events import RunState
+from taorunner.runs.control.next_step import NextStep, after_stop
+from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results
+from taorunner.runs.state.metric_names import Judged
+
+if TYPE_CHECKING:
+    from taorunner.catalog.network import Network
+    from taorunner.planning.model.plan import RunPlan
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
+
+MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
+"""Codes of causes that a smaller batch ends."""
+_AFTER_STOP = {
+    NextStep.RESUME: "resume {}",
+    NextStep.START_AGAIN: "train {}",
+    NextStep.START_AFRESH: "train {} --overwrite",
+    NextStep.EVALUATE: "evaluate {}",
+}
+_COMMANDS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference"})
+"""Actions that are a command; the others are written after ``run``."""
+_CONVERSIONS = frozenset({"convert", "dataset_convert"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """``steps`` are the commands that follow, best first, without ``taorunner -p PROJECT`` and with ``{}`` in the place
+    of the experiments. ``best`` is the checkpoint of the best epoch; None where no metric has a direction.
+    ``counts_from`` is the number that TAO gives to the first epoch in names of checkpoints.
+    """
+
+    results: RunResults = field(default_factory=RunResults)
+    best: Output | None = None
+    steps: tuple[str, ...] = ()
+    counts_from: int = 1
+
+    @property
+    def newest(self) -> Output | None:
+        return self.results.checkpoints[-1] if self.results.checkpoints else None
+
+
+def endings(
+    store: RunStore, records: Iterable[RunRecord], judged: Mapping[str, Mapping[str, Judged]] | None = None
+) -> dict[str, Ending]:
+    """The ending of each run, by run id. ``judged`` is the meaning of each run's metrics, by run id and metric.
+
+    Never raises for files of a run: what cannot be read has no steps.
+    """
+    found: dict[str, Ending] = {}
+    for record in records:
+        try:
+            plan = store.load_plan(record.id)
+        except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+            steps = after_stop(store, [record])
+            found[record.id] = Ending(steps=tuple(_AFTER_STOP[step] for step in steps.values()))
+            continue
+        results = run_results(store, record, plan)
+        best = best_checkpoint(store, record.id, results, (judged or {}).get(record.id, {}))
+        ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
+        steps_of_run = tuple(_steps(store, record, plan, ending))
+        found[record.id] = Ending(results, best, steps_of_run, ending.counts_from)
+    return found
+
+
+def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
+    """What the run wrote and what is still in its place: as recorded at its end, else searched for."""
+    from taorunner.runs.outputs.scan import began_at, scan_results
+
+    recorded = recorded_results(store, record.id)
+    if recorded is not None:
+        return recorded.in_place
+    folder = Path(record.results_dir) if record.results_dir is not None else None
+    if record.started_at is None:
+        return RunResults(folder)
+    try:
+        return scan_results(plan or store.load_plan(record.id), began_at(record), hashes=False)
+    except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+        return RunResults(folder)
+
+
+def best_checkpoint(
+    store: RunStore, run_id: str, results: RunResults, judged: Mapping[str, Judged]
+) -> Output | None:
+    """The checkpoint of the epoch with the best value of the main metric, among those that are there.
+
+    None without a metric whose direction is known, and without values for the epochs of the checkpoints.
+    """
+    from taorunner.runs.state.history import read_history
+    from taorunner.runs.state.metric_names import is_lower_better, kpi_name
+
+    by_epoch = {one.epoch: one for one in results.checkpoints if one.epoch is not None}
+    if not by_epoch:
+        return None
+    history = read_history(store, run_id)
+    name = kpi_name(history, judged)
+    lower = is_lower_better(name, judged) if name is not None else None
+    if name is None or lower is None:
+        return None
+    values = {epoch: value for epoch, value in history[name].items() if epoch in by_epoch and value == value}
+    if not values:
+        return None
+    choose = min if lower else max
+    wanted = choose(values.values())
+    return by_epoch[max(epoch for epoch, value in values.items() if epoch is not None and value == wanted)]
+
+
+def with_checkpoint(command: str, chosen: Output) -> str:
+    """``command`` for this checkpoint instead of the newest."""
+    return f"{command} --checkpoint {shlex.quote(chosen.path.name)}"
+
+
+def with_batch_size(command: str, key: str, size: int) -> str:
+    """``command`` with a batch size; ``key`` is the network's key of it."""
+    return f"{command} --set {key}={size}"
+
+
+def command_of(action: str) -> str:
+    """How an action is typed: ``train``, ``run gen_trt_engine``, ``convert`` for ``dataset_convert``."""
+    if action in _CONVERSIONS:
+        return "convert"
+    return action if action in _COMMANDS else f"run {action}"
+
+
+def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) -> Iterable[str]:
+    if record.state is RunState.STOPPED:
+        yield from (_AFTER_STOP[step] for step in after_stop(store, [record]).values())
+    elif record.state is RunState.FAILED:
+        yield from _after_failure(record, plan)
+    elif record.state is RunState.SUCCEEDED:
+        network = _network(plan)
+        known = network.actions(plan.contract.release) if network is not None else {}
+        for command in _after_success(record.action, known):
+            reads = command.split()[0] in ("evaluate", "export")
+            is_older = reads and ending.best is not None and ending.best != ending.newest
+            yield with_checkpoint(command, ending.best) if is_older and ending.best else command
+
+
+def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
+    """``known`` are the actions of the network, as it names them."""
+    following: tuple[str, ...] = ()
+    if action in _CONVERSIONS:
+        following = ("train",)
+    elif action == "train":
+        following = ("evaluate", "export")
+    elif action == "export":
+        following = ("gen_trt_engine",)
+    elif action == "gen_trt_engine":
+        following = ("deploy.evaluate",) if "deploy.evaluate" in known else ("deploy.inference",)
+    return [f"{command_of(name)} {{}}" for name in following if name in known]
+
+
+def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
+    """A smaller batch after the GPU ran out of memory, where the network has a key for it and the spec a value."""
+    from taorunner.planning.inputs.earlier_results import holds_training
+    from taorunner.planning.inputs.resume import resumed
+    from taorunner.planning.model.plan import RunPlan
+    from taorunner.progress.causes.table import find_cause
+
+    cause = find_cause(record.reason or "")
+    size = batch_size(plan)
+    if cause is None or cause.cause.code not in MEMORY_CAUSES or size is None or size[1] < 2:
+        return
+    command = f"{command_of(record.action)} {{}}"
+    if record.action == "train":
+        if isinstance(resumed(plan), RunPlan):
+            command = "resume {}"
+        elif holds_training(plan.contract, plan.results_dir):
+            command += " --overwrite"
+    yield with_batch_size(command, size[0], size[1] // 2)
+
+
+def batch_size(plan: RunPlan) -> tuple[str, int] | None:
+    """The spec key and the value that the run had; None where the network has no such key, or the spec no value."""
+    from taorunner.specs.syntax.leaves import leaves
+    from taorunner.specs.syntax.text_position import SpecProblemError
+
+    spec = plan.contract.spec
+    key = spec.keys.get("batch_size") if spec is not None else None
+    if key is None or spec is None or plan.spec is None:
+        return None
+    for token in reversed(plan.argv):
+        name, _, value = token.partition("=")
+        if name.lstrip("+") == key and value.isascii() and value.isdecimal():
+            return key, int(value)
+    try:
+        values = {leaf.key: leaf.value for leaf in leaves(plan.spec.text, spec.format)}
+    except SpecProblemError:
+        return None
+    count = values.get(key)
+    return (key, count) if isinstance(count, int) and not isinstance(count, bool) else None
+
+
+def _network(plan: RunPlan) -> Network | None:
+    from taorunner.planning.inputs.workspace_networks import Networks
+    from taorunner.project.workspace import Workspace
+
+    try:
+        return Networks(Workspace(plan.workspace).networks_dir).load(plan.contract.network)
+    except (TaorunnerError, OSError, ValueError):
+        return None

@@ -1,0 +1,132 @@
+"""Which results can be removed to make room: those that were set aside, and old checkpoints. Removes them.
+
+Results in place lose nothing but checkpoints that a rule does not keep, and nothing while a run of the experiment is
+under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from taorunner.errors import MachineError, RunStateError, TaorunnerError
+from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.inputs.resume import find_resume_point
+from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.project.load import load_project
+from taorunner.project.workspace import Workspace
+from taorunner.runs.control.launch import alone
+from taorunner.runs.control.restore import EarlierResults
+from taorunner.runs.outputs.measured import measured_epochs
+from taorunner.runs.outputs.old_checkpoints import (
+    KeepRule,
+    OldCheckpoint,
+    old_checkpoints,
+    remove_checkpoints,
+)
+from taorunner.runs.outputs.set_aside import SetAside, remove
+from taorunner.runs.state.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class PrunableResult:
+    """``note`` follows the path when it is shown. ``set_aside`` is None for an old checkpoint of ``results``."""
+
+    project: str
+    experiment: str
+    path: Path
+    bytes: int
+    results: Path
+    note: str = ""
+    set_aside: SetAside | None = None
+
+    def to_json(self) -> dict[str, object]:
+        kind = "set-aside" if self.set_aside is not None else "checkpoint"
+        return {
+            "project": self.project, "experiment": self.experiment, "kind": kind, "path": str(self.path),
+            "bytes": self.bytes,
+        }  # fmt: skip
+
+
+def prunable_results(
+    workspace: Workspace, store: RunStore, projects: Sequence[str], *, keep: int | None, older: timedelta | None,
+    at: datetime,
+) -> list[PrunableResult]:  # fmt: skip
+    """What was set aside: of each experiment without the ``keep`` newest, and longer ago than ``older``."""
+    found: list[PrunableResult] = []
+    for project in projects:
+        results = EarlierResults(workspace, store, project)
+        for experiment in results.experiments:
+            for one in results.set_aside(experiment)[keep or 0 :]:
+                if older is not None and at - one.item.at <= older:
+                    continue
+                run = f"  run {one.run[-6:]}" if one.run is not None else ""
+                found.append(
+                    PrunableResult(
+                        project, experiment, one.item.path, one.item.bytes, one.item.place, run, one.item
+                    )
+                )
+    return found
+
+
+def prunable_checkpoints(
+    workspace: Workspace, store: RunStore, projects: Sequence[str], rule: KeepRule, at: datetime
+) -> tuple[list[PrunableResult], list[str]]:
+    """The old checkpoints of each experiment's results, and notes on experiments that keep all of theirs."""
+    networks = Networks(workspace.networks_dir)
+    found: list[PrunableResult] = []
+    notes: list[str] = []
+    busy = {(record.project, record.experiment) for record in store.unfinished()}
+    for project in projects:
+        paths = workspace.project(project)
+        records = [record for record in store.records() if record.project == project]
+        for name, experiment in load_project(workspace, project).experiments.items():
+            results = paths.results_dir(name)
+            try:
+                contract = networks.load(experiment.head).contract("train", experiment.release)
+                checkpoints = find_checkpoints(results, contract.checkpoints)
+            except (TaorunnerError, OSError):
+                continue
+            if not checkpoints or results.is_symlink():
+                continue
+            if (project, name) in busy:
+                notes.append(f"{name} keeps its checkpoints: a run of it has not ended")
+                continue
+            trained = [one for one in records if one.experiment == name and one.action == "train"]
+            measured = measured_epochs(store, trained, checkpoints, contract.checkpoints, at)
+            if contract.checkpoints.is_directory or (rule.is_best and measured is None):
+                is_folder = contract.checkpoints.is_directory
+                why = "they are folders" if is_folder else "no metric on record says which is best"
+                notes.append(f"{name} keeps its checkpoints: {why}")
+                continue
+            point = find_resume_point(contract, results)
+            resumed_from = point.checkpoint if point is not None else None
+            old = old_checkpoints(results, contract.checkpoints, rule, measured, resumed_from=resumed_from)
+            found += [PrunableResult(project, name, one.path, one.bytes, results) for one in old]
+    return found, notes
+
+
+def remove_result(workspace: Workspace, store: RunStore, chosen: PrunableResult) -> None:
+    """Removes it. Links are removed, not their targets.
+
+    Raises:
+        RunStateError: a run of the experiment has been started since.
+        MachineError: it cannot be removed.
+    """
+    with alone(store):
+        if chosen.set_aside is not None:
+            remove(chosen.set_aside)
+            return
+        for record in store.unfinished():
+            if (record.project, record.experiment) == (chosen.project, chosen.experiment):
+                raise RunStateError(
+                    f'run "{record.id}" of "{chosen.experiment}" has not ended',
+                    hint=f"taorunner stop {record.id}",
+                )
+        try:
+            remove_checkpoints(chosen.results, [OldCheckpoint(chosen.path, chosen.bytes)])
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise MachineError(f"{chosen.path} cannot be removed: {reason}") from error

@@ -1,0 +1,74 @@
+"""The main metric of the trainings that wrote some results, by epoch: from the records of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from taorunner.contracts import CheckpointContract
+from taorunner.planning.inputs.checkpoints import epoch_of
+from taorunner.runs.outputs.old_checkpoints import Measured
+from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.history import read_history
+from taorunner.runs.state.metric_names import is_lower_better, kpi_name
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+_CLOCK_S = 5.0
+
+
+def ran_at(record: RunRecord, moment_s: float, now: datetime) -> bool:
+    """Whether the run was under way at ``moment_s`` (seconds of the epoch), as far as clocks agree."""
+    if record.started_at is None:
+        return False
+    spare = timedelta(seconds=_CLOCK_S)
+    began = min(record.started_at, record.launched_at or record.started_at)
+    if record.retries_made:
+        began = record.queued_at
+    ended = record.finished_at or now
+    return (began - spare).timestamp() <= moment_s <= (ended + spare).timestamp()
+
+
+def measured_epochs(
+    store: RunStore,
+    records: Iterable[RunRecord],
+    checkpoints: Sequence[Path],
+    contract: CheckpointContract,
+    now: datetime,
+) -> Measured | None:
+    """The values for the epochs of these checkpoints, each from the run that wrote it. ``records`` newest first.
+
+    None when no metric with a known direction was reported, or the runs name different ones.
+    """
+    values: dict[int, float] = {}
+    lower: bool | None = None
+    names: set[str] = set()
+    left = {path: path.lstat().st_mtime for path in checkpoints}
+    for record in records:
+        own = [path for path, moment_s in left.items() if ran_at(record, moment_s, now)]
+        for path in own:
+            del left[path]
+        found = _kpi(store, record) if own else None
+        if found is None:
+            continue
+        name, lower, history = found
+        names.add(name)
+        for path in own:
+            epoch = epoch_of(path, contract)
+            if epoch is not None and epoch in history:
+                values.setdefault(epoch, history[epoch])
+    return Measured(values, lower) if lower is not None and len(names) == 1 and values else None
+
+
+def _kpi(store: RunStore, record: RunRecord) -> tuple[str, bool, dict[int, float]] | None:
+    """The name of the run's main metric, whether lower is better, and its values by epoch."""
+    feed = EventReader(store, [record.id])
+    feed.poll()
+    (snapshot,) = feed.snapshots()
+    history = read_history(store, record.id)
+    name = kpi_name(history, snapshot.judged)
+    lower = is_lower_better(name, snapshot.judged) if name is not None else None
+    if name is None or lower is None:
+        return None
+    return name, lower, {epoch: value for epoch, value in history[name].items() if epoch is not None}

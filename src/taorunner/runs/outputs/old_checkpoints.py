@@ -1,0 +1,148 @@
+"""``--keep-checkpoints``: which checkpoints of a training are old, and their removal.
+
+The best one, the newest ones and the one that a training would resume from always stay. Only regular files that the
+catalog names as checkpoints are removed, and folders are opened one by one, so no link leads out of the results: what
+is there was written by a container.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taorunner.contracts import CheckpointContract
+from taorunner.errors import UsageError
+from taorunner.planning.inputs.checkpoints import (
+    epoch_of,
+    find_checkpoints,
+    newest_whole,
+    whole_checkpoints,
+)
+
+_RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRule:
+    """Keep the ``count`` newest checkpoints, or with ``is_best`` those of the ``count`` best epochs."""
+
+    count: int
+    is_best: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{'best' if self.is_best else 'last'}:{self.count}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The main metric of a training: its value by 1-based epoch, and whether lower ones are better."""
+
+    values: Mapping[int, float]
+    is_lower_better: bool
+
+    def best_first(self, epochs: Collection[int]) -> list[int]:
+        """The epochs with a value, the best first; of equal ones the later."""
+        known = [
+            epoch for epoch in epochs if epoch in self.values and self.values[epoch] == self.values[epoch]
+        ]
+        sign = 1 if self.is_lower_better else -1
+        return sorted(known, key=lambda epoch: (sign * self.values[epoch], -epoch))
+
+
+@dataclass(frozen=True, slots=True)
+class OldCheckpoint:
+    """A checkpoint that a rule does not keep, and its size."""
+
+    path: Path
+    bytes: int
+
+
+def parse_keep_rule(text: str) -> KeepRule:
+    """``last:3`` or ``best:3``. Raises UsageError for anything else."""
+    match = _RULE.match(text.strip())
+    if match is None:
+        raise UsageError(
+            f'--keep-checkpoints takes last:N or best:N, not "{text}"',
+            hint="for example --keep-checkpoints last:3",
+        )
+    return KeepRule(int(match[2]), match[1] == "best")
+
+
+def old_checkpoints(
+    results: Path, contract: CheckpointContract, rule: KeepRule, measured: Measured | None, *,
+    resumed_from: Path | None = None, is_running: bool = False,
+) -> list[OldCheckpoint]:  # fmt: skip
+    """What the rule does not keep, oldest epoch first. Raises OSError when the results cannot be read.
+
+    ``is_running``: the newest may not be complete and the last epochs may not be measured, so more is kept. Without
+    ``measured`` no epoch is better than another, and ``best:N`` keeps everything.
+    """
+    found = [path for path in find_checkpoints(results, contract) if not path.is_dir()]
+    by_epoch = {path: epoch_of(path, contract) for path in found}
+    epochs = {epoch for epoch in by_epoch.values() if epoch is not None}
+    ranked = measured.best_first(epochs) if measured is not None else []
+    keep = {*found[-2:]} if is_running else {*found[-1:]}
+    keep |= set(whole_checkpoints(found)[-1:])
+    keep |= {path for path in (newest_whole(found, results, contract), resumed_from) if path is not None}
+    if contract.latest is not None and (results / contract.latest).is_symlink():
+        aimed = (results / contract.latest).resolve()
+        keep |= {path for path in found if path.resolve() == aimed}
+    best = set(ranked[: rule.count if rule.is_best else 1])
+    keep |= {path for path, epoch in by_epoch.items() if epoch in best}
+    if not rule.is_best:
+        keep |= set(found[-rule.count :])
+    elif not ranked:
+        keep |= set(found)
+    elif is_running:
+        keep |= {path for path, epoch in by_epoch.items() if epoch not in ranked}
+    old: list[OldCheckpoint] = []
+    for path in found:
+        facts = path.lstat()
+        if path not in keep and stat.S_ISREG(facts.st_mode):
+            old.append(OldCheckpoint(path, facts.st_size))
+    return old
+
+
+def remove_checkpoints(results: Path, old: Sequence[OldCheckpoint]) -> list[OldCheckpoint]:
+    """Removes them; gives those that were removed. One that is gone, or no regular file any more, is passed over.
+
+    Raises:
+        OSError: one cannot be removed; those before it are.
+    """
+    removed: list[OldCheckpoint] = []
+    for one in old:
+        folder = _open_folder(results, one.path.parent.relative_to(results).parts)
+        if folder is None:
+            continue
+        try:
+            if stat.S_ISREG(os.lstat(one.path.name, dir_fd=folder).st_mode):
+                os.unlink(one.path.name, dir_fd=folder)
+                removed.append(one)
+        except FileNotFoundError:
+            continue
+        finally:
+            os.close(folder)
+    return removed
+
+
+def _open_folder(root: Path, parts: Sequence[str]) -> int | None:
+    """The descriptor of a folder below ``root``; None where a part of its path is a link or no folder."""
+    try:
+        descriptor = os.open(root, _FOLDER)
+    except OSError:
+        return None
+    for part in parts:
+        try:
+            inner = os.open(part, _FOLDER, dir_fd=descriptor)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor

@@ -1,0 +1,228 @@
+"""Finds what a run wrote: its checkpoints, the files that its contract names, and what is new in its own folder.
+
+Only reads. What a container wrote can be anything: links are never followed, only regular files are opened, and every
+search has a limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from taorunner.planning.inputs.checkpoints import epoch_of, find_checkpoints
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
+from taorunner.runs.results import results_of
+from taorunner.runs.state.record import RunRecord
+
+HASHED_BYTES = 256 * 1024**2
+"""Files are hashed as long as all of a run's together are not larger: a second of work."""
+_OUTPUTS_KEPT = 500
+_ENTRIES_READ = 20_000
+_CLOCK_S = 2.0
+"""How far the times of a file system may be behind the clock."""
+_BLOCK = 1024**2
+
+_IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
+_KINDS = {
+    ".onnx": "onnx", ".engine": "engine", ".trt": "engine", ".plan": "engine",
+    ".etlt": "model", ".uff": "model", ".tlt": "model", ".hdf5": "model", ".h5": "model", ".pth": "model",
+    ".pt": "model", ".ckpt": "model", ".keras": "model", ".safetensors": "model", ".npz": "model",
+    ".csv": "table", ".yaml": "spec", ".yml": "spec", ".log": "log", ".cal": "calibration",
+    ".tensorfile": "calibration",
+    ".tfrecord": "records", ".tfrecords": "records", ".lmdb": "records", ".mdb": "records",
+    **dict.fromkeys(_IMAGES, "images"),
+}  # fmt: skip
+"""The kind of a file by its suffix."""
+
+
+def results_folder(plan: RunPlan) -> Path:
+    """The folder that the action of ``plan`` writes into, on this host."""
+    sub = plan.contract.results_subdir
+    return plan.results_dir / sub if sub else plan.results_dir
+
+
+def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunResults:
+    """What was written at or after ``since``. Never raises OSError: what cannot be read is left out."""
+    since_s = since.timestamp() - _CLOCK_S
+    checkpoints = list(_checkpoints(plan, since_s))
+    known = {output.path for output in checkpoints}
+    others: dict[Path, Output] = {}
+    for path in _candidates(plan):
+        if len(others) >= _OUTPUTS_KEPT:
+            break
+        if path in known or path in others:
+            continue
+        output = _output(path, plan, since_s)
+        if output is not None:
+            others[path] = output
+    found = list(others.values())
+    if hashes:
+        found = _hashed(found)
+    return RunResults(results_folder(plan), (*checkpoints, *found))
+
+
+def began_at(record: RunRecord) -> datetime:
+    """The time after which files in the results count as written by the run, over all its attempts."""
+    if record.retries_made or record.launched_at is None:
+        return record.queued_at
+    return min(record.started_at or record.launched_at, record.launched_at)
+
+
+def writes_checkpoints(plan: RunPlan) -> bool:
+    """Whether the action of ``plan`` writes the network's checkpoints."""
+    return plan.action == "train" or bool(
+        set(plan.contract.checkpoints.globs).intersection(plan.contract.verdict.artifacts)
+    )
+
+
+def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
+    if not writes_checkpoints(plan):
+        return
+    contract = plan.contract.checkpoints
+    try:
+        found = find_checkpoints(plan.results_dir, contract)
+    except OSError:
+        return
+    for path in found:
+        facts = _facts(path, plan)
+        if facts is None:
+            continue
+        if stat.S_ISDIR(facts.st_mode):
+            size, files, newest_s = size_of_folder(path)
+            if newest_s >= since_s:
+                yield Output(path, CHECKPOINT, size, epoch=epoch_of(path, contract), files=files)
+        elif facts.st_mtime >= since_s:
+            yield Output(path, CHECKPOINT, facts.st_size, epoch=epoch_of(path, contract))
+
+
+def _candidates(plan: RunPlan) -> Iterator[Path]:
+    """The artifacts of the contract, then what lies directly in the folder of the action."""
+    with suppress(OSError):
+        yield from sorted(results_of(plan).artifacts())
+    own = results_folder(plan)
+    for entry in sorted(_entries(own), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if own != plan.results_dir or entry.is_file(follow_symlinks=False):
+            yield path  # where actions share a folder, the folders in it belong to others
+
+
+def _output(path: Path, plan: RunPlan, since_s: float) -> Output | None:
+    facts = _facts(path, plan)
+    if facts is None:
+        return None
+    if stat.S_ISREG(facts.st_mode):
+        return Output(path, _kind(path), facts.st_size) if facts.st_mtime >= since_s else None
+    if not stat.S_ISDIR(facts.st_mode):
+        return None
+    size, files, newest_s = size_of_folder(path)
+    if not files or newest_s < since_s:
+        return None
+    return Output(path, _kind_of_folder(path), size, files=files)
+
+
+def _facts(path: Path, plan: RunPlan) -> os.stat_result | None:
+    """None for a link, what is not there, and what a link among its parents leads out of the workspace."""
+    try:
+        facts = os.lstat(path)
+        inside = path.parent.resolve().is_relative_to(plan.workspace.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return None if stat.S_ISLNK(facts.st_mode) or not inside else facts
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.startswith("status") and name.endswith(".json"):
+        return "status"
+    if "tfrecord" in name or "-of-" in name:
+        return "records"
+    return _KINDS.get(path.suffix.lower(), "calibration" if name.startswith("calibration") else "file")
+
+
+def _kind_of_folder(folder: Path) -> str:
+    """By what the first files in it are."""
+    names = [path.name.lower() for path, _ in _walk(folder, 200)]
+    if any(Path(name).suffix in _IMAGES for name in names):
+        return "images"
+    if names and all(name.endswith((".txt", ".json")) for name in names):
+        return "labels"
+    return "records" if any(_kind(Path(name)) == "records" for name in names) else "folder"
+
+
+def size_of_folder(folder: Path) -> tuple[int, int, float]:
+    """Bytes and number of the files in ``folder`` and below, and the time of the newest in seconds of the epoch."""
+    size, files, newest_s = 0, 0, 0.0
+    for _, facts in _walk(folder, _ENTRIES_READ):
+        size, files, newest_s = size + facts.st_size, files + 1, max(newest_s, facts.st_mtime)
+    return size, files, newest_s
+
+
+def _walk(folder: Path, limit: int) -> Iterator[tuple[Path, os.stat_result]]:
+    """Regular files below ``folder``, at most ``limit`` entries; links are not followed."""
+    waiting, read = [folder], 0
+    while waiting and read < limit:
+        for entry in _entries(waiting.pop()):
+            read += 1
+            if read > limit:
+                return
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path), entry.stat(follow_symlinks=False)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """The entries of a folder that is no link, without links and hidden ones; empty where it cannot be read."""
+    found: list[os.DirEntry[str]] = []
+    with suppress(OSError):
+        if folder.is_symlink():
+            return found
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if len(found) >= _ENTRIES_READ:
+                    break
+                if not entry.is_symlink() and not entry.name.startswith("."):
+                    found.append(entry)
+    return found
+
+
+def _hashed(outputs: list[Output]) -> list[Output]:
+    left = HASHED_BYTES
+    hashed: list[Output] = []
+    for output in outputs:
+        digest = None
+        if output.files is None and output.bytes <= left:
+            left -= output.bytes
+            digest = _sha256(output.path, output.bytes)
+        hashed.append(
+            Output(output.path, output.kind, output.bytes, digest, output.epoch, output.files)
+            if digest is not None
+            else output
+        )
+    return hashed
+
+
+def _sha256(path: Path, size: int) -> str | None:
+    """The digest of a regular file of ``size`` bytes, in hexadecimal; None when it cannot be read or has changed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    digest, read = hashlib.sha256(), 0
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            while read <= size and (block := file.read(_BLOCK)):
+                read += len(block)
+                digest.update(block)
+        except OSError:
+            return None
+    return digest.hexdigest() if read == size else None

@@ -1,0 +1,224 @@
+"""Earlier results that ``--overwrite`` set aside: found, put back into their place, or removed.
+
+They lie beside their place, with the time in the name: ``models/<experiment>.<time>/``,
+``data/tfrecords_<experiment>.<time>/``,
+``models/<experiment>/export/<file>.<time>``. Links are never followed, and nothing outside of the workspace is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from taorunner.errors import MachineError, RunStateError
+from taorunner.project.workspace import ProjectPaths
+from taorunner.runs.outputs.scan import size_of_folder
+from taorunner.runs.state.folders import remove_folder
+
+_TIMED = re.compile(r"(.+)\.([0-9]{8}-[0-9]{6})\Z", re.DOTALL)
+TRAINING, RECORDS, MODEL = "training", "records", "model"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """``path`` was in ``place`` until ``at`` (aware UTC). ``kind`` is training, records or model.
+
+    ``newest_s`` is the time of its newest file in seconds of the epoch; ``bytes`` and ``files`` stop at a limit.
+    """
+
+    experiment: str
+    kind: str
+    path: Path
+    place: Path
+    at: datetime
+    bytes: int
+    files: int
+    newest_s: float
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "experiment": self.experiment, "kind": self.kind, "path": str(self.path), "place": str(self.place),
+            "set_aside_at": self.at.isoformat(), "bytes": self.bytes,
+        }  # fmt: skip
+
+
+def find_set_aside(paths: ProjectPaths, experiment: str, experiments: Collection[str] = ()) -> list[SetAside]:
+    """What was set aside for ``experiment``, the newest first. ``experiments`` are the names that are in use: their
+    results are never counted, whatever their name looks like."""
+    root = paths.root.parent.parent
+    results, records = paths.results_dir(experiment), paths.tfrecords_dir(experiment)
+    found: list[SetAside] = []
+    if _is_inside(paths.models_dir, root):
+        taken = {paths.results_dir(name).name for name in experiments}
+        found += _beside(experiment, TRAINING, results, taken)
+        for folder in (results, *_folders(results)):
+            if _is_inside(folder, root):
+                found += _inside_results(experiment, folder)
+    if _is_inside(paths.data_dir, root):
+        taken = {paths.tfrecords_dir(name).name for name in experiments}
+        found += _beside(experiment, RECORDS, records, taken)
+    return sorted(found, key=lambda one: (one.at, str(one.path)), reverse=True)
+
+
+def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: datetime) -> Path | None:
+    """Puts ``chosen`` into its place. What is there is set aside itself; gives where, None if nothing was there.
+
+    ``own`` gives the entries of a results folder that a training wrote; others stay. Nothing is deleted. When a step
+    fails, the steps before it are undone.
+
+    Raises:
+        RunStateError: one of the folders is a link, or what was set aside is gone.
+        MachineError: something cannot be moved.
+    """
+    for path in (chosen.path, chosen.path.parent, chosen.place.parent):
+        if path.is_symlink():
+            raise RunStateError(f'"{path}" is a symbolic link, and taorunner does not follow it')
+    if chosen.place.is_symlink():
+        raise RunStateError(f'"{chosen.place}" is a symbolic link, and taorunner does not follow it')
+    if not os.path.lexists(chosen.path):
+        raise RunStateError(
+            f'"{chosen.path}" is no longer there', hint="taorunner runs restore shows what is"
+        )
+    aside = _free_name(chosen.place, at)
+    moves = _Moves()
+    try:
+        if chosen.kind == TRAINING:
+            return _exchange_training(chosen, own, aside, moves)
+        was_there = os.path.lexists(chosen.place)
+        if was_there:
+            moves.move(chosen.place, aside)
+        moves.move(chosen.path, chosen.place)
+        return aside if was_there else None
+    except OSError as error:
+        moves.undo()
+        reason = (error.strerror or str(error)).lower()
+        raise MachineError(
+            f"{error.filename} cannot be moved: {reason}", hint="nothing was changed"
+        ) from error
+
+
+def remove(chosen: SetAside) -> None:
+    """Removes what was set aside. Links in it are removed, not their targets. Raises MachineError, RunStateError."""
+    if _TIMED.match(chosen.path.name) is None or chosen.path == chosen.place:
+        raise RunStateError(f'"{chosen.path}" was not set aside')
+    if not stat.S_ISDIR(os.lstat(chosen.path).st_mode):
+        try:
+            chosen.path.unlink()
+        except OSError as error:
+            raise MachineError(
+                f"{chosen.path} cannot be removed: {(error.strerror or '').lower()}"
+            ) from error
+        return
+    remove_folder(chosen.path.parent, chosen.path.name)
+
+
+class _Moves:
+    """Renames that can be undone."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[Path, Path]] = []
+        self._made: list[Path] = []
+
+    def move(self, source: Path, target: Path) -> None:
+        source.rename(target)
+        self._done.append((source, target))
+
+    def make(self, folder: Path) -> None:
+        folder.mkdir()
+        self._made.append(folder)
+
+    def undo(self) -> None:
+        for source, target in reversed(self._done):
+            with suppress(OSError):
+                target.rename(source)
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _exchange_training(
+    chosen: SetAside, own: Callable[[Path], Sequence[Path]], aside: Path, moves: _Moves
+) -> Path | None:
+    """Entry by entry: what other actions wrote into the results folder stays there."""
+    coming = sorted(entry.name for entry in chosen.path.iterdir())
+    going: list[str] = []
+    if chosen.place.is_dir():
+        present = {entry.name for entry in chosen.place.iterdir()}
+        wrote = own(chosen.place)  # the whole folder, or some of its entries
+        names = present if chosen.place in wrote else {path.name for path in wrote}
+        going = sorted(present.intersection({*names, *coming}))
+    else:
+        moves.make(chosen.place)
+    if going:
+        moves.make(aside)
+    for name in going:
+        moves.move(chosen.place / name, aside / name)
+    for name in coming:
+        moves.move(chosen.path / name, chosen.place / name)
+    chosen.path.rmdir()
+    return aside if going else None
+
+
+def _free_name(place: Path, at: datetime) -> Path:
+    while os.path.lexists(aside := place.with_name(f"{place.name}.{at:%Y%m%d-%H%M%S}")):
+        at += timedelta(seconds=1)
+    return aside
+
+
+def _beside(experiment: str, kind: str, place: Path, taken: Collection[str]) -> Iterator[SetAside]:
+    for entry in _entries(place.parent):
+        match = _TIMED.match(entry.name)
+        if match is None or match[1] != place.name or entry.name in taken:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _found(experiment, kind, Path(entry.path), place, match[2])
+
+
+def _inside_results(experiment: str, folder: Path) -> Iterator[SetAside]:
+    for entry in _entries(folder):
+        match = _TIMED.match(entry.name)
+        if match is not None and not entry.is_symlink():
+            yield from _found(experiment, MODEL, Path(entry.path), folder / match[1], match[2])
+
+
+def _found(experiment: str, kind: str, path: Path, place: Path, time: str) -> Iterator[SetAside]:
+    try:
+        at = datetime.strptime(time, "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
+        facts = os.lstat(path)
+    except (ValueError, OSError):
+        return
+    if stat.S_ISDIR(facts.st_mode):
+        size, files, newest_s = size_of_folder(path)
+    elif stat.S_ISREG(facts.st_mode):
+        size, files, newest_s = facts.st_size, 1, facts.st_mtime
+    else:
+        return
+    yield SetAside(experiment, kind, path, place, at, size, files, newest_s)
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False) and _TIMED.match(entry.name) is None:
+            yield Path(entry.path)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_inside(folder: Path, root: Path) -> bool:
+    """Whether ``folder`` is there, is no link, and lies in the workspace once links above it are followed."""
+    try:
+        return not folder.is_symlink() and folder.is_dir() and folder.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False

@@ -1,0 +1,174 @@
+"""What follows a run: the best checkpoint, and commands that the network of the run has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.catalog.load import load_network
+from taorunner.events import MetricReported, RunState, now
+from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.plan import RenderedSpec, RunPlan
+from taorunner.runs.control.ending import Ending, batch_size, command_of, endings
+from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.metric_names import Judged
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.store import RunStore
+
+RUN = "20260101-000000-e1-train-abc123"
+UP = {"val_mAP50": Judged("up", 0)}
+Ended = Callable[..., RunRecord]
+SPEC = "train:\n  batch_size: 16\n  num_epochs: 5\n"
+MEMORY = "CUDA out of memory in epoch 1"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> RunStore:
+    return RunStore(tmp_path / ".taorunner")
+
+
+@pytest.fixture
+def ended(store: RunStore, tmp_path: Path) -> Ended:
+    def make(
+        network: str, action: str, state: RunState = RunState.SUCCEEDED, reason: str = "", spec: str = SPEC,
+        files: tuple[str, ...] = (), **plan: Any,
+    ) -> RunRecord:  # fmt: skip
+        results = tmp_path / "models/e1"
+        known = load_network(network)
+        contract = known.contract(action)
+        made = RunPlan(
+            project="p", experiment="e1", action=known.name_of(contract), backend="local", argv=(), contract=contract,
+            arguments=ArgumentValues({"spec": "train.yaml", "results_dir": str(results), "num_gpus": "1", "gpu_ids": "0"}),
+            workspace=tmp_path, results_dir=results, results_inside=str(results), run_inside="/nowhere", epochs=5,
+            spec=RenderedSpec(Path("train.yaml"), "train.yaml", spec, "/in/train.yaml"),
+        )  # fmt: skip
+        create_batch(store, [(RUN, replace(made, **plan))], now(), environ={})
+        for name in files:
+            (results / name).parent.mkdir(parents=True, exist_ok=True)
+            (results / name).write_text("weights")
+        record = replace(store.load(RUN), state=state, started_at=now(), reason=reason)
+        store.save(record)
+        return record
+
+    return make
+
+
+def steps(store: RunStore, record: RunRecord) -> tuple[str, ...]:
+    return endings(store, [record])[record.id].steps
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "expected"),
+    [
+        ("tinydet", "dataset_convert", ("train {}",)),
+        ("tinydet", "train", ("evaluate {}", "export {}")),
+        ("tinydet", "export", ()),
+        ("tinydet", "evaluate", ()),
+        ("rtdetr", "export", ("run gen_trt_engine {}",)),
+        ("rtdetr", "gen_trt_engine", ("run deploy.evaluate {}",)),
+        ("rtdetr", "deploy.evaluate", ()),
+        ("codetr", "train", ("evaluate {}",)),  # it has no export
+        ("bevfusion", "dataset_convert", ("train {}",)),
+        ("annotations", "convert", ()),  # a tool without a training
+    ],
+)
+def test_only_what_the_network_has_follows(
+    network: str, action: str, expected: tuple[str, ...], store: RunStore, ended: Ended
+) -> None:
+    assert steps(store, ended(network, action)) == expected
+
+
+CHECKPOINTS = tuple(f"train/model_epoch_00{number}_step_00010.npz" for number in range(3))
+
+
+def reported(store: RunStore, values: dict[int, float], name: str = "val_mAP50") -> None:
+    store.append_events(
+        RUN,
+        [
+            MetricReported(run=RUN, at=now(), name=name, value=value, epoch=epoch)
+            for epoch, value in values.items()
+        ],
+    )
+
+
+def test_the_best_checkpoint_is_that_of_the_best_epoch_that_has_one(store: RunStore, ended: Ended) -> None:
+    record = ended("tinydet", "train", files=CHECKPOINTS)
+    reported(store, {1: 0.2, 2: 0.6, 3: 0.5, 4: 0.9, 5: float("nan")})
+    ending = endings(store, [record], {RUN: UP})[RUN]
+    assert ending.best is not None and ending.newest is not None
+    assert (ending.best.epoch, ending.newest.epoch, ending.counts_from) == (2, 3, 0)
+    chosen = "--checkpoint model_epoch_001_step_00010.npz"
+    assert ending.steps == (f"evaluate {{}} {chosen}", f"export {{}} {chosen}")
+
+
+def test_of_equal_values_the_later_epoch_counts(store: RunStore, ended: Ended) -> None:
+    record = ended("tinydet", "train", files=CHECKPOINTS)
+    reported(store, {1: 0.2, 2: 0.6, 3: 0.6})
+    ending = endings(store, [record], {RUN: UP})[RUN]
+    assert ending.best == ending.newest and ending.steps == ("evaluate {}", "export {}")
+
+
+def test_without_a_known_direction_there_is_no_best(store: RunStore, ended: Ended) -> None:
+    record = ended("tinydet", "train", files=CHECKPOINTS)
+    reported(store, {1: 0.2, 2: 0.6}, "lr")
+    assert endings(store, [record], {RUN: {"lr": Judged("none", 0)}})[RUN].best is None
+    assert endings(store, [record])[RUN].best is None
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "expected"),
+    [
+        ((), {}, ("train {} --set train.batch_size=8",)),
+        (CHECKPOINTS, {}, ("resume {} --set train.batch_size=8",)),
+        ((), {"spec": "train:\n  batch_size: 2\n"}, ("train {} --set train.batch_size=1",)),
+        ((), {"spec": "train:\n  batch_size: 1\n"}, ()),
+        ((), {"spec": "train:\n  num_epochs: 2\n"}, ()),
+        ((), {"spec": "train: [\n"}, ()),
+        ((), {"argv": ("-e", "x", "train.batch_size=12")}, ("train {} --set train.batch_size=6",)),
+        ((), {"reason": "a folder is missing"}, ()),
+        ((), {"reason": ""}, ()),
+    ],
+)
+def test_out_of_memory_names_the_batch_size_to_try(
+    files: tuple[str, ...], more: dict[str, Any], expected: tuple[str, ...], store: RunStore, ended: Ended
+) -> None:
+    record = ended("tinydet", "train", RunState.FAILED, **{"reason": MEMORY, "files": files, **more})
+    assert steps(store, record) == expected
+
+
+def test_out_of_memory_where_the_network_has_no_such_key(store: RunStore, ended: Ended) -> None:
+    assert steps(store, ended("tinydet", "evaluate", RunState.FAILED, reason=MEMORY)) == ()
+
+
+def test_the_batch_size_of_a_protobuf_spec(store: RunStore, ended: Ended) -> None:
+    ended("detectnet_v2", "train", spec="training_config { batch_size_per_gpu: 24 num_epochs: 2 }\n")
+    assert batch_size(store.load_plan(RUN)) == ("training_config.batch_size_per_gpu", 24)
+
+
+def test_a_stopped_training_is_resumed(store: RunStore, ended: Ended) -> None:
+    assert steps(store, ended("tinydet", "train", RunState.STOPPED, files=CHECKPOINTS)) == ("resume {}",)
+
+
+def test_a_stopped_evaluation_is_not(store: RunStore, ended: Ended) -> None:
+    assert steps(store, ended("tinydet", "evaluate", RunState.STOPPED)) == ()
+
+
+def test_a_plan_that_cannot_be_read_leaves_little_to_say(store: RunStore, ended: Ended) -> None:
+    record = ended("tinydet", "train", files=CHECKPOINTS)
+    store.paths(RUN).plan.write_text("{")
+    assert endings(store, [record]) == {RUN: Ending()}
+
+
+def test_how_actions_are_typed() -> None:
+    typed = {
+        name: command_of(name)
+        for name in ("train", "dataset_convert", "convert", "gen_trt_engine", "deploy.evaluate")
+    }
+    assert typed == {
+        "train": "train", "dataset_convert": "convert", "convert": "convert", "gen_trt_engine": "run gen_trt_engine",
+        "deploy.evaluate": "run deploy.evaluate",
+    }  # fmt: skip
