@@ -114,7 +114,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
-        return _report(error)
+        return _report(error, with_infos=invocation.is_verbose)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -190,11 +190,11 @@ def _os_error(error: OSError) -> int:
     return _report(found)
 
 
-def _report(error: TaorunnerError) -> int:
+def _report(error: TaorunnerError, *, with_infos: bool = False) -> int:
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
-    print_error(make_console(sys.stderr, os.environ), error)
+    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos)
     return error.exit_code
 
 

@@ -22,7 +22,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.memory import SpecMemory
-from taorunner.text import did_you_mean
+from taorunner.text import amount, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,7 @@ class Planned:
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
             kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
-            count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise kind(f"nothing was started, because of {count}", findings=self.findings)
+            raise kind(f"nothing was started: {amount(len(errors), 'error')}", findings=self.findings)
 
 
 def _is_unknown_name(finding: Finding) -> bool:
