@@ -9,8 +9,9 @@ MASK = "***"
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
 # compiled when they are first used: most commands redact nothing
-_SECRET_NAME = r"(?i)(^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)"
+_SECRET_NAME = r"(?i)(^|_)(KEY|API_?KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)"
 _BLOCK_ENTRY = r"""^\s*(?:- )?["']?(?P<name>[A-Za-z0-9_]+)["']?\s*:\s+(?P<value>[^\s\[{"'].*)"""
 _ENTRY = r"""(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
 
@@ -101,11 +102,12 @@ def is_secret_name(name: str) -> bool:
     return re.search(_SECRET_NAME, name) is not None
 
 
-def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
-    """A line of a YAML or JSON file with the values of secrets masked, for display.
+def masked_line(line: str, more_names: Sequence[str] = (), plain_names: Sequence[str] = ()) -> str:
+    """A line of a YAML or JSON file with the values of secrets masked, for display. ``more_names`` have secrets too,
+    ``plain_names`` have none.
 
-    Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable, and so does a
-    mark of what is still to be written.
+    Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable, and so do a
+    mark of what is still to be written, true, false and null.
 
     >>> masked_line('{model_key: tlt_encode, gpus: 1}')
     '{model_key: ***       , gpus: 1}'
@@ -113,8 +115,9 @@ def masked_line(line: str, more_names: Sequence[str] = ()) -> str:
 
     def hidden(match: re.Match[str]) -> str:
         name, value = match["name"], match["value"]
-        is_secret = is_secret_name(name) or name in more_names
-        if not is_secret or value.strip(" \"'").startswith(("env:", "file:", "$FILL_IN")):
+        is_secret = name not in plain_names and (is_secret_name(name) or name in more_names)
+        shown = value.partition(" #")[0].strip(" \"'")
+        if not is_secret or shown.startswith(("env:", "file:", "$FILL_IN")) or shown in _NO_SECRETS:
             return match[0]
         return match[0][: -len(value)] + MASK.ljust(len(value))[: max(len(value), 1)]
 

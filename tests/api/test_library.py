@@ -136,7 +136,7 @@ def test_runs_are_followed_after_their_supervisor_was_killed(workspace: taorunne
 
 def test_a_start_that_fails_leaves_no_process_and_no_record(workspace: taorunner.Workspace) -> None:
     before = supervisors_of_this_process()  # those of other tests in this process
-    text = r"nothing was started, because of a problem: .*tinny"
+    text = r"nothing was started: 1 error.*tinny"
     with pytest.raises(UserFilesError, match=text) as caught:
         taorunner.start(workspace, "shapes", "train", "tinny")
     assert [finding.code for finding in caught.value.findings if finding.is_error] != []

@@ -75,7 +75,7 @@ def test_a_plan_is_what_a_start_would_send(trained: taorunner.Workspace) -> None
     assert {"train.num_epochs=3", "train.seed=5"} <= set(run.argv)
     assert run.request["argv"] == list(run.argv) and run.results == trained.run("tiny").results
     assert len(trained.runs()) == 2
-    with pytest.raises(UserFilesError, match=r"^nothing was started, because of a problem: .*"):
+    with pytest.raises(UserFilesError, match=r"^nothing was started: 1 error.*"):
         taorunner.plan(trained, "shapes", "train", ["nosuch"])
 
 

@@ -85,6 +85,12 @@ def test_names_of_secrets() -> None:
     assert [is_secret_name(name) for name in (*secret, *plain)] == [True] * len(secret) + [False] * len(plain)
 
 
+def test_the_key_of_a_map_in_a_protobuf_spec_is_no_secret() -> None:
+    line = 'target_class_mapping { key: "car" value: "car" }'
+    assert masked_line(line, (), ("key",)) == line
+    assert masked_line("key: canary-1") == "key: ***     "
+
+
 def test_longer_secrets_are_masked_first() -> None:
     assert redact("key abcdef abc", ["abc", "abcdef", ""]) == "key *** ***"
 
@@ -117,6 +123,9 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
         ("model_key: ab", "model_key: **"),
         ("num_epochs: 12", "num_epochs: 12"),
         ("- api_key: a, canary-1", "- api_key: ***        "),
+        ("NGC_APIKEY: canary-1", "NGC_APIKEY: ***     "),
+        ("apiKey: canary-1", "apiKey: ***     "),
+        ("use_summary_token: true  # of DINO", "use_summary_token: true  # of DINO"),
     ],
 )
 def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:

@@ -146,7 +146,7 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
     }
     assert (workspace / ".tao_mounts.json").stat().st_mode & 0o777 == 0o600
     done = cli("validate", "--strict", "moved", cwd=workspace)
-    assert (done.code, done.out) == (0, "no problems in moved\n")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "no problems")
 
     planned = cli("-p", "moved", "train", name, "--dry-run", "--json", cwd=workspace).json[0]
     assert Path(planned["spec"]).read_text() == TRAIN  # every path is seen where it was
@@ -202,7 +202,7 @@ def test_what_several_networks_could_have_is_asked_for(cli: Cli, tmp_path: Path)
     refused = cli(*words, cwd=tmp_path)
     assert refused.code == 3
     assert codes(refused.err) == ["ambiguous-network", "ambiguous-network"]
-    assert f'error: no spec in "{specs}" could be recognised\n' in refused.err
+    assert f'error: no spec in "{specs.relative_to(tmp_path)}" could be recognised\n' in refused.err
     assert "with --head action_recognition or " in refused.err
     assert not (tmp_path / "ws").exists()
     assert cli(*words, "--head", "dino", cwd=tmp_path).code == 0
@@ -322,7 +322,7 @@ def test_without_any_mounts_the_workspace_gets_none(cli: Cli, tmp_path: Path) ->
         "init-project", "moved", "--from-launcher", specs, "--workspace", tmp_path / "ws", cwd=tmp_path
     )
     assert made.code == 0
-    assert f'there is no mounts file ("{cli.home}/.tao_mounts.json")' in made.err
+    assert 'there is no mounts file ("home/.tao_mounts.json")' in made.err
     assert not (tmp_path / "ws" / ".tao_mounts.json").exists()
 
 

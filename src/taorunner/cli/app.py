@@ -117,7 +117,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         return int(code or 0)
     except TaorunnerError as error:
         invocation.complete_hints(error)
-        return _report(error, as_json=as_json)
+        return _report(error, as_json=as_json, with_infos=invocation.is_verbose)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -193,7 +193,7 @@ def _os_error(error: OSError, *, as_json: bool) -> int:
     return _report(found, as_json=as_json)
 
 
-def _report(error: TaorunnerError, *, as_json: bool) -> int:
+def _report(error: TaorunnerError, *, as_json: bool, with_infos: bool = False) -> int:
     """Prints a refusal on stderr. With ``--json`` its findings are one line on stdout instead, and not on stderr."""
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
@@ -201,7 +201,7 @@ def _report(error: TaorunnerError, *, as_json: bool) -> int:
     if as_json:
         _print_findings_line(error)
         error.findings = ()
-    print_error(make_console(sys.stderr, os.environ), error)
+    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos)
     return error.exit_code
 
 

@@ -39,7 +39,7 @@ def project_view(data: Path | None, source: Path) -> tuple[list[Finding], list[A
 
 def answer_keeper(
     data: Path | None, source: Path, readings: Sequence[Any]
-) -> Callable[[Sequence[Finding]], None] | None:
+) -> Callable[[Sequence[Finding], int], None] | None:
     """Keeps the answer for the check before a start, if ``source`` is the dataset of an experiment."""
     own = [reading for reading in readings if reading.folder == source]
     if data is None or not own:
@@ -49,7 +49,7 @@ def answer_keeper(
 
     preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
     preflight.look(source)
-    return lambda findings: preflight.keep(data.parent.name, own, findings)
+    return lambda findings, images: preflight.keep(data.parent.name, own, findings, images)
 
 
 def dataset_folder(

@@ -11,14 +11,6 @@ from taorunner.text import nearest
 
 _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
 
-OTHER_WORDS = {
-    "top": "ps", "status": "ps", "list": "runs list", "history": "runs list", "log": "logs", "kill": "stop",
-    "cancel": "stop", "rm": "runs rm", "delete": "runs rm", "watch": "attach", "init": "init-project",
-    "new": "init-project", "check": "validate", "exec": "shell", "bash": "shell", "images": "image ls",
-    "models": "pretrained list", "dataset_convert": "convert", "infer": "inference", "eval": "evaluate",
-}  # fmt: skip
-"""Command names of other programs, and the command here."""
-
 
 def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     """``error`` is one of Typer's usage errors, ``words`` the command line without the program."""
@@ -26,9 +18,9 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     unknown = re.match(r"No such command '(.*?)'", text)
     if unknown is not None and (hint := _other_command(error, unknown[1], words)) is not None:
         return UsageError(f'no such command "{unknown[1]}"', hint=hint)
-    unknown = re.match(r"No such option: (--[^\s.]+)", text)
+    unknown = re.match(r"No such option: (-[^\s.]+)", text)
     if unknown is not None:
-        return UsageError(f"no such option: {unknown[1]}", hint=_other_option(error, unknown[1]))
+        return UsageError(f"no such option: {unknown[1]}", hint=_other_option(error, unknown[1], words))
     suggestion = _SUGGESTION.search(text)
     if suggestion is not None:
         text = text[: suggestion.start()]
@@ -44,21 +36,31 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
 
 
 def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
-    """The hint for a name of other programs, or for an action that needs ``run``."""
-    if getattr(getattr(error, "ctx", None), "parent", None) is not None:
-        return None
-    if word in OTHER_WORDS:
-        return f'did you mean "{OTHER_WORDS[word]}"?'
-    from taorunner.cli.fast.completion import action_names
+    """The hint for a name of other programs, for an action that needs ``run``, and for what TAO's launcher takes."""
+    from taorunner.cli.suggestions import suggested_command
 
-    if word in action_names():
-        rest = " ".join(words[words.index(word) + 1 :]) or "EXPERIMENT"
-        return f"taorunner run {word} {rest}"
-    return None
+    context = getattr(error, "ctx", None)
+    commands = getattr(getattr(context, "command", None), "commands", {})
+    at = words.index(word)
+    if getattr(context, "parent", None) is not None:
+        group = str(getattr(context, "info_name", ""))
+        return suggested_command([group, *words[at:]], ()) if group == "dataset" else None
+    hint = suggested_command(words[at:], commands)
+    if hint is not None and at and hint.startswith("taorunner ") and " -p " not in hint:
+        return hint.replace("taorunner", f"taorunner {' '.join(words[:at])}", 1)
+    return hint
 
 
-def _other_option(error: Any, word: str) -> str:
-    """The hint for an option that the command does not have: one that looks like it, ``--set``, or the help."""
+def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
+    """The hint for an option that the command does not have: what TAO's or docker's option is here, one that looks like
+    it, ``--set``, or the help."""
+    from taorunner.cli.suggestions import suggested_option
+
+    path = _path(getattr(error, "ctx", None)).split()[1:]
+    if len(path) == 1 and path[0] in words:
+        meant = suggested_option(path[0], words[words.index(path[0]) + 1 :], word)
+        if meant is not None:
+            return meant
     context = getattr(error, "ctx", None)
     parameters = getattr(getattr(context, "command", None), "params", ())
     flags = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]

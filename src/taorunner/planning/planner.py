@@ -24,7 +24,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
-from taorunner.text import did_you_mean
+from taorunner.text import amount, did_you_mean
 
 _OF_OPTIONS = frozenset({"knob-not-read", "knob-twice"})
 """Codes of options that the action does not take; whatever the files say, the command has to be typed again."""
@@ -53,8 +53,7 @@ class Planned:
                 map(_is_unknown_name, stopping)
             )
             kind = UnknownNameError if is_usage else UserFilesError
-            count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
-            raise kind(f"nothing was started, because of {count}", findings=self.findings)
+            raise kind(f"nothing was started: {amount(len(errors), 'error')}", findings=self.findings)
 
 
 def _is_unknown_name(finding: Finding) -> bool:

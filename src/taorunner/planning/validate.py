@@ -8,7 +8,7 @@ and schemas and spec files are shared between experiments.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.forcing import OF_PATHS, OF_RULES
+from taorunner.planning.model.looked_at import LookedAt
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.spec.effective_spec import effective_spec
 from taorunner.planning.spec.fill_in import explained, of_arguments
@@ -72,6 +73,7 @@ class _Checks:
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
     kept: KeptSchemas = field(init=False)
+    specs: set[Path] = field(default_factory=set)
 
     def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
         """The schema of a contract with the experiment's ``image``. One for all experiments, so that it is one key."""
@@ -125,11 +127,16 @@ class _Checks:
 
 
 def validate_projects(
-    workspace: Workspace, names: Sequence[str], environ: Mapping[str, str], *, strict: bool = False
+    workspace: Workspace,
+    names: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    strict: bool = False,
+    looked_at: Callable[[LookedAt], None] | None = None,
 ) -> list[Finding]:
     """All findings of the named projects; without names those of all projects and of the folder that holds them.
 
-    ``strict`` turns warnings into errors.
+    ``strict`` turns warnings into errors. ``looked_at`` receives, for each project, what of it was checked.
     """
     mounts = load_mounts(workspace, environ)
     lock = read_image_lock(workspace)
@@ -144,8 +151,13 @@ def validate_projects(
         findings += check_projects_folder(workspace)
     for name in names or workspace.project_names():
         cross.readings.clear()
-        findings += _validate(checks, load_project(workspace, name), mounts)
+        checks.specs.clear()
+        project = load_project(workspace, name)
+        findings += _validate(checks, project, mounts)
         findings += checks.datasets.findings(name, cross.readings)
+        if looked_at is not None:
+            images = tuple(checks.datasets.images(cross.readings).values())
+            looked_at(LookedAt(name, len(project.experiments), len(checks.specs), images))
     if strict:
         findings = [_strict(finding) for finding in findings]
     return list(dict.fromkeys(findings))
@@ -278,6 +290,7 @@ def _specs(
             path = experiment.spec_dirs[found[0]] / found[1]
             outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.linked)
             file = loaded[found] = (outside,) if outside is not None else load_spec(path)
+            checks.specs.add(path)
             first = len(loaded) == 1
             findings += (
                 _spec(checks, project, experiment, contract, spec, file, known, first=first)

@@ -57,7 +57,7 @@ def test_a_copy_is_an_entry_and_specs_of_its_own(cli: Cli, parts: Path) -> None:
         assert (specs / "rtdetr_02" / file.name).read_bytes() == file.read_bytes()
     after = experiments(parts).read_text()
     assert [one for one in before.splitlines() if one not in after.splitlines()] == []
-    assert cli("validate", cwd=parts).out == "no problems in parts\n"
+    assert cli("validate", cwd=parts).out == "parts: 2 experiments, 6 specs, 1 dataset\nno problems\n"
     assert cli("train", "rtdetr_02", "--dry-run", cwd=parts).code == 0
 
 

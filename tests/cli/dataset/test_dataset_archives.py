@@ -105,7 +105,7 @@ def test_a_finding_has_its_place_in_the_archive(cli: Cli, command: str) -> None:
         assert done.code == 3
         assert "set.zip/export/train/labels/3.txt:2" in done.err + done.out
     if command in ("split", "resize"):
-        assert f"taorunner dataset check {cli.home}/set.zip\n" in done.err
+        assert "taorunner dataset check set.zip\n" in done.err
     assert not (cli.home / "made").exists()
     assert sorted(path.name for path in cli.home.iterdir() if "set" in path.name or "made" in path.name) == [
         "set.zip"
@@ -149,7 +149,7 @@ def test_fix_wants_a_folder(cli: Cli) -> None:
     done = cli("dataset", "check", "set.zip", "--fix")
     assert done.code == 2
     assert "--fix repairs a folder, not an archive" in done.err
-    assert f"unzip {cli.home}/set.zip -d {cli.home}/set\n" in done.err
+    assert "unzip set.zip -d set\n" in done.err
 
 
 def test_the_name_of_an_archive_below_data_is_enough(cli: Cli) -> None:
@@ -177,5 +177,5 @@ def test_a_folder_that_holds_only_an_archive_names_it(cli: Cli) -> None:
     packed(exported(cli.home), cli.home / "d/set.zip")
     done = cli("dataset", "check", "d")
     assert done.code == 3
-    assert f"give the archive itself: {cli.home}/d/set.zip\n" in done.err
+    assert "give the archive itself: d/set.zip\n" in done.err
     assert cli("dataset", "check", str(cli.home / "d/set.zip")).code == 0

@@ -42,7 +42,8 @@ def test_findings_come_with_their_place_and_exit_code(cli: Cli) -> None:
 def test_one_kind_of_finding_does_not_fill_the_screen(cli: Cli) -> None:
     kitti(cli.home / "bad", {f"n{i:02}": "car 0 0\n" for i in range(25)})
     out = cli("dataset", "check", "bad").out
-    assert (out.count("[label-columns]"), "and 15 more errors [label-columns]" in out) == (11, True)
+    assert (out.count("[label-columns]"), "\n  … and 22 more [label-columns]\n" in out) == (4, True)
+    assert out.splitlines()[-1] == "1 error (25 places); all: -v or --json"
     assert cli("dataset", "check", "bad", "--full").out.count("[label-columns]") == 25
 
 

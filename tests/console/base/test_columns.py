@@ -8,8 +8,9 @@ import pytest
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out, laid_out_plainly
-from taorunner.console.base.formatting import clean, metric_label, no_problems_text, number, of
+from taorunner.console.base.formatting import clean, looked_at_lines, metric_label, number, of
 from taorunner.console.base.theme import ASCII, UNICODE
+from taorunner.planning.model.looked_at import LookedAt
 
 COLUMNS = (
     Column("name", shrinks_to=6),
@@ -76,7 +77,16 @@ def test_numbers(value: float, text: str) -> None:
 def test_small_texts() -> None:
     assert [of(None, 3), of(1, None), of(0, 3)] == ["", "1", "0/3"]
     assert metric_label("val mean average precision") == "val mAP"
-    assert no_problems_text(["a", "b"]) == "no problems in a, b"
-    assert no_problems_text([]) == "no problems in no project yet"
+    parts = LookedAt("parts", 2, 2, (2412,))
+    assert looked_at_lines([parts, LookedAt("yard", 1, 0, ())]) == [
+        "parts: 2 experiments, 2 specs, 1 dataset (2,412 images, all checked)", "yard: 1 experiment, 0 specs",
+    ]  # fmt: skip
+    assert looked_at_lines([LookedAt("p", 2, 3, (10, None))]) == [
+        "p: 2 experiments, 3 specs, 2 datasets (10 images checked)"
+    ]
+    assert looked_at_lines([LookedAt("p", 1, 1, (None,))]) == ["p: 1 experiment, 1 spec, 1 dataset"]
+    assert looked_at_lines([parts] * 13) == [
+        "13 projects: 26 experiments, 26 specs, 13 datasets (31,356 images, all checked)"
+    ]
     assert clean("a\x1b[31mb\tc\r\nd\x1b]0;title\x07e\x07") == "ab  c de\ufffd"
     assert len(clean("x" * 3000)) == 2000

@@ -4,21 +4,25 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.text import Text
 
 from taorunner.console.base.findings_text import (
     count_text,
     finding_lines,
     findings_json,
+    folded,
+    place_order,
     print_error,
     print_findings,
 )
 from taorunner.console.base.theme import ASCII, UNICODE, make_console
 from taorunner.console.base.validation_text import print_validation
 from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.planning.model.looked_at import LookedAt
 
 
 def printed(findings, here, symbols=UNICODE):
-    return [line.plain for line in finding_lines(findings, symbols, here=here)]
+    return [line.plain for line in finding_lines(sorted(findings, key=place_order), symbols, here=here)]
 
 
 def finding(file=None, line=None, column=None, **more):
@@ -114,7 +118,8 @@ def test_an_error_is_reported_after_its_findings():
         (
             True,
             False,
-            "error: wrong [unknown-key]\ninfo: known [unknown-key]\n1 error in p; a start would be refused\n",
+            "p: 1 experiment, 2 specs\nerror: wrong [unknown-key]\ninfo: known [unknown-key]\n"
+            "1 error, 1 info in p; a start would be refused\n",
         ),
     ],
 )
@@ -122,7 +127,7 @@ def test_infos_are_counted_unless_they_are_wanted(with_infos, is_quiet, text):
     info = finding(severity=Severity.INFO, message="known")
     stream = io.StringIO()
     print_validation(
-        make_console(stream, {}), [info, info, finding(message="wrong")], ["p"],
+        make_console(stream, {}), [info, info, finding(message="wrong")], [LookedAt("p", 1, 2, ())],
         with_infos=with_infos, is_quiet=is_quiet,
     )  # fmt: skip
     assert stream.getvalue() == text
@@ -130,7 +135,7 @@ def test_infos_are_counted_unless_they_are_wanted(with_infos, is_quiet, text):
 
 def validation(findings, *, with_infos=False):
     stream = io.StringIO()
-    print_validation(make_console(stream, {}), findings, ["p"], with_infos=with_infos)
+    print_validation(make_console(stream, {}), findings, [LookedAt("p", 1, 2, ())], with_infos=with_infos)
     return stream.getvalue().splitlines()
 
 
@@ -186,3 +191,110 @@ def test_any_file_and_any_place_can_be_reported(tmp_path_factory, data, line, co
     lines = printed([finding(file, line, column, message=message, hint=message)], file.parent)
     assert all(text.isprintable() for text in lines)
     assert all(len(text) < 150 for text in lines[1:])
+
+
+def test_equal_hints_are_printed_once_at_the_last_finding_that_has_them(tmp_path):
+    found = [
+        finding(tmp_path / "a.yaml", message="one", hint="run this"),
+        finding(tmp_path / "b.yaml", message="two", hint="another"),
+        finding(tmp_path / "c.yaml", message="three", hint="run this"),
+    ]
+    assert printed(found, tmp_path) == [
+        "a.yaml: error: one [unknown-key]", "b.yaml: error: two [unknown-key]", "  hint: another",
+        "c.yaml: error: three [unknown-key]", "  hint: run this",
+    ]  # fmt: skip
+
+
+def test_a_hint_of_validate_is_printed_in_the_last_block_that_is_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = [
+        finding(tmp_path / name, 1, 1, message="wrong", hint="run this") for name in ("a.yaml", "b.yaml")
+    ]
+    assert validation(found) == [
+        "a.yaml:1:1: error: wrong [unknown-key]", "  hint: run this", "b.yaml:1: the same 1 error",
+        "2 errors in p; a start would be refused",
+    ]  # fmt: skip
+
+
+def test_at_most_a_dozen_of_a_kind_and_how_to_see_all(tmp_path):
+    found = [finding(message=f"wrong {number:02}", hint="run this") for number in range(15)]
+    error = UserFilesError("nothing was started", findings=[*found, finding(message="a", code="other")])
+    stream = io.StringIO()
+    print_error(make_console(stream, {}), error)
+    lines = stream.getvalue().splitlines()
+    assert sum("wrong" in line for line in lines) == 12
+    at = lines.index("  … and 3 more [unknown-key] (taorunner -v shows them)")
+    assert lines[at + 1 :] == ["  hint: run this", "error: a [other]", "error: nothing was started"]
+    stream = io.StringIO()
+    print_error(make_console(stream, {}), error, with_infos=True)
+    assert stream.getvalue().count("[unknown-key]") == 15
+
+
+def test_infos_of_a_refusal_are_shown_with_v_only():
+    error = UserFilesError("refused", findings=[finding(severity=Severity.INFO, message="known")])
+    for with_infos in (False, True):
+        stream = io.StringIO()
+        print_error(make_console(stream, {}), error, with_infos=with_infos)
+        assert ("info: known" in stream.getvalue()) == with_infos
+
+
+def test_paths_begin_here_or_at_home_or_at_the_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    here = tmp_path / "home" / "ws"
+    message = f"no such folder: {here}/a, {tmp_path}/home/b, {tmp_path}/c, /mnt{here}/d"
+    found = [finding(file, message=message, hint=f"ls '{here}/a' '{tmp_path}/home/b'") for file in (
+        here / "x.yml", tmp_path / "home" / "y.yml", tmp_path / "z.yml",
+    )]  # fmt: skip
+    said = f"error: no such folder: a, ~/b, {tmp_path}/c, /mnt{here}/d [unknown-key]"
+    assert printed(found, here) == [
+        f"{tmp_path}/home/ws/x.yml"[len(str(here)) + 1 :] + f": {said}", f"~/y.yml: {said}",
+        f"{tmp_path}/z.yml: {said}", f"  hint: ls 'a' '{tmp_path}/home/b'",
+    ]  # fmt: skip
+    assert printed([finding(Path("/etc/x.yml"))], Path("/"))[0].startswith("/etc/x.yml: ")
+
+
+def test_findings_of_a_dataset_follow_those_of_the_specs(tmp_path):
+    project = tmp_path / "projects" / "p"
+    files = [project / "data/d/a.json", project / "experiments.yml", project / "specs/e/train.yaml"]
+    lines = validation([finding(file, message="wrong") for file in files])
+    assert [line.partition(":")[0].rpartition("/")[2] for line in lines[:3]] == [
+        "experiments.yml", "train.yaml", "a.json",
+    ]  # fmt: skip
+
+
+def test_a_terminal_folds_between_words_and_indents():
+    text = Text("specs/e/train.yaml:41:16: error: no such folder: data/parts/valid [missing-path]")
+    assert [part.plain for part in folded(text, 66)] == [
+        "specs/e/train.yaml:41:16: error: no such folder: data/parts/valid", "  [missing-path]",
+    ]  # fmt: skip
+    assert [part.plain for part in folded(Text("  hint: " + "x" * 50), 40)] == ["  hint:", "    " + "x" * 50]
+    assert [part.plain for part in folded(Text("short"), 40)] == ["short"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_line_of_a_finding_is_wider_than_the_terminal(tmp_path, width, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.yaml").write_text("image_dir: " + "a/b " * 60)
+    stream = io.StringIO()
+    stream.isatty = lambda: True
+    console = make_console(stream, {"TERM": "xterm", "COLUMNS": str(width)})
+    print_findings(console, [finding(tmp_path / "a.yaml", 1, 12, message="word " * 30, hint="say " * 30)])
+    plain = [Text.from_ansi(line).plain for line in stream.getvalue().splitlines()]
+    assert max(map(len, plain)) <= min(width, 100)
+
+
+def test_only_secrets_are_hidden_in_source_lines(tmp_path):
+    spec = tmp_path / "train.txt"
+    spec.write_text('target_class_mapping { key: "car" value: "car" }\n')
+    assert 'key: "car"' in printed([finding(spec, 1, 1)], tmp_path)[1]
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"value": "bolt"}\n')
+    assert '"value": "bolt"' in printed([finding(labels, 1, 1)], tmp_path)[1]
+    mounts = tmp_path / ".tao_mounts.json"
+    mounts.write_text(
+        '{"Envs": [\n{"variable": "CUDA_VISIBLE_DEVICES", "value": "0"},\n{"variable": "NGC_API_KEY",\n'
+        '"value": "canary-1"},\n{"value": "canary-2"}]}\n'
+    )
+    shown = "\n".join(printed([finding(mounts, line, 1) for line in range(1, 6)], tmp_path))
+    assert '"CUDA_VISIBLE_DEVICES", "value": "0"' in shown
+    assert "canary-1" not in shown

@@ -173,7 +173,9 @@ def test_a_large_dataset_is_named_until_dataset_check_has_answered(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     preflight = DatasetPreflight(Workspace(root))
     preflight.look(folder)
-    preflight.keep("example_01", [reading(root)], check_dataset(folder).findings)
+    report = check_dataset(folder)
+    preflight.keep("example_01", [reading(root)], report.findings, report.images)
+    assert report.images == 1
     assert said(asked()) == ["error label-columns"]
     (folder / "labels/a.txt").write_text(GOOD + "car 0 0\n")
     assert asked() == [unchecked]

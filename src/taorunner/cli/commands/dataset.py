@@ -193,7 +193,7 @@ def _check(
             report = _checked(read.folder, from_, readings, progress, deep=deep)
             report.findings = list(read.named(report.findings))
     if keep is not None:
-        keep(report.findings)
+        keep(report.findings, report.images)
     report.findings += of_specs
     if not deep:
         report.findings.append(_not_decoded(dataset, project))
@@ -300,7 +300,9 @@ def _stats(
             write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
     print_stats(stats, json=json)
     if html is not None:
-        context.obj.note(f"made {html}")
+        from taorunner.console.base.formatting import shown_path
+
+        context.obj.note(f"made {shown_path(html.absolute(), Path.cwd())}")
     return 0
 
 

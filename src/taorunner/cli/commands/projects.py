@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.looked_at import LookedAt
 
 
 def register(app: typer.Typer) -> None:
@@ -60,27 +63,31 @@ def _validate(
         if name not in root.project_names():
             hint = did_you_mean(name, root.project_names()) or "taorunner init-project NAME makes one"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
-    findings = validate_projects(root, names, os.environ, strict=strict)
+    looked_at: list[LookedAt] = []
+    findings = validate_projects(root, names, os.environ, strict=strict, looked_at=looked_at.append)
     if findings:
         from taorunner.cli.project_hints import completed_findings
 
         findings = completed_findings(findings, root.root, None)
+    is_verbose = verbose or context.obj.is_verbose
     if json:
         from taorunner.console.base.findings_text import findings_json
         from taorunner.console.base.json_output import write_json
 
         write_json(findings_json(findings), sys.stdout.buffer)
-    elif not findings:  # a line without styles: importing rich would take longer than checking a project
-        from taorunner.console.base.formatting import no_problems_text
+    elif not findings:  # lines without styles: importing rich would take longer than checking a project
+        from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
 
-        print(no_problems_text(names or root.project_names()))
+        if not context.obj.is_quiet:
+            print("".join(f"{line}\n" for line in looked_at_lines(looked_at)), end="")
+        print(NO_PROBLEMS if looked_at else NO_PROJECT)
     else:
         from taorunner.console.base.theme import make_console
         from taorunner.console.base.validation_text import print_validation
 
         print_validation(
-            make_console(sys.stdout, os.environ), findings, names or root.project_names(),
-            with_infos=verbose or context.obj.is_verbose, is_quiet=context.obj.is_quiet,
+            make_console(sys.stdout, os.environ), findings, looked_at,
+            with_infos=is_verbose, is_quiet=context.obj.is_quiet,
         )  # fmt: skip
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
 

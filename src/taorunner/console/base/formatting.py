@@ -7,16 +7,24 @@ its width is known.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from taorunner.text import printable
+from taorunner.text import amount, printable
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.looked_at import LookedAt
 
 _ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
+_MOST_PROJECTS = 12
+NO_PROBLEMS = "no problems"
+NO_PROJECT = "no project yet: taorunner init-project NAME makes one"
 
 
 def clean(text: str) -> str:
@@ -79,10 +87,27 @@ def minute(at: datetime, zone: tzinfo | None = None) -> str:
 
 def shown_path(path: Path, here: Path) -> str:
     """The path from ``here``; one that lies elsewhere begins with ``~/``, or at the root."""
-    for folder, start in ((here, ""), (Path.home(), "~/")):
-        if path.is_absolute() and path.is_relative_to(folder):
-            return clean(f"{start}{path.relative_to(folder)}")
+    if path.is_absolute():
+        for folder, start in _starts(here):
+            if path.is_relative_to(folder):
+                return clean(f"{start}{path.relative_to(folder)}")
     return clean(str(path))
+
+
+def shown_paths(text: str, here: Path, *, home: bool = True) -> str:
+    """``text`` with the absolute paths in it as ``shown_path`` writes them. Without ``home`` only those below ``here``
+    change: a shell does not expand ``~`` in quotes."""
+    for folder, start in _starts(here):
+        if f"{folder}/" in text and (home or not start):
+            text = re.sub(rf"(?<![\w./~-]){re.escape(str(folder))}/(?=[^\s/])", start, text)
+    return text
+
+
+def _starts(here: Path) -> list[tuple[Path, str]]:
+    """The folders that need not be named. The root is none of them."""
+    home = os.path.expanduser("~")  # noqa: PTH111 (never raises)
+    found = ((here, ""), (Path(home), "~/"))
+    return [(folder, start) for folder, start in found if folder.is_absolute() and folder != folder.parent]
 
 
 def made_lines(files: Sequence[Path], here: Path) -> list[str]:
@@ -106,6 +131,21 @@ def fill_in_text(lines: Mapping[Path, Sequence[int]]) -> str:
     return f"fill in: {', '.join(each)} (taorunner validate shows them)"
 
 
-def no_problems_text(projects: Sequence[str]) -> str:
-    """What ``validate`` says when it has found nothing to show."""
-    return f"no problems in {', '.join(projects) or 'no project yet'}"
+def looked_at_lines(projects: Sequence[LookedAt]) -> list[str]:
+    """``parts: 2 experiments, 2 specs, 1 dataset (2,412 images, all checked)``, a line for each project; of more than
+    ``_MOST_PROJECTS`` one line with the sums."""
+    if len(projects) <= _MOST_PROJECTS:
+        return [f"{one.project}: {_looked_at(one.experiments, one.specs, one.images)}" for one in projects]
+    experiments, specs = sum(one.experiments for one in projects), sum(one.specs for one in projects)
+    images = [count for one in projects for count in one.images]
+    return [f"{len(projects)} projects: {_looked_at(experiments, specs, images)}"]
+
+
+def _looked_at(experiments: int, specs: int, images: Sequence[int | None]) -> str:
+    parts = [amount(experiments, "experiment"), amount(specs, "spec")]
+    if images:
+        counted = [count for count in images if count is not None]
+        are_all = ", all" if len(counted) == len(images) else ""
+        which = f" ({amount(sum(counted), 'image')}{are_all} checked)" if counted else ""
+        parts.append(amount(len(images), "dataset") + which)
+    return ", ".join(parts)

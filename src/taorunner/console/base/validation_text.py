@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +12,19 @@ from rich.text import Text
 from taorunner.console.base.findings_text import (
     count_text,
     finding_lines,
+    last_with_hint,
     notes_text,
     place_order,
     place_text,
     print_lines,
+    width_of,
     without_infos,
 )
-from taorunner.console.base.formatting import no_problems_text
+from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
 from taorunner.console.base.theme import symbols_of
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.forcing import stops
+from taorunner.planning.model.looked_at import LookedAt
 from taorunner.text import amount
 
 MOST_BLOCKS = 12
@@ -32,28 +35,30 @@ _MOST_NAMES = 3
 def print_validation(
     console: Console,
     findings: Sequence[Finding],
-    projects: Sequence[str],
+    projects: Sequence[LookedAt],
     *,
     with_infos: bool,
     is_quiet: bool = False,
 ) -> None:
     """Prints the findings of ``projects``. Without ``with_infos``, infos are only counted and the first blocks are
-    printed; ``is_quiet`` drops the count of infos too."""
+    printed; what was looked at is printed with it, and where there is no problem. ``is_quiet`` drops that and the count
+    of infos."""
     shown, hidden = without_infos(findings, with_infos=with_infos)
-    command = f"validate {' '.join(projects)}".strip()
-    if not shown:
-        print_lines(console, [Text(no_problems_text(projects))])
-    else:
-        blocks = list(_blocks(shown))
-        kept = blocks if with_infos else blocks[:MOST_BLOCKS]
-        for block in kept:
-            print_lines(console, _lines(block, console))
-        left = [finding for block in blocks[len(kept) :] for finding in block.findings]
-        if left:
-            kinds = {one.severity.value for one in left}
-            word = kinds.pop() if len(kinds) == 1 else "finding"
-            print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: taorunner {command} -v")])
-        print_lines(console, [Text(_last_line(shown, projects))])
+    names = [one.project for one in projects]
+    command = f"validate {' '.join(names)}".strip()
+    if not is_quiet and (with_infos or not shown):
+        print_lines(console, [Text(line) for line in looked_at_lines(projects)])
+    blocks = list(_blocks(shown))
+    kept = blocks if with_infos else blocks[:MOST_BLOCKS]
+    hinted = last_with_hint(one for block in kept if not block.is_repeated for one in block.findings)
+    for block in kept:
+        print_lines(console, _lines(block, console, hinted))
+    left = [finding for block in blocks[len(kept) :] for finding in block.findings]
+    if left:
+        kinds = {one.severity.value for one in left}
+        word = kinds.pop() if len(kinds) == 1 else "finding"
+        print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: taorunner {command} -v")])
+    print_lines(console, [Text(_last_line(shown, names, with_infos=with_infos))])
     if hidden and not is_quiet:
         print_lines(console, [Text(notes_text(hidden, command), style="quiet")])
 
@@ -68,7 +73,7 @@ class _Block:
 
 def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
     by_file: dict[Path | None, list[Finding]] = {}
-    for finding in sorted(dict.fromkeys(findings), key=place_order):
+    for finding in sorted(dict.fromkeys(findings), key=lambda one: (_is_data(one.file), place_order(one))):
         by_file.setdefault(finding.file, []).append(finding)
     seen: set[tuple[tuple[str, str, str | None], ...]] = set()
     for of_file in by_file.values():
@@ -80,10 +85,17 @@ def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
         seen.add(said)
 
 
-def _lines(block: _Block, console: Console) -> list[Text]:
+def _is_data(file: Path | None) -> bool:
+    """Whether it is in the ``data`` folder of a project: findings of datasets follow those of specs."""
+    parts = file.parts if file is not None else ()
+    return any(parts[at] == "projects" and parts[at + 2] == "data" for at in range(len(parts) - 2))
+
+
+def _lines(block: _Block, console: Console, hinted: Collection[Finding]) -> list[Text]:
     found = block.findings
     if not block.is_repeated:
-        return finding_lines(found, symbols_of(console), here=Path.cwd())
+        width = width_of(console)
+        return finding_lines(found, symbols_of(console), here=Path.cwd(), width=width, hinted=hinted)
     first = found[0]
     place = place_text(first, Path.cwd()).rsplit(":", 2 if first.column is not None else 1)[0]
     numbers = ", ".join(str(line) for line in dict.fromkeys(one.line for one in found))
@@ -92,10 +104,13 @@ def _lines(block: _Block, console: Console) -> list[Text]:
     return [Text(f"{place}:{numbers}: the same {amount(len(found), word)}", style="place")]
 
 
-def _last_line(findings: Sequence[Finding], projects: Sequence[str]) -> str:
-    """``5 errors in parts; a start would be refused (--force starts anyway)``."""
+def _last_line(findings: Sequence[Finding], projects: Sequence[str], *, with_infos: bool) -> str:
+    """``5 errors in parts; a start would be refused (--force starts anyway)``; ``no problems``."""
+    if not findings:
+        return NO_PROBLEMS if projects else NO_PROJECT
     where = ", ".join(projects) if len(projects) <= _MOST_NAMES else f"{len(projects)} projects"
-    text = f"{count_text(findings)} in {where}" if where else count_text(findings)
+    counts = count_text(findings, with_infos=with_infos)
+    text = f"{counts} in {where}" if where else counts
     if not any(one.severity is Severity.ERROR for one in findings):
         return text
     text += "; a start would be refused"

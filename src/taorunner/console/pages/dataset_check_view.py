@@ -1,62 +1,82 @@
-"""Shows the result of ``dataset check``: findings by place, at most ten of a kind, and counts per subset."""
+"""Shows the result of ``dataset check``: counts per subset, then findings by place, a few of each kind."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.findings_text import count_text, findings_json, print_findings, without_infos
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.findings_text import (
+    findings_json,
+    first_of_each_kind,
+    print_findings,
+    without_infos,
+)
+from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
-from taorunner.datasets.checks.report import CheckReport
+from taorunner.datasets.checks.report import CheckReport, SubsetReport
 from taorunner.datasets.repair.run import Repair
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount
 
-MANY = 10
-"""Findings shown of one kind; the others are counted. ``--json`` has all of them."""
+MOST_PLACES = 3
+"""Findings shown of one kind; the others are counted. ``-v`` and ``--json`` have all of them."""
 
 
 def print_check(report: CheckReport, *, json: bool, full: bool, with_infos: bool = False) -> None:
-    """``full`` prints every finding of a kind; ``with_infos`` prints infos too."""
+    """The counts of each subset come first, the findings last. ``full`` prints every finding of a kind; ``with_infos``
+    prints infos, and as what the dataset was read."""
     if json:
         write_json(findings_json(report.findings), sys.stdout.buffer)
         return
     console = make_console(sys.stdout, os.environ)
-    wanted, _ = without_infos(report.findings, with_infos=with_infos)
-    shown, left = (wanted, Counter[tuple[Severity, str]]()) if full else _first_of_each(wanted)
-    print_findings(console, shown, counts=False)
-    for (severity, code), count in left.items():
-        console.print(Text(f"and {count} more {severity.value}s [{code}] (-v shows them)"), soft_wrap=True)
-    rows = [_row(part.name or ".", part.images, part.backgrounds, part.classes) for part in report.subsets]
-    columns = [
-        Column("subset"),
-        Column("images", right=True),
-        Column("background", right=True, drop=1),
-        Column(
-            "in classes" if report.kind in ("classification", "segmentation") else "boxes", right=True, drop=2
-        ),
-        Column("classes", shrinks_to=12, drop=3),
-    ]
-    for line in laid_out(columns, rows, console.width, symbols_of(console)):
+    for line in laid_out(
+        _columns(report), [_row(part) for part in report.subsets], console.width, symbols_of(console)
+    ):
         console.print(line, soft_wrap=True)
-    console.print(Text(f"read as {report.kind}"), soft_wrap=True)
-    console.print(Text(count_text(wanted)))
+    if with_infos:
+        console.print(Text(f"read as {report.kind}"), soft_wrap=True)
+    wanted, _ = without_infos(report.findings, with_infos=with_infos)
+    if wanted and report.subsets:
+        console.print()
+    most = None if full else MOST_PLACES
+    print_findings(console, wanted, counts=False, most=most, see_all="", by_kind=True)
+    _, left = first_of_each_kind(dict.fromkeys(wanted), most)
+    console.print(Text(_last_line(wanted) + ("; all: -v or --json" if left else "")), soft_wrap=True)
+
+
+def _last_line(findings: Sequence[Finding]) -> str:
+    """``1 error (15 places), 1 warning``: kinds, and their places where there are more."""
+    texts = []
+    for severity in (Severity.ERROR, Severity.WARNING):
+        codes = [one.code for one in dict.fromkeys(findings) if one.severity is severity]
+        if codes:
+            kinds = amount(len(set(codes)), severity.value)
+            places = f" ({amount(len(codes), 'place')})" if len(codes) > len(set(codes)) else ""
+            texts.append(kinds + places)
+    return ", ".join(texts) or "no problems"
+
+
+def _columns(report: CheckReport) -> list[Column]:
+    counted = "in classes" if report.kind in ("classification", "segmentation") else "boxes"
+    return [
+        Column("subset"), Column("images", right=True), Column("empty", right=True, drop=1),
+        Column(counted, right=True, drop=2), Column("classes", shrinks_to=12, drop=3),
+    ]  # fmt: skip
 
 
 def print_repair(repair: Repair) -> None:
     """On stderr; stdout has the findings that are left."""
     console = make_console(sys.stderr, os.environ)
     console.print(Text(_repair_text(repair)), soft_wrap=True)
-    console.print(Text(f"made {clean(str(repair.output))}"), soft_wrap=True)
+    console.print(Text(f"made {shown_path(repair.output, Path.cwd())}"), soft_wrap=True)
     if repair.backup is not None:
-        console.print(Text(f"backup: {clean(str(repair.backup))}"), soft_wrap=True)
+        console.print(Text(f"backup: {shown_path(repair.backup, Path.cwd())}"), soft_wrap=True)
 
 
 def repair_finding(repair: Repair) -> Finding:
@@ -71,18 +91,8 @@ def _repair_text(repair: Repair) -> str:
     return "; ".join(facts)
 
 
-def _first_of_each(findings: Sequence[Finding]) -> tuple[list[Finding], Counter[tuple[Severity, str]]]:
-    shown: list[Finding] = []
-    seen: Counter[tuple[Severity, str]] = Counter()
-    for finding in findings:
-        kind = (finding.severity, finding.code)
-        seen[kind] += 1
-        if seen[kind] <= MANY:
-            shown.append(finding)
-    return shown, Counter({kind: count - MANY for kind, count in seen.items() if count > MANY})
-
-
-def _row(name: str, images: int, backgrounds: int, classes: Counter[str]) -> Row:
-    listed = ", ".join(f"{clean(label)} {count}" for label, count in classes.most_common())
-    numbers = (str(images), str(backgrounds) if backgrounds else "", str(classes.total()))
-    return Row((Text(clean(name)), *(Text(text) for text in numbers), Text(listed)))
+def _row(part: SubsetReport) -> Row:
+    listed = ", ".join(f"{clean(label)} {count:,}" for label, count in part.classes.most_common())
+    empty = f"{part.backgrounds:,}" if part.backgrounds else ""
+    numbers = (f"{part.images:,}", empty, f"{part.classes.total():,}")
+    return Row((Text(clean(part.name or ".")), *(Text(text) for text in numbers), Text(listed)))

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.findings_text import print_findings
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
 from taorunner.errors import Finding
@@ -86,7 +86,9 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
     if done.renamed:
         facts.append(f"{amount(len(done.renamed), 'image')} renamed (--json lists them)")
     console.print(Text("; ".join(facts)), soft_wrap=True)
-    console.print(Text(f"made {clean(str(done.output))} ({done.format} to {done.target})"), soft_wrap=True)
+    console.print(
+        Text(f"made {shown_path(done.output, Path.cwd())} ({done.format} to {done.target})"), soft_wrap=True
+    )
 
 
 def print_resize(done: Resize, *, json: bool) -> None:
@@ -101,7 +103,7 @@ def print_resize(done: Resize, *, json: bool) -> None:
 
 def print_made(console: Console, output: Path, source: str, target: str, lost_outlines: int) -> None:
     """Prints the new folder, whether its format differs from the source's, and which data was lost."""
-    console.print(Text(f"made {clean(str(output))} ({target})"), soft_wrap=True)
+    console.print(Text(f"made {shown_path(output, Path.cwd())} ({target})"), soft_wrap=True)
     if source != target:
         console.print(Text(f"{source} cannot be written, so {target} was written"), soft_wrap=True)
     if lost_outlines:

@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from taorunner.console.base.findings_text import notes_text, without_infos
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.findings_text import notes_text, place_text, without_infos
+from taorunner.console.base.formatting import clean, shown_paths
 from taorunner.console.base.theme import can_draw, symbols_of
 from taorunner.errors import Finding, Severity
 
@@ -77,8 +77,8 @@ class DoctorView:
         if severity in (Severity.ERROR, Severity.WARNING):
             line.append(f"{severity.value}: ", style=style)
         if finding.file is not None:
-            line.append(f"{clean(_place(finding))}: ", style="place")
-        line.append(clean(finding.message))
+            line.append(f"{place_text(finding, Path.cwd())}: ", style="place")
+        line.append(clean(shown_paths(finding.message, Path.cwd())))
         if severity in (Severity.ERROR, Severity.WARNING):
             line.append(f" [{clean(finding.code)}]", style="quiet")
         self._print_folded(line)
@@ -104,10 +104,3 @@ class DoctorView:
     def _print(self, line: Text) -> None:
         # Soft wrap: the terminal wraps, so a copied command has no added breaks.
         self._console.print(line, soft_wrap=True)
-
-
-def _place(finding: Finding) -> str:
-    path, here = finding.file, Path.cwd()
-    if path is not None and path.is_absolute() and path.is_relative_to(here):
-        return str(path.relative_to(here)) + finding.place[len(str(path)) :]
-    return finding.place

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.base.findings_text import print_findings
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.theme import make_console
 from taorunner.datasets.files.output_folders import Way
 from taorunner.errors import Finding, Severity
@@ -65,14 +65,14 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
         yield "classes", _classes(laid_out.classes.items())
     subsets = ", ".join(f"{subset} {count:,}" for subset, count in laid_out.subsets.items())
     yield "split", f"{subsets}, {_how_split(made)}"
-    yield "data", f"{_relative(made.data, here)} ({_PLACED[wanted.way]})"
+    yield "data", f"{shown_path(made.data, here)} ({_PLACED[wanted.way]})"
     if made.mounts is not None:
-        yield "mounts", f"{_relative(made.mounts, here)}: {wanted.source} added, read-only"
+        yield "mounts", f"{shown_path(made.mounts, here)}: {wanted.source} added, read-only"
     yield "weights", made.weights
     if made.weights_hint is not None:
         yield "", f"({made.weights_hint})"
     specs = made.paths.spec_dir(made.experiment)
-    yield "specs", f"{_relative(specs, here)}/{_listed(sorted(one.name for one in specs.iterdir()))}"
+    yield "specs", f"{shown_path(specs, here)}/{_listed(sorted(one.name for one in specs.iterdir()))}"
     if made.changes:
         yield "", _values(made.changes)
 
@@ -122,7 +122,3 @@ def _print_fact(console: Console, label: str, text: str) -> None:
     lines = textwrap.wrap(text, width - _LABEL, break_long_words=False, break_on_hyphens=False) or [""]
     for number, line in enumerate(lines):
         console.print(Text(f"{label if number == 0 else '':<{_LABEL}}{line}"), soft_wrap=True)
-
-
-def _relative(path: Path, here: Path) -> str:
-    return clean(str(path.relative_to(here)) if path.is_relative_to(here) else str(path))

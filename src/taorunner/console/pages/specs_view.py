@@ -16,7 +16,7 @@ from rich.text import Text
 from taorunner.console.base.cells import fact_line
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.findings_text import findings_json, print_findings
-from taorunner.console.base.formatting import clean
+from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import Symbols, make_console, symbols_of
 from taorunner.planning.inspect.key_help import ExplainedKey
@@ -218,8 +218,7 @@ def _where(value: SpecValue) -> str:
 
 
 def _near(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return shown_path(path, Path.cwd())
 
 
 def _spec_json(spec: ShownSpec) -> dict[str, Any]:

@@ -30,3 +30,8 @@ class CheckReport:
     kind: str
     findings: list[Finding] = field(default_factory=list)
     subsets: list[SubsetReport] = field(default_factory=list)
+
+    @property
+    def images(self) -> int:
+        """Of all subsets."""
+        return sum(part.images for part in self.subsets)

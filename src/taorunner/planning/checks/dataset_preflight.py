@@ -32,7 +32,7 @@ MAX_SECONDS = 5.0
 NOT_CHECKED = "dataset-unchecked"
 PLACES = 3
 """So many findings of a kind are shown, then their number."""
-_VERSION = 5
+_VERSION = 6
 _OWN = Path("spec")
 """In the place of the spec: what is found of one holds for all that read the data in the same way."""
 
@@ -47,10 +47,11 @@ class _Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """The first findings of each kind, and how many there are of each."""
+    """The first findings of each kind, how many there are of each, and the number of images that were checked."""
 
     findings: tuple[Finding, ...]
     counts: dict[str, int]
+    images: int
 
 
 class DatasetPreflight:
@@ -77,18 +78,33 @@ class DatasetPreflight:
             found.update(dict.fromkeys(self._of_folder(project, folder, of_folder)))
         yield from found
 
+    def images(self, readings: Iterable[Reading]) -> dict[Path, int | None]:
+        """The number of images of each folder that ``findings`` has looked at; None where it is not known: the dataset
+        was not checked, or is of no kind that is known here."""
+        counts: dict[Path, int | None] = {}
+        for reading in readings:
+            answer = self._answers.get((reading.folder, _way(reading)))
+            if answer is not None and answer.images:
+                counts[reading.folder] = max(answer.images, counts.get(reading.folder) or 0)
+            else:
+                counts.setdefault(reading.folder, None)
+        return counts
+
     def look(self, folder: Path) -> None:
         """Notes the state of the files before ``dataset check`` reads them. See ``keep``."""
         self._tree(folder, None)
 
-    def keep(self, project: str, readings: Sequence[Reading], findings: Sequence[Finding]) -> None:
-        """Keeps what ``dataset check`` found, for all ``readings`` of a folder. ``look`` was called before."""
+    def keep(
+        self, project: str, readings: Sequence[Reading], findings: Sequence[Finding], images: int
+    ) -> None:
+        """Keeps what ``dataset check`` found in ``images`` images, for all ``readings`` of a folder. ``look`` came
+        before."""
         specs = {reading.needs.spec for reading in readings}
         for reading in readings:
             own = reading.needs.spec
             mine = [one for one in findings if one.file not in specs or one.file == own]
             placed = [replace(one, file=_OWN) if one.file == own else one for one in mine]
-            self._keep(project, reading.folder, _way(reading), _answer(placed))
+            self._keep(project, reading.folder, _way(reading), _answer(placed, images))
 
     def _of_folder(self, project: str, folder: Path, ways: dict[str, Reading]) -> Iterator[Finding]:
         tree = self._tree(folder, self._clock() + MAX_SECONDS)
@@ -131,6 +147,7 @@ class DatasetPreflight:
         body = {
             "digest": self._digest(folder, way),
             "counts": answer.counts,
+            "images": answer.images,
             "findings": [_written(one, folder) for one in answer.findings],
         }
         for place in self._places():
@@ -179,16 +196,18 @@ def _checked(folder: Path, ways: dict[str, Reading]) -> dict[str, _Answer]:
         specs = {Path(f"spec-{number}"): way for number, way in enumerate(group)}
         needs_of_group = [replace(ways[way].needs, spec=spec) for spec, way in specs.items()]
         try:
-            found = check_dataset(folder, needs=needs_of_group).findings
+            report = check_dataset(folder, needs=needs_of_group)
+            found, images = report.findings, report.images
         except (UserFilesError, OSError):
-            found = []  # no dataset of a kind that is known here
+            found, images = [], 0  # no dataset of a kind that is known here
         for spec, way in specs.items():
             mine = [one for one in found if one.file is None or specs.get(one.file, way) == way]
-            answers[way] = _answer([replace(one, file=_OWN) if one.file == spec else one for one in mine])
+            placed = [replace(one, file=_OWN) if one.file == spec else one for one in mine]
+            answers[way] = _answer(placed, images)
     return answers
 
 
-def _answer(findings: Iterable[Finding]) -> _Answer:
+def _answer(findings: Iterable[Finding], images: int) -> _Answer:
     counts: Counter[str] = Counter()
     first: list[Finding] = []
     for one in findings:
@@ -197,7 +216,7 @@ def _answer(findings: Iterable[Finding]) -> _Answer:
             counts[kind] += 1
             if counts[kind] <= PLACES:
                 first.append(one)
-    return _Answer(tuple(first), dict(counts))
+    return _Answer(tuple(first), dict(counts), images)
 
 
 def _shown(answer: _Answer, project: str, reading: Reading) -> Iterator[Finding]:
@@ -270,7 +289,8 @@ def _read(path: Path, digest: str, folder: Path) -> _Answer | None:
         value = json.loads(read_state(path, Trust.in_folder(path.parent)))
         if value["digest"] == digest:
             counts = {str(kind): int(count) for kind, count in value["counts"].items()}
-            return _Answer(tuple(_finding(one, folder) for one in value["findings"]), counts)
+            found = tuple(_finding(one, folder) for one in value["findings"])
+            return _Answer(found, counts, int(value["images"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # none yet, or another user's
     return None

@@ -1,0 +1,147 @@
+"""What people type who know another program: each suggestion is typed in its turn, and works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Cli, Done
+
+from taorunner.cli.suggestions import OTHER_COMMANDS, OTHER_WORDS
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path]) -> Path:
+    """Two projects, so that ``-p`` is needed."""
+    root = workspace_factory(
+        "experiments:\n  small: {head: tinydet, dataset: d}\n  cars: {head: rtdetr, dataset: d}\n",
+        data={"d/": ""},
+    )
+    (root / "projects/other").mkdir()
+    (root / "projects/other/experiments.yml").write_text(
+        "experiments:\n  yard: {head: detectnet_v2, dataset: d}\n"
+    )
+    return root
+
+
+def hint_of(done: Done) -> str:
+    assert (done.code, done.out) == (2, ""), done
+    return done.err.splitlines()[-1].removeprefix("hint: ")
+
+
+def command_of(hint: str) -> list[str]:
+    """The words to type: the quoted name, or the line up to its explanation."""
+    meant = re.fullmatch(r'did you mean "(.*)"\?', hint)
+    line = f"taorunner {meant[1]}" if meant else hint.partition(";")[0].partition(" for ")[0]
+    return shlex.split(line.partition(" checks ")[0].partition(" lists its")[0])
+
+
+EXPERIMENT = "; spec, results and key come from the experiment"
+SAID_HERE: list[tuple[str, str]] = [
+    ("help", "taorunner --help"),
+    ("help train", "taorunner train --help"),
+    ("help top", 'did you mean "ps"?'),
+    ("help setup_venv.sh", OTHER_COMMANDS["setup_venv"]),
+    ("login", OTHER_COMMANDS["login"]),
+    ("top", 'did you mean "ps"?'),
+    ("status", 'did you mean "ps"?'),
+    ("list", 'did you mean "runs list"?'),
+    ("exec", 'did you mean "shell"?'),
+    (
+        "detectnet_v2 train -e spec.txt -r /out -k key --gpus 2 --gpu_index 0 1",
+        f"taorunner -p other train yard --gpus 2 --gpu-indices 0{EXPERIMENT}",
+    ),
+    ("detectnet_v2 dataset_convert -d spec.txt -o out", f"taorunner -p other convert yard{EXPERIMENT}"),
+    (
+        "tao model detectnet_v2 evaluate -e spec.txt -m /m/a.hdf5",
+        f"taorunner -p other evaluate yard --checkpoint /m/a.hdf5{EXPERIMENT}",
+    ),
+    (
+        "rtdetr train -e s.yaml train.num_epochs=3",
+        f"taorunner -p example_01 train cars --set train.num_epochs=3{EXPERIMENT}",
+    ),
+    ("tao deploy rtdetr gen_trt_engine -e s", f"taorunner -p example_01 run gen_trt_engine cars{EXPERIMENT}"),
+    ("deploy rtdetr evaluate", "taorunner -p example_01 run deploy.evaluate cars"),
+    ("rtdetr trian", "taorunner -p example_01 train cars"),
+    ("rtdetr", "taorunner networks rtdetr"),
+    ("rtdetr frobnicate", "taorunner networks rtdetr lists its actions"),
+    ("frcnn train -e gone.txt", "taorunner init-project my_project --head faster_rcnn"),
+    ("dino train -e old/train.yaml", "taorunner init-project my_project --from-launcher old"),
+    ("dataset annotations convert -e s.yaml", "taorunner init-project my_project --head annotations"),
+    ("gen_trt_engine cars", "taorunner -p example_01 run gen_trt_engine cars"),
+    ("-p example_01 gen_trt_engine cars --plain", "taorunner -p example_01 run gen_trt_engine cars --plain"),
+    ("gen_trt_engine -e s.yaml", f"taorunner -p example_01 run gen_trt_engine cars{EXPERIMENT}"),
+    ("train cars --gpu_index 1", "taorunner -p example_01 train cars --gpu-indices 1"),
+    ("train -e s.yaml -r /out", f"taorunner -p example_01 train small{EXPERIMENT}"),
+    ("evaluate cars -m /m/a.pth", "taorunner -p example_01 evaluate cars --checkpoint /m/a.pth"),
+    ("run gen_trt_engine cars -k key", f"taorunner -p example_01 run gen_trt_engine cars{EXPERIMENT}"),
+    ("train cars --use_amp --mine 3", "taorunner -p example_01 train cars -- --use_amp --mine 3"),
+    ("setup_venv.sh", OTHER_COMMANDS["setup_venv"]),
+    ("scripts/download_pretrained_models.py", "taorunner pretrained pull"),
+    ("convert_dataset.sh small", "taorunner -p example_01 convert small"),
+    ("convert_dataset.sh", "taorunner -p example_01 convert small"),
+    ("tlt-train", 'did you mean "train"?'),
+    ("version", "taorunner --version"),
+]
+
+
+@pytest.mark.parametrize(("typed", "hint"), SAID_HERE, ids=lambda text: text[:40])
+def test_what_people_try_is_said_in_the_words_of_this_program(
+    typed: str, hint: str, workspace: Path, cli_inside: Callable[..., Done]
+) -> None:
+    (workspace / "old").mkdir()
+    (workspace / "old/train.yaml").write_text("train: {num_epochs: 3}\nmodel: {backbone: resnet_50}\n")
+    assert hint_of(cli_inside(*typed.split(), cwd=workspace)) == hint
+    program, *words = command_of(hint)
+    if program == "taorunner":
+        assert_is_understood(cli_inside, workspace, words)
+    else:
+        assert program in ("docker", "pip")
+
+
+ACTIONS = ("train", "evaluate", "convert", "run")
+
+
+def assert_is_understood(cli_inside: Callable[..., Done], workspace: Path, words: list[str]) -> None:
+    """Not refused as a command line: command, options, project and experiment exist. Without the names that a command
+    needs, it asks for them."""
+    at = next((at for at, word in enumerate(words) if word in ACTIONS and "--help" not in words), None)
+    is_whole = at is not None and len(words) > at + 1
+    if is_whole:
+        words = [*words[: (at or 0) + 1], "--dry-run", *words[(at or 0) + 1 :]]
+    done = cli_inside(*words, cwd=workspace)
+    asked = re.search(
+        r"^error: (missing argument|no model|no project named|no image given)", done.err, re.MULTILINE
+    )
+    assert done.code in (0, 3, 4) or (done.code == 2 and asked and not is_whole), (words, done)
+
+
+def test_the_options_of_docker_are_known_to_the_shell(cli: Cli) -> None:
+    assert hint_of(cli("shell", "-v", "/a:/b")) == 'did you mean "--volume"?'
+    assert hint_of(cli("shell", "-it")).startswith("leave it out: ")
+
+
+@pytest.mark.parametrize("line", sorted({*OTHER_WORDS.values()}))
+def test_every_command_that_is_suggested_exists(line: str, cli_inside: Callable[..., Done]) -> None:
+    words = line.split()
+    assert cli_inside(*(words[:1] if words[0] == "run" else words), "--help").code == 0
+
+
+def test_no_word_of_the_tables_is_a_command_here() -> None:
+    from taorunner.cli.fast.words import GROUPS, TABLE
+
+    commands = {*(name.partition(" ")[0] for name in TABLE), *GROUPS}
+    assert not {*OTHER_WORDS, *OTHER_COMMANDS} & commands
+
+
+def test_the_way_out_of_nothing(cli: Cli, tmp_path: Path) -> None:
+    """Outside of a workspace the first line makes one, and then the second names its experiment."""
+    first = hint_of(cli("rtdetr", "train", "-e", "spec.yaml", cwd=tmp_path))
+    assert first == "taorunner init-project my_project --head rtdetr"
+    assert cli(*first.split()[1:], cwd=tmp_path).code == 0
+    again = hint_of(cli("rtdetr", "train", "-e", "spec.yaml", cwd=tmp_path))
+    assert again.startswith("taorunner train rtdetr_")
+    assert cli(*again.partition(";")[0].split()[1:], "--dry-run", cwd=tmp_path).code == 3  # no data yet
