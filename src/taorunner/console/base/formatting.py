@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taorunner.text import printable
+from taorunner.text import size as size_text
 
 _ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
 
@@ -48,6 +50,17 @@ def of(done: int | None, total: int | None) -> str:
     if done is None:
         return ""
     return f"{done}/{total}" if total is not None else str(done)
+
+
+def used_of(used_bytes: float, total_bytes: float) -> str:
+    """
+    >>> used_of(31.2 * 2**30, 80 * 2**30)
+    '31.2 of 80.0 GiB'
+    """
+    total = size_text(total_bytes)
+    unit = total.partition(" ")[2]
+    scale = 1024.0 ** _UNITS.index(unit)
+    return f"{max(0.0, used_bytes) / scale:.{0 if unit == 'B' else 1}f} of {total}"
 
 
 def shown_path(path: Path, here: Path) -> str:
