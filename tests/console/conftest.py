@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taorunner.console.runs.run_panel import GpuReading
+from taorunner.console.live.run_view import GpuReading
 from taorunner.events import (
     CheckpointSaved,
     EpochProgress,
@@ -103,6 +103,17 @@ class Scene:
     def eight(self) -> list[RunSnapshot]:
         return [self.training(index, 34 - 2 * index) for index in range(8)]
 
+    def forty(self) -> list[RunSnapshot]:
+        runs = []
+        for index in range(40):
+            run_id = f"20260301-120000-exp_{index:02d}-train-{index:06x}"
+            events = [
+                replace(event, run=run_id) for event in self.training_events(index % 8, 34 - index % 20)
+            ]
+            events[0] = replace(events[0], experiment=f"exp_{index:02d}")
+            runs.append(replace(fold(events), gpus=(str(index % 8),)))
+        return runs
+
     def pulling(self, name: str) -> RunSnapshot:
         pull = ImagePulling(
             run=f"run-{name}", at=_at(20), image="nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt",
@@ -142,6 +153,16 @@ class Scene:
             self.queued("later_one"),
             self.queued("later_two"),
         ]
+
+    def curves(self, runs: Sequence[RunSnapshot]) -> dict[str, dict[str, list[float]]]:
+        """The curves of the loss and the KPI, by run: as many values as epochs have ended."""
+        return {
+            run.id: {
+                name: [4 / (epoch + 2) if name == "loss" else epoch**0.5 for epoch in range(run.epochs_done)]
+                for name in run.metrics
+            }
+            for run in runs
+        }
 
     def tails(self, runs: Sequence[RunSnapshot]) -> dict[str, Sequence[str]]:
         """Only of runs that have printed something."""

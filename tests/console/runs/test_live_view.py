@@ -1,140 +1,193 @@
-import io
+"""The live view as people see it: whole screens at the sizes of terminals, and what never happens at any size."""
+
 import os
 import pty
 import select
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taorunner.console.base.cells import labels
-from taorunner.console.base.theme import UNICODE, make_console
-from taorunner.console.runs.live_view import LiveScreen, LiveView, _running
-from taorunner.console.runs.run_panel import GpuReading, RunView
+from taorunner.console.base.theme import ASCII, UNICODE
+from taorunner.console.live.run_view import GpuReading, RunNotes
+from taorunner.console.runs.live_view import LiveView, Picture
 from taorunner.events import RunState, RunWaiting
 from taorunner.runs.state.snapshot import fold
 
-
-def console(width=80, height=24, encoding="utf-8", color=False):
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    made = make_console(stream, {"COLUMNS": str(width), **({"FORCE_COLOR": "1"} if color else {})})
-    made.size = (width, height)
-    return made
+SIZES = [(80, 24), (120, 40), (200, 60)]
 
 
-def drawn(view_console, scene, runs, gpus=None):
-    """What a person sees: the printed image without trailing blanks."""
-    drawing = LiveView(view_console, lambda: scene.at).render(
-        runs, scene.tails(runs), scene.gpus if gpus is None else gpus
-    )
-    view_console.print(drawing)
-    view_console.file.flush()
-    text = view_console.file.buffer.getvalue().decode(view_console.encoding)
-    return "".join(line.rstrip() + "\n" for line in text.splitlines())
+def picture(scene, runs, **more):
+    curves = scene.curves(runs)
+    notes = {run.id: RunNotes(curves=curves[run.id]) for run in runs}
+    return Picture(runs, scene.tails(runs), **{"gpus": scene.gpus, "notes": notes, **more})
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
-def test_one_experiment(scene, golden, width, height):
-    text = drawn(console(width, height), scene, [scene.training()])
-    golden.check(f"live_one_{width}x{height}", text)
+def drawn(scene, runs, width=80, height=24, symbols=UNICODE, **more):
+    """What a person sees, without trailing blanks. The last line of a terminal stays free."""
+    view = LiveView(symbols, lambda: scene.at, timezone.utc)
+    lines = view.lines(picture(scene, runs, **more), width, height - 1)
+    assert len(lines) < height and all(line.cell_len <= width for line in lines)
+    return "".join(line.plain.rstrip() + "\n" for line in lines)
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (200, 24), (200, 50)])
-def test_eight_experiments(scene, golden, width, height):
-    golden.check(f"live_eight_{width}x{height}", drawn(console(width, height), scene, scene.eight()))
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_one_run(scene, golden, width, height):
+    golden.check(f"live_one_{width}x{height}", drawn(scene, [scene.training()], width, height, has_keys=True))
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (40, 24)])
+def test_eight_runs(scene, golden, width, height):
+    golden.check(f"live_eight_{width}x{height}", drawn(scene, scene.eight(), width, height, has_keys=True))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_forty_runs(scene, golden, width, height):
+    golden.check(f"live_forty_{width}x{height}", drawn(scene, scene.forty(), width, height, has_keys=True))
+
+
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (40, 24)])
 def test_every_state_at_once(scene, golden, width, height):
-    golden.check(f"live_mixed_{width}x{height}", drawn(console(width, height), scene, scene.mixed()))
+    golden.check(f"live_mixed_{width}x{height}", drawn(scene, scene.mixed(), width, height, has_keys=True))
+
+
+def test_eight_runs_with_a_queue_and_a_failure(scene, golden):
+    """The second picture of the design: everything has its line at 80 columns and 24 lines."""
+    queued = [scene.queued("rtdetr_09"), scene.queued("rtdetr_10")]
+    notes = {
+        "run-rtdetr_09": RunNotes(queue="next; needs 2 GPUs, 1 is free"),
+        "run-rtdetr_10": RunNotes(queue="behind rtdetr_09"),
+    }
+    runs = [
+        scene.finished("rtdetr_04", RunState.FAILED), *scene.eight(), *queued,
+        scene.waiting("dino_big", "Priority, job 48213, starts about 23:40"),
+    ]  # fmt: skip
+    golden.check("live_queue_80x24", drawn(scene, runs, notes=notes, has_keys=True))
 
 
 def test_ascii_terminals_get_ascii(scene, golden):
-    text = drawn(console(encoding="ascii"), scene, scene.mixed())
+    text = drawn(scene, scene.mixed(), symbols=ASCII, has_keys=True)
     assert text.isascii()
     golden.check("live_mixed_ascii", text)
 
 
-def test_many_gpus_share_a_line_when_rows_are_few(scene):
-    run = scene.training(gpus=tuple("01234567"))
-    tall = drawn(console(80, 24), scene, [run])
-    low = drawn(console(80, 10), scene, [run])
-    assert tall.count("NVIDIA A100") == 8
-    assert "GPU   GPU 0 97%   GPU 1 96%" in low
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 16), (80, 12), (120, 40), (200, 60), (40, 24)])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 13])
+def test_a_run_that_is_shown_shows_its_gpu(scene, width, height, count):
+    runs = [replace(scene.training(index % 8), id=f"r{index}", gpus=("7",)) for index in range(count)]
+    text = drawn(scene, runs, width, height)
+    shown = text.count("●")
+    assert text.count("GPU 7") == shown
+    hidden = count - shown
+    assert (f"and {hidden} more running: taorunner ps" in text) == (hidden > 0)
+
+
+def test_the_gpus_of_one_run_share_a_line_where_that_fits(scene):
+    two = drawn(scene, [scene.training(gpus=("0", "1"))], 120, 40)
+    assert "│ GPU 0,1  97% 96%  29.0 30.0 of 80.0 GiB  A100-SXM4-80GB" in two
+    eight = scene.training(gpus=tuple("01234567"))
+    assert drawn(scene, [eight], 80, 30).count("A100") == 8
+    low = drawn(scene, [eight], 80, 14)
+    assert "│ GPU 0-7  90-97%   29.0-36.0 of 80.0 GiB  A100" in low
 
 
 def test_a_gpu_without_reading_is_still_named(scene):
-    assert "│ GPU 0 " in drawn(console(), scene, [scene.training()], gpus={})
-    partial = {"0": GpuReading("0", "old card")}
-    assert "old card" in drawn(console(), scene, [scene.training()], gpus=partial)
+    assert "│ GPU 0  no reading" in drawn(scene, [scene.training()], gpus={})
+    assert "old card" in drawn(scene, [scene.training()], gpus={"0": GpuReading("0", "old card")})
 
 
 def test_without_runs_there_is_nothing_to_do(scene):
-    assert drawn(console(), scene, []).startswith("nothing to do")
+    assert drawn(scene, []).startswith("nothing to do")
 
 
 @pytest.mark.parametrize(
     ("width", "line"), [(37, "nothing to do  Ctrl-C: stop or detach"), (36, "nothing to do")]
 )
-def test_the_keys_are_named_where_there_is_room(scene, width, line):
-    assert drawn(console(width), scene, []).splitlines()[0] == line
+def test_leaving_is_explained_where_there_is_room(scene, width, line):
+    assert drawn(scene, [], width).splitlines()[0] == line
 
 
-@pytest.mark.parametrize(
-    ("room", "count"),
-    [(0, 0), (-1, 0), (1, 1), (2, 2), (3, 3), (5, 3), (6, 6), (7, 6)],
-)
-def test_running_runs_get_two_lines_each_where_there_is_room(scene, room, count):
-    views = [
-        RunView(run=run, label=run.experiment, tail=(), gpus={}, now=scene.at, symbols=UNICODE)
-        for run in (scene.training(index, 9) for index in range(3))
-    ]
-    assert len(_running(views, room, 80, 1, 20)) == count
-    assert _running([], 5, 80, 1, 20) == []
+def test_keys_are_named_only_where_they_work_and_cost_no_run_its_line(scene):
+    line = "q detach   s stop   ↑↓ choose   Enter one run   l log"
+    assert drawn(scene, [scene.training()], has_keys=True).splitlines()[-1] == line
+    assert line not in drawn(scene, [scene.training()])
+    assert line not in drawn(scene, scene.forty(), has_keys=True)
+    assert drawn(scene, [scene.training()], 28, has_keys=True).splitlines()[-1] == "q detach   s stop"
 
 
 def test_hidden_runs_are_counted_and_failures_among_them_named(scene):
     runs = [scene.finished(f"done_{i}", RunState.FAILED if i == 1 else RunState.SUCCEEDED) for i in range(9)]
-    text = drawn(console(80, 12), scene, [*runs, scene.training(), scene.queued("q1"), scene.queued("q2")])
-    assert "… 9 finished, 1 failed" in text and "… 2 queued" in text
-    without_running = drawn(console(80, 6), scene, runs).splitlines()
-    assert without_running[1] == "… 6 more finished, 1 failed"
-    assert [line.split()[1] for line in without_running[2:]] == ["done_6", "done_7", "done_8"]
-    assert text.splitlines()[0].startswith("1 running · 2 queued · 9 finished")
+    text = drawn(scene, runs, height=6).splitlines()
+    assert text[1] == "… 6 more ended, 1 failed"
+    assert [line.split()[1] for line in text[2:]] == ["done_6", "done_7", "done_8"]
+    assert text[0].startswith("8 succeeded · 1 failed")
+
+
+def test_a_long_queue_keeps_two_rows_and_a_count(scene):
+    queue = [scene.queued(f"q{index:02d}") for index in range(16)]
+    lines = drawn(scene, [*scene.eight(), *queue], height=21).splitlines()
+    assert [line.split()[1] for line in lines[-3:-1]] == ["q00", "q01"]
+    assert lines[-1] == "○ 14 more queued"
+    assert sum("GPU" in line for line in lines) == 8
 
 
 def test_a_run_that_waits_in_its_engine_is_counted_and_says_why(scene):
     runs = [scene.training(), scene.queued("q1"), scene.waiting("dino_big", "Priority, job 48213")]
-    lines = drawn(console(100, 24), scene, runs).splitlines()
+    lines = drawn(scene, runs, 100).splitlines()
     assert lines[0].startswith("1 running · 1 queued · 1 waiting")
     (line,) = [line for line in lines if "dino_big" in line]
-    assert "train waiting" in line and line.endswith("Priority, job 48213")
+    assert "waiting  docker: Priority, job 48213" in line
 
 
 def test_a_run_that_its_engine_requeued_leaves_the_panels_and_says_why(scene):
     events = scene.training_events(0, 12)
     since = scene.at - timedelta(minutes=4)
     requeued = fold([*events, RunWaiting(run=events[0].run, at=since, reason="Preempted by job 7")])
-    lines = drawn(console(100, 24), scene, [requeued, scene.training(1)]).splitlines()
+    lines = drawn(scene, [requeued, scene.training(1)], 100).splitlines()
     assert lines[0].startswith("1 running · 1 waiting")
     (line,) = [line for line in lines if requeued.experiment in line]
-    assert "train waiting  4m 00s" in line and line.endswith("Preempted by job 7")
+    assert line.endswith("waiting  docker: Preempted by job 7  4m 00s")
+
+
+def test_an_engine_that_does_not_answer_turns_the_header_yellow(scene):
+    since = datetime(2026, 3, 1, 22, 8, tzinfo=timezone.utc)
+    said = "engine does not answer since 22:08; runs go on, last state shown"
+    assert (
+        drawn(scene, [scene.training()], engine_silent_since=since).splitlines()[0] == f"1 running · {said}"
+    )
+    assert drawn(scene, [scene.training()], 70, engine_silent_since=since).splitlines()[0] == said
+    view = LiveView(UNICODE, lambda: scene.at, timezone.utc)
+    header = view.header(picture(scene, [scene.training()], engine_silent_since=since), 120)
+    assert header.spans[0].style == "severity.warning"
+
+
+def test_stopping_is_said_in_the_header(scene):
+    text = "stopping 1 run, up to 30s; Ctrl-C again kills it"
+    assert drawn(scene, [scene.training()], stopping=text).splitlines()[0] == text
+
+
+def test_the_selected_run_is_marked_without_colour_and_never_hidden(scene):
+    runs = scene.forty()
+    view = LiveView(UNICODE, lambda: scene.at)
+    order = view.order(picture(scene, runs))
+    assert order == [run.id for run in runs]
+    text = drawn(scene, runs, selected=order[31])
+    assert "●>exp_31" in text and text.count(">") == 1
+    assert "╭─>dssd_resnet18_01 · train" in drawn(scene, [scene.training()], selected=scene.training().id)
 
 
 def test_log_lines_cannot_drive_the_terminal(scene):
-    made = console(color=True)
     run = scene.training()
-    made.print(
-        LiveView(made, lambda: scene.at).render([run], {run.id: ["\x1b[2J\x1b]0;x\x07\x9b2Jevil\r\n"]}, {})
-    )
-    made.file.flush()
-    text = made.file.buffer.getvalue().decode()
+    tail = ["\x1b[2J\x1b]0;x\x07\x9b2Jevil\r\n"]
+    view = LiveView(UNICODE, lambda: scene.at)
+    text = "\n".join(line.plain for line in view.lines(Picture([run], {run.id: tail}, {}), 80, 23))
     assert "evil" in text
-    assert "\x1b[2J" not in text and "\x1b]" not in text and "\x9b" not in text and "\x07" not in text
+    assert not set(text) & set("\x1b\x9b\x07")
 
 
 def test_the_same_name_in_two_projects_and_actions_is_distinguished(scene):
@@ -159,35 +212,32 @@ _texts = st.text(max_size=120)
     counts=st.tuples(st.integers(0, 4), st.integers(0, 9), st.integers(0, 3), st.integers(0, 6)),
     tail=st.lists(_texts, max_size=20),
     name=_texts,
+    has_keys=st.booleans(),
 )
-def test_no_terminal_is_ever_overflowed(scene, width, height, counts, tail, name):
+def test_no_terminal_is_ever_overflowed(scene, width, height, counts, tail, name, has_keys):
     finished, running, pulling, queued = counts
     runs = [scene.finished(f"f{i}", RunState.LOST if i else RunState.SUCCEEDED) for i in range(finished)]
     runs += [replace(scene.training(i % 8, 9), id=f"t{i}", experiment=name) for i in range(running)]
     runs += [scene.pulling(f"p{i}") for i in range(pulling)] + [scene.queued(f"q{i}") for i in range(queued)]
-    view = LiveView(console(width, height), lambda: scene.at)
-    lines = view.lines(runs, {run.id: tail for run in runs}, scene.gpus, width, height - 1)
-    assert len(lines) <= max(1, height - 1)
+    view = LiveView(UNICODE, lambda: scene.at)
+    one = Picture(
+        runs,
+        {run.id: tail for run in runs},
+        scene.gpus,
+        has_keys=has_keys,
+        selected=runs[-1].id if runs else None,
+    )
+    lines = view.lines(one, width, height)
+    assert len(lines) <= height
     assert all(line.cell_len <= width and "\n" not in line.plain for line in lines)
-
-
-def test_a_screen_that_fails_to_draw_says_so_and_goes_on(scene):
-    class Broken(LiveView):
-        def render(self, snapshots, tails, gpus):
-            raise ValueError("no such colour")
-
-    made = console(color=True)
-    with LiveScreen(made, Broken(made, lambda: scene.at)) as screen:
-        screen.show([scene.training()], {}, {})
-    made.file.flush()
-    assert "the view cannot be drawn: ValueError: no such colour" in made.file.buffer.getvalue().decode()
 
 
 SCRIPT = """
 import os, sys
 from datetime import datetime, timezone
-from taorunner.console.runs.live_view import LiveScreen, LiveView
-from taorunner.console.base.theme import can_draw, make_console
+from taorunner.console.base.theme import UNICODE, can_draw, make_console
+from taorunner.console.live.screen import LiveScreen
+from taorunner.console.runs.live_view import LiveView, Picture
 from taorunner.events import RunQueued
 from taorunner.runs.state.snapshot import fold
 
@@ -195,11 +245,14 @@ at = datetime(2026, 3, 1, tzinfo=timezone.utc)
 run = fold([RunQueued(run="r", at=at, project="p", experiment="my_run", action="train", backend="docker")])
 console = make_console(sys.stdout, os.environ)
 assert can_draw(console)
-with LiveScreen(console, LiveView(console, lambda: at)) as screen:
-    screen.show([run], {}, {})
+view = LiveView(UNICODE, lambda: at)
+def draw(width, height):
+    return view.lines(Picture([run], {}, {}), width, height)
+with LiveScreen(console) as screen:
+    screen.draw(draw)
     choices = {"stop": "end", "detach": "leave", "go on": "stay"}
     answer = screen.prompt("What now?", choices, default="go on", interrupt="detach")
-    screen.show([run], {}, {})
+    screen.draw(draw)
     if answer == "stop":
         raise SystemExit("raised within")
 print("answer:", answer)

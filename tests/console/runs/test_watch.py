@@ -16,7 +16,8 @@ import pytest
 from rich.text import Text
 
 from taorunner.console.runs.runs_view import print_run, print_runs
-from taorunner.console.runs.watch import _farewell, _question, watch_batch, watch_runs
+from taorunner.console.runs.stopping import farewell, question
+from taorunner.console.runs.watch import watch_batch, watch_runs
 from taorunner.events import RunFinished, RunStarted, RunState, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.state.batch_creation import create_batch
@@ -120,6 +121,7 @@ def test_a_signal_stops_the_runs_that_were_started_here(
     assert watched(store, batch) == 130
     helper.join()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert capsys.readouterr().err == ""  # the events are JSON, and nothing else is said
     assert not store.stop_requested(done, is_queued=False)
 
 
@@ -153,20 +155,20 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(start: Start) -> None:
 
 
 def test_the_question_counts_what_would_be_stopped(scene: Any) -> None:
-    one = _question([scene.training(), scene.finished("done")], 90)
+    one = question([scene.training(), scene.finished("done")], 90)
     assert one == (
         "1 running. What now?",
         {"stop": "end it, 1m 30s to finish", "detach": "leave; 1 run goes on", "go on": "keep watching"},
     )
     several = [scene.training(), scene.queued("q"), scene.waiting("w", "Priority"), scene.training(1)]
-    question, choices = _question(several, 10)
-    assert question == "2 running, 1 queued, 1 waiting. What now?"
+    asked, choices = question(several, 10)
+    assert asked == "2 running, 1 queued, 1 waiting. What now?"
     assert choices["stop"] == "end them, 10s each to finish"
     assert choices["detach"] == "leave; runs and queue go on"
     two = [scene.training(), scene.training(1)]
-    assert _question(two, 10)[1]["stop"] == "end them, 10s each to finish"
-    assert _question([scene.finished("done")], 10)[0] == "nothing is running. What now?"
-    assert _farewell([scene.training(), scene.finished("done")]).startswith("detached; 1 run goes on. ")
+    assert question(two, 10)[1]["stop"] == "end them, 10s each to finish"
+    assert question([scene.finished("done")], 10)[0] == "nothing is running. What now?"
+    assert farewell([scene.training(), scene.finished("done")]).startswith("detached; 1 run goes on. ")
 
 
 def test_a_list_of_runs(start: Start, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.text import amount, printable
+from taorunner.text import size as size_text
 
 if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 
 _ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
 _MOST_PROJECTS = 12
@@ -83,6 +85,17 @@ def age(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
 def minute(at: datetime, zone: tzinfo | None = None) -> str:
     """``2026-11-28 22:22`` in ``zone``, the machine's by default."""
     return f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def used_of(used_bytes: float, total_bytes: float) -> str:
+    """
+    >>> used_of(31.2 * 2**30, 80 * 2**30)
+    '31.2 of 80.0 GiB'
+    """
+    total = size_text(total_bytes)
+    unit = total.partition(" ")[2]
+    scale = 1024.0 ** _UNITS.index(unit)
+    return f"{max(0.0, used_bytes) / scale:.{0 if unit == 'B' else 1}f} of {total}"
 
 
 def shown_path(path: Path, here: Path) -> str:

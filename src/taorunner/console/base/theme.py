@@ -27,6 +27,7 @@ _STYLES = {
     "quiet": "dim",
     "name": "bold",
     "title": "bold",
+    "chosen": "bold reverse",
     "border": "dim",
     "hint": "cyan",
     "place": "bold",

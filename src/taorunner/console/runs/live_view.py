@@ -1,272 +1,304 @@
-"""The live view of a batch: its layout, and the screen that it is drawn on.
+"""The live view of several runs: which of them are drawn as panels, in two lines, in one line, or only counted.
 
-``LiveView`` chooses what fits: panels with bars, metrics, GPUs and log lines, or two lines, or one line per run. It
-never uses more lines than the terminal has. Closing it changes no run.
+It never uses more lines than the terminal has. A running run always shows its GPUs; what does not fit is counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from types import TracebackType
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 
-from rich.console import Console, RenderableType
-from rich.control import Control
-from rich.live import Live
-from rich.segment import ControlType
 from rich.text import Text
 
 from taorunner.console.base.cells import labels
-from taorunner.console.base.formatting import clean
-from taorunner.console.base.theme import symbols_of
-from taorunner.console.runs import run_panel
-from taorunner.console.runs.run_panel import PANEL_MIN, GpuReading, RunView
+from taorunner.console.base.theme import Symbols
+from taorunner.console.live.run_view import GpuReading, RunNotes, RunView
+from taorunner.console.runs import run_panel, run_rows
 from taorunner.events import RunState
 from taorunner.runs.state.snapshot import RunSnapshot
 
 PANEL_WIDTH_MIN = 78
-"""Panels are placed side by side when each gets this many columns."""
+"""Runs are drawn side by side when each gets this many columns."""
+ROW_WIDTH_MIN = 100
+"""From this width on one line has room for position and GPUs."""
+HINT = "Ctrl-C: stop or detach"
+KEYS = ("q detach", "s stop", "{arrows} choose", "Enter one run", "l log")
 _PANEL_WIDTH_LEAST = 40
-_HINT = "Ctrl-C: stop or detach"
-_LIST_SHARE = 4
-"""Ended and queued runs always get one of this many lines."""
+_FEW = 3
+"""Lines that a list of ended or queued runs keeps when running ones need the room; the last one counts the rest."""
 _COMFORTABLE = 9
-"""Lines of a panel with bars, metrics, one GPU and some log lines."""
+"""Lines of a panel with bars, two metrics, one GPU and some log lines."""
+_FOOTER_FROM = 16
+"""Terminals of fewer lines have none for the keys."""
 
 _NOT_STARTED = (RunState.QUEUED, RunState.WAITING)
+_COUNTED = (
+    RunState.RUNNING, RunState.STARTING, RunState.QUEUED, RunState.WAITING, RunState.SUCCEEDED, RunState.FAILED,
+    RunState.STOPPED, RunState.LOST,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is drawn. ``tails`` are the last log lines and ``notes`` further facts by run id, ``gpus`` readings by host
+    id. ``selected`` is the chosen run. ``has_keys``: keys can be pressed."""
+
+    snapshots: Sequence[RunSnapshot]
+    tails: Mapping[str, Sequence[str]]
+    gpus: Mapping[str, GpuReading]
+    notes: Mapping[str, RunNotes] = field(default_factory=dict)
+    engine_silent_since: datetime | None = None
+    stopping: str = ""
+    selected: str | None = None
+    has_keys: bool = False
 
 
 class LiveView:
-    """The layout for one terminal. ``now`` gives aware UTC times."""
+    """The layout for one terminal. ``now`` gives aware UTC times; ``zone`` is that of the times shown."""
 
-    def __init__(self, console: Console, now: Callable[[], datetime]) -> None:
-        self._console = console
-        self._now = now
-        self._symbols = symbols_of(console)
+    def __init__(self, symbols: Symbols, now: Callable[[], datetime], zone: tzinfo | None = None) -> None:
+        self._symbols, self._now, self._zone = symbols, now, zone
 
-    def render(
-        self,
-        snapshots: Sequence[RunSnapshot],
-        tails: Mapping[str, Sequence[str]],
-        gpus: Mapping[str, GpuReading],
-    ) -> RenderableType:
-        """``tails`` are the last log lines by run id, ``gpus`` readings by host id. Finished runs come first,
-        then running ones, then the queue; each in the order given."""
-        width, height = self._console.size
-        return _drawing(self.lines(snapshots, tails, gpus, width, height - 1))
-
-    def lines(
-        self,
-        snapshots: Sequence[RunSnapshot],
-        tails: Mapping[str, Sequence[str]],
-        gpus: Mapping[str, GpuReading],
-        width: int,
-        height: int,
-    ) -> list[Text]:
-        """At most ``height`` lines of at most ``width`` cells."""
-        now, names = self._now(), labels(snapshots)
-        views = [
-            RunView(run, names[run.id], tails.get(run.id, ()), gpus, now, self._symbols) for run in snapshots
-        ]
-        finished = [view for view in views if view.run.state.is_final]
-        queued = [view for view in views if view.run.state in _NOT_STARTED]
-        running = [view for view in views if view not in finished and view not in queued]
-        name_width = min(max((Text(name).cell_len for name in names.values()), default=0), max(8, width // 3))
-
-        room = max(0, height - 1)
-        columns = max(1, min(len(running), width // PANEL_WIDTH_MIN))
-        done_room, queue_room = _list_rooms(room, len(finished), len(queued), len(running), columns)
-        body = [
-            *_listed(finished, done_room, "finished", lambda v: run_panel.finished_row(v, width, name_width)),
-            *_running(running, room - done_room - queue_room, width, columns, name_width),
-            *_listed(queued, queue_room, "queued", lambda v: run_panel.queued_row(v, width, name_width)),
-        ]
-        lines = [self._header(views, width), *body][: max(1, height)]
+    def lines(self, picture: Picture, width: int, height: int) -> list[Text]:
+        """At most ``height`` lines of at most ``width`` cells: ended runs, running ones, then the queue."""
+        width, height = max(1, width), max(1, height)
+        views = views_of(picture, self._now(), self._symbols)
+        has_footer = picture.has_keys and height >= _FOOTER_FROM
+        body, is_whole = _Layout(views, width, height - 1 - has_footer, self._symbols).lines()
+        if has_footer and not is_whole:  # a run is worth more than the keys
+            has_footer = False
+            body, _ = _Layout(views, width, height - 1, self._symbols).lines()
+        lines = [self.header(picture, width), *body]
+        if has_footer:
+            lines.append(keys_line(KEYS, width, self._symbols))
+        lines = lines[:height]
         for line in lines:
             line.truncate(width)
         return lines
 
-    def _header(self, views: Sequence[RunView], width: int) -> Text:
-        counts = {
-            "running": sum(not v.run.state.is_final and v.run.state not in _NOT_STARTED for v in views),
-            "queued": sum(v.run.state is RunState.QUEUED for v in views),
-            "waiting": sum(v.run.state is RunState.WAITING for v in views),
-            "finished": sum(v.run.state.is_final for v in views),
-        }
-        said = f" {self._symbols.dot} ".join(f"{count} {word}" for word, count in counts.items() if count)
-        line = Text(said or "nothing to do")
-        gap = width - line.cell_len - len(_HINT)
-        if gap >= 2:
-            line.append(" " * gap).append(_HINT, style="quiet")
+    def order(self, picture: Picture) -> list[str]:
+        """The ids of all runs as they are listed, from top to bottom."""
+        views = views_of(picture, self._now(), self._symbols)
+        return [view.run.id for group in _groups(views) for view in group]
+
+    def header(self, picture: Picture, width: int) -> Text:
+        """How many runs are in which state, and how to leave; in yellow while an engine does not answer."""
+        states = [run.state for run in picture.snapshots]
+        dot = f" {self._symbols.dot} "
+        counts = dot.join(f"{states.count(one)} {one.value.lower()}" for one in _COUNTED if one in states)
+        while len(counts) > width and dot in counts:
+            counts = counts.rpartition(dot)[0]
+        line = Text(counts or "nothing to do")
+        if picture.engine_silent_since is not None:
+            since = picture.engine_silent_since.astimezone(self._zone)
+            said = f"engine does not answer since {since:%H:%M}; runs go on, last state shown"
+            line = Text(said if len(counts) + len(dot) + len(said) > width else counts + dot + said)
+            line.stylize("severity.warning")
+        elif picture.stopping:
+            line = Text(picture.stopping, style="severity.warning")
+        gap = width - line.cell_len - len(HINT)
+        if gap >= 2 and not picture.stopping:
+            line.append(" " * gap).append(HINT, style="quiet")
         line.truncate(width)
         return line
 
 
-class LiveScreen:
-    """Draws a ``LiveView`` several times a second, from a thread, until the block is left.
+def views_of(picture: Picture, now: datetime, symbols: Symbols) -> list[RunView]:
+    """One view per run, in the order given."""
+    names = labels(picture.snapshots)
+    return [
+        RunView(
+            run, names[run.id], picture.tails.get(run.id, ()), picture.gpus, now, symbols,
+            picture.notes.get(run.id, RunNotes()), run.id == picture.selected,
+        )
+        for run in picture.snapshots
+    ]  # fmt: skip
 
-    The last frame stays on the terminal unless it is cleared. The cursor is always restored.
-    """
 
-    def __init__(self, console: Console, view: LiveView, refresh_per_s: float = 5) -> None:
-        self._console, self._view = console, view
-        self._refresh_per_s = refresh_per_s
-        self._inputs: tuple[
-            Sequence[RunSnapshot], Mapping[str, Sequence[str]], Mapping[str, GpuReading]
-        ] = ((), {}, {})  # fmt: skip
-        self._live: Live | None = None
-        self._size = console.size
+def keys_line(keys: Sequence[str], width: int, symbols: Symbols) -> Text:
+    """The keys that can be pressed, as many as fit."""
+    arrows = "↑↓" if symbols.dot == "·" else "up/down"
+    shown = [key.format(arrows=arrows) for key in keys]
+    while len("   ".join(shown)) > width and len(shown) > 1:
+        shown.pop()
+    return Text("   ".join(shown), style="quiet")
 
-    def __enter__(self) -> LiveScreen:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+def _groups(views: Sequence[RunView]) -> tuple[list[RunView], list[RunView], list[RunView]]:
+    """Ended, running and queued runs."""
+    ended = [view for view in views if view.run.state.is_final]
+    queued = [view for view in views if view.run.state in _NOT_STARTED]
+    running = [view for view in views if not view.run.state.is_final and view.run.state not in _NOT_STARTED]
+    return ended, running, queued
 
-    def show(
-        self,
-        snapshots: Sequence[RunSnapshot],
-        tails: Mapping[str, Sequence[str]],
-        gpus: Mapping[str, GpuReading],
-    ) -> None:
-        """Sets what is drawn next. Cheap: call it at every change."""
-        self._inputs = (tuple(snapshots), dict(tails), dict(gpus))
-        if self._live is None:
-            self._live = Live(
-                get_renderable=self._draw,
-                console=self._console,
-                refresh_per_second=self._refresh_per_s,
-                transient=False,
-                vertical_overflow="crop",
+
+class _Layout:
+    """One distribution of ``room`` lines among ended, running and queued runs."""
+
+    def __init__(self, views: Sequence[RunView], width: int, room: int, symbols: Symbols) -> None:
+        self._ended, self._running, self._queued = _groups(views)
+        self._width, self._room, self._symbols = width, max(0, room), symbols
+        self._columns = max(1, min(len(self._running), width // PANEL_WIDTH_MIN))
+        longest = max((Text(view.label).cell_len for view in views), default=0)
+        self._name_width = min(longest, max(8, width // self._columns // 4 if self._running else width // 4))
+
+    def lines(self) -> tuple[list[Text], bool]:
+        """The lines, and whether every run has one."""
+        few = min(len(self._ended), _FEW), min(len(self._queued), _FEW)
+        panels = self._panel_heights(self._room - sum(few))
+        if panels:
+            room = sum(panels)
+            body = self._panels(panels)
+        else:
+            few = self._list_rooms()
+            room = self._room - sum(few)
+            body = self._compact(room)
+            room = len(body)
+        spare = self._room - room - sum(few)
+        more = min(len(self._queued) - few[1], spare) if spare > 0 else 0
+        few = few[0], few[1] + more
+        spare -= more
+        few = few[0] + max(0, min(len(self._ended) - few[0], spare)), few[1]
+        ended, queued = self._ended_lines(few[0]), self._queued_lines(few[1])
+        is_whole = (
+            len(self._ended) <= few[0] and len(self._queued) <= few[1] and not self._is_any_running_hidden
+        )
+        return [*ended, *body, *queued], is_whole
+
+    _is_any_running_hidden = False
+
+    # panels
+
+    def _panel_heights(self, room: int) -> list[int]:
+        """The height of each row of panels; empty when not all of them fit with what must be seen."""
+        if not self._running or self._width < _PANEL_WIDTH_LEAST:
+            return []
+        grid = self._grid(self._columns)
+        heights = [max(map(run_panel.least_height, members)) for members in grid]
+        if sum(heights) > room:
+            return []
+        wanted = [max(map(run_panel.panel_height, members)) for members in grid]
+        _grow(heights, [min(height, _COMFORTABLE) for height in wanted], room)
+        listed = len(self._ended) + len(self._queued)
+        _grow(heights, wanted, min(room, max(sum(heights), self._room - listed)))
+        return heights
+
+    def _panels(self, heights: Sequence[int]) -> list[Text]:
+        lines: list[Text] = []
+        panel_width = (self._width - (self._columns - 1)) // self._columns
+        for members, height in zip(self._grid(self._columns), heights, strict=True):
+            panels = [run_panel.panel(view, panel_width, height) for view in members]
+            lines += [Text(" ").join(parts) for parts in zip(*panels, strict=True)]
+        return lines
+
+    def _grid(self, columns: int) -> list[list[RunView]]:
+        return [self._running[i : i + columns] for i in range(0, len(self._running), columns)]
+
+    # without frames
+
+    def _list_rooms(self) -> tuple[int, int]:
+        """Lines for ended and queued runs beside running ones in two lines, or with those in fewer."""
+        if not self._running:
+            queued = min(len(self._queued), max(self._room - len(self._ended), self._room // 2))
+            return min(len(self._ended), self._room - queued), queued
+        needed = 2 * -(-len(self._running) // self._columns)
+        for few in (_FEW, 1):
+            ended, queued = min(len(self._ended), few), min(len(self._queued), few)
+            if needed + ended + queued <= self._room:
+                return ended, queued
+        least = 2 if self._room > 2 else 1
+        queued = min(len(self._queued), 1, max(0, self._room - least))
+        return min(len(self._ended), 1, max(0, self._room - least - queued)), queued
+
+    def _compact(self, room: int) -> list[Text]:
+        """Two lines per run; one where only that fits and the width allows it; those left over are counted."""
+        if not self._running or room <= 0:
+            return []
+        each = (self._width - 2 * (self._columns - 1)) // self._columns
+        if 2 * len(self._grid(self._columns)) <= room:
+            return self._in_columns(
+                self._running, each, lambda view: run_rows.pair(view, each, self._name_width)
             )
-            self._live.start(refresh=True)
+        columns = max(1, self._width // (ROW_WIDTH_MIN + 2))
+        one = (self._width - 2 * (columns - 1)) // columns
+        if self._width >= ROW_WIDTH_MIN:
+            shown = self._window(
+                (room - 1) * columns if len(self._running) > room * columns else room * columns
+            )
+            metric = max((run_rows.metric_width(view) for view in shown), default=0)
+            lines = self._in_columns(
+                shown, one, lambda view: [run_rows.row(view, one, self._name_width, metric)], columns
+            )
+        else:
+            shown = self._window(max(0, (room - 1) // 2) * self._columns)
+            lines = self._in_columns(shown, each, lambda view: run_rows.pair(view, each, self._name_width))
+        hidden = len(self._running) - len(shown)
+        if hidden:
+            self._is_any_running_hidden = True
+            said = f"and {hidden} more running" if shown else f"{hidden} running"
+            lines.append(Text(f"{self._symbols.ellipsis} {said}: taorunner ps", style="quiet"))
+        return lines
 
-    def clear(self) -> None:
-        """Erases the frame."""
-        if self._live is not None:
-            self._erase(self._stop())
+    def _window(self, count: int) -> list[RunView]:
+        """``count`` running runs, with the selected one among them."""
+        selected = next((i for i, view in enumerate(self._running) if view.is_selected), 0)
+        start = max(0, min(selected - count + 1, len(self._running) - count)) if selected >= count else 0
+        return self._running[start : start + count]
 
-    def prompt(self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str) -> str:
-        """Asks below the last frame; the next ``show`` replaces both.
+    def _in_columns(
+        self, views: Sequence[RunView], width: int, draw: Callable[[RunView], list[Text]], columns: int = 0
+    ) -> list[Text]:
+        columns = columns or self._columns
+        lines: list[Text] = []
+        for i in range(0, len(views), columns):
+            drawn = [draw(view) for view in views[i : i + columns]]
+            for parts in zip(*drawn, strict=True):
+                for part in parts[:-1]:
+                    part.pad_right(max(0, width - part.cell_len))
+                lines.append(Text("  ").join(parts))
+        return lines
 
-        ``choices`` maps an answer to its effect; the first letters of an answer are enough. An empty line or the end of
-        the input gives ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``. Blocks.
-        """
-        height = self._stop()
-        width = self._console.width
-        wide = max(map(len, choices))
-        asked = [Text(question, style="title")]
-        for answer, effect in choices.items():
-            marks = [" (Enter)"] * (answer == default) + [" (Ctrl-C again does this)"] * (answer == interrupt)
-            words = (f"{answer[0]}  {answer:<{wide}}", "hint"), f"  {effect}", ("".join(marks), "quiet")
-            asked.append(Text.assemble("  ", *words))
-        while True:
-            for line in asked:
-                self._console.print(line)
-            height += sum(len(line.wrap(self._console, width)) for line in asked) + 1
-            try:
-                said = self._console.input(Text("> ")).strip().lower()
-            except (EOFError, KeyboardInterrupt) as ending:
-                self._console.line()
-                return default if isinstance(ending, EOFError) else interrupt
-            matching = [answer for answer in choices if answer.lower().startswith(said)]
-            if not said or len(matching) == 1:
-                self._erase(height)
-                return matching[0] if said else default
-            asked = [Text(f'"{clean(said)}" is none of these: {", ".join(choices)}')]
+    # lists
 
-    def _draw(self) -> RenderableType:
-        if self._console.size != self._size:  # the terminal wrapped the old lines again: start on a clean one
-            self._size = self._console.size
-            self._console.control(Control.clear(), Control.home())
-        try:
-            return self._view.render(*self._inputs)
-        except Exception as error:  # a view must not end a training
-            return Text(f"the view cannot be drawn: {type(error).__name__}: {error}")
+    def _ended_lines(self, room: int) -> list[Text]:
+        """The newest ended runs, after a line that counts the others."""
+        if room <= 0 or not self._ended:
+            return []
+        shown = self._ended if len(self._ended) <= room else self._ended[len(self._ended) - room + 1 :]
+        lines = [run_rows.ended_row(view, self._width, self._name_width) for view in shown]
+        rest = self._ended[: len(self._ended) - len(shown)]
+        if rest:
+            failed = sum(view.run.state in (RunState.FAILED, RunState.LOST) for view in rest)
+            text = Text(
+                f"{self._symbols.ellipsis} {len(rest)}{' more' if shown else ''} ended", style="quiet"
+            )
+            if failed:
+                text.append(f", {failed} failed", style="state.failed")
+            lines.insert(0, text)
+        return lines
 
-    def _stop(self) -> int:
-        """Ends drawing; returns the number of lines left on the terminal."""
-        if self._live is None:
-            return 0
-        live, self._live = self._live, None
-        live.stop()
-        return len(self._console.render_lines(self._draw()))
-
-    def _erase(self, height: int) -> None:
-        up = min(height, self._console.height)
-        codes = [(ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)] * up
-        self._console.control(Control(*codes, ControlType.CARRIAGE_RETURN))
-
-
-def _drawing(lines: Sequence[Text]) -> RenderableType:
-    drawing = Text("\n", no_wrap=True, overflow="crop").join(lines)
-    drawing.no_wrap, drawing.overflow = True, "crop"
-    return drawing
-
-
-def _list_rooms(room: int, finished: int, queued: int, running: int, columns: int) -> tuple[int, int]:
-    """Lines for ended and queued runs: what full panels leave over, or their minimum share."""
-    available = room
-    if running:
-        comfortable = -(-running // columns) * _COMFORTABLE
-        least = max(2, room // _LIST_SHARE)
-        available = max(room - comfortable, min(least, room - running), 0)
-    done_room = min(finished, max(available - queued, available // 2))
-    return done_room, min(queued, available - done_room)
-
-
-def _running(views: Sequence[RunView], room: int, width: int, columns: int, name_width: int) -> list[Text]:
-    """Panels when each gets its minimum; else two lines per run; else one."""
-    if not views or room <= 0:
-        return []
-    grid = [views[i : i + columns] for i in range(0, len(views), columns)]
-    each = room // len(grid)
-    if each >= PANEL_MIN + 1 and width >= _PANEL_WIDTH_LEAST:
-        wanted = [max(run_panel.panel_height(view) for view in members) for members in grid]
-        heights = _shared_out(room, wanted)
-        return [
-            line
-            for members, height in zip(grid, heights, strict=True)
-            for line in _side_by_side(members, width, columns, height)
-        ]
-    if room >= 2 * len(views):
-        return [line for view in views for line in run_panel.pair(view, width, name_width)]
-    return _listed(views, room, "running", lambda view: run_panel.row(view, width, name_width))
+    def _queued_lines(self, room: int) -> list[Text]:
+        """The head of the queue, before a line that counts the others."""
+        if room <= 0 or not self._queued:
+            return []
+        shown = self._queued if len(self._queued) <= room else self._queued[: room - 1]
+        word_width = max(len(view.run.state.value) for view in self._queued)
+        lines = [run_rows.queued_row(view, self._width, self._name_width, word_width) for view in shown]
+        rest = self._queued[len(shown) :]
+        if rest:
+            waiting = sum(view.run.state is RunState.WAITING for view in rest)
+            counts = [f"{count} more {word}" if shown else f"{count} {word}"
+                      for count, word in ((len(rest) - waiting, "queued"), (waiting, "waiting")) if count]  # fmt: skip
+            symbol = self._symbols.states[RunState.QUEUED]
+            lines.append(Text(f"{symbol} {', '.join(counts)}", style="quiet"))
+        return lines
 
 
-def _shared_out(room: int, wanted: Sequence[int]) -> list[int]:
-    """Gives each what it wants, up to the highest common limit that fits into ``room``."""
-    limit = PANEL_MIN
-    while limit < max(wanted) and sum(min(limit + 1, height) for height in wanted) <= room:
-        limit += 1
-    return [max(PANEL_MIN, min(limit, height)) for height in wanted]
-
-
-def _side_by_side(views: Sequence[RunView], width: int, columns: int, height: int) -> list[Text]:
-    panel_width = (width - (columns - 1)) // columns
-    panels = [run_panel.panel(view, panel_width, height) for view in views]
-    return [Text(" ").join(parts) for parts in zip(*panels, strict=True)]
-
-
-def _listed(views: Sequence[RunView], room: int, word: str, draw: Callable[[RunView], Text]) -> list[Text]:
-    """One line per run. When there are more than ``room``, the last line counts the others."""
-    if room <= 0 or not views:
-        return []
-    if len(views) <= room:
-        return [draw(view) for view in views]
-    if word == "finished":  # show the newest
-        rest = views[: len(views) - room + 1]
-        return [_and_more(rest, word, len(views)), *(draw(view) for view in views[len(rest) :])]
-    return [*(draw(view) for view in views[: room - 1]), _and_more(views[room - 1 :], word, len(views))]
-
-
-def _and_more(views: Sequence[RunView], word: str, total: int) -> Text:
-    symbols = views[0].symbols
-    failed = sum(view.run.state in (RunState.FAILED, RunState.LOST) for view in views)
-    more = " more" if len(views) < total else ""
-    text = Text(f"{symbols.ellipsis} {len(views)}{more} {word}", style="quiet")
-    if failed:
-        text.append(f", {failed} failed", style="state.failed")
-    return text
+def _grow(heights: list[int], wanted: Sequence[int], room: int) -> None:
+    """Adds lines to the lowest first, until all have what they want or ``room`` is used."""
+    while sum(heights) < room:
+        growing = [i for i, height in enumerate(heights) if height < wanted[i]]
+        if not growing:
+            return
+        heights[min(growing, key=lambda i: heights[i])] += 1

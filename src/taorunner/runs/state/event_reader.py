@@ -57,16 +57,27 @@ class EventReader:
             fresh += [LogLine(run=run_id, at=at, text=line) for line in _lines(data[:end])]
         return fresh
 
-    def tails(self) -> dict[str, list[str]]:
-        """The last console lines of each run, without control sequences."""
-        for run_id in self.run_ids:
+    def tails(self, run_ids: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """The last console lines of each run, or of these, without control sequences."""
+        for run_id in self.run_ids if run_ids is None else run_ids:
             size = self._size(self._store.paths(run_id).console)
             if size != self._log_sizes[run_id]:
                 self._log_sizes[run_id] = size
                 start = max(0, size - _TAIL_BYTES)
-                lines = _settled(self._read(run_id, start))
-                self._tails[run_id] = lines[1 if start else 0 :][-_TAIL_LINES:]
+                data = self._read(run_id, start).split(b"\n")
+                lines = _settled(b"\n".join(data[1 if start else 0 :][-2 * _TAIL_LINES :]))
+                self._tails[run_id] = lines[-_TAIL_LINES:]
         return self._tails
+
+    def log_end(self, run_id: str, size_bytes: int) -> list[str]:
+        """The last whole lines of one run's log, of at most ``size_bytes``, without control sequences."""
+        size = self._size(self._store.paths(run_id).console)
+        start = max(0, size - size_bytes)
+        return _settled(self._read(run_id, start))[1 if start else 0 :]
+
+    def log_size(self, run_id: str) -> int:
+        """The size of the run's log in bytes; 0 if there is none."""
+        return self._size(self._store.paths(run_id).console)
 
     def snapshots(self) -> list[RunSnapshot]:
         return [fold.snapshot for fold in self._folds.values()]
@@ -82,7 +93,7 @@ class EventReader:
         )  # fmt: skip
 
     def is_over(self) -> bool:
-        return all(snapshot.state.is_final for snapshot in self.snapshots())
+        return all(fold.state.is_final for fold in self._folds.values())
 
     def _read(self, run_id: str, offset: int) -> bytes:
         try:

@@ -220,6 +220,16 @@ class Fold:
             self._now, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self._judged)
         )
 
+    @property
+    def state(self) -> RunState:
+        """The state alone, without a copy."""
+        return self._now.state
+
+    @property
+    def timing(self) -> Timing:
+        """What the ETA is computed from, without a copy."""
+        return self._now.timing
+
     def apply(self, event: Event) -> None:
         if isinstance(event, ev.LogLine):  # not in events.jsonl: a snapshot from disk must be equal
             return

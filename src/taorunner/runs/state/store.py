@@ -348,9 +348,21 @@ class RunStore:
         ids = (run_id for batch_id in self.open_batches.ids() for run_id in self.open_batches.runs(batch_id))
         return [run for run in map(self.shown, ids) if isinstance(run, DamagedRun)]
 
-    def request_stop(self, run_id: str, at: datetime, *, only_queued: bool = False) -> None:
-        """Requests a stop of the run. ``only_queued``: not if it has started by then. Idempotent."""
-        write_json(self.paths(run_id).stop_request, {"at": at.isoformat(), "only_queued": only_queued})
+    def request_stop(
+        self, run_id: str, at: datetime, *, only_queued: bool = False, kill: bool = False
+    ) -> None:
+        """Requests a stop of the run. ``only_queued``: not if it has started by then. ``kill``: without a grace
+        period, also when it is stopping already. Idempotent."""
+        body = {"at": at.isoformat(), "only_queued": only_queued, **({"kill": True} if kill else {})}
+        write_json(self.paths(run_id).stop_request, body)
+
+    def kill_requested(self, run_id: str) -> bool:
+        """Whether the run is to end at once."""
+        try:
+            body = json.loads(read_state(self.paths(run_id).stop_request, self.trust()))
+        except (OSError, ValueError):
+            return False
+        return isinstance(body, dict) and body.get("kill") is True
 
     def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
         """Whether a stop is requested. An only-queued request is withdrawn if the run has started."""

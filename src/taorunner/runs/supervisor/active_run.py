@@ -31,6 +31,7 @@ class Active:
     handle: Handle | None = None
     printed: bool = False
     _stop_sent: bool = False
+    _kill_sent: bool = False
     _stoppers: list[threading.Thread] = field(default_factory=list)
 
     def stop(self, grace_s: float) -> None:
@@ -41,14 +42,24 @@ class Active:
         if self._stop_sent:
             return
         self._stop_sent = True
+        self._ask_engine(grace_s)
+
+    def kill(self) -> None:
+        """Ends a run that is stopping, without waiting for its grace period. Once; returns at once."""
+        if self.handle is not None and not self._kill_sent:
+            self._stop_sent = self._kill_sent = True
+            self._ask_engine(0)
+
+    def _ask_engine(self, grace_s: float) -> None:
         handle = self.handle
+        assert handle is not None
 
         def ask() -> None:
             try:
                 self.backend.stop(handle, grace_s)
                 self.statuses.hurry()
             except TaorunnerError:
-                self._stop_sent = False  # repeated at the next tick
+                self._stop_sent = self._kill_sent = False  # repeated at the next tick
 
         thread = threading.Thread(target=ask, name=f"stop-{handle.run_id}", daemon=True)
         self._stoppers.append(thread)

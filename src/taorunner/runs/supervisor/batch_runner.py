@@ -393,5 +393,7 @@ class BatchRunner:
             active = self._active.get(run_id)
             if active is None:
                 self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
+            elif self._store.kill_requested(run_id):
+                active.kill()
             else:
                 active.stop(self._batch.grace_s)

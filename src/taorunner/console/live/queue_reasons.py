@@ -1,0 +1,102 @@
+"""Why runs have not started: their place in the queue, the GPUs they need, and who has those."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from taorunner.console.live.run_facts import RunFacts
+from taorunner.events import Notice, RunState
+from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.text import amount
+
+_GPU_WAIT = "gpu-wait"
+_BLOCKER = re.compile(r"GPU (?P<gpu>[\w.-]+) \((?P<why>.*?)\)(?=; |$)")
+_PROCESS = re.compile(r"(?P<name>\S.{0,60}?) \(process (?P<pid>\d+) of (?P<user>[^)]*)\)?$")
+_RUN = re.compile(r"run (?P<id>\S+)(?P<user> of .*)?$")
+_SHOWN_BLOCKERS = 2
+
+
+def queue_reasons(
+    runs: Sequence[RunSnapshot],
+    names: Mapping[str, str],
+    facts: Mapping[str, RunFacts],
+    retries: Mapping[str, Notice],
+    gpu_total: int | None,
+) -> dict[str, str]:
+    """The reason of each queued run, by id. ``runs`` are in the order of the queue, ``names`` as they are shown.
+
+    ``retries`` say why a run waits for its next attempt. ``gpu_total`` is the number of GPUs of this machine, if known.
+    """
+    reasons: dict[str, str] = {}
+    ahead: dict[str, str] = {}
+    for run in runs:
+        if run.state is not RunState.QUEUED:
+            continue
+        known = facts.get(run.id, RunFacts())
+        if run.id in retries:
+            reasons[run.id] = _of_retry(retries[run.id].text)
+            continue
+        if known.batch in ahead:
+            reasons[run.id] = f"behind {ahead[known.batch]}"
+        else:
+            reason = _of_next(run, runs, known, gpu_total)
+            reasons[run.id] = f"next; {reason}" if reason else "next"
+            if known.gpu_ids is not None:  # runs behind it may want other GPUs
+                continue
+        ahead[known.batch] = names.get(run.id, run.id)
+    return reasons
+
+
+def _of_next(run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpu_total: int | None) -> str:
+    running = [one for one in runs if one.state in (RunState.STARTING, RunState.RUNNING)]
+    if facts.parallel is not None and len(running) >= facts.parallel:
+        return f"--parallel {facts.parallel} is reached"
+    if facts.gpu_count is None:
+        return ""
+    if facts.gpu_count == 0:
+        return "runs without GPU start one at a time" if running else ""
+    ours = {gpu for one in running for gpu in one.gpus}
+    blockers = [(gpu, why) for gpu, why in _blockers(run) if gpu not in ours]
+    held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]
+    if len(blockers) > _SHOWN_BLOCKERS:
+        held.append(f"{len(blockers) - _SHOWN_BLOCKERS} more in use")
+    if facts.gpu_ids is not None:
+        needs = f"needs GPU {','.join(facts.gpu_ids)}"
+        held = held or [f"GPU {gpu} used by a run above" for gpu in facts.gpu_ids if gpu in ours][:1]
+        return f"{needs}: {', '.join(held)}" if held else needs
+    needs = f"needs {amount(facts.gpu_count, 'GPU')}"
+    if gpu_total:
+        free = max(0, gpu_total - len(ours) - len(blockers))
+        if held:
+            return f"{needs}: {free} free, {', '.join(held)}"
+        return f"{needs}, {free} {'is' if free == 1 else 'are'} free"
+    return f"{needs}: {', '.join(held)}" if held else needs
+
+
+def _blockers(run: RunSnapshot) -> list[tuple[str, str]]:
+    """The GPUs of the newest notice, each with who has it: ``used by pid 4121 (python)``."""
+    said = [notice for notice in run.notices if notice.code == _GPU_WAIT]
+    if not said:
+        return []
+    return [(found["gpu"], _holder(found["why"])) for found in _BLOCKER.finditer(said[-1].text)]
+
+
+def _holder(why: str) -> str:
+    run = _RUN.match(why)
+    if run:
+        return f"used by run {run['id'].rpartition('-')[2]}{run['user'] or ''}"
+    said = why.removeprefix("used by ")
+    process = _PROCESS.match(said)
+    if process:
+        return f"used by pid {process['pid']} ({process['name']})"
+    bare = re.match(r"process (\d+)$", said)
+    return f"used by pid {bare[1]}" if bare else f"used by {said}"
+
+
+def _of_retry(text: str) -> str:
+    """``attempt 2 in 30s: the engine lost the container``, of the supervisor's own sentence."""
+    found = re.match(
+        r"attempt \d+: (?P<why>.*); (?P<next>attempt \d+) (?P<how>.*), in (?P<wait>[^,]+)$", text
+    )
+    return f"{found['next']} in {found['wait']}: {found['why']}" if found else text
