@@ -1,0 +1,85 @@
+"""The end of a command: where the results are, and commands that work as they are printed."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from command_line import Cli, Done
+
+from taorunner.api.example_workspace import make_example_workspace
+
+EPOCHS = ("--set", "train.num_epochs=4", "--set", "train.checkpoint_interval=1")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return make_example_workspace(tmp_path / "w", images=24, held_out=4).root
+
+
+def next_commands(done: Done) -> list[list[str]]:
+    """The words of each ``next:`` line, without the program."""
+    lines = done.out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("next: "))
+    return [shlex.split(line[6:])[1:] for line in lines[start:]]
+
+
+def test_every_next_command_of_the_way_works(cli: Cli, workspace: Path) -> None:
+    models = workspace / "projects/shapes/models/tiny"
+    converted = cli("convert", "tiny", cwd=workspace)
+    (train,) = next_commands(converted)
+    assert train == ["-p", "shapes", "train", "tiny"]
+    trained = cli(*train, *EPOCHS, "--keep-checkpoints", "last:1", cwd=workspace, timeout_s=120)
+    assert trained.code == 0
+    assert "results of tiny: projects/shapes/models/tiny/train" in trained.out
+    assert "TAO counts from 0" in trained.out
+    assert "removed model_epoch_" in trained.out and "[checkpoint-removed]" in trained.out
+    left = sorted(path.name for path in (models / "train").glob("model_epoch_*"))
+    assert 1 <= len(left) <= 2 and left[-1].startswith("model_epoch_003"), (
+        "the newest, and the best if it is older"
+    )
+    evaluate, export = next_commands(trained)
+    assert (evaluate[2], export[2]) == ("evaluate", "export")
+    for words in (evaluate, export):
+        done = cli(*words, cwd=workspace)
+        assert done.code == 0, done
+    assert "results of tiny: projects/shapes/models/tiny/export" in done.out and "  onnx  " in done.out
+    (shown,) = cli("runs", "show", "tiny", "--json", cwd=workspace).json
+    (model,) = (one for one in shown["outputs"] if one["kind"] == "onnx")
+    assert shown["results"] == str(models / "export")
+    assert model["sha256"] == hashlib.sha256(Path(model["path"]).read_bytes()).hexdigest()
+    listed = cli("runs", "list", "--json", cwd=workspace).json
+    training = next(one for one in listed if one["action"] == "train")
+    assert [Path(one["path"]).name for one in training["checkpoints"]] == left
+    page = cli("runs", "show", training["id"], cwd=workspace).out
+    assert "results      projects/shapes/models/tiny/train" in page
+
+
+def test_a_stopped_training_is_resumed_as_printed(cli: Cli, workspace: Path) -> None:
+    assert cli("convert", "tiny", cwd=workspace).code == 0
+    long = ("--set", "train.num_epochs=60", "--set", "train.checkpoint_interval=1")
+    with cli.start("train", "tiny", *long, "--plain", cwd=workspace, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if b"checkpoint " in line:
+                break
+        stopped = cli("stop", "tiny", cwd=workspace)
+        rest = process.stdout.read().decode()
+    command = "taorunner -p shapes resume tiny"
+    assert f"next: {command}" in stopped.err
+    assert f"next: {command}" in rest and "results of tiny: projects/shapes/models/tiny/train" in rest
+    again = cli(*shlex.split(command)[1:], "--dry-run", *long, cwd=workspace)
+    assert again.code == 0, again
+
+
+def printed(done: Done, label: str) -> Sequence[str]:
+    return [line for line in done.out.splitlines() if line.strip().startswith(label)]
+
+
+def test_quiet_keeps_results_and_drops_next(cli: Cli, workspace: Path) -> None:
+    done = cli("-q", "convert", "tiny", cwd=workspace)
+    assert (done.code, printed(done, "next:")) == (0, [])
