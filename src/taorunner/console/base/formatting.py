@@ -12,11 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from taorunner.text import amount, printable
 from taorunner.text import size as size_text
 
+TYPE_CHECKING = False  # as in typing, whose import takes longer than this module
 if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 

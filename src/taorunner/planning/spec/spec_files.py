@@ -9,7 +9,6 @@ from taorunner.contracts import SpecContract
 from taorunner.errors import Finding, Severity
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
-from taorunner.project.scaffold import has_spec_file
 
 SUFFIXES = {"prototxt": (".txt", ".cfg", ".prototxt", ".pbtxt"), "yaml": (".yaml", ".yml")}
 """Protobuf text has no fixed suffix. Source: tao/tensorflow.md section 4.1."""
@@ -29,6 +28,8 @@ def find_spec(folders: Sequence[Path], spec: SpecContract) -> Path | None:
 
 def missing_spec(project: Project, experiment: Experiment, action: str, spec: SpecContract) -> Finding:
     """The finding of an action without its spec file. ``add`` writes the file where the head has one to start with."""
+    from taorunner.project.scaffold import has_spec_file  # which takes long to import
+
     suffix = "yaml" if spec.format == "yaml" else "txt"
     name = f"{spec.stems[0]}.{suffix}"
     message = f'"{experiment.name}" has no spec for {action}: {name}'
