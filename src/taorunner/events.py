@@ -7,7 +7,7 @@ UTC.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from enum import Enum
 
@@ -209,8 +209,9 @@ _NAMES = {cls: frozenset(item.name for item in fields(cls)) for cls in _TYPES.va
 
 def to_json_line(event: Event) -> str:
     """One line without its newline: ``{"event": "EpochProgress", "run": …, "at": …, …}``, strict JSON."""
-    body = {key: _plain(value) for key, value in asdict(event).items()}
-    return json.dumps({"event": type(event).__name__, **body}, ensure_ascii=False, allow_nan=False)
+    body: dict[str, object] = {"event": type(event).__name__}
+    body |= {name: _plain(getattr(event, name)) for name in event.__dataclass_fields__}
+    return json.dumps(body, ensure_ascii=False, allow_nan=False)
 
 
 def from_json_line(line: str) -> Event | None:

@@ -82,25 +82,25 @@ def test_the_whole_way_of_a_run_line_by_line():
         ),
     ]
     assert shown(events) == [
-        "12:00:00 exp_01 train: queued on docker",
-        "12:00:00 exp_02 train: queued on docker",
-        "12:00:01 exp_01 train: pulling nvcr.io/t:5: 0/9 layers, 0 B of 9.0 MiB, 9s left",
-        "12:00:06 exp_01 train: pulling nvcr.io/t:5: 5/9 layers, 5.0 MiB of 9.0 MiB, 4s left",
-        "12:00:12 exp_01 train: image nvcr.io/t:5 sha256:ab present",
-        "12:00:13 exp_01 train: started on GPUs 0, 2",
-        "12:00:24 exp_01 train: epoch 1/3  10s, 20s left  mAP 0.2500  loss 0.5000",
-        "12:00:26 exp_01 train: checkpoint m/e.pth",
-        "12:00:27 exp_01 train: warning: 64 MiB of shared memory [shm]",
-        "12:00:34 exp_01 train: epoch 2/3  10s, 10s left",
-        "12:00:40 exp_01 train: failed after 27s: out of memory (exit code 1); lower batch_size",
+        "12:00:00 exp_01 train a: queued on docker",
+        "12:00:00 exp_02 train b: queued on docker",
+        "12:00:01 exp_01 train a: pulling nvcr.io/t:5: 0/9 layers, 0 B of 9.0 MiB, 9s left",
+        "12:00:06 exp_01 train a: pulling nvcr.io/t:5: 5/9 layers, 5.0 MiB of 9.0 MiB, 4s left",
+        "12:00:12 exp_01 train a: image nvcr.io/t:5 sha256:ab present",
+        "12:00:13 exp_01 train a: started on GPUs 0, 2",
+        "12:00:24 exp_01 train a: epoch 1/3  loss 0.5000  mAP 0.2500  20s left",
+        "12:00:26 exp_01 train a: checkpoint m/e.pth",
+        "12:00:27 exp_01 train a: warning: 64 MiB of shared memory [shm]",
+        "12:00:34 exp_01 train a: epoch 2/3  10s left",
+        "12:00:40 exp_01 train a: failed after 27s: out of memory (exit code 1); lower batch_size",
     ]
 
 
 def test_a_run_that_waits_in_its_engine_says_why():
     events = [queued("a", "exp_01"), RunWaiting(run="a", at=at(5), reason="Priority,\x1b[2J job 48213")]
     assert shown(events) == [
-        "12:00:00 exp_01 train: queued on docker",
-        "12:00:05 exp_01 train: waiting: Priority, job 48213",
+        "12:00:00 exp_01 train a: queued on docker",
+        "12:00:05 exp_01 train a: waiting: Priority, job 48213",
     ]
 
 
@@ -130,10 +130,10 @@ def test_an_epoch_is_one_line_whatever_comes_first():
         metric(6.5, "train_loss", 4.0, 3),
     ]
     assert shown(events)[1:] == [
-        "12:00:02 e train: epoch 1/3  2s, 4s left  val_mAP50 0.3500  val_loss 4.750  train_loss 5.250",
-        "12:00:02 e train: checkpoint m/1.pth",
-        "12:00:04 e train: epoch 2/3  2s, 2s left  train_loss 4.500",
-        "12:00:06 e train: epoch 3/3  2s  train_loss 4.0  lr 0.0010",
+        "12:00:02 e train a: epoch 1/3  train_loss 5.250  val_mAP50 0.3500  val_loss 4.750  4s left",
+        "12:00:02 e train a: checkpoint m/1.pth",
+        "12:00:04 e train a: epoch 2/3  train_loss 4.500  2s left",
+        "12:00:06 e train a: epoch 3/3  train_loss 4.0  lr 0.0010",
     ]
 
 
@@ -142,14 +142,14 @@ def test_a_complete_epoch_waits_a_second_for_its_metrics_and_holds_back_what_cam
     waiting = [queued("a", "e"), epoch(2, 1), notice]
     assert shown(waiting, flush=False)[1:] == []
     assert shown([*waiting, metric(2.9, "loss", 1.5, 1), epoch(3, 2, completed=False)], flush=False)[1:] == [
-        "12:00:02 e train: epoch 1/3  loss 1.500",
-        "12:00:02 b: info: t [c]",
+        "12:00:02 e train a: epoch 1/3  loss 1.500",
+        "12:00:02 b: t",
     ]
     late = [*waiting, metric(5, "loss", 1.5, 1), metric(5, "loss", 1.5, 1)]
     assert shown(late)[1:] == [
-        "12:00:02 e train: epoch 1/3",
-        "12:00:02 b: info: t [c]",
-        "12:00:05 e train: epoch 1/3  loss 1.500",
+        "12:00:02 e train a: epoch 1/3",
+        "12:00:02 b: t",
+        "12:00:05 e train a: epoch 1/3  loss 1.500",
     ]
 
 
@@ -166,9 +166,9 @@ def test_time_passes_also_when_nothing_happens():
 def test_epochs_that_only_begin_end_with_the_next_one():
     begins = [epoch(n, n, completed=False) for n in (1, 2, 2, 3)]
     assert shown([queued("a", "e"), *begins, metric(5, "loss", 0.5, 3)])[1:] == [
-        "12:00:02 e train: epoch 1/3  1s",
-        "12:00:03 e train: epoch 2/3  1s",
-        "12:00:05 e train: epoch 3/3  loss 0.5000",
+        "12:00:02 e train a: epoch 1/3",
+        "12:00:03 e train a: epoch 2/3",
+        "12:00:05 e train a: epoch 3/3  loss 0.5000",
     ]
 
 
@@ -182,9 +182,9 @@ def test_a_long_epoch_gives_a_sign_of_life():
         epoch(160, 1),
     ]
     assert shown(events)[2:] == [
-        "12:01:00 e train: epoch 1/3  step 2/9  loss 2.500",
-        "12:02:00 e train: epoch 1/3  step 4/9  loss 2.500",
-        "12:02:40 e train: epoch 1/3  2m 10s, 4m 20s left  loss 2.500",
+        "12:01:00 e train a: epoch 1/3  step 2/9  loss 2.500",
+        "12:02:00 e train a: epoch 1/3  step 4/9  loss 2.500",
+        "12:02:40 e train a: epoch 1/3  loss 2.500  4m 20s left",
     ]
 
 
@@ -210,24 +210,24 @@ def test_many_metrics_are_counted():
 
 def test_metrics_wait_for_company_but_not_for_ever():
     metrics = [MetricReported(run="a", at=at(s), name=f"m{s}", value=1.5, epoch=None) for s in (1, 2, 9)]
-    assert shown([queued("a", "e"), *metrics], flush=False)[1:] == ["12:00:01 e train: m1 1.500  m2 1.500"]
+    assert shown([queued("a", "e"), *metrics], flush=False)[1:] == ["12:00:01 e train a: m1 1.500  m2 1.500"]
     assert shown([queued("a", "e"), *metrics])[1:] == [
-        "12:00:01 e train: m1 1.500  m2 1.500",
-        "12:00:09 e train: m9 1.500",
+        "12:00:01 e train a: m1 1.500  m2 1.500",
+        "12:00:09 e train a: m9 1.500",
     ]
     later = queued("b", "f")
     assert shown(
         [queued("a", "e"), metrics[0], Notice(run="b", at=at(9), level="info", code="c", text="t"), later],
         flush=False,
-    )[1] == ("12:00:01 e train: m1 1.500")
+    )[1] == ("12:00:01 e train a: m1 1.500")
 
 
 def test_lines_have_no_control_characters_and_fit_the_encoding():
     nasty = "x\x1b[2J\r\ny\x07 警\u202e\ud800"
     lines = shown([queued("a", nasty), CheckpointSaved(run="a", at=at(1), path=nasty)], encoding="ascii")
     assert lines == [
-        "12:00:00 x y? ??? train: queued on docker",
-        "12:00:01 x y? ??? train: checkpoint x y? ???",
+        "12:00:00 x y? ??? train a: queued on docker",
+        "12:00:01 x y? ??? train a: checkpoint x y? ???",
     ]
 
 
@@ -251,23 +251,23 @@ def test_a_run_that_its_engine_requeues_says_why_and_shows_its_epochs_again():
         RunWaiting(run="a", at=at(25), reason="Preempted"), replace(started, at=at(90)), epoch(99, 1),
     ]  # fmt: skip
     assert shown(events) == [
-        "12:00:00 exp_01 train: queued on docker",
-        "12:00:01 exp_01 train: started",
-        "12:00:10 exp_01 train: epoch 1/3",
-        "12:00:20 exp_01 train: epoch 2/3  10s, 10s left",
-        "12:00:25 exp_01 train: epoch 3/3  loss 0.5000",
-        "12:00:25 exp_01 train: waiting: Preempted",
-        "12:01:30 exp_01 train: started",
-        "12:01:39 exp_01 train: epoch 1/3",
+        "12:00:00 exp_01 train a: queued on docker",
+        "12:00:01 exp_01 train a: started",
+        "12:00:10 exp_01 train a: epoch 1/3",
+        "12:00:20 exp_01 train a: epoch 2/3  10s left",
+        "12:00:25 exp_01 train a: epoch 3/3  loss 0.5000",
+        "12:00:25 exp_01 train a: waiting: Preempted",
+        "12:01:30 exp_01 train a: started",
+        "12:01:39 exp_01 train a: epoch 1/3",
     ]
 
 
 def test_the_order_of_metrics_on_a_line():
-    """What ranks, losses of the validation before those of the training, and what has no direction last."""
+    """The training loss, what ranks, then other losses, and what has no direction last."""
     names = ["lr", "loss", "acc", "val_loss", "val_acc", "test_loss", "mAP"]
     events = [metric(2, name, 0.5, 1) for name in names]
     (line,) = shown([queued("a", "e"), *events, epoch(2, 1)])[1:]
     told = re.findall(r"([A-Za-z_]+) 0\.5", line)
-    assert told.index("val_loss") < told.index("loss") and told.index("test_loss") < told.index("loss")
+    assert told[:2] == ["loss", "mAP"]
     assert told.index("acc") < told.index("val_acc")  # as they came: the order says nothing of them
     assert told[-1] == "lr" and sorted(told) == sorted(names)

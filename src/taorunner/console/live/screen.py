@@ -23,7 +23,7 @@ from taorunner.console.live.keyboard import Keyboard, is_foreground
 PAUSE_S = 0.25
 """The least time between two frames, if no key was pressed."""
 LONGEST_PAUSE_S = 1.0
-SHARE = 0.02
+SHARE = 0.015
 """The part of one core that drawing may take, up to the longest pause."""
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"

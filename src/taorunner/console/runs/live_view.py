@@ -64,7 +64,7 @@ class LiveView:
         """At most ``height`` lines of at most ``width`` cells: ended runs, running ones, then the queue."""
         width, height = max(1, width), max(1, height)
         views = views_of(picture, self._now(), self._symbols)
-        has_footer = picture.has_keys and height >= _FOOTER_FROM
+        has_footer = picture.has_keys and height >= _FOOTER_FROM and _least_lines(views, width) <= height - 2
         body, is_whole = _Layout(views, width, height - 1 - has_footer, self._symbols).lines()
         if has_footer and not is_whole:  # a run is worth more than the keys
             has_footer = False
@@ -125,6 +125,16 @@ def keys_line(keys: Sequence[str], width: int, symbols: Symbols) -> Text:
     return Text("   ".join(shown), style="quiet")
 
 
+def _least_lines(views: Sequence[RunView], width: int) -> int:
+    """The lines with which every run can be shown at 80 columns."""
+    ended, running, queued = _groups(views)
+    return (
+        min(len(ended), _FEW)
+        + min(len(queued), _FEW)
+        + 2 * -(-len(running) // max(1, width // PANEL_WIDTH_MIN))
+    )
+
+
 def _groups(views: Sequence[RunView]) -> tuple[list[RunView], list[RunView], list[RunView]]:
     """Ended, running and queued runs."""
     ended = [view for view in views if view.run.state.is_final]
@@ -175,6 +185,8 @@ class _Layout:
         if not self._running or self._width < _PANEL_WIDTH_LEAST:
             return []
         grid = self._grid(self._columns)
+        if len(grid) * run_panel.PANEL_LEAST > room:
+            return []
         heights = [max(map(run_panel.least_height, members)) for members in grid]
         if sum(heights) > room:
             return []

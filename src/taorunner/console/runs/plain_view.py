@@ -14,8 +14,9 @@ from typing import TextIO
 
 from taorunner import events as ev
 from taorunner.console.base.formatting import clean, metric_label, number, of
+from taorunner.console.live.run_view import short_id
 from taorunner.events import Event, RunState
-from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name
+from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import Fold, RunSnapshot
 from taorunner.text import duration, size
 
@@ -44,14 +45,14 @@ class PlainView:
     def show(self, event: Event) -> None:
         """Writes the line of ``event``, if it has one, after those that still wait for metrics."""
         self.tick(event.at)
-        run = self._runs.setdefault(event.run, _Run(event.run))
-        known_s = run.fold.snapshot.timing.epoch_durations_s
+        run = self._runs.get(event.run)
+        if run is None:
+            run = self._runs[event.run] = _Run(event.run)
         run.fold.apply(event)
         if isinstance(event, ev.MetricReported):
             self._metric(run, event)
         elif isinstance(event, ev.EpochProgress):
-            durations_s = run.fold.snapshot.timing.epoch_durations_s
-            self._progress(run, event, durations_s[-1] if durations_s != known_s else None)
+            self._progress(run, event)
         else:
             if isinstance(event, (ev.RunFinished, ev.RunWaiting)):
                 self._close(run)
@@ -78,13 +79,13 @@ class PlainView:
             line.waits = False
         self._write_ready()
 
-    def _progress(self, run: _Run, event: ev.EpochProgress, took_s: float | None) -> None:
+    def _progress(self, run: _Run, event: ev.EpochProgress) -> None:
         self._end_epochs_before(run, event.epoch, event.at)
         if event.epoch <= run.last_epoch:
             return
         epoch = run.open.setdefault(event.epoch, _Epoch(event.epoch, event.at))
         if event.completed:
-            self._end(run, epoch, event.at, took_s)
+            self._end(run, epoch, event.at)
             return
         if event.step is not None:
             epoch.step = f"step {of(event.step, event.steps)}"
@@ -121,17 +122,15 @@ class PlainView:
         for epoch in sorted(run.open):
             if epoch < number:
                 ended = run.open[epoch]
-                self._end(run, ended, at, (at - ended.began_at).total_seconds())
+                self._end(run, ended, at)
         for epoch, line in run.epoch_lines.items():
             if epoch < number and line.metrics:
                 line.waits = False
 
-    def _end(self, run: _Run, epoch: _Epoch, at: datetime, took_s: float | None) -> None:
-        snapshot = run.fold.snapshot
-        eta_s = snapshot.eta_s(at)
-        times = [duration(took_s)] if took_s is not None else []
-        times += [f"{duration(eta_s)} left"] if eta_s else []
-        line = _Line(run, at, ", ".join(times), epoch=epoch.number, metrics=epoch.metrics, waits=True)
+    def _end(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
+        eta_s = run.fold.snapshot.eta_s(at)
+        left = f"{duration(eta_s)} left" if eta_s else ""
+        line = _Line(run, at, epoch=epoch.number, metrics=epoch.metrics, waits=True, end=left)
         self._lines.append(line)
         run.epoch_lines[epoch.number] = line
         while len(run.epoch_lines) > _EPOCHS_KEPT:
@@ -141,7 +140,7 @@ class PlainView:
         run.spoke_at = at
 
     def _sign_of_life(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
-        since = run.spoke_at or run.fold.snapshot.started_at or epoch.began_at
+        since = run.spoke_at or run.fold.started_at or epoch.began_at
         if (at - since).total_seconds() >= _SIGN_OF_LIFE_S:
             run.spoke_at = at
             self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))
@@ -177,7 +176,7 @@ class PlainView:
         if isinstance(event, ev.CheckpointSaved):
             return f"checkpoint {event.path}"
         if isinstance(event, ev.Notice):
-            return f"{event.level}: {event.text} [{event.code}]"
+            return event.text if event.level == "info" else f"{event.level}: {event.text} [{event.code}]"
         if isinstance(event, ev.RunFinished):
             return _end_text(event, run.fold.snapshot)
         return None
@@ -187,7 +186,8 @@ class PlainView:
         while self._lines and not self._lines[0].waits:
             line = self._lines.popleft()
             snapshot = line.run.fold.snapshot
-            name = f"{snapshot.experiment} {snapshot.action}" if snapshot.experiment else snapshot.id
+            names = (snapshot.experiment, snapshot.action, short_id(snapshot.id))
+            name = " ".join(names) if snapshot.experiment else snapshot.id
             text = clean(
                 f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs, snapshot.judged)}"
             )
@@ -206,10 +206,13 @@ class _Line:
     epoch: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     waits: bool = False
+    end: str = ""
 
     def shown(self, epochs: int | None, judged: Mapping[str, Judged]) -> str:
         where = f"epoch {of(self.epoch, epochs)}" if self.epoch is not None else ""
-        return "  ".join(part for part in (where, self.text, *_metric_texts(self.metrics, judged)) if part)
+        return "  ".join(
+            part for part in (where, self.text, *_metric_texts(self.metrics, judged), self.end) if part
+        )
 
 
 @dataclass(slots=True)
@@ -234,14 +237,14 @@ class _Run:
 
 
 def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
-    """The KPI first, then losses, validation before training; learning rates and counts last."""
-    kpi = kpi_name(metrics, judged)
+    """The training loss and the KPI first, then losses, validation before training; learning rates and counts last."""
+    first = (loss_name(metrics), kpi_name(metrics, judged))
 
-    def rank(name: str) -> tuple[bool, bool, bool, bool]:
+    def rank(name: str) -> tuple[int, bool, bool, bool]:
         lower = name.lower()
         is_loss = "loss" in lower
         return (
-            name != kpi,
+            first.index(name) if name in first else len(first),
             is_lower_better(name, judged) is None,
             is_loss,
             is_loss and not lower.startswith(("val", "test")),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from taorunner.console.base.cells import bar, fit, fit_path, pad, percent
 from taorunner.console.base.formatting import clean, metric_label, number, of, used_of
-from taorunner.console.live.gpu_text import gpu_ids, panel_gpus
+from taorunner.console.live.gpu_text import cluster_text, gpu_ids, panel_gpus
 from taorunner.console.live.log_lines import shown_lines
 from taorunner.console.live.run_view import RunView, shown_metrics
 from taorunner.console.live.sparkline import sparkline
@@ -35,16 +35,24 @@ _CURVE_LEAST = 4
 _GPU_ROWS_MAX = 8
 
 
+PANEL_LEAST = 4
+"""The least height of any panel."""
+
+
 def panel_height(view: RunView) -> int:
     """The height that shows everything."""
-    logs = min(LOG_LINES_MAX, len(shown_lines(view.tail, LOG_LINES_MAX)))
-    return 2 + len(_facts(view, 76, 99)) + (logs + 1 if logs else 0)
+    logs = len(shown_lines(view.tail, LOG_LINES_MAX))
+    progress, metrics, warnings = _row_counts(view)
+    gpus = len(gpu_rows(view, 76, _GPU_ROWS_MAX))
+    return 2 + progress + metrics + gpus + warnings + (logs + 1 if logs else 0)
 
 
 def least_height(view: RunView) -> int:
     """The height below which a panel would lose its position, main metric, GPUs, warning, or its last two log lines."""
-    logs = min(LOG_LINES_LEAST, len(shown_lines(view.tail, LOG_LINES_LEAST)))
-    return 2 + len(_facts(view, 76, 0)) + logs
+    logs = len(shown_lines(view.tail, LOG_LINES_LEAST))
+    progress, metrics, warnings = _row_counts(view)
+    has_gpus = bool(view.run.gpus or cluster_text(view))
+    return 2 + min(progress, 1) + min(metrics, 1) + has_gpus + warnings + logs
 
 
 def panel(view: RunView, width: int, height: int) -> list[Text]:
@@ -151,6 +159,17 @@ def label_width(view: RunView) -> int:
     return min(_LABEL_MAX * (1 + view.has_all_metrics), max(len(name) for name in names))
 
 
+def _row_counts(view: RunView) -> tuple[int, int, int]:
+    """How many rows position, metrics and warning have when there is room for all."""
+    run = view.run
+    if doing(view):
+        progress = 3 if run.pull is not None else 1
+    else:
+        progress = 1 + (run.step is not None or run.steps is not None)
+    is_warned = view.stalled_s is not None or _newest_warning(view) is not None
+    return progress, len(shown_metrics(run)), int(is_warned)
+
+
 def _facts(view: RunView, width: int, rows: int) -> list[Text]:
     """The panel's lines without the log. With few ``rows`` the second metric goes first, then the bar of the step."""
     progress = progress_rows(view, width)
@@ -160,7 +179,7 @@ def _facts(view: RunView, width: int, rows: int) -> list[Text]:
     spare = rows - len(progress) - len(metrics) - len(warnings)
     gpus = gpu_rows(view, width, min(_GPU_ROWS_MAX, spare))
     for group in (metrics, progress):
-        if len(progress) + len(metrics) + len(gpus) + len(warnings) > rows and len(group) > 1:
+        while len(progress) + len(metrics) + len(gpus) + len(warnings) > rows and len(group) > 1:
             group.pop()
     return [*progress, *metrics, *gpus, *warnings]
 

@@ -28,6 +28,8 @@ class EventReader:
     def __init__(self, store: RunStore, run_ids: Sequence[str]) -> None:
         self._store = store
         self.run_ids = tuple(run_ids)
+        self._events = {run_id: store.paths(run_id).events for run_id in run_ids}
+        self._consoles = {run_id: store.paths(run_id).console for run_id in run_ids}
         self._folds = {run_id: Fold(run_id) for run_id in run_ids}
         self._offsets = dict.fromkeys(run_ids, 0)
         self._log_sizes = dict.fromkeys(run_ids, 0)
@@ -38,7 +40,7 @@ class EventReader:
         """Events since the last call, each once, in order within a run."""
         fresh: list[Event] = []
         for run_id in self.run_ids:
-            if self._size(self._store.paths(run_id).events) == self._offsets[run_id]:
+            if self._size(self._events[run_id]) == self._offsets[run_id]:
                 continue
             events, self._offsets[run_id] = self._store.read_events(run_id, self._offsets[run_id])
             for event in events:
@@ -60,7 +62,7 @@ class EventReader:
     def tails(self, run_ids: Sequence[str] | None = None) -> dict[str, list[str]]:
         """The last console lines of each run, or of these, without control sequences."""
         for run_id in self.run_ids if run_ids is None else run_ids:
-            size = self._size(self._store.paths(run_id).console)
+            size = self._size(self._consoles[run_id])
             if size != self._log_sizes[run_id]:
                 self._log_sizes[run_id] = size
                 start = max(0, size - _TAIL_BYTES)
@@ -71,13 +73,13 @@ class EventReader:
 
     def log_end(self, run_id: str, size_bytes: int) -> list[str]:
         """The last whole lines of one run's log, of at most ``size_bytes``, without control sequences."""
-        size = self._size(self._store.paths(run_id).console)
+        size = self._size(self._consoles[run_id])
         start = max(0, size - size_bytes)
         return _settled(self._read(run_id, start))[1 if start else 0 :]
 
     def log_size(self, run_id: str) -> int:
         """The size of the run's log in bytes; 0 if there is none."""
-        return self._size(self._store.paths(run_id).console)
+        return self._size(self._consoles[run_id])
 
     def snapshots(self) -> list[RunSnapshot]:
         return [fold.snapshot for fold in self._folds.values()]

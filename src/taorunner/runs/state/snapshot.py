@@ -226,6 +226,11 @@ class Fold:
         return self._now.state
 
     @property
+    def started_at(self) -> datetime | None:
+        """When the process started, without a copy."""
+        return self._now.started_at
+
+    @property
     def timing(self) -> Timing:
         """What the ETA is computed from, without a copy."""
         return self._now.timing
