@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, gpu_ids
+from taorunner.cli.action_options import ActionOptions, gpu_count, gpu_ids
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
@@ -82,8 +82,10 @@ def act(invocation: Invocation, action: str, experiments: list[str], options: Ac
     from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_request
 
+    gpus = gpu_count(options.gpus)
     request = ActionRequest(
-        action=action, experiments=tuple(experiments), backend=options.backend, gpus=options.gpus,
+        action=action, experiments=tuple(experiments), backend=options.backend,
+        gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=gpu_ids(options.gpu_indices),
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
         release=options.release, image=options.image,

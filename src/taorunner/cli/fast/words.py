@@ -58,10 +58,10 @@ _OPTIONS_12: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any
 _OPTIONS_13: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
     "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_14: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
-    "experiment", "--gpus": "any", "--group": "any", "--head": "head", "--help": "", "--image": "any",
-    "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project", "--port": "any",
-    "--project": "project", "--release": "any", "--run-as-user": "", "--shm-size": "any", "--source":
-    "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
+    "experiment", "--gpu-indices": "any", "--gpus": "any", "--group": "any", "--head": "head", "--help": "",
+    "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project",
+    "--port": "any", "--project": "project", "--release": "any", "--run-as-user": "", "--shm-size": "any",
+    "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
