@@ -80,16 +80,15 @@ Sets = Annotated[
     option("--set", "Set any key of the spec; may be repeated", word="KEY=VALUE", group="Training"),
 ]
 Epochs = Annotated[
-    Optional[int], option("--epochs", "Set the network's own key", word="N", group="Training", min=1)
+    Optional[int],
+    option("--epochs", "Set the number of epochs (the network's own key)", word="N", group="Training", min=1),
 ]
 BatchSize = Annotated[
     Optional[int],
-    option("--batch-size", "Set the number of images a GPU takes at once", word="N", group="Training", min=1),
+    option("--batch-size", "Set the batch size of one GPU", word="N", group="Training", min=1),
 ]
 LearningRate = Annotated[Optional[float], option("--lr", "Set the learning rate", word="X", group="Training")]
-Seed = Annotated[
-    Optional[int], option("--seed", "Set the seed of the random numbers", word="N", group="Training", min=0)
-]
+Seed = Annotated[Optional[int], option("--seed", "Set the seed", word="N", group="Training", min=0)]
 Checkpoint = Annotated[
     Optional[str],
     option(

@@ -64,7 +64,8 @@ def _other_option(error: Any, word: str) -> str:
     """The hint for an option that the command does not have: one that looks like it, ``--set``, or the help."""
     context = getattr(error, "ctx", None)
     parameters = getattr(getattr(context, "command", None), "params", ())
-    flags = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
+    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")]
     typed = word.lstrip("-").replace("_", "-")
     close = _SAME.get(typed) or nearest(typed, [flag.lstrip("-") for flag in flags])
     if close is not None and f"--{close}" in flags:

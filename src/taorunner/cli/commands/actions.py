@@ -36,10 +36,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 """Summary and examples."""
 
+_NOT_OF: dict[str, tuple[str, ...]] = {
+    "train": (),
+    **dict.fromkeys(("evaluate", "export", "inference"), ("epochs", "lr", "seed")),
+    **dict.fromkeys(("convert", "prune"), ("epochs", "batch_size", "lr", "seed")),
+}
+"""Options that no network has for this action; they are refused by name."""
+
 
 def register(app: typer.Typer) -> None:
     for name, texts in COMMANDS.items():
-        command = with_options(_command(name), without=() if name == "train" else ("resume",))
+        without = () if name == "train" else ("resume",)
+        command = with_options(_command(name), without=without, hidden=_NOT_OF.get(name, ()))
         add_command(app, name, command, *texts, passes_on=True)
     run = with_options(_run, without=("resume",))
     examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
