@@ -134,7 +134,7 @@ def test_without_a_gpu_none_is_asked_for_unless_named(plan: Callable[..., Planne
     assert plan(image="x", gpus="0", inventory=nothing).plan.gpus == GpuRequest(1, ("0",))
     with pytest.raises(UsageError) as caught:
         plan(image="x", gpus="all", inventory=nothing)
-    assert caught.value.message == '--gpus "all": there is no driver'
+    assert caught.value.message == "--gpus all: there is no driver"
 
 
 def test_a_source_tree_is_mounted_on_the_path_in_its_base_image(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from typing_extensions import Unpack
 
@@ -28,7 +28,7 @@ from taorunner.runs.supervisor.hooks import parse_hook
 class RequestOptions(TypedDict, total=False):
     """What a run is, as on the command line of an action. Everything is optional.
 
-    ``gpus`` is their number, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
+    ``gpus`` is their number or ``"all"``, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
     ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
     spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
     ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a name in the results, ``best``,
@@ -37,7 +37,7 @@ class RequestOptions(TypedDict, total=False):
     """
 
     backend: str
-    gpus: int
+    gpus: int | Literal["all"]
     gpu_ids: Sequence[str]
     nodes: int
     cpus: int
@@ -202,11 +202,13 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         )
     names = (experiments,) if isinstance(experiments, str) else tuple(experiments)
     gpu_ids, checkpoint = options.get("gpu_ids"), options.get("checkpoint")
+    gpus = options.get("gpus")
     limits = read_limits(
         options.get("nodes"), options.get("cpus"), options.get("memory"), options.get("time")
     )
     return ActionRequest(
-        action=action, experiments=names, backend=options.get("backend"), gpus=options.get("gpus"),
+        action=action, experiments=names, backend=options.get("backend"),
+        gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None,
         limits=limits, release=options.get("release"), image=options.get("image"),
         overrides={key: _spec_text(value) for key, value in options.get("overrides", {}).items()},

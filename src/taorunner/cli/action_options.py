@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
+from taorunner.project.keys import MAX_GPUS
 from taorunner.project.limits import MAX_CPUS, MAX_NODES
 
 DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing", group="How it runs")]
@@ -39,7 +41,8 @@ BackendOption = Annotated[
     ),
 ]
 Gpus = Annotated[
-    Optional[int], option("--gpus", "Use this number of GPUs", word="N", group="Where it runs", min=0, max=64)
+    Optional[str],
+    option("--gpus", "Use this number of GPUs; 0 for none", word="N|all", group="Where it runs"),
 ]
 GpuIndices = Annotated[
     Optional[str],
@@ -93,16 +96,15 @@ Volume = Annotated[
     option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]", group="Where it runs"),
 ]
 Epochs = Annotated[
-    Optional[int], option("--epochs", "Set the network's own key", word="N", group="Training", min=1)
+    Optional[int],
+    option("--epochs", "Set the number of epochs (the network's own key)", word="N", group="Training", min=1),
 ]
 BatchSize = Annotated[
     Optional[int],
-    option("--batch-size", "Set the number of images a GPU takes at once", word="N", group="Training", min=1),
+    option("--batch-size", "Set the batch size of one GPU", word="N", group="Training", min=1),
 ]
 LearningRate = Annotated[Optional[float], option("--lr", "Set the learning rate", word="X", group="Training")]
-Seed = Annotated[
-    Optional[int], option("--seed", "Set the seed of the random numbers", word="N", group="Training", min=0)
-]
+Seed = Annotated[Optional[int], option("--seed", "Set the seed", word="N", group="Training", min=0)]
 Checkpoint = Annotated[
     Optional[str],
     option(
@@ -209,6 +211,22 @@ def chain_actions(text: str | None) -> tuple[str, ...]:
             f'--then takes names of actions, not "{text}"', hint="for example --then evaluate,export"
         )
     return names
+
+
+def gpu_count(text: str | None) -> int | Literal["all"] | None:
+    """The number of ``--gpus``, or ``all``; None for None. It means the same in every command."""
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    if text == "none":  # as tao_pt has it
+        return 0
+    if re.fullmatch(r"[0-9]{1,4}", text) and int(text) <= MAX_GPUS:
+        return int(text)
+    hint = "for example --gpus 2, --gpus all, or --gpus 0 for none"
+    if re.fullmatch(r"(?:[0-9]+|GPU-[\w-]+|MIG-[\w/-]+)(?:,[\w/-]+)+|(?:GPU|MIG)-.+", text):
+        hint = f"ids go with --gpu-indices {text}"
+    raise UsageError(f'--gpus cannot be "{text}": it takes a number from 0 to {MAX_GPUS}, or all', hint=hint)
 
 
 def gpu_ids(text: str | None) -> tuple[str, ...] | None:

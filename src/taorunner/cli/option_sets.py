@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 
-def with_options(function: Callable[..., int], *, without: Sequence[str] = ()) -> Callable[..., int]:
+def with_options(
+    function: Callable[..., int], *, without: Sequence[str] = (), hidden: Sequence[str] = ()
+) -> Callable[..., int]:
     """``function`` as Typer calls it: its parameter ``options`` becomes one parameter per field of its dataclass.
 
-    ``without`` names the fields that are no option of this command; they keep their defaults.
+    ``without`` names the fields that are no option of this command; they keep their defaults. ``hidden`` are options
+    that its help does not show: the command takes them to refuse them with a reason.
     """
     own_types = get_type_hints(function, include_extras=True)
     kind = own_types["options"]
@@ -19,7 +23,12 @@ def with_options(function: Callable[..., int], *, without: Sequence[str] = ()) -
     types = get_type_hints(kind, include_extras=True)
     keyword = inspect.Parameter.KEYWORD_ONLY
     added = [
-        inspect.Parameter(field.name, keyword, default=field.default, annotation=types[field.name])
+        inspect.Parameter(
+            field.name,
+            keyword,
+            default=field.default,
+            annotation=_hidden(types[field.name]) if field.name in hidden else types[field.name],
+        )
         for field in known
     ]
     signature = inspect.signature(function)
@@ -37,3 +46,11 @@ def with_options(function: Callable[..., int], *, without: Sequence[str] = ()) -
     command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in [*own, *added]}
     return command
+
+
+def _hidden(annotation: Any) -> Any:
+    """The same option, without its line on the help page."""
+    kind, option = get_args(annotation)
+    option = copy.copy(option)
+    option.hidden = True
+    return Annotated[kind, option]

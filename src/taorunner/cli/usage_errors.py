@@ -11,6 +11,9 @@ from taorunner.text import nearest
 
 _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
 
+_SAME = {"learning-rate": "lr", "max-epochs": "epochs", "num-epochs": "epochs"}
+"""Names that other programs have for an option."""
+
 
 def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     """``error`` is one of Typer's usage errors, ``words`` the command line without the program."""
@@ -63,9 +66,11 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
             return meant
     context = getattr(error, "ctx", None)
     parameters = getattr(getattr(context, "command", None), "params", ())
-    flags = [flag for parameter in parameters for flag in parameter.opts if flag.startswith("--")]
-    close = nearest(word.lstrip("-"), [flag.lstrip("-") for flag in flags])
-    if close is not None:
+    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")]
+    typed = word.lstrip("-").replace("_", "-")
+    close = _SAME.get(typed) or nearest(typed, [flag.lstrip("-") for flag in flags])
+    if close is not None and f"--{close}" in flags:
         return f'did you mean "--{close}"?'
     if "--set" in flags:
         return f"--set KEY=VALUE changes a key of the spec; all options: {_path(context)} --help"

@@ -9,13 +9,14 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import containers, images
 from taorunner.engine.client import Engine, describe
 from taorunner.engine.containers import ContainerSettings
 from taorunner.errors import EngineRefusedError, TaorunnerError
-from taorunner.gpu.inventory import Gpu, inventory
+from taorunner.gpu.inventory import Gpu, Inventory, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.targets import DOCKER
 from taorunner.text import did_you_mean
@@ -27,7 +28,7 @@ _GRACE_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``gpus``: their number; None for one if one is free. ``user`` is ``uid:gid``."""
+    """``gpus``: their number, or ``all``; None for one if one is free. ``user`` is ``uid:gid``."""
 
     image: str
     command: tuple[str, ...]
@@ -35,7 +36,7 @@ class Trial:
     groups: tuple[int, ...] = ()
     name: str = "somebody"
     network: str = "none"
-    gpus: int | None = None
+    gpus: int | Literal["all"] | None = None
     mounts: tuple[Mount, ...] = ()
     workdir: str | None = None
 
@@ -109,8 +110,12 @@ def _settings(trial: Trial, gpu_ids: tuple[str, ...]) -> ContainerSettings:
 @contextmanager
 def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Iterator[tuple[str, ...]]:
     """GPUs that no run uses, leased during the test."""
-    wanted = 1 if trial.gpus is None else trial.gpus
-    gpus = [gpu for gpu in inventory().gpus if not gpu.is_split] if wanted else []
+    known = inventory() if trial.gpus != 0 else Inventory()
+    gpus = [gpu for gpu in known.gpus if not gpu.is_split]
+    wanted = len(gpus) if trial.gpus == "all" else 1 if trial.gpus is None else trial.gpus
+    if trial.gpus == "all" and not gpus:
+        reason = known.reason or "all of them are split (MIG)"
+        raise EngineRefusedError(f"--gpus all: {reason}", hint="give none with --gpus 0")
     if gpus and trial.gpus is None and not describe(engine).has_nvidia_runtime:
         tells("no GPU is used: the engine has no NVIDIA runtime")
         gpus = []
@@ -128,10 +133,10 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
                 lease.sign(Holder(run=f"image test of {trial.image}", user=trial.name, backend=DOCKER.name))
                 taken.append(lease)
                 ids.append(str(gpu.index))
-        if trial.gpus is not None and len(ids) < trial.gpus:
+        if trial.gpus is not None and len(ids) < wanted:
             found = f"{len(ids)} of {len(gpus)} GPUs of this machine are free"
             raise EngineRefusedError(
-                f"{trial.gpus} GPUs are requested, but {found}", hint="use fewer, or none with --gpus 0"
+                f"{wanted} GPUs are requested, but {found}", hint="use fewer, or none with --gpus 0"
             )
         if gpus and not ids:
             tells("no GPU is used: all of them are in use")

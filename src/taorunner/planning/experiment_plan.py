@@ -131,7 +131,9 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     mounts = Mounts.identity() if on_host else planning.mounts
     if not on_host:
         planning.add(list(planning.mounts.findings))
-    resources = choose_resources(experiment, request, contract)
+    counted, refused = planning.machine.counted(request, contract.gpu_use, target)
+    planning.add([refused] if refused is not None else [])
+    resources = choose_resources(experiment, counted, contract)
     if target.needs_image and request.image is None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, network.name_of(contract))

@@ -11,7 +11,7 @@ from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
-from taorunner.planning.inputs.gpu_access import DriverAge
+from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
 from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
@@ -26,7 +26,7 @@ from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import amount, did_you_mean
 
-_OF_OPTIONS = frozenset({"knob-not-read", "knob-twice"})
+_OF_OPTIONS = frozenset({"gpus-unknown", "knob-not-read", "knob-twice", "too-few-gpus"})
 """Codes of options that the action does not take; whatever the files say, the command has to be typed again."""
 
 
@@ -84,7 +84,7 @@ def plan_action(
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory, DriverAge(caller.environ), scores,
+        memory, DriverAge(caller.environ), MachineGpus(caller.environ), scores,
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

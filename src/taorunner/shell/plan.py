@@ -50,6 +50,7 @@ from taorunner.shell.request import Notebook, PlannedShell, ShellPlanning, Shell
 from taorunner.shell.source_tree import INSIDE as SOURCE_INSIDE
 from taorunner.shell.source_tree import SourceTree
 from taorunner.targets import DOCKER
+from taorunner.text import amount
 
 NOTEBOOK_PORT = 8888
 TOKEN_VARIABLE = "JUPYTER_TOKEN"
@@ -174,13 +175,17 @@ def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
         return GpuRequest()
     asked = wanted[0]
     if isinstance(asked, int):
+        if seen and asked > seen:
+            planning.problem(
+                f"--gpus {asked}: this machine has {amount(seen, 'GPU')}", f"use --gpus {seen}, or --gpus all"
+            )
         return GpuRequest(asked)
     if asked is None:
         asked = tuple(str(gpu.index) for gpu in planning.inventory.gpus)
         if not asked:
             reason = planning.inventory.reason or "no GPU found"
             planning.problem(
-                f'--gpus "all": {reason}', "use --gpus none, or ids as in nvidia-smi: --gpus 0,1"
+                f"--gpus all: {reason}", "use --gpus 0, or ids as in nvidia-smi: --gpu-indices 0,1"
             )
     return GpuRequest(len(asked), asked)
 

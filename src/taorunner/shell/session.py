@@ -87,7 +87,7 @@ def _wait_for_gpus(
         for impossible in decision.impossible:
             raise UserFilesError(
                 impossible.reason,
-                hint="nvidia-smi -L lists them; --gpus takes ids, auto:2, all or none",
+                hint="nvidia-smi -L lists them; --gpus takes their number or all, --gpu-indices ids",
             )
         for start in decision.starts:
             return start.gpu_ids

@@ -119,10 +119,12 @@ def size_inside(terminal: PseudoTerminal) -> str:
 def test_a_killed_shell_leaves_no_container_no_lease_and_a_sane_terminal(
     way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path
 ) -> None:
-    first = open_shell("--gpus", "5", "--", "sh", way=way)
+    first = open_shell("--gpu-indices", "5", "--", "sh", way=way)
     first.wait_for("GPU 5")
     first.wait_for(r"[$#] ")
-    second = open_shell("--gpus", "5", "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api")
+    second = open_shell(
+        "--gpu-indices", "5", "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api"
+    )
     second.wait_for(r"waits for GPU 5 \(run \S+-container-shell-\w+ of [^)]+\)")
     assert len(containers(engine, workspace)) == 1
 
@@ -230,7 +232,7 @@ echo "path=$PYTHONPATH"; echo "import=$(python3 -c 'import seen_inside')"; echo 
 touch /ro/x 2>/dev/null || echo "ro=kept"; cat /ro/d/picture.txt; cat /proc/self/status | grep NoNewPrivs
 """
     for dashed in (True, False):
-        words = ["--gpus", "3,1", "--env", "A=b c", "--env", "B", "--env", "SOME_TOKEN=hush",
+        words = ["--gpu-indices", "3,1", "--env", "A=b c", "--env", "B", "--env", "SOME_TOKEN=hush",
                  "--mounts-file", "more.json", "--shm-size", "64M", "--run-as-user", "--ulimit", "nofile=100:200",
                  "--source", "tree", "--no-tty",
                  "--volume", "projects/example_01/data:/ro:ro"]  # fmt: skip
@@ -350,7 +352,17 @@ def test_outside_of_a_workspace_nothing_of_one_is_mounted(
 def test_the_line_of_a_dry_run_can_be_pasted(
     shell: Callable[..., Any], engine: Any, workspace: Path, docker_cli: Cli
 ) -> None:
-    words = ("--no-tty", "--gpus", "2", "--env", "A=it's", "--env", "MY_KEY=canary-7", "--dry-run", "--json")
+    words = (
+        "--no-tty",
+        "--gpu-indices",
+        "2",
+        "--env",
+        "A=it's",
+        "--env",
+        "MY_KEY=canary-7",
+        "--dry-run",
+        "--json",
+    )
     done = shell(*words, "--", "sh", "-c", 'cat; echo "$A" on GPU $NVIDIA_VISIBLE_DEVICES')
     assert (done.code, done.err) == (0, "")
     (simulated,) = done.json

@@ -84,6 +84,7 @@ def test_the_network_trains_with_them_and_its_checkpoints_are_chosen_by_epoch_an
             '--epochs and "train.num_epochs" both set train.num_epochs',
         ),
         (("convert", "tiny", "--seed", "3"), "tinydet dataset_convert trains nothing: it has no --seed"),
+        (("evaluate", "tiny", "--epoch", "3"), "no such option: --epoch"),
         (("evaluate", "tiny", "--checkpoint", "epoch=two"), '"epoch=two" names no epoch'),
     ],
 )  # fmt: skip
@@ -92,3 +93,18 @@ def test_what_cannot_be_is_refused_as_usage(
 ) -> None:
     done = typed(*words, "--dry-run")
     assert done.code == 2 and message in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("train", {"--epochs", "--batch-size", "--lr", "--seed"}),
+        ("resume", {"--epochs", "--batch-size", "--lr", "--seed"}),
+        ("run", {"--epochs", "--batch-size", "--lr", "--seed"}),
+        ("evaluate", {"--batch-size"}),
+        ("prune", set()),
+    ],
+)
+def test_help_shows_what_an_action_can_have(command: str, shown: set[str], cli: Cli) -> None:
+    page = cli(command, "--help").out
+    assert {word for word in ("--epochs", "--batch-size", "--lr", "--seed") if f"  {word} " in page} == shown

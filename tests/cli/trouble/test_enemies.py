@@ -133,7 +133,10 @@ WRONG = [
     (["quickstart", "new", "--images", "3"], 2, '--images cannot be "3"'),
     (["frobnicate"], 2, 'no such command "frobnicate"'),
     (["--frobnicate"], 2, "no such option: --frobnicate"),
-    (["train", "e1", "--epochs", "5"], 2, "--set KEY=VALUE changes a key of the spec"),
+    (["train", "e1", "--weight-decay", "5"], 2, "--set KEY=VALUE changes a key of the spec"),
+    (["train", "e1", "--learning_rate", "5"], 2, 'did you mean "--lr"?'),
+    (["train", "e1", "--epochs", "0"], 2, '--epochs cannot be "0"'),
+    (["train", "e1", "--lr", "-1"], 2, '--lr takes a number above 0, not "-1.0"'),
     (["train", "e1", "--gpu-indexes", "0"], 2, 'did you mean "--gpu-indices"?'),
     (["ps", "--frobnicate"], 2, "taorunner ps --help"),
 ]

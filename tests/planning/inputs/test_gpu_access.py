@@ -6,16 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from taorunner.contracts import GpuUse
 from taorunner.errors import Finding
-from taorunner.planning.inputs.gpu_access import DriverAge
+from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
+from taorunner.targets import DOCKER
 
 Make = Callable[..., Path]
 TAO_7 = "nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt"
@@ -124,3 +127,66 @@ def test_nothing_is_said_without_a_gpu_and_of_another_machine(
     environ = fake_nvml(1, driver="470.82")
     assert DriverAge(environ).finding(TAO_7, 0) is None
     assert DriverAge({**environ, "DOCKER_HOST": "ssh://me@box"}).finding(TAO_7, 1) is None
+
+
+COUNTED = (
+    "import sys\n"
+    "from dataclasses import replace\n"
+    "from taorunner.contracts import GpuUse\n"
+    "from taorunner.planning.inputs.gpu_access import MachineGpus\n"
+    "from taorunner.planning.model.request import ActionRequest\n"
+    "from taorunner.targets import DOCKER, LOCAL, Files\n"
+    "import os\n"
+    "asked, use, target = sys.argv[1:]\n"
+    "request = ActionRequest('train', ('e',), gpus=None if asked == 'all' else int(asked), all_gpus=asked == 'all')\n"
+    "target = {'docker': DOCKER, 'local': LOCAL, 'far': replace(DOCKER, name='k8s', files=Files.FAR)}[target]\n"
+    "counted, finding = MachineGpus(os.environ).counted(request, GpuUse(use), target)\n"
+    "print(counted.gpus, finding.message if finding else 'fine')\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("here", "asked", "use", "target", "said"),
+    [
+        (4, "all", "many", "docker", "4 fine"),
+        (4, "4", "many", "docker", "4 fine"),
+        (4, "0", "many", "docker", "0 fine"),
+        (4, "5", "many", "local", "4 --gpus 5: this machine has 4 GPUs"),
+        (1, "2", "many", "docker", "1 --gpus 2: this machine has 1 GPU"),
+        (4, "all", "one", "docker", "1 fine"),
+        (4, "9", "one", "docker", "9 fine"),  # such an action takes one of them
+        (4, "all", "none", "docker", "0 fine"),
+        (4, "9", "many", "far", "9 fine"),
+        (
+            4,
+            "all",
+            "many",
+            "far",
+            '1 --gpus all: it is not known how many GPUs there are: the backend "k8s" chooses the machine',
+        ),
+    ],
+)
+def test_what_the_number_of_gpus_means(
+    here: int, asked: str, use: str, target: str, said: str, fake_nvml: Callable[..., dict[str, str]]
+) -> None:
+    environ = {**fake_nvml(here), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, asked, use, target],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == said
+
+
+def test_the_gpus_of_another_machine_are_not_counted() -> None:
+    request = ActionRequest("train", ("e",), all_gpus=True)
+    machine = MachineGpus({"DOCKER_HOST": "ssh://me@box"})
+    _, finding = machine.counted(request, GpuUse.MANY, DOCKER)
+    assert finding is not None and finding.code == "gpus-unknown"
+    assert (
+        finding.message
+        == "--gpus all: it is not known how many GPUs there are: the engine is on another machine"
+    )
+    assert machine.counted(replace(request, all_gpus=False, gpus=9), GpuUse.MANY, DOCKER)[1] is None

@@ -24,6 +24,9 @@ from taorunner.runs.state.record import RunPolicy
         ({"gpus": -1}, f"gpus must be from 0 to {MAX_GPUS}, not -1"),
         ({"gpus": MAX_GPUS + 1}, f"gpus must be from 0 to {MAX_GPUS}, not {MAX_GPUS + 1}"),
         ({"gpu_ids": ("0", "1", "0")}, "a GPU is named twice: 0, 1, 0"),
+        ({"gpus": 1, "gpu_ids": ("0", "1")}, "--gpus 1 and --gpu-indices 0,1 do not agree"),
+        ({"all_gpus": True, "gpu_ids": ("0",)}, "--gpus all and --gpu-indices 0 do not agree"),
+        ({"checkpoint": "epoch=x"}, '"epoch=x" names no epoch'),
     ],
 )
 def test_a_request_that_contradicts_itself_is_refused(fields: dict[str, Any], message: str) -> None:
@@ -36,7 +39,8 @@ def test_a_request_that_contradicts_itself_is_refused(fields: dict[str, Any], me
     "fields",
     [
         {}, {"experiments": ("e1", "e2")}, {"resume": True}, {"overwrite": True}, {"checkpoint": "a.pth"},
-        {"gpus": 0}, {"gpus": MAX_GPUS}, {"gpu_ids": ("0", "1")}, {"backend": "docker"},
+        {"gpus": 0}, {"gpus": MAX_GPUS}, {"gpu_ids": ("0", "1")},
+        {"gpus": 2, "gpu_ids": ("0", "1")}, {"gpus": 2, "gpu_ids": ()}, {"all_gpus": True}, {"backend": "docker"},
     ],
 )  # fmt: skip
 def test_any_other_request_is_fine(fields: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_ids
+from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_count, gpu_ids
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
@@ -36,12 +36,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 """Summary and examples."""
 
+_NOT_OF: dict[str, tuple[str, ...]] = {
+    "train": (),
+    **dict.fromkeys(("evaluate", "export", "inference"), ("epochs", "lr", "seed")),
+    **dict.fromkeys(("convert", "prune"), ("epochs", "batch_size", "lr", "seed")),
+}
+"""Options that no network has for this action; they are refused by name."""
+
 
 def register(app: typer.Typer) -> None:
     for name, texts in COMMANDS.items():
-        command = with_options(
-            _command(name), without=() if name == "train" else ("resume", "keep_checkpoints")
-        )
+        without = () if name == "train" else ("resume", "keep_checkpoints")
+        command = with_options(_command(name), without=without, hidden=_NOT_OF.get(name, ()))
         add_command(app, name, command, *texts, passes_on=True)
     run = with_options(_run, without=("resume", "keep_checkpoints"))
     examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
@@ -90,8 +96,10 @@ def act(
     from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_options
 
+    gpus = gpu_count(options.gpus)
     request = ActionRequest(
-        action=action, experiments=tuple(dict.fromkeys(experiments)), backend=options.backend, gpus=options.gpus,
+        action=action, experiments=tuple(dict.fromkeys(experiments)), backend=options.backend,
+        gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=gpu_ids(options.gpu_indices),
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
         release=options.release, image=options.image,

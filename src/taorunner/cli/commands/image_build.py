@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
+from taorunner.cli.action_options import gpu_count
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, PlainOption, option
@@ -120,8 +121,8 @@ def _test(
     context: typer.Context,
     image: Annotated[str, typer.Argument(help="The image", metavar="IMAGE", show_default=False)],
     gpus: Annotated[
-        Optional[int],
-        option("--gpus", "Use this number of GPUs [default: 1 if one is free]", word="N", min=0, max=64),
+        Optional[str],
+        option("--gpus", "Use this number of GPUs [default: 1 if one is free]", word="N|all"),
     ] = None,
     network: Annotated[
         str, option("--network", "Use this network for the container", word="NETWORK")
@@ -139,7 +140,7 @@ def _test(
     command = context.obj.extra
     if not command:
         raise UsageError("the command is missing", hint=f"taorunner image test {image} -- COMMAND")
-    trial = _trial(image, command, network=network, gpus=gpus, user=user)
+    trial = _trial(image, command, network=network, gpus=gpu_count(gpus), user=user)
 
     def write(name: str, data: bytes) -> None:
         stream = (sys.stdout if name == "stdout" else sys.stderr).buffer
@@ -214,7 +215,12 @@ def _release(
 
 
 def _trial(
-    image: str, command: tuple[str, ...], *, gpus: int | None, network: str = "none", user: str | None = None
+    image: str,
+    command: tuple[str, ...],
+    *,
+    gpus: int | Literal["all"] | None,
+    network: str = "none",
+    user: str | None = None,
 ) -> Trial:
     """A trial as the caller, unless ``user`` is given."""
     import os

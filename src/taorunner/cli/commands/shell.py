@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from taorunner.cli.action_options import gpu_count, gpu_ids
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
@@ -37,9 +38,12 @@ class ShellOptions:
         Optional[str], option("--release", "Use the image of this TAO release, such as 7.0.1", word="RELEASE")
     ] = None
     tag: Annotated[Optional[str], option("--tag", "Use this tag of the image", word="TAG")] = None
-    gpus: Annotated[
+    gpus: Annotated[Optional[str], option("--gpus", "Use this number of GPUs; 0 for none", word="N|all")] = (
+        None
+    )
+    gpu_indices: Annotated[
         Optional[str],
-        option("--gpus", "Use these GPUs: 0,1, all, none, auto or auto:2", word="IDS"),
+        option("--gpu-indices", "Use these GPUs: ids as in nvidia-smi (0,1) or auto", word="IDS"),
     ] = None
     volume: Annotated[
         Optional[list[str]], option("--volume", "Mount one more folder; may be repeated", word="SRC:DST[:ro]")
@@ -111,12 +115,25 @@ def _request(command: tuple[str, ...], options: ShellOptions) -> ShellRequest:
     has_size = not options.no_tty and (options.dry_run or has_terminal())
     return ShellRequest(
         command=command, head=options.head, group=options.group, image=options.image,
-        experiment=options.experiment, release=options.release, tag=options.tag, gpus=options.gpus,
+        experiment=options.experiment, release=options.release, tag=options.tag,
+        gpus=_gpu_word(options),
         volumes=tuple(options.volume or ()), env=tuple(options.env or ()), ulimits=tuple(options.ulimit or ()),
         ports=tuple(options.port or ()), mounts_file=options.mounts_file, shm_size=options.shm_size,
         run_as_user=options.run_as_user, source=options.source, jupyter=options.jupyter,
         terminal=size() if has_size else None,
     )  # fmt: skip
+
+
+def _gpu_word(options: ShellOptions) -> str | None:
+    """The GPUs in the form of ``read_gpus``."""
+    count, ids = gpu_count(options.gpus), gpu_ids(options.gpu_indices)
+    if count is not None and ids:
+        raise UsageError("--gpus cannot be combined with --gpu-indices", hint="leave out one of them")
+    if ids:
+        return ",".join(ids)
+    if count is None:
+        return "auto" if ids is not None else None
+    return "all" if count == "all" else f"auto:{count}" if count else "none"
 
 
 def _refuse(words: list[str] | None, *, json: bool, dry_run: bool) -> None:

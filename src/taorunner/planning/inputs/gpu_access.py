@@ -1,4 +1,4 @@
-"""Whether the process can use its GPUs: none hidden by CUDA_VISIBLE_DEVICES, a driver that is new enough.
+"""How many GPUs ``--gpus`` means, and whether the process can use them: none hidden, a driver that is new enough.
 
 Source: CUDA C++ programming guide, environment variables: only the listed GPUs are visible, and the list ends at the
 first one that does not exist. The engine gives a container its GPUs as 0 to n - 1.
@@ -9,15 +9,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from taorunner.contracts import GpuUse
 from taorunner.errors import Finding, Severity
 from taorunner.gpu.driver_floors import driver_floor, image_version, is_older
+from taorunner.planning.model.request import ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
+from taorunner.targets import Files, GpuSource, Target
 from taorunner.text import amount, printable
+
+if TYPE_CHECKING:
+    from taorunner.gpu.inventory import Inventory
 
 _PATIENCE_S = 2.0
 _SIGNS = ("/proc/driver/nvidia/version", "/dev/dxg")
@@ -89,7 +96,7 @@ class DriverAge:
 
     def _driver(self) -> str | None:
         if not self._asked:
-            is_here = self.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+            is_here = _is_here(self.environ)
             self._asked.append(_version() if is_here and self._may_have_one() else None)
         return self._asked[0]
 
@@ -98,14 +105,69 @@ class DriverAge:
         return any(map(os.path.exists, [*_SIGNS, *(f"{folder}/{_LIBRARY}" for folder in folders if folder)]))
 
 
+@dataclass(slots=True)
+class MachineGpus:
+    """How many GPUs this machine has, for ``--gpus``. ``environ`` names the engine. NVML is asked once, when needed."""
+
+    environ: Mapping[str, str]
+    _asked: list[Inventory | None] = field(default_factory=list)
+
+    def counted(
+        self, request: ActionRequest, use: GpuUse, target: Target
+    ) -> tuple[ActionRequest, Finding | None]:
+        """The request with the number that ``--gpus`` means for an action, and why it cannot have that many.
+
+        Where no GPU can be seen, a number is taken as it is, and ``all`` is refused. The finding has no place.
+        """
+        asked = request.gpus
+        if request.all_gpus and use is not GpuUse.MANY:
+            return replace(request, gpus=1 if use is GpuUse.ONE else 0), None
+        if use is not GpuUse.MANY or not (request.all_gpus or asked):
+            return request, None
+        has, why = self._number(target)
+        if request.all_gpus and has:
+            return replace(request, gpus=has), None
+        if request.all_gpus:
+            message = f"--gpus all: it is not known how many GPUs there are: {why}"
+            unknown = Finding(Severity.ERROR, "gpus-unknown", message, "give their number: --gpus 2")
+            return replace(request, gpus=1), unknown
+        if has and asked is not None and asked > has:
+            message = f"--gpus {asked}: this machine has {amount(has, 'GPU')}"
+            hint = f"use --gpus {has}, or --gpus all"
+            return replace(request, gpus=has), Finding(Severity.ERROR, "too-few-gpus", message, hint)
+        return request, None
+
+    def _number(self, target: Target) -> tuple[int, str]:
+        """Of whole GPUs, 0 with the reason where it is not known."""
+        if target.gpus is not GpuSource.LEASED or target.files is not Files.HERE:
+            return 0, f'the backend "{target.name}" chooses the machine'
+        if not target.sees_host_paths and not _is_here(self.environ):
+            return 0, "the engine is on another machine"
+        if not self._asked:
+            self._asked.append(_inventory())
+        found = self._asked[0]
+        if found is None:
+            return 0, "the NVIDIA driver does not answer"
+        return sum(not gpu.is_split for gpu in found.gpus), found.reason or "all of them are split (MIG)"
+
+
+def _is_here(environ: Mapping[str, str]) -> bool:
+    return environ.get("DOCKER_HOST", "unix://").startswith("unix://")
+
+
 def _version() -> str | None:
+    found = _inventory()
+    return found.driver if found is not None else None
+
+
+def _inventory() -> Inventory | None:
     """None where the driver does not answer: a driver that lost its GPU may never do."""
-    answers: list[str | None] = []
+    answers: list[Inventory] = []
 
     def ask() -> None:
         from taorunner.gpu.inventory import inventory
 
-        answers.append(inventory().driver)
+        answers.append(inventory())
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()

@@ -18,19 +18,21 @@ ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 class ActionRequest:
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
-    ``gpu_ids`` are host ids; an empty tuple means "auto". ``overrides`` are dotted spec keys with their text,
-    ``knobs`` settings that each network has under keys of its own. ``extra`` goes to TAO as it is. ``env`` are further
-    variables (a secret as ``env:NAME`` or ``file:PATH``), ``volumes`` further mounts. ``checkpoint`` is a path on this
-    host, a name in the results, ``best``, ``latest`` or ``epoch=N``. ``resume``: training
-    goes on from its newest checkpoint. ``force`` passes findings about data, paths and weights (``model.forcing``);
-    ``dry_run``: nothing is started, so what an earlier action makes may be missing. ``then`` are further actions, each
-    to run after the one before; ``earlier`` are the actions of the chain that run before this one.
+    ``all_gpus``: as many GPUs as the machine has, in place of the number ``gpus``. ``gpu_ids`` are host ids; an empty
+    tuple means "auto". ``overrides`` are dotted spec keys with their text, ``knobs`` settings that each network has
+    under keys of its own. ``extra`` goes to TAO as it is. ``env`` are further variables (a secret as ``env:NAME`` or
+    ``file:PATH``), ``volumes`` further mounts. ``checkpoint`` is a path on this host, a name in the results, ``best``,
+    ``latest`` or ``epoch=N``. ``resume``: training goes on from its newest checkpoint. ``force`` passes findings about
+    data, paths and weights (``model.forcing``); ``dry_run``: nothing is started, so what an earlier action makes may be
+    missing. ``then`` are further actions, each to run after the one before; ``earlier`` are the actions of the chain
+    that run before this one.
     """
 
     action: str
     experiments: tuple[str, ...]
     backend: str | None = None
     gpus: int | None = None
+    all_gpus: bool = False
     gpu_ids: tuple[str, ...] | None = None
     limits: Limits = NO_LIMITS
     release: str | None = None

@@ -126,6 +126,11 @@ def check_options(request: ActionRequest) -> None:
     ids = request.gpu_ids or ()
     if len(set(ids)) != len(ids):
         raise UsageError(f"a GPU is named twice: {', '.join(ids)}", hint="nvidia-smi -L lists the GPUs")
+    if ids and (request.all_gpus or request.gpus not in (None, len(ids))):
+        asked = "all" if request.all_gpus else request.gpus
+        raise UsageError(
+            f"--gpus {asked} and --gpu-indices {','.join(ids)} do not agree", hint="leave out one of them"
+        )
 
 
 def plan_request(
