@@ -114,7 +114,7 @@ def test_an_unclear_name_is_reported_with_the_choices(store: RunStore) -> None:
     assert caught.value.hint == 'did you mean "e1"?'
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", ".."])
+@pytest.mark.parametrize("name", ["../x", "a/b/c", "a/..", "/a", "a/", "", ".", ".."])
 def test_no_name_leads_out_of_the_folder(store: RunStore, name: str) -> None:
     with pytest.raises(UsageError, match="is not a run id"):
         store.find(name)
