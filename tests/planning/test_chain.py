@@ -121,7 +121,7 @@ def test_what_would_be_written_is_there_already(rtdetr: Path) -> None:
     there = results / "export/model_epoch_007.onnx"
     there.parent.mkdir(parents=True)
     there.write_bytes(b"onnx")
-    with pytest.raises(UserFilesError, match="model_epoch_007[.]onnx exists") as refused:
+    with pytest.raises(UserFilesError, match=r"model_epoch_007\.onnx exists") as refused:
         filled(export, {CHECKPOINT: results / "train/model_epoch_007.pth"})
     assert refused.value.hint is not None and "--overwrite" in refused.value.hint
     _, export = plans(rtdetr, "train", "export", overwrite=True)

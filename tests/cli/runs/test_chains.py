@@ -146,6 +146,7 @@ def test_the_whole_chain_is_judged_before_the_start(
         (["--then", ""], '--then takes names of actions, not ""'),
         (["--then", "evaluate,"], 'not "evaluate,"'),
         (["--then", "evaluate,train"], 'the chain has "train" twice'),
+        (["--then", "convert,dataset_convert"], 'the chain has "dataset_convert" twice'),
     ):
         done = cli("train", "first", *words, cwd=workspace, env=env)
         assert (done.code, said in done.err) == (2, True), done.err
