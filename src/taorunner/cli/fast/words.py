@@ -35,20 +35,20 @@ _OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint
     "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
     "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
-    "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume": "any", "--workspace":
-    "folder"}
+    "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
+    "--workspace": "folder"}
 _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "file", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
     "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
     "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--resume": "",
-    "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume":
+    "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--cpus": "any", "-d": "", "--detach": "",
     "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any",
     "--help": "", "--image": "any", "--join": "run", "--json": "", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time":
+    "--release": "any", "--retries": "any", "--set": "any", "--stop-on-nan": "", "--then": "action", "--time":
     "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--help": "", "--json": "", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "--tail": "any",
