@@ -154,7 +154,16 @@ def test_the_whole_chain_is_judged_before_the_start(
 
 
 def test_a_dry_run_shows_every_step(cli: Cli, workspace: Path) -> None:
-    words = ("--then", "evaluate,export", "--set", "train.num_epochs=2", "--set", "model.backbone=resnet_50")
+    words = (
+        "--then",
+        "evaluate",
+        "--then",
+        "export",
+        "--set",
+        "train.num_epochs=2",
+        "--set",
+        "model.backbone=resnet_50",
+    )
     done = cli("train", "first", *words, "--dry-run", "--json", cwd=workspace)
     assert done.code == 0, done.err
     assert [one["action"] for one in done.json] == ["train", "evaluate", "export"]
