@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from launch_workspaces import good_workspace
 
-from taorunner.errors import Severity, UserFilesError
+from taorunner.errors import Severity, UnknownNameError, UserFilesError
 from taorunner.planning.chain import plan_chain
 from taorunner.planning.inputs.awaited import filled
 from taorunner.planning.model.plan import Awaited, RunPlan
@@ -70,9 +70,43 @@ def test_earlier_checkpoints_and_export_model_do_not_count(rtdetr: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("chain", "message", "hint"),
+    [
+        (
+            ("train", "gen_trt_engine"),
+            '"gen_trt_engine" reads what export makes, and the chain has no export before it',
+            "add export after train: --then export,gen_trt_engine",
+        ),
+        (
+            ("train", "export", "deploy.evaluate"),
+            '"deploy.evaluate" reads what gen_trt_engine makes, and the chain has no gen_trt_engine before it',
+            "add gen_trt_engine after export: --then gen_trt_engine,deploy.evaluate",
+        ),
+        (
+            ("export", "train", "gen_trt_engine"),
+            '"gen_trt_engine" reads what export makes, and the chain has no export before it',
+            "add export after train: --then export,gen_trt_engine",
+        ),
+    ],
+)
+def test_a_missing_link_is_an_error_also_where_an_old_model_is_there(
+    rtdetr: Path, chain: tuple[str, ...], message: str, hint: str
+) -> None:
+    for name in ("train/model_epoch_001.pth", "export/old.onnx", "gen_trt_engine/old.engine"):
+        path = rtdetr / "projects/p/models/e1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"old")
+    found = planned(rtdetr, *chain, overwrite=True)
+    errors = [one for one in found.findings if one.is_error]
+    assert [(one.code, one.message, one.hint) for one in errors] == [("chain", message, hint)]
+    with pytest.raises(UnknownNameError):
+        found.raise_for_errors()
+
+
 def test_options_of_the_first_action_and_of_all(rtdetr: Path) -> None:
-    train, evaluate, engine = plans(
-        rtdetr, "train", "evaluate", "gen_trt_engine", image="mine:1", env={"A": "1"}, extra=("train.seed=7",),
+    train, evaluate, _, engine = plans(
+        rtdetr, "train", "evaluate", "export", "gen_trt_engine", image="mine:1", env={"A": "1"}, extra=("train.seed=7",),
         overrides={"train.num_epochs": "5", "model.num_queries": "100"}, dry_run=True,
     )  # fmt: skip
     assert [plan.env["A"] for plan in (train, evaluate, engine)] == ["1", "1", "1"]

@@ -78,7 +78,8 @@ def test_after_a_failure_the_rest_is_not_started(
     words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_FAIL=traceback")
     done = cli(*words, "--plain", cwd=workspace, env=env)
     assert done.code == 1
-    assert done.out.count("not started: train failed") == 2
+    assert done.out.count("stopped: not started: train failed") == 2
+    assert "\n■ first evaluate, first export: not started: train failed\n" in done.out
     found = states(workspace)
     assert found["first train"][0] == "FAILED"
     assert found["first evaluate"] == found["first export"] == ("STOPPED", "not started: train failed")
