@@ -20,7 +20,7 @@ from taorunner.cli.app import app
 TARGET = Path(__file__).resolve().parents[1] / "src" / "taorunner" / "cli" / "fast" / "words.py"
 KINDS = {
     "A": "experiment", "ACTION": "action", "B": "experiment", "BACKEND": "backend", "DATASET": "folder",
-    "DIR": "folder", "EXPERIMENT": "experiment",
+    "DIR": "folder", "EXPERIMENT": "experiment", "ACTION,...": "action",
     "BACKBONE": "backbone", "FILE": "file", "HEAD": "head", "HEAD|MODEL": "head", "PROJECT": "project", "RUN": "run",
 }  # fmt: skip
 """What the word in the help (``metavar``) is completed with; words that are not here are not completed."""

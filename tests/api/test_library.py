@@ -175,6 +175,8 @@ def supervisors_of_this_process() -> dict[str, str]:
         ({"grace_s": float("nan")}, "the grace period must be at least 0 seconds, not nan"),
         ({"on_finish": "no-such-program-here"}, 'there is no command "no-such-program-here"'),
         ({"project": "shpaes"}, 'no project "shpaes"'),
+        ({"volumes": ["nowhere:/x"]}, '--volume "nowhere:/x": the source "'),
+        ({"then": ["evaluate", "train"]}, 'the chain has "train" twice'),
     ],
 )
 def test_contradictions_are_refused(
@@ -186,6 +188,17 @@ def test_contradictions_are_refused(
         taorunner.start(workspace, project, action, experiments, **given)
     assert text in caught.value.message
     assert workspace.runs() == []
+
+
+def test_a_chain_with_a_variable_is_planned(workspace: taorunner.Workspace) -> None:
+    overrides = {"train.num_epochs": 2}
+    planned = taorunner.plan(
+        workspace, "shapes", "convert", "tiny", then=["train", "evaluate"], env={"A": "1"}, overrides=overrides,
+        overwrite=True,
+    )  # fmt: skip
+    assert [one.action for one in planned] == ["dataset_convert", "train", "evaluate"]
+    assert [one.request["env"]["A"] for one in planned] == ["1", "1", "1"]
+    assert any(token.endswith("/CHECKPOINT-OF-THE-CHAIN") for token in planned[-1].argv)
 
 
 def test_an_unknown_option_is_a_type_error(workspace: taorunner.Workspace) -> None:

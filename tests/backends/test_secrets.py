@@ -14,7 +14,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taorunner.backends.secrets import masked, remove_secrets, unwrapped, wrapped, write_secrets
+from taorunner.backends.secrets import (
+    change_private_spec,
+    masked,
+    remove_secrets,
+    unwrapped,
+    wrapped,
+    write_secrets,
+)
 from taorunner.container_options import ContainerOptions
 from taorunner.errors import UserFilesError
 from taorunner.planning.model.plan import RenderedSpec, RunPlan, SecretSource
@@ -278,3 +285,18 @@ def test_a_command_is_shown_without_its_wrapper(make_plan: Callable[..., RunPlan
             "nice",
             *("***" if "@" in word else word for word in argv),
         )
+
+
+def test_a_private_spec_is_changed_in_place(make_plan: Callable[..., RunPlan], tmp_path: Path) -> None:
+    text = "encryption_key: old\nevaluate: {checkpoint: /r/STAND-IN}\n"
+    secret = SecretSource("model_key", "literal:canary", spec_key="encryption_key")
+    plan = make_plan("dino", spec=RenderedSpec(tmp_path / "e.yaml", "e.yaml", text, "/x"), secrets=(secret,))
+    write_secrets(plan, tmp_path, {})
+    change_private_spec(plan, tmp_path, lambda text: text.replace("STAND-IN", "model.pth"))
+    private = tmp_path / "input/secrets/spec/e.yaml"
+    expected = {"encryption_key": "canary", "evaluate": {"checkpoint": "/r/model.pth"}}
+    assert yaml.safe_load(private.read_text("utf-8")) == expected
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    plain = make_plan("dino", spec=plan.spec)
+    change_private_spec(plain, tmp_path, lambda _: "")  # without a secret there is none
+    assert "canary" in private.read_text("utf-8")

@@ -15,10 +15,12 @@ from typing_extensions import Unpack
 from taorunner.api.runs import Batch
 from taorunner.api.workspaces import Project, Workspace
 from taorunner.backends.dry_run import dry_run_sites, simulate
-from taorunner.errors import Finding, UserFilesError
+from taorunner.container_options import Mount
+from taorunner.errors import Finding, UsageError, UserFilesError
 from taorunner.planning.model.knobs import read_knobs
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.validate import validate_projects
+from taorunner.project.container_words import read_each, read_volume
 from taorunner.project.limits import read_limits
 from taorunner.runs.control.launch import LaunchOptions, launch, plan_request
 from taorunner.runs.state.record import RunPolicy
@@ -33,7 +35,8 @@ class RequestOptions(TypedDict, total=False):
     spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
     ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a name in the results, ``best``,
     ``latest`` or ``epoch=N``. ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest
-    checkpoint.
+    checkpoint. ``env`` are further variables (a secret as ``env:NAME`` or ``file:PATH``), ``volumes`` are further
+    mounts, each ``SRC:DST[:ro]``. ``then`` are actions that follow, each on the result of the one before.
     """
 
     backend: str
@@ -55,6 +58,9 @@ class RequestOptions(TypedDict, total=False):
     overwrite: bool
     resume: bool
     force: bool
+    env: Mapping[str, str]
+    volumes: Sequence[str]
+    then: Sequence[str]
 
 
 class StartOptions(RequestOptions, total=False):
@@ -200,7 +206,7 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         raise TypeError(
             f"unexpected option {unknown[0]!r}; there are {sorted(StartOptions.__optional_keys__)}"
         )
-    names = (experiments,) if isinstance(experiments, str) else tuple(experiments)
+    names = _names(experiments)
     gpu_ids, checkpoint = options.get("gpu_ids"), options.get("checkpoint")
     gpus = options.get("gpus")
     limits = read_limits(
@@ -218,8 +224,24 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         extra=tuple(options.get("extra", ())),
         checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,
         overwrite=options.get("overwrite", False), resume=options.get("resume", False),
-        force=options.get("force", False),
+        force=options.get("force", False), env=dict(options.get("env", {})),
+        volumes=_volumes(options.get("volumes", ())), then=_names(options.get("then", ())),
     )  # fmt: skip
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _volumes(words: str | Sequence[str]) -> tuple[Mount, ...]:
+    """Raises UsageError with every problem."""
+    mounts, problems = read_each(
+        "--volume", _names(words), lambda word: read_volume(word, Path.cwd(), Path.home())
+    )
+    if problems:
+        raise UsageError(problems[0].message, hint=problems[0].hint, findings=problems)
+    return tuple(mounts)
 
 
 def _spec_text(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Optional
 
@@ -20,7 +21,7 @@ All = Annotated[
     option("--all", "Take every experiment of the project that has this spec", group="How it runs"),
 ]
 Then = Annotated[
-    Optional[str],
+    Optional[list[str]],
     option("--then", "Run these after it, each on its result", word="ACTION,...", group="How it runs"),
 ]
 Force = Annotated[
@@ -201,16 +202,20 @@ class ActionOptions:
     workspace: WorkspaceOption = None
 
 
-def chain_actions(text: str | None) -> tuple[str, ...]:
-    """``evaluate,export`` to names of actions. Raises UsageError for an empty one."""
-    if text is None:
-        return ()
-    names = tuple(part.strip() for part in text.split(","))
-    if not all(names):
-        raise UsageError(
-            f'--then takes names of actions, not "{text}"', hint="for example --then evaluate,export"
-        )
-    return names
+def chain_actions(words: Sequence[str] | None) -> tuple[str, ...]:
+    """``evaluate,export`` to names of actions; of several words, one after the other.
+
+    Raises UsageError for an empty name.
+    """
+    names: list[str] = []
+    for word in words or ():
+        parts = [part.strip() for part in word.split(",")]
+        if not all(parts):
+            raise UsageError(
+                f'--then takes names of actions, not "{word}"', hint="for example --then evaluate,export"
+            )
+        names += parts
+    return tuple(names)
 
 
 def gpu_count(text: str | None) -> int | Literal["all"] | None:

@@ -36,11 +36,18 @@ def orders_of(
 
     Says on stderr which experiments ``--all`` leaves out.
     """
+    import os
+
     from taorunner.planning.model.request import Order
     from taorunner.planning.selection import select, select_all
+    from taorunner.runs.control.startable import not_startable
 
     if everything:
-        selection = select_all(workspace, invocation.project_name(workspace, project), request)
+        name = invocation.project_name(workspace, project)
+        selection = select_all(workspace, name, request)
+        asked = replace(request, experiments=tuple(experiment for _, experiment in selection.chosen))
+        reasons = not_startable(workspace, name, asked, os.environ)
+        selection = selection.without(reasons, "resume" if request.resume else request.action)
         _say_left_out(invocation, selection)
     else:
         selection = select(

@@ -15,6 +15,7 @@ from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
+from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.checkpoints import torn_findings
 from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
@@ -71,7 +72,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     if draft is None:
         return None
     contract, values, request = draft.contract, draft.values, planning.request
-    here = [planning.placed(experiment, finding) for finding in values.findings]
+    here = [one if one.code == CHAIN_CODE else planning.placed(experiment, one) for one in values.findings]
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]

@@ -11,6 +11,7 @@ from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
+from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
 from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
@@ -58,7 +59,7 @@ class Planned:
 
 def _is_unknown_name(finding: Finding) -> bool:
     """Whether a name of the command line is wrong, not one of a file."""
-    if finding.code in ("unknown-release", "unknown-action", VOLUME_CODE):
+    if finding.code in ("unknown-release", "unknown-action", VOLUME_CODE, CHAIN_CODE):
         return finding.file is None
     return finding.code == "unknown-experiment"
 

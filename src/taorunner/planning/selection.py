@@ -6,7 +6,7 @@ looked up here: the planner says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -32,6 +32,19 @@ class Selection:
 
     chosen: tuple[tuple[str, str], ...]
     left_out: tuple[tuple[str, str], ...] = ()
+
+    def without(self, reasons: Mapping[str, str], action: str) -> Selection:
+        """Leaves out experiments of its one project, each with the reason. ``action`` is named in the error.
+
+        Raises UsageError when none is left.
+        """
+        chosen = tuple(one for one in self.chosen if one[1] not in reasons)
+        left_out = (*self.left_out, *reasons.items())
+        if not chosen:
+            shown = "; ".join(f"{name}: {reason}" for name, reason in left_out[:_SHOWN])
+            project = self.chosen[0][0] if self.chosen else ""
+            raise UsageError(f'no experiment of "{project}" can be taken for {action}', hint=shown or None)
+        return Selection(chosen, left_out)
 
     def by_project(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """A project and its experiments, in order; a project comes again where another one is in between."""

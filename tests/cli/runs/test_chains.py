@@ -78,7 +78,8 @@ def test_after_a_failure_the_rest_is_not_started(
     words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_FAIL=traceback")
     done = cli(*words, "--plain", cwd=workspace, env=env)
     assert done.code == 1
-    assert done.out.count("not started: train failed") == 2
+    assert done.out.count("stopped: not started: train failed") == 2
+    assert "\n■ first evaluate, first export: not started: train failed\n" in done.out
     found = states(workspace)
     assert found["first train"][0] == "FAILED"
     assert found["first evaluate"] == found["first export"] == ("STOPPED", "not started: train failed")
@@ -146,6 +147,7 @@ def test_the_whole_chain_is_judged_before_the_start(
         (["--then", ""], '--then takes names of actions, not ""'),
         (["--then", "evaluate,"], 'not "evaluate,"'),
         (["--then", "evaluate,train"], 'the chain has "train" twice'),
+        (["--then", "convert,dataset_convert"], 'the chain has "dataset_convert" twice'),
     ):
         done = cli("train", "first", *words, cwd=workspace, env=env)
         assert (done.code, said in done.err) == (2, True), done.err
@@ -153,7 +155,16 @@ def test_the_whole_chain_is_judged_before_the_start(
 
 
 def test_a_dry_run_shows_every_step(cli: Cli, workspace: Path) -> None:
-    words = ("--then", "evaluate,export", "--set", "train.num_epochs=2", "--set", "model.backbone=resnet_50")
+    words = (
+        "--then",
+        "evaluate",
+        "--then",
+        "export",
+        "--set",
+        "train.num_epochs=2",
+        "--set",
+        "model.backbone=resnet_50",
+    )
     done = cli("train", "first", *words, "--dry-run", "--json", cwd=workspace)
     assert done.code == 0, done.err
     assert [one["action"] for one in done.json] == ["train", "evaluate", "export"]

@@ -31,7 +31,8 @@ def test_runs_of_two_projects_in_one_batch(
     cli: Cli, workspace: Path, tao_commands: Callable[..., dict[str, str]]
 ) -> None:
     env = tao_commands("pyt_7")
-    started = cli("train", "*/*_01", "parts/other", "yard/dino_01", "--detach", cwd=workspace, env=env)
+    words = ("*/*_01", "parts/other", "yard/dino_01", "--env", "FAKE_EPOCH_S=20", "--detach")
+    started = cli("train", *words, cwd=workspace, env=env)
     assert started.code == 0, started.err
     runs = {record["id"]: record for record in cli("ps", "--json", cwd=workspace).json}
     named = [f"{runs[run]['project']}/{runs[run]['experiment']}" for run in started.out.split()]
@@ -41,7 +42,8 @@ def test_runs_of_two_projects_in_one_batch(
     assert refused.code == 6 and 'is training "dino_01"' in refused.err
     stopped = cli("stop", "*/dino_*", cwd=workspace)
     assert stopped.code == 0 and stopped.out.count("STOPPED") == 2, stopped.out + stopped.err
-    wait_for(lambda: cli("ps", "--json", cwd=workspace).json == [])
+    wait_for(lambda: cli("logs", "parts/other", cwd=workspace).out != "")
+    assert cli("stop", "parts/*", cwd=workspace).out.count("STOPPED") == 1
     several = cli("logs", "*/dino_*", cwd=workspace)
     assert several.code == 2 and '"*/dino_*" fits 2 experiments' in several.err
     one = cli("logs", "oth*", cwd=workspace)
@@ -58,6 +60,24 @@ def test_all_says_what_is_left_out(cli: Cli, workspace: Path) -> None:
     assert (both.code, '--all cannot be combined with "other"' in both.err) == (2, True)
     other = cli("-p", "parts", "train", "yard/dino_01", cwd=workspace)
     assert (other.code, 'and -p "parts" name different projects' in other.err) == (2, True)
+
+
+def test_all_leaves_out_what_is_being_trained_and_what_cannot_be_resumed(
+    cli: Cli, workspace: Path, tao_commands: Callable[..., dict[str, str]]
+) -> None:
+    env = tao_commands("pyt_7")
+    none = cli("-p", "parts", "resume", "--all", cwd=workspace, env=env)
+    assert none.code == 2 and 'no experiment of "parts" can be taken for resume' in none.err
+    assert "dino_01: no checkpoint to resume from" in none.err
+    started = cli("train", "parts/dino_01", "--env", "FAKE_EPOCH_S=20", "--detach", cwd=workspace, env=env)
+    (run,) = started.out.split()
+    done = cli("-p", "parts", "train", "--all", "--plain", cwd=workspace, env=env)
+    assert done.code == 0, done.err
+    assert f"left out: dino_01 (run {run} has not ended)" in done.err
+    assert cli("stop", run, cwd=workspace).code == 0
+    again = cli("-p", "parts", "resume", "--all", cwd=workspace, env=env)
+    assert again.code == 2, again.err
+    assert "other: nothing is left to train" in again.err
 
 
 def test_a_dry_run_of_one_experiment_named_in_several_forms(cli: Cli, workspace: Path) -> None:

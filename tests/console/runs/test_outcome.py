@@ -118,6 +118,19 @@ def test_nothing_that_follows_leaves_the_details(scene):
     assert lines[-1] == "next: taorunner runs show run-a"
 
 
+def test_what_was_never_started_is_said_with_its_reason(scene):
+    def never(name, reason):
+        return replace(scene.finished(name, RunState.STOPPED), started_at=None, reason=reason)
+
+    rest = [never(name, "not started: train failed") for name in ("a", "b", "c", "d")]
+    queued = never("e", "stopped while it was queued")
+    runs = [scene.finished("one"), scene.finished("two", RunState.STOPPED), *rest, queued]
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 100, UNICODE, now=scene.at)]
+    at = lines.index("■ a, b, c and 1 more: not started: train failed")
+    assert lines[at - 1 : at + 2 : 2] == ["", "■ e: stopped while it was queued"]
+    assert not any(line.startswith("■ two") for line in lines[at - 1 :])
+
+
 def test_quiet_drops_the_commands_at_the_end(scene):
     runs = [scene.finished("one")]
     whole, quiet = (

@@ -35,21 +35,22 @@ _OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint
     "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
     "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
-    "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume": "any", "--workspace":
-    "folder"}
+    "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
+    "--workspace": "folder"}
 _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
     "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any",
     "--join": "run", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes":
     "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "",
     "--project": "project", "--release": "any", "--resume": "", "--retries": "any", "--seed": "any", "--set":
-    "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any", "--workspace":
+    "folder"}
 _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
     "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
     "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
-    "any", "--set": "any", "--stop-on-nan": "", "--then": "any", "--time": "any", "--volume": "any",
+    "any", "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
     "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
@@ -57,14 +58,14 @@ _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size
     "--join": "run", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any",
     "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "any", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then":
-    "any", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
     "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
     "run", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "any", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then":
-    "any", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "-p": "project",

@@ -26,6 +26,7 @@ from taorunner.text import duration
 LAST_LINES = 8
 COMPARED_METRICS = 12
 NEXT_COMMANDS = 3
+SHOWN_NAMES = 3
 
 
 class Named(Protocol):
@@ -74,6 +75,7 @@ def outcome_lines(
     """Paths below ``here`` are relative. Tables fit ``width``; reasons, hints, paths and commands are never cut."""
     names = labels(snapshots)
     lines = [Text(), *_table(snapshots, names, width, symbols, now)]
+    lines += _never_started(snapshots, names, symbols)
     for run in snapshots:
         if run.state in (RunState.FAILED, RunState.LOST):
             steps = () if is_quiet else next_commands([run], ends)
@@ -167,6 +169,25 @@ def _failure(
     ]
     lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
     lines.append(Text.assemble("  ", ("log", "label"), f":  taorunner logs {clean(run.id)}"))
+    return lines
+
+
+def _never_started(
+    snapshots: Sequence[RunSnapshot], names: Mapping[str, str], symbols: Symbols
+) -> list[Text]:
+    """Why runs were stopped that never started, such as the rest of a chain: a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for run in snapshots:
+        if run.state is RunState.STOPPED and run.started_at is None and run.reason:
+            by_reason.setdefault(clean(run.reason), []).append(names[run.id])
+    lines = [Text()] if by_reason else []
+    for reason, stopped in by_reason.items():
+        more = f" and {len(stopped) - SHOWN_NAMES} more" if len(stopped) > SHOWN_NAMES else ""
+        shown = ", ".join(stopped[:SHOWN_NAMES])
+        style = state_style(RunState.STOPPED)
+        lines.append(
+            Text.assemble((f"{symbols.states[RunState.STOPPED]} {shown}{more}", style), f": {reason}")
+        )
     return lines
 
 

@@ -7,12 +7,12 @@ is fixed when the chain is launched; only the path of the model is put into it l
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from taorunner.contracts import Contract
-from taorunner.errors import UserFilesError
+from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import build_argv
 from taorunner.planning.inputs.earlier_results import output_findings
 from taorunner.planning.inputs.named_checkpoint import destination
@@ -25,6 +25,14 @@ _MAKERS: Mapping[str, tuple[str, ...]] = {
     "engine_file": ("gen_trt_engine",),
 }
 """The actions that make the value of an argument."""
+_UPSTREAM: Mapping[str, tuple[str, ...]] = {
+    "checkpoint": (),
+    "onnx_file": ("train", "prune"),
+    "engine_file": ("train", "prune", "export"),
+}
+"""The actions that make what the value of an argument is made of."""
+CHAIN_CODE = "chain"
+"""Of errors in ``--then``."""
 _STAND_INS = {
     "checkpoint": "CHECKPOINT-OF-THE-CHAIN",
     "onnx_file": "export/EXPORT-OF-THE-CHAIN.onnx",
@@ -45,13 +53,39 @@ def awaited(
     goes_to = destination(contract)
     found: list[Awaited] = []
     for argument, makers in _MAKERS.items():
-        maker = next((action for action in reversed(earlier) if action in makers), None)
+        maker = _last_of(makers, earlier)
+        if maker is None and _is_remade(argument, earlier):
+            maker = makers[0]
         stand_in = f"{results_inside}/{_STAND_INS[argument]}"
         if maker is not None and argument in names:
             found.append(Awaited(maker, stand_in, argument))
         elif maker is not None and goes_to is not None and goes_to.role == argument:
             found.append(Awaited(maker, stand_in))
     return tuple(found)
+
+
+def missing_links(contract: Contract, awaits: Sequence[Awaited], earlier: Sequence[str]) -> Iterator[Finding]:
+    """Errors for models that the chain does not make, or makes before what they are made of: old ones would be read."""
+    is_twin = contract.group == "deploy" and contract.action in ("evaluate", "inference")
+    action = f"deploy.{contract.action}" if is_twin else contract.action
+    names = {maker: argument for argument, makers in _MAKERS.items() for maker in makers}
+    for one in awaits:
+        argument = one.argument or names[one.action]
+        if _last_of(_MAKERS[argument], earlier) is None or _is_remade(argument, earlier):
+            message = f'"{action}" reads what {one.action} makes, and the chain has no {one.action} before it'
+            behind = next(made for made in reversed(earlier) if made in _UPSTREAM[argument])
+            hint = f"add {one.action} after {behind}: --then {one.action},{action}"
+            yield Finding(Severity.ERROR, CHAIN_CODE, message, hint)
+
+
+def _last_of(makers: Sequence[str], earlier: Sequence[str]) -> str | None:
+    return next((action for action in reversed(earlier) if action in makers), None)
+
+
+def _is_remade(argument: str, earlier: Sequence[str]) -> bool:
+    """Whether the chain makes anew, after the model, what the model is made of."""
+    last = next((one for one in reversed(earlier) if one in (*_MAKERS[argument], *_UPSTREAM[argument])), None)
+    return last in _UPSTREAM[argument]
 
 
 def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:

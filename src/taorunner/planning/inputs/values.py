@@ -16,7 +16,7 @@ from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import VALUES
-from taorunner.planning.inputs.awaited import awaited
+from taorunner.planning.inputs.awaited import awaited, missing_links
 from taorunner.planning.inputs.checkpoint_choice import chosen_checkpoint, is_choice
 from taorunner.planning.inputs.checkpoints import (
     choose_checkpoint,
@@ -136,6 +136,7 @@ class ValueFinder:
 
     def _await(self, contract: Contract, earlier: Sequence[str], values: RunValues) -> None:
         values.awaits = awaited(contract, _wanted(contract), earlier, str(values.arguments["results_dir"]))
+        values.findings += missing_links(contract, values.awaits, earlier)
         for one in values.awaits:
             if one.argument is not None:
                 values.arguments[one.argument] = one.stand_in

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
-from taorunner.planning.model.request import Order
+from taorunner.planning.model.request import ACTION_OF_COMMAND, Order
 from taorunner.project.keys import MAX_GPUS
 from taorunner.runs.control.spawn import Supervisor
 from taorunner.runs.state.batch_creation import create_batch
@@ -98,7 +98,7 @@ def check_request(request: ActionRequest) -> None:
 
 def check_options(request: ActionRequest) -> None:
     """As ``check_request``, without the names of experiments."""
-    named = (request.action, *request.then)
+    named = [ACTION_OF_COMMAND.get(action, action) for action in (request.action, *request.then)]
     again = sorted({action for action in named if named.count(action) > 1})
     if again:
         raise UsageError(

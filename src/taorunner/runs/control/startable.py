@@ -1,0 +1,48 @@
+"""Which experiments ``--all`` leaves out of a start: what is being trained already, and what cannot be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from taorunner.runs.state.store import RunStore
+
+if TYPE_CHECKING:
+    from taorunner.planning.model.request import ActionRequest
+    from taorunner.project.workspace import Workspace
+
+_NOT_RESUMED = {
+    "no-resume": "its network cannot be resumed",
+    "nothing-to-resume": "no checkpoint to resume from",
+    "already-trained": "nothing is left to train",
+}
+"""By the code of the finding."""
+
+
+def not_startable(
+    workspace: Workspace, project: str, request: ActionRequest, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The reason for each of the request's experiments that a start of all leaves out. Starts nothing."""
+    found: dict[str, str] = {}
+    if "train" in (request.action, *request.then):
+        for record in RunStore(workspace.state_dir).unfinished():
+            if record.project == project and (record.action == "train" or record.after is not None):
+                found[record.experiment] = f"run {record.id} has not ended"
+    if request.resume:
+        for name in request.experiments:
+            reason = _why_not_resumed(workspace, project, replace(request, experiments=(name,)), environ)
+            if reason is not None:
+                found.setdefault(name, reason)
+    return {name: reason for name, reason in found.items() if name in request.experiments}
+
+
+def _why_not_resumed(
+    workspace: Workspace, project: str, request: ActionRequest, environ: Mapping[str, str]
+) -> str | None:
+    from taorunner.planning.model.request import Caller
+    from taorunner.planning.planner import plan_action
+
+    planned = plan_action(workspace, project, replace(request, then=()), Caller.current(environ))
+    reasons = (_NOT_RESUMED.get(finding.code) for finding in planned.findings)
+    return next((reason for reason in reasons if reason is not None), None)
