@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     )  # fmt: skip
     add_command(
         app, "schema", _schema, "Print the JSON Schemas", "taorunner schema > schema.json",
-        "taorunner schema --events", "taorunner schema --of runs",
+        "taorunner schema --of runs",
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _schema(
     events: Annotated[bool, option("--events", "The events of train --json, one a line")] = False,
     of: Annotated[
         Optional[str],
-        option("--of", "What --json prints: a shape or a command", word="SHAPE", default="experiments.yml"),
+        option("--of", "What --json prints: a shape or a command", word="SHAPE"),
     ] = None,
     listed: Annotated[bool, option("--list", "List the shapes, with the commands that print them")] = False,
 ) -> int:
