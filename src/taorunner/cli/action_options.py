@@ -153,10 +153,7 @@ OnFinish = Annotated[
 KeepCheckpoints = Annotated[
     Optional[str],
     option(
-        "--keep-checkpoints",
-        "Remove checkpoints but the last or best N while training",
-        word="last:N|best:N",
-        group="How it runs",
+        "--keep-checkpoints", "Keep last:N or best:N, remove the others", word="WHICH", group="How it runs"
     ),
 ]
 

@@ -226,7 +226,7 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
 CASES: list[tuple[str, set[str]]] = [
     ("taorunner tra", {"train"}),
     ("taorunner run", {"run", "runs"}),
-    ("taorunner runs ", {"list", "mark-lost", "prune", "rm", "show"}),
+    ("taorunner runs ", {"list", "mark-lost", "prune", "restore", "rm", "show"}),
     ("taorunner -p ", {"example_01", "other"}),
     ("taorunner -p example_01 train ", {"cats_01", "cats_02", "dogs"}),
     ("taorunner -p example_01 train cats_01 cat", {"cats_02"}),

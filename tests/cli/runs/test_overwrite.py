@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Cli
+from command_line import CALLER, Cli
 
 EXPERIMENT = {"head": "dino", "dataset": "coco", "release": "7.0.1", "gpus": 0}
 RESULTS = {
@@ -56,3 +57,43 @@ def test_other_actions_refuse_a_checkpoint_that_they_would_not_read(cli: Cli, wo
     done = cli("convert", "e1", "--checkpoint", "train/model_epoch_003_step_00016.pth", cwd=workspace)
     assert done.code == 3 and "dino convert reads no checkpoint" in done.err
     assert "leave --checkpoint out" in done.err
+
+
+SPEC = "results_dir: $results_dir\ntrain:\n  num_epochs: 2\n  num_gpus: $num_gpus\n  gpu_ids: $gpu_ids\n"
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("trouble", ["the engine is down", "the image is missing", "the GPU is missing"])
+def test_with_a_real_engine_the_results_stay_where_they_were(
+    trouble: str, docker_cli: Cli, workspace_factory: Callable[..., Path], tao_image: Callable[..., str],
+    fake_nvml: Callable[..., dict[str, str]], tmp_path: Path,
+) -> None:  # fmt: skip
+    image = tao_image("pyt_7")
+    root = workspace_factory(
+        {"experiments": {"e1": {**EXPERIMENT, "image": image, "gpus": 1, "gpu_indices": [0]}}},
+        specs={"e1/train.yaml": SPEC}, data={"coco/annotations.json": "{}"},
+    )  # fmt: skip
+    socket = Path(f"/tmp/taor-{os.urandom(4).hex()}.sock")  # short enough for a socket, and ours to take away
+    socket.symlink_to(str(docker_cli.env["DOCKER_HOST"]).removeprefix("unix://"))
+    env = {"DOCKER_HOST": f"unix://{socket}", **fake_nvml(1)}
+    if docker_cli.prefix:
+        for path in [root, *root.rglob("*")]:
+            os.chown(path, CALLER, CALLER)
+    try:
+        assert docker_cli("train", "e1", cwd=root, env=env).code == 0
+        models = root / "projects/example_01/models"
+        before = {path: path.lstat().st_mtime_ns for path in models.rglob("*")}
+        words = ["train", "e1", "--overwrite"]
+        if trouble == "the engine is down":
+            socket.unlink()
+        elif trouble == "the image is missing":
+            words += ["--image", "127.0.0.1:1/no/such:image"]
+        else:
+            words += ["--gpu-indices", "7"]
+        done = docker_cli(*words, cwd=root, env=env)
+    finally:
+        socket.unlink(missing_ok=True)
+    assert done.code in (4, 5), done
+    assert "nothing was started; the results of e1 are where they were" in done.out + done.err, done
+    assert {path: path.lstat().st_mtime_ns for path in models.rglob("*")} == before
+    assert "[set-aside]" not in done.out

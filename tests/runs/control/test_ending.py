@@ -172,3 +172,16 @@ def test_how_actions_are_typed() -> None:
         "train": "train", "dataset_convert": "convert", "convert": "convert", "gen_trt_engine": "run gen_trt_engine",
         "deploy.evaluate": "run deploy.evaluate",
     }  # fmt: skip
+
+
+def test_a_start_that_failed_left_earlier_results_untouched(
+    store: RunStore, ended: Ended, tmp_path: Path
+) -> None:
+    record = ended("tinydet", "train", RunState.FAILED, files=CHECKPOINTS, overwrite=True)
+    never = replace(record, started_at=None)
+    moved = replace(store.load_plan(RUN), set_aside=(tmp_path / "models/e1/train",))
+    store.save_plan(RUN, moved)
+    assert endings(store, [never])[RUN].is_untouched
+    assert not endings(store, [record])[RUN].is_untouched
+    (tmp_path / "models/e1/train").rename(tmp_path / "models/e1.20260101-000000")
+    assert not endings(store, [never])[RUN].is_untouched

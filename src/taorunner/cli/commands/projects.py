@@ -20,8 +20,9 @@ def register(app: typer.Typer) -> None:
         "taorunner validate", "taorunner validate parts --strict",
     )  # fmt: skip
     add_command(
-        app, "schema", _schema, "Print the JSON Schema of experiments.yml", "taorunner schema > schema.json"
-    )
+        app, "schema", _schema, "Print the JSON Schemas", "taorunner schema > schema.json",
+        "taorunner schema --of runs",
+    )  # fmt: skip
 
 
 def _validate(
@@ -92,11 +93,56 @@ def _validate(
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
 
 
-def _schema(context: typer.Context) -> int:
+def _schema(
+    context: typer.Context,
+    events: Annotated[bool, option("--events", "The events of train --json, one a line")] = False,
+    of: Annotated[
+        Optional[str],
+        option("--of", "What --json prints: a shape or a command", word="SHAPE"),
+    ] = None,
+    listed: Annotated[bool, option("--list", "List the shapes, with the commands that print them")] = False,
+) -> int:
     import json
 
-    from taorunner.project.schema import experiments_schema
-
     context.obj.refuse_extra()
-    typer.echo(json.dumps(experiments_schema(context.obj.networks().names), indent=2, ensure_ascii=False))
+    if listed:
+        return _list_shapes()
+    if events and of is not None:
+        from taorunner.errors import UsageError
+
+        raise UsageError("--events cannot be combined with --of", hint="leave out one of them")
+    if events or of is not None:
+        schema = _shape("events" if events else str(of))
+    else:
+        from taorunner.project.schema import experiments_schema
+
+        schema = experiments_schema(context.obj.networks().names)
+    typer.echo(json.dumps(schema, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _shape(name: str) -> object:
+    """The schema of a shape; of a command all that it prints. Raises UsageError with the nearest name."""
+    from taorunner.console.shapes.shapes import COMMANDS, shape_names, shape_schema
+    from taorunner.errors import UsageError
+    from taorunner.text import did_you_mean, printable
+
+    command = " ".join(name.split()).removeprefix("taorunner ")
+    if name in shape_names():
+        return shape_schema(name)
+    if command in COMMANDS:
+        schemas = [shape_schema(one) for one in COMMANDS[command]]
+        return schemas[0] if len(schemas) == 1 else schemas
+    hint = did_you_mean(name, [*shape_names(), *COMMANDS]) or "taorunner schema --list"
+    raise UsageError(f'there is no shape "{printable(name)}"', hint=hint)
+
+
+def _list_shapes() -> int:
+    from taorunner.console.shapes.shapes import COMMANDS, shape_names
+
+    wide = max(map(len, shape_names()))
+    for name in shape_names():
+        commands = [command for command, shapes in COMMANDS.items() if name in shapes]
+        text = ", ".join(commands) + (", every refusal" if name == "findings" else "")
+        typer.echo(f"{name:{wide}}  {text}")
     return 0

@@ -62,12 +62,12 @@ def _prune(
     keep: Annotated[Optional[int], option("--keep", "Keep the newest N", word="N", min=0)] = None,
     older: Annotated[
         Optional[str],
-        option("--older", "Select what ended or was set aside longer ago, such as 30d", word="AGE"),
+        option("--older", "Select what is older, such as 30d", word="AGE"),
     ] = None,
     results: Annotated[bool, option("--results", "Select results that were set aside, not records")] = False,
     keep_checkpoints: Annotated[
         Optional[str],
-        option("--keep-checkpoints", "Select checkpoints but the last or best N", word="last:N|best:N"),
+        option("--keep-checkpoints", "Select checkpoints but last:N or best:N", word="WHICH"),
     ] = None,
     yes: Annotated[bool, option("--yes", "-y", "Remove them instead of only showing them")] = False,
     project: ProjectOption = None,

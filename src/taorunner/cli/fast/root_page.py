@@ -19,7 +19,7 @@ Prepare  validate      Find every error that can be known before a start
          specs         Show, compare and explain specs
          pretrained    List and download pretrained weights
          networks      List networks, their actions and specs
-         schema        Print the JSON Schema of experiments.yml
+         schema        Print the JSON Schemas
 Run      convert, train, evaluate, prune, export, inference
                        Run this action for one or more experiments
          run           Run any other action of a network

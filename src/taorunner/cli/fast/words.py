@@ -29,7 +29,7 @@ _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--h
     "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_4: dict[str, str] = {"--help": ""}
+_OPTIONS_4: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "any"}
 _OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "any", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
     "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
@@ -145,7 +145,7 @@ TABLE: dict[str, Command] = {
         "Find every error that can be known before a start", _OPTIONS_3, ("project",)
     ),
     "schema": Command(
-        "Print the JSON Schema of experiments.yml", _OPTIONS_4, ("none",)
+        "Print the JSON Schemas", _OPTIONS_4, ("none",)
     ),
     "convert": Command(
         "Convert the dataset into what the network reads", _OPTIONS_5, ("experiment",)

@@ -81,6 +81,10 @@ def outcome_lines(
             steps = () if is_quiet else next_commands([run], ends)
             tail = tails.get(run.id, ())
             lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols)]
+            if run.id in ends and ends[run.id].is_untouched:
+                lines.append(
+                    Text(f"  nothing was started; the results of {run.experiment} are where they were")
+                )
             if run.id in directories:
                 lines.append(Text(f"        {shown_path(directories[run.id] / 'console.log', here)}"))
     compared = _comparison(snapshots, names, width, symbols)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,13 +38,15 @@ _CONVERSIONS = frozenset({"convert", "dataset_convert"})
 class Ending:
     """``steps`` are the commands that follow, best first, without ``taorunner -p PROJECT`` and with ``{}`` in the place
     of the experiments. ``best`` is the checkpoint of the best epoch; None where no metric has a direction.
-    ``counts_from`` is the number that TAO gives to the first epoch in names of checkpoints.
+    ``counts_from`` is the number that TAO gives to the first epoch in names of checkpoints. ``is_untouched``: the run
+    was never started, and earlier results of the experiment are where they were.
     """
 
     results: RunResults = field(default_factory=RunResults)
     best: Output | None = None
     steps: tuple[str, ...] = ()
     counts_from: int = 1
+    is_untouched: bool = False
 
     @property
     def newest(self) -> Output | None:
@@ -69,7 +72,7 @@ def endings(
         best = best_checkpoint(store, record.id, results, (judged or {}).get(record.id, {}))
         ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
         steps_of_run = tuple(_steps(store, record, plan, ending))
-        found[record.id] = Ending(results, best, steps_of_run, ending.counts_from)
+        found[record.id] = replace(ending, steps=steps_of_run, is_untouched=_is_untouched(record, plan))
     return found
 
 
@@ -199,6 +202,15 @@ def batch_size(plan: RunPlan) -> tuple[str, int] | None:
         return None
     count = values.get(key)
     return (key, count) if isinstance(count, int) and not isinstance(count, bool) else None
+
+
+def _is_untouched(record: RunRecord, plan: RunPlan) -> bool:
+    if record.started_at is not None or record.state is not RunState.FAILED or not plan.overwrite:
+        return False
+    try:
+        return all(os.path.lexists(path) for path in plan.set_aside) and any(plan.results_dir.iterdir())
+    except OSError:
+        return False
 
 
 def _network(plan: RunPlan) -> Network | None:
