@@ -40,10 +40,10 @@ class Planned:
 
     def raise_for_errors(self, *, is_forced: bool = False) -> None:
         """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
-        not passed."""
+        not passed. A wrong name on the command line makes it UnknownNameError, whatever else is wrong."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
-            kind = UnknownNameError if all(map(_is_unknown_name, errors)) else UserFilesError
+            kind = UnknownNameError if any(map(_is_unknown_name, errors)) else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
             raise kind(f"nothing was started, because of {count}", findings=self.findings)
 
@@ -51,6 +51,8 @@ class Planned:
 def _is_unknown_name(finding: Finding) -> bool:
     """Whether a name of the command line is wrong, not one of a file."""
     if finding.code in ("unknown-release", "unknown-action"):
+        return finding.file is None
+    if finding.code in ("unknown-key", "other-release"):  # of --set; a key of a file has its place
         return finding.file is None
     return finding.code == "unknown-experiment"
 
