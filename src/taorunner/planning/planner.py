@@ -33,17 +33,22 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One item per experiment that could be planned, in the order asked for; all findings."""
+    """One item per experiment that could be planned, in the order asked for; all findings.
+
+    ``names_are_known``: experiments.yml could be read, so that a name it does not have is a wrong name.
+    """
 
     items: tuple[PlannedRun, ...] = ()
     findings: tuple[Finding, ...] = ()
+    names_are_known: bool = True
 
     def raise_for_errors(self, *, is_forced: bool = False) -> None:
         """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
         not passed. A wrong name on the command line makes it UnknownNameError, whatever else is wrong."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
-            kind = UnknownNameError if any(map(_is_unknown_name, errors)) else UserFilesError
+            quantity = any if self.names_are_known else all
+            kind = UnknownNameError if quantity(map(_is_unknown_name, errors)) else UserFilesError
             count = "a problem" if len(errors) == 1 else f"{len(errors)} problems"
             raise kind(f"nothing was started, because of {count}", findings=self.findings)
 
@@ -89,7 +94,7 @@ def plan_action(
         planned = plan_experiment(planning, experiment)
         if planned is not None:
             items.append(PlannedRun(*planned))
-    return Planned(tuple(items), tuple(dict.fromkeys(planning.findings)))
+    return Planned(tuple(items), tuple(dict.fromkeys(planning.findings)), bool(project.names))
 
 
 def _new_runs(workspace: Workspace) -> Callable[[str, str], Site]:
