@@ -64,6 +64,10 @@ def dataset_folder(
         if _is_there(given):
             return given, next((above for above in given.parents if _is_data(above)), None)
         _refuse_file(given)
+        if dataset.startswith(("/", "~", "./", "../")):  # a path, of no project
+            from taorunner.text import printable
+
+            raise UsageError(f'there is no dataset "{printable(dataset)}"', hint=_beside(given))
     root = invocation.open_workspace(workspace)
     paths = root.project(invocation.project_name(root, project))
     named = paths.dataset_dir(dataset)
@@ -79,6 +83,21 @@ def dataset_folder(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
         hint=did_you_mean(dataset, names) or "move its folder there, or give a path",
     )
+
+
+def _beside(missing: Path) -> str:
+    """The nearest folder beside the missing one, or above it the first that exists."""
+    from taorunner.text import nearest, printable
+
+    above = next(folder for folder in missing.parents if folder.is_dir())
+    wanted = missing.relative_to(above).parts[0]
+    try:
+        close = nearest(wanted, sorted(entry.name for entry in above.iterdir() if entry.is_dir()))
+    except OSError:
+        close = None
+    if close is not None:
+        return f'did you mean "{printable(str(above / close))}"?'
+    return f'"{printable(str(above))}" has no "{printable(wanted)}"; give a folder or an archive'
 
 
 def _refuse_file(*paths: Path) -> None:

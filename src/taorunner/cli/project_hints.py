@@ -1,7 +1,7 @@
 """Completes the commands in hints, so that they mean the same workspace and project from where the person stands.
 
 Hints are written far below the command line, where nobody knows the current folder. A command that works on a project
-gets ``-p NAME`` if it would mean another project without it, or none.
+gets ``-p NAME`` if it would mean another project without it, or none; where it is not needed it is left out.
 """
 
 from __future__ import annotations
@@ -15,25 +15,40 @@ from taorunner.cli.where import project_option
 from taorunner.errors import Finding, TaorunnerError
 
 _PROGRAM = r"(?<![\w/-])taorunner "
+_NAMED = r"(?:(?:-p|--project)[ =](?P<named>\S+) )?"
 _OF_PROJECT = re.compile(
-    _PROGRAM
-    + r"(?=(?:convert|train|evaluate|prune|export|inference|resume|run|add|shell|specs (?:show|diff|refresh)"
-    r"|pretrained pull)\b)([^\n;,`\"]*)"
+    _PROGRAM + _NAMED + r"(?P<rest>(?:convert|train|evaluate|prune|export|inference|resume|run|add|shell"
+    r"|specs (?:show|diff|refresh)|pretrained pull|dataset (?:check|convert|split|resize|stats))\b[^\n;,`\"]*)"
 )
 _OF_WORKSPACE = re.compile(_PROGRAM + r"(?=(?:ps|logs|attach|stop|runs)\b)")
-_HAS_PROJECT = re.compile(r"(?:^| )(?:-p|--project)[ =]")
+_NONE = "-"
+"""The name of no project."""
+_NAMED_LATER = re.compile(r" (?:-p|--project)[ =](?P<named>[\w.-]+)")
 
 
-def completed(text: str, option: str) -> str:
-    """``text`` with the options that its commands need. ``option`` is that of ``where.project_option``."""
-    if not option:
-        return text
-    place = option[: option.rindex("-p ")]
+def completed(text: str, option: str, project: str | None) -> str:
+    """``text`` with the options that its commands need and no others.
+
+    ``option`` is that of ``where.project_option`` for ``project``. A command of another project is left as it is;
+    without a project, every command that works on one.
+    """
+    place = option[: option.rindex("-p ")] if option else ""
 
     def with_project(match: re.Match[str]) -> str:
-        return match[0] if _HAS_PROJECT.search(match[1]) else f"taorunner {option}{match[1]}"
+        rest = match["rest"]
+        later = _NAMED_LATER.search(rest)
+        named = match["named"] or (later and later["named"])
+        if named not in (None, project):
+            return match[0]
+        if named is None and rest.startswith("dataset"):  # of a dataset by its path, or of none in particular
+            return match[0]
+        if later is not None:
+            rest = rest[: later.start()] + rest[later.end() :]
+        return f"taorunner {option}{rest}"
 
-    return _OF_WORKSPACE.sub(lambda _: f"taorunner {place}", _OF_PROJECT.sub(with_project, text))
+    if project is not None:
+        text = _OF_PROJECT.sub(with_project, text)
+    return _OF_WORKSPACE.sub(lambda _: f"taorunner {place}", text)
 
 
 def completed_findings(findings: Iterable[Finding], root: Path, project: str | None) -> list[Finding]:
@@ -48,7 +63,7 @@ def completed_findings(findings: Iterable[Finding], root: Path, project: str | N
         if finding.hint is not None and name is not None:
             if name not in options:
                 options[name] = project_option(root, name)
-            finding = replace(finding, hint=completed(finding.hint, options[name]))
+            finding = replace(finding, hint=completed(finding.hint, options[name], name))
         found.append(finding)
     return found
 
@@ -56,8 +71,8 @@ def completed_findings(findings: Iterable[Finding], root: Path, project: str | N
 def complete_error(error: TaorunnerError, root: Path, project: str | None) -> None:
     """Changes the hints of ``error`` and of its findings in place."""
     error.findings = tuple(completed_findings(error.findings, root, project))
-    if error.hint is not None and project is not None:
-        error.hint = completed(error.hint, project_option(root, project))
+    if error.hint is not None:
+        error.hint = completed(error.hint, project_option(root, project or _NONE), project)
 
 
 def _project_of(finding: Finding, root: Path) -> str | None:

@@ -34,7 +34,7 @@ def plan_chain(
         steps.append(plan_action(workspace, project_name, later, caller, make_site, scores))
     findings = dict.fromkeys(finding for step in steps for finding in step.findings)
     items = tuple(item for name in request.experiments for item in _linked(name, steps))
-    return Planned(items, tuple(findings))
+    return Planned(items, tuple(findings), all(step.names_are_known for step in steps))
 
 
 def _later(request: ActionRequest, action: str, earlier: tuple[str, ...]) -> ActionRequest:

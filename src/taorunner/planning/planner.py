@@ -39,18 +39,23 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One item per experiment that could be planned, in the order asked for; all findings."""
+    """One item per experiment that could be planned, in the order asked for; all findings.
+
+    ``names_are_known``: experiments.yml could be read, so that a name it does not have is a wrong name.
+    """
 
     items: tuple[PlannedRun, ...] = ()
     findings: tuple[Finding, ...] = ()
+    names_are_known: bool = True
 
     def raise_for_errors(self, *, is_forced: bool = False) -> None:
         """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
-        not passed."""
+        not passed. A wrong name on the command line makes it UnknownNameError, whatever else is wrong."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
             stopping = [finding for finding in errors if stops([finding], is_forced=is_forced)]
-            is_usage = any(one.code in _OF_OPTIONS for one in stopping) or all(
+            quantity = any if self.names_are_known else all
+            is_usage = any(one.code in _OF_OPTIONS for one in stopping) or quantity(
                 map(_is_unknown_name, stopping)
             )
             kind = UnknownNameError if is_usage else UserFilesError
@@ -60,6 +65,8 @@ class Planned:
 def _is_unknown_name(finding: Finding) -> bool:
     """Whether a name of the command line is wrong, not one of a file."""
     if finding.code in ("unknown-release", "unknown-action", VOLUME_CODE, CHAIN_CODE):
+        return finding.file is None
+    if finding.code in ("unknown-key", "other-release"):  # of --set; a key of a file has its place
         return finding.file is None
     return finding.code == "unknown-experiment"
 
@@ -98,7 +105,7 @@ def plan_action(
         planned = plan_experiment(planning, experiment)
         if planned is not None:
             items.append(PlannedRun(*planned))
-    return Planned(tuple(items), tuple(dict.fromkeys(planning.findings)))
+    return Planned(tuple(items), tuple(dict.fromkeys(planning.findings)), bool(project.names))
 
 
 def _new_runs(workspace: Workspace) -> Callable[[str, str], Site]:
@@ -119,9 +126,7 @@ def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
 
 def unknown_experiment(name: str, project: Project) -> Finding:
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
-    if (
-        is_name(name) and (project.paths.root.parent / name).is_dir()
-    ):  # the order of tao-runner: project, experiments
+    if is_name(name) and (project.paths.root.parent / name).is_dir():  # in the order that tao-runner had
         hint = f'"{name}" is a project, which goes before the command: taorunner -p {name} …'
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from taorunner.catalog.load import Catalog
-from taorunner.errors import UserFilesError, has_errors
+from taorunner.errors import UnknownNameError, UserFilesError, has_errors
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
@@ -76,7 +76,7 @@ def _network_image(planning: ShellPlanning, head: str, experiment: Experiment | 
     names = [group.name for group in network.groups]
     group = request.group or names[0]
     if group not in names:
-        raise UserFilesError(f'"{head}" has no group "{group}"', hint=did_you_mean(group, names))
+        raise UnknownNameError(f'"{head}" has no group "{group}"', hint=did_you_mean(group, names))
     if experiment is not None and experiment.image is not None and group != "deploy":
         return experiment.image
     release = network.release_name(request.release or (experiment.release if experiment else None))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from taorunner.errors import Finding, Severity, TaorunnerError, UsageError, UserFilesError
+from taorunner.errors import Finding, Severity, TaorunnerError, UnknownNameError, UsageError, UserFilesError
 from taorunner.gpu.inventory import Inventory
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import Caller
@@ -101,7 +101,8 @@ class ShellPlanning:
 
     def take(self, error: TaorunnerError) -> None:
         reported = error.findings or (Finding(Severity.ERROR, "shell", error.message, error.hint),)
-        self.files += [finding for finding in reported if finding not in self.files]
+        found = self.usage if isinstance(error, UnknownNameError) else self.files
+        found += [finding for finding in reported if finding not in found]
 
     def raise_for_errors(self) -> None:
         findings = (*self.usage, *(finding for finding in self.files if finding.is_error))

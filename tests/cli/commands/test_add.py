@@ -95,7 +95,7 @@ def test_the_experiments_of_the_seed_become_runnable(cli: Cli, seed: Path) -> No
 def test_a_start_in_the_order_of_tao_runner_says_how_it_is_typed_here(cli: Cli, seed: Path) -> None:
     """Its README types the project first: ``python -m tao-runner train example_01 experiment_01``."""
     refused = cli("train", "old", "dssd_resnet18_01", "--overwrite", cwd=seed)
-    assert refused.code == 3
+    assert refused.code == 2
     assert 'hint: "old" is a project, which goes before the command: taorunner -p old …' in refused.err
     for action, file in (("convert", "convert.txt"), ("train", "train.txt")):
         refused = cli("-p", "old", action, "dssd_resnet18_01", cwd=seed)

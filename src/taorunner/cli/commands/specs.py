@@ -73,12 +73,31 @@ def _diff(
     from taorunner.console.pages.specs_view import print_differences
     from taorunner.planning.inspect.spec_diff import spec_differences
 
-    one = _shown(context, first, action, None, None, project, workspace)
-    other = _shown(context, second, action, None, None, project, workspace)
+    one, other = _both(context, (first, second), action, project, workspace)
     found = spec_differences(one, other)
     print_differences(one, other, found, by_name_too=all_, json=json)
     differ = any(all_ or not difference.by_name for difference in found)
     return 1 if exit_code and differ else ExitCode.DONE
+
+
+def _both(
+    context: typer.Context, names: tuple[str, str], action: str, project: str | None, workspace: object
+) -> list[ShownSpec]:
+    """Raises UserFilesError; an unknown name counts before an error in the files of the other experiment."""
+    from taorunner.errors import UnknownNameError, UserFilesError
+
+    specs: list[ShownSpec] = []
+    refused: UserFilesError | None = None
+    for name in names:
+        try:
+            specs.append(_shown(context, name, action, None, None, project, workspace))
+        except UnknownNameError:
+            raise
+        except UserFilesError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return specs
 
 
 def _explain(

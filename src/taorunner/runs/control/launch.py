@@ -171,6 +171,7 @@ def plan_orders(
     planned = Planned(
         tuple(item for one in each for item in one.items),
         tuple(dict.fromkeys(finding for one in each for finding in one.findings)),
+        all(one.names_are_known for one in each),
     )
     planned.raise_for_errors(is_forced=all(order.request.force for order in orders))
     return planned

@@ -9,7 +9,7 @@ from taorunner.runs.state.folders import is_name
 from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord, current_of
 from taorunner.runs.state.store import RunStore
-from taorunner.text import did_you_mean
+from taorunner.text import nearest
 
 _LISTED = 8
 _COMPARED = 200
@@ -108,6 +108,7 @@ def _by_record(store: RunStore, name: str, project: str | None) -> RunRecord:
     known = dict.fromkeys(record.experiment for record in records if project in (None, record.project))
     newest = [record.id for record in records[:_COMPARED]]
     short = short_ids(newest, store.run_ids())
-    hint = did_you_mean(name, [*known, *short.values(), *newest]) if records else None
+    close = nearest(name, [*known, *short.values(), *newest])
+    hint = f'did you mean "{close}"?' if close is not None else "taorunner runs list shows the runs"
     where = f' in project "{project}"' if project is not None else ""
-    raise RunStateError(f'no run "{name}"{where}', hint=hint or "taorunner runs list shows the runs")
+    raise RunStateError(f'no run "{name}"{where}', hint=hint)
