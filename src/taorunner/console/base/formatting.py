@@ -11,10 +11,10 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from taorunner.text import amount, printable
 
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 
