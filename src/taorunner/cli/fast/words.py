@@ -70,9 +70,10 @@ _OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "--release": "release
 _OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
 _OPTIONS_21: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_22: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "-o": "folder", "--output":
-    "folder", "--overwrite": "", "-p": "project", "--project": "project", "--skip-bad": "", "--to": "target",
-    "--workspace": "folder"}
+_OPTIONS_22: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+    "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p":
+    "project", "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace":
+    "folder"}
 _OPTIONS_23: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
@@ -192,7 +193,7 @@ TABLE: dict[str, Command] = {
         "Download weights [default: what a project needs]", _OPTIONS_21, ("model",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format", _OPTIONS_22, ("dataset", "none",)
+        "Write a dataset in another format, or as a network reads it", _OPTIONS_22, ("dataset", "none",)
     ),
     "dataset check": Command(
         "Find what TAO cannot read or learn from", _OPTIONS_23, ("dataset", "none",)
