@@ -48,6 +48,17 @@ def main() -> None:
     _leave(run(sys.argv[1:], supervisor))
 
 
+def tao_pt() -> None:
+    """The entry point of ``tao_pt``."""
+    from pathlib import Path
+
+    from taorunner.cli.tao_pt import shell_words
+    from taorunner.gpu.inventory import inventory
+
+    sys.argv[1:] = shell_words(sys.argv[1:], os.environ, Path.cwd(), lambda: bool(inventory().gpus))
+    main()
+
+
 def _print_text_of(flag: str) -> bool:
     """Prints the first help page or the version. False when the full command line must answer, which also reports
     an output that cannot be written."""

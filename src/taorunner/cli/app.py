@@ -32,6 +32,7 @@ from taorunner.cli.commands import (
     specs,
 )
 from taorunner.cli.fast.parsing import light_command
+from taorunner.cli.fast.scripts import answer_with_script, is_asked
 from taorunner.cli.help_pages import RootPage
 from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, TaorunnerError
@@ -111,6 +112,8 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     as_json = "--json" in split.head
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
+        if is_asked(split.head):
+            return answer_with_script(split.head)
         command = light_command(_needed(split.head))
         code = command(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
         sys.stdout.flush()

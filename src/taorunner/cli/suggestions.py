@@ -193,7 +193,7 @@ def _of_network(network: str, rest: Sequence[str], *, is_deploy: bool) -> str:
 
 
 def _of_action(word: str, rest: Sequence[str]) -> str | None:
-    from taorunner.cli.fast.completion import action_names
+    from taorunner.cli.fast.names import action_names
 
     if word not in action_names() and not (word.startswith("deploy.") and word[7:] in action_names()):
         return None

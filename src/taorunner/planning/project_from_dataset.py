@@ -91,7 +91,7 @@ def project_from_dataset(
     networks = Networks(workspace.networks_dir)
     is_contained = networks.load(wanted.head).framework is not Framework.EMBEDDED
     layout = networks.layout(wanted.head)
-    layout, form = _written(layout, wanted.head)
+    layout, form = written_form(layout, wanted.head)
     paths = _free_place(workspace, wanted.name)
     dataset = wanted.dataset or wanted.name
     source = Path(os.path.realpath(wanted.source)) if wanted.way is Way.REFER else wanted.source
@@ -101,7 +101,7 @@ def project_from_dataset(
     with _beside(paths) as beside:
         made = new_project(
             beside.root, beside.root, wanted.name, head=wanted.head, backbone=wanted.backbone,
-            experiment=wanted.experiment, dataset=_dataset_name(layout, dataset), networks=networks,
+            experiment=wanted.experiment, dataset=dataset_name(layout, dataset), networks=networks,
             use_weights=wanted.with_weights, release=wanted.release,
         )  # fmt: skip
         built = beside.project(wanted.name)
@@ -173,7 +173,7 @@ def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress:
     return replace(laid_out, findings=read.named(laid_out.findings))
 
 
-def _written(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:
+def written_form(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:
     """The layout, and the form that is written for it.
 
     Raises UserFilesError for a network whose data nothing here writes.
@@ -187,7 +187,7 @@ def _written(layout: DataLayout | None, head: str) -> tuple[DataLayout, str]:
     return layout, layout.form
 
 
-def _dataset_name(layout: DataLayout, dataset: str) -> str:
+def dataset_name(layout: DataLayout, dataset: str) -> str:
     """What experiments.yml names: the folder, or its subset where the network counts paths from there."""
     return f"{dataset}/{layout.dataset}" if layout.dataset else dataset
 
@@ -247,7 +247,7 @@ def _fill_in(
     """Sets in the specs what follows from the data. ``inside`` is the path of the dataset in a container."""
     folder = paths.spec_dir(experiment)
     specs = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())}
-    data = paths.dataset_dir(_dataset_name(layout, dataset))
+    data = paths.dataset_dir(dataset_name(layout, dataset))
     file = paths.experiments_file
     variables = variables_of(file, experiment)
     facts = read_facts(layout, data, specs, variables)

@@ -214,12 +214,29 @@ def test_help_reports_a_full_disk() -> None:
 @pytest.fixture
 def workspace(workspace_factory: Callable[..., Path]) -> Path:
     root = workspace_factory(
-        "experiments:\n  cats_01: {head: dino, dataset: d}\n  cats_02: {head: dino, dataset: d}\n  dogs: {head: ssd}\n"
+        "experiments:\n  cats_01: {head: dino, dataset: d}\n  cats_02: {head: dino, dataset: d}\n  dogs: {head: ssd}\n",
+        data={"pets/": "", "parts/": ""},
     )
-    (root / "projects" / "other").mkdir()
+    projects = root / "projects"
+    (projects / "other").mkdir()
+    (projects / "own").mkdir()
+    (projects / "own/experiments.yml").write_text(
+        "experiments:\n  a:\n    head: our_head  # of this workspace\n  b:\n    extends: a\n"
+    )
+    weights = projects / "example_01/models/cats_01/train/weights"
+    weights.mkdir(parents=True)
+    for name in ("epoch_003.pth", "epoch_004.pth", "status.json"):
+        (weights / name).touch()
     (root / "networks").mkdir()
-    (root / "networks" / "our_head.yml").write_text("not read for this")
-    (root / ".taorunner" / "runs" / "20260101-000000-cats_01-train-abc123").mkdir(parents=True)
+    (root / "networks" / "our_head.yml").write_text("actions:\n  train: {}\n  frobnicate:\n    command: x\n")
+    runs = root / ".taorunner" / "runs"
+    states = {"20260101-000000-cats_01-train-abc123": "SUCCEEDED", "20260102-000000-cats_01-train-def456": "RUNNING",
+              "20260102-000000-dogs-deploy.evaluate-0a1b2c": "FAILED"}  # fmt: skip
+    for run, state in states.items():
+        (runs / run).mkdir(parents=True)
+        (runs / run / "record.json").write_text(json.dumps({"id": run, "state": state}, indent=2))
+    (root / ".taorunner/open").mkdir()
+    (root / ".taorunner/open/batch").write_text(json.dumps(list(states)[1:]))
     return root
 
 
@@ -227,7 +244,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner tra", {"train"}),
     ("taorunner run", {"run", "runs"}),
     ("taorunner runs ", {"list", "mark-lost", "prune", "restore", "rm", "show"}),
-    ("taorunner -p ", {"example_01", "other"}),
+    ("taorunner -p ", {"example_01", "other", "own"}),
     ("taorunner -p example_01 train ", {"cats_01", "cats_02", "dogs"}),
     ("taorunner -p example_01 train cats_01 cat", {"cats_02"}),
     ("taorunner train --project example_01 d", {"dogs"}),
@@ -248,9 +265,41 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner specs diff -p example_01 cats_01 cat", {"cats_02"}),
     ("taorunner specs explain x --head yolo_v4_", {"yolo_v4_tiny"}),
     ("taorunner run gen_trt", {"gen_trt_engine"}),
-    ("taorunner logs 2026", {"20260101-000000-cats_01-train-abc123"}),
-    ("taorunner runs show 2026", {"20260101-000000-cats_01-train-abc123"}),
-    ("taorunner validate o", {"other"}),
+    ("taorunner -p example_01 run kme", set()),  # no network of this project has it
+    ("taorunner -p example_01 run quant", {"quantize"}),
+    ("taorunner -p example_01 run quantize ", {"cats_01", "cats_02"}),
+    ("taorunner -p own run fr", {"frobnicate"}),
+    ("taorunner -p own run frobnicate ", {"a", "b"}),
+    ("taorunner -p example_01 specs show dogs prun", {"prune"}),
+    ("taorunner logs 20260101", {"20260101-000000-cats_01-train-abc123"}),
+    ("taorunner runs show 20260101", {"20260101-000000-cats_01-train-abc123"}),
+    ("taorunner logs ab", {"abc123"}),
+    ("taorunner stop ", {"20260102-000000-cats_01-train-def456"}),
+    ("taorunner attach d", {"def456"}),
+    ("taorunner attach c", {"cats_01"}),
+    ("taorunner stop abc", set()),
+    ("taorunner train cats_01 --join 2026", {"20260102-000000-cats_01-train-def456"}),
+    ("taorunner -p example_01 train cats_01 --release 7.0", {"7.0.0", "7.0.1"}),
+    ("taorunner init-project x --head ssd --release 5.0", {"5.0.0"}),
+    ("taorunner -p example_01 train cats_01 --set train.num_e", {"train.num_epochs"}),
+    ("taorunner -p example_01 train dogs --set training_config.num_e", {"training_config.num_epochs"}),
+    ("taorunner specs explain --head dino model.num_q", {"model.num_queries"}),
+    (
+        "taorunner -p example_01 evaluate cats_01 --checkpoint ",
+        {"best", "latest", "epoch_003.pth", "epoch_004.pth"},
+    ),
+    ("taorunner -p example_01 evaluate dogs --checkpoint zz", set()),
+    ("taorunner -p example_01 add x --like cats_01 --backbone fan_t", {"fan_tiny"}),
+    ("taorunner -p example_01 dataset check p", {"parts", "pets"}),
+    ("taorunner -p example_01 add x --head ssd --dataset pe", {"pets"}),
+    ("taorunner dataset convert x --from coc", {"coco"}),
+    ("taorunner dataset convert x --to ocr", {"ocrnet"}),
+    (
+        "taorunner pretrained pull nvidia/tao/pretrained_semantic_seg",
+        {"nvidia/tao/pretrained_semantic_segmentation:resnet18"},
+    ),
+    ("taorunner pretrained list rtd", {"rtdetr"}),
+    ("taorunner validate o", {"other", "own"}),
     ("taorunner train nosuchthing_", set()),
     ("taorunner frobnicate x", set()),
 ]
@@ -280,21 +329,54 @@ def ask(shell: str, workspace: Path, script: str, home: Path) -> Done:
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def shell_script(shell: str) -> str:
-    """What ``taorunner --show-completion`` gives in that shell."""
-    from typer._completion_shared import get_completion_script
+def shell_script(shell: str, program: str = "taorunner") -> str:
+    """What ``taorunner --show-completion SHELL`` prints."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / program), "--show-completion", shell],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
 
-    return get_completion_script(prog_name="taorunner", complete_var="_TAORUNNER_COMPLETE", shell=shell)
 
-
-def test_show_completion_prints_the_script_of_the_shell(cli: Cli, tmp_path: Path) -> None:
+def test_show_completion_prints_the_script_of_the_running_shell(cli: Cli, tmp_path: Path) -> None:
     for shell in ("bash", "zsh", "fish"):
         program = shutil.which(shell)
         if program is None:
             continue
-        code = f"{sys.executable} -m taorunner --show-completion; true"
-        done = cli("-c", code, program=[program], env={"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": ""})
-        assert "_TAORUNNER_COMPLETE" in done.out, (shell, done)
+        done = cli("-c", f"{sys.executable} -m taorunner --show-completion; true", program=[program])
+        assert done.out == shell_script(shell), (shell, done)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell", "pwsh"])
+@pytest.mark.parametrize("program", ["taorunner", "tao-runner"])
+def test_a_shell_that_is_named_is_the_one(program: str, shell: str) -> None:
+    """Whatever shell runs this."""
+    script = shell_script(shell, program)
+    assert f"_{program.replace('-', '_').upper()}_COMPLETE" in script
+    marks = {
+        "bash": "complete -o default",
+        "zsh": "#compdef",
+        "fish": "complete --command",
+        "powershell": "Register-",
+    }
+    assert marks["powershell" if shell == "pwsh" else shell] in script
+    assert re.search(rf"(-F \S+|#compdef|--command|-CommandName) {program}\b", script)
+
+
+def test_a_shell_that_is_not_known_is_refused(cli: Cli) -> None:
+    done = cli("--show-completion", "fsh")
+    assert (done.code, done.err) == (
+        2, 'error: there is no completion for "fsh"\nhint: did you mean "fish"?\n'
+    )  # fmt: skip
+    done = cli("--install-completion=tcsh")
+    assert (done.code, done.out) == (2, "")
+
+
+def test_install_completion_writes_the_script_of_the_named_shell(cli: Cli) -> None:
+    done = cli("--install-completion", "fish")
+    file = cli.home / ".config/fish/completions/taorunner.fish"
+    assert (done.code, done.out) == (0, f"fish completes taorunner from now on, in new terminals: {file}\n")
+    assert "_TAORUNNER_COMPLETE" in file.read_text()
 
 
 def test_bash_completes(workspace: Path, tmp_path: Path) -> None:
@@ -307,6 +389,27 @@ def test_bash_completes(workspace: Path, tmp_path: Path) -> None:
     assert done.err == ""
     answers = [set(line[2:].split()) for line in done.out.splitlines() if line.startswith(">")]
     assert dict(zip([line for line, _ in CASES], answers, strict=True)) == dict(CASES)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("taorunner train --project = ex", {"example_01"}),
+        ("taorunner train --project =", {"example_01", "other", "own"}),
+        ("taorunner pretrained pull nvidia/tao/pretrained_detectnet_v2 : resnet1", {"resnet18"}),
+        ("tao-runner -p example_01 train do", {"dogs"}),
+    ],
+)
+def test_bash_completes_what_it_breaks_apart(
+    line: str, words: set[str], workspace: Path, tmp_path: Path
+) -> None:
+    """``=`` and ``:`` are words of their own for bash; ``tao-runner`` has a script of its own."""
+    typed = line.split(" ")
+    function = f"_{typed[0].replace('-', '_')}_completion"
+    script = [shell_script("bash", typed[0]), f"COMP_WORDS=({' '.join(typed)}); COMP_CWORD={len(typed) - 1}"]
+    script.append(f'COMPREPLY=(); {function} {typed[0]}; echo "${{COMPREPLY[*]}}"')
+    done = ask("bash", workspace, "\n".join(script), tmp_path)
+    assert (set(done.out.split()), done.err) == (words, "")
 
 
 def test_fish_completes(workspace: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typer.completion import get_completion_script
 
 import taorunner
 from taorunner.cli.fast.parsing import light_command
+from taorunner.cli.fast.scripts import SHELLS
 
 PACKAGE = Path(taorunner.__file__).parent
 PARSING = "adapt taorunner/cli/fast/parsing.py"
@@ -107,6 +108,20 @@ def test_the_scripts_of_typer_ask_with_the_variables_that_we_read(shell: str, na
     assert f"complete_{shell}" in script or "complete_" in script, "adapt main() in taorunner/__main__.py"
 
 
+def test_scripts_are_made_and_installed_by_these_functions() -> None:
+    from typer import _completion_shared as shared
+
+    said = "adapt taorunner/cli/fast/scripts.py"
+    assert set(inspect.signature(shared.get_completion_script).parameters) == {
+        "prog_name",
+        "complete_var",
+        "shell",
+    }, said
+    assert {"prog_name", "complete_var", "shell"} <= set(inspect.signature(shared.install).parameters), said
+    assert not inspect.signature(shared._get_shell_name).parameters, said
+    assert set(SHELLS) == set(shared._completion_scripts), said
+
+
 def test_they_are_used_in_no_other_place() -> None:
     private = re.compile(r"process_value|type_descriptor|_TYPER_COMPLETE|typer\._|import click|from click")
     found = {
@@ -114,4 +129,4 @@ def test_they_are_used_in_no_other_place() -> None:
         for path in PACKAGE.rglob("*.py")
         if private.search(path.read_text(encoding="utf-8"))
     }
-    assert found == {"cli/fast/completion.py", "cli/fast/parsing.py"}
+    assert found == {"cli/fast/completion.py", "cli/fast/parsing.py", "cli/fast/scripts.py"}

@@ -20,6 +20,7 @@ from taorunner.cli.dataset_folders import (
     project_view,
     refuse_archive,
 )
+from taorunner.cli.dataset_for_network import Target, Wanted, convert_for_network
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.long_work import cleaning_up
 from taorunner.cli.option_sets import with_options
@@ -40,9 +41,10 @@ def register(app: typer.Typer) -> None:
     add_command(
         group,
         "convert",
-        _convert,
-        "Write a dataset in another format",
+        with_options(_convert),
+        "Write a dataset in another format, or as a network reads it",
         "taorunner dataset convert ~/export --to coco",
+        "taorunner dataset convert parts --for detectnet_v2",
     )
     add_command(
         group,
@@ -90,7 +92,7 @@ OverwriteOption = Annotated[bool, option("--overwrite", "Replace the new folder"
 def _convert(
     context: typer.Context,
     dataset: DatasetArgument,
-    to: Annotated[str, option("--to", "Write this format", word="FORMAT")] = "kitti",
+    options: Target,
     from_: FromOption = None,
     output: Annotated[
         Optional[Path],
@@ -111,6 +113,11 @@ def _convert(
     from taorunner.datasets.writers.texts import TEXT_TARGETS
 
     context.obj.refuse_extra()
+    if options.is_for_network():
+        check_format(from_)
+        wanted = Wanted(dataset, options, output, from_, overwrite, skip_bad, project, workspace)
+        return convert_for_network(context.obj, wanted, json=json)
+    to = options.to or "kitti"
     known_word("--to", to, (*TARGETS, *FOLDER_TARGETS, *TEXT_TARGETS))
     check_format(from_)
     if to in FOLDER_TARGETS and from_ is not None:

@@ -153,6 +153,7 @@ def _init_project(
         use_weights=not options.no_weights, release=options.release,
     )  # fmt: skip
     _show_made(context.obj, made)
+    _say_needs(context.obj, options.head or "tinydet")
     return 0
 
 
@@ -167,6 +168,28 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
     if made.fill_ins:
         typer.echo(fill_in_text(made.fill_ins))
     invocation.note(f"next: {made.next_step}")
+
+
+def _say_needs(invocation: Invocation, head: str) -> None:
+    """Warns of packages that a network of this package needs and that are not installed. TAO's networks, which run in
+    containers, need none."""
+    import os
+    import sys
+    from dataclasses import replace
+
+    from taorunner.backends.registry import load_backend
+    from taorunner.console.base.findings_text import print_findings
+    from taorunner.console.base.theme import make_console
+    from taorunner.errors import Severity
+    from taorunner.targets import NetworkKind, default_target
+
+    target = default_target(invocation.networks().load(head).framework)
+    if target.networks is not NetworkKind.EMBEDDED:
+        return
+    missing = [one for one in load_backend(target.name).check() if one.is_error]
+    warnings = [replace(one, severity=Severity.WARNING) for one in missing]
+    if warnings:
+        print_findings(make_console(sys.stderr, os.environ), warnings, counts=False)
 
 
 def _from_dataset(
@@ -195,6 +218,7 @@ def _from_dataset(
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
         made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress, watcher)
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
+    _say_needs(invocation, head)
     for number, step in enumerate(made.next_steps):
         invocation.note(f"{'then' if number else 'next'}: {step}")
     return ExitCode.DONE
@@ -253,6 +277,8 @@ def _add(
         typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
     if added.fill_ins:
         typer.echo(fill_in_text(added.fill_ins))
+    if head is not None:
+        _say_needs(context.obj, head)
     step = "validate" if added.fill_ins else f"train {experiment}"
     where = f"-p {name} " if len(root.project_names()) > 1 else ""
     context.obj.note(f"next: taorunner {where}{step}")

@@ -1,24 +1,24 @@
 """Answers tab completion requests in a few milliseconds.
 
 It bypasses Typer, which would import a validator at each key press. Command words come from ``words``, generated from
-the app; names come from folder names and from the keys under ``experiments:``. An error gives no words. The scripts
-that shells load are Typer's (``taorunner --install-completion``).
+the app; names of experiments, runs, files and networks from ``names``. An error gives no words. The scripts that shells
+load are Typer's (``scripts``).
 The ``_TYPER_COMPLETE`` variables of those scripts are read here and nowhere else;
 ``tests/cli/fast/test_private_names.py`` fails when they change.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
-from pathlib import Path
 
+from taorunner.cli.fast.names import Line, action_names, values
 from taorunner.cli.fast.words import DEFAULTS, GROUPS, ROOT_OPTIONS, TABLE, Command
 
 TYPE_CHECKING = False  # importing typing would take a tenth of the time of an answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["action_names", "answer", "complete"]
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:
@@ -27,9 +27,11 @@ def answer(shell: str, environ: Mapping[str, str]) -> int:
         args, incomplete = _request(shell, environ)
         found = complete(args, incomplete, environ)
     except Exception:  # a key press must never show an error
-        found = []
+        found, incomplete = [], ""
     if shell == "fish" and environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":
         return 0 if found else 1
+    if shell == "bash":
+        found = _after_break(found, incomplete)
     text = _FORMATS.get(shell, _plain)(found)
     if text:
         print(text)
@@ -41,25 +43,27 @@ def complete(args: list[str], incomplete: str, environ: Mapping[str, str]) -> li
     if "--" in args:
         return []
     name, command, words, pending = _read(args)
-    context = _Context(args, environ)
+    line = Line(args, environ, name, words)
     if pending is not None:
-        return _starting(context.values(pending), incomplete)
+        return _starting(values(line, pending, incomplete), incomplete)
     if "=" in incomplete and incomplete.startswith("--"):
         flag, _, value = incomplete.partition("=")
         kind = _options(name, command).get(flag, "any")
-        return [(f"{flag}={word}", text) for word, text in _starting(context.values(kind), value)]
+        return [(f"{flag}={word}", text) for word, text in _starting(values(line, kind, value), value)]
     if incomplete.startswith("-"):
         options = _options(name, command)
         return _starting(((flag, "") for flag in sorted(options)), incomplete)
     if command is None:
         found = _starting(_subcommands(name), incomplete)
         default = TABLE[DEFAULTS[name]] if name in DEFAULTS else None
-        return [*found, *_starting(context.values(default.words[0]), incomplete)] if default else found
+        return (
+            [*found, *_starting(values(line, default.words[0], incomplete), incomplete)] if default else found
+        )
     if not command.words:
         return []
     kind = command.words[min(len(words), len(command.words) - 1)]
-    taken = set(words) if kind in ("experiment", "project", "run") else set()
-    return [item for item in _starting(context.values(kind), incomplete) if item[0] not in taken]
+    taken = set(words) if kind in ("experiment", "project", "run", "live") else set()
+    return [item for item in _starting(values(line, kind, incomplete), incomplete) if item[0] not in taken]
 
 
 def _options(name: str, command: Command | None) -> Mapping[str, str]:
@@ -101,153 +105,6 @@ def _read(args: list[str]) -> tuple[str, Command | None, list[str], str | None]:
     return name, command, words, pending
 
 
-class _Context:
-    """The words of the line before the incomplete one, and the variables of the shell."""
-
-    def __init__(self, args: list[str], environ: Mapping[str, str]) -> None:
-        self.args = args
-        self.environ = environ
-
-    def values(self, kind: str) -> Iterable[tuple[str, str]]:
-        if kind == "backend":
-            from taorunner.target_names import target_names
-
-            return [(name, "") for name in target_names()]
-        names = _NAMES.get(kind)
-        return [(name, "") for name in names(self)] if names is not None else []
-
-    def option(self, *flags: str) -> str | None:
-        for at, arg in enumerate(self.args):
-            if arg in flags and at + 1 < len(self.args):
-                return self.args[at + 1]
-            for flag in flags:
-                if arg.startswith(flag + "="):
-                    return arg[len(flag) + 1 :]
-        return None
-
-    def root(self) -> Path | None:
-        given = self.option("--workspace") or self.environ.get("TAORUNNER_WORKSPACE")
-        if given:
-            return Path(given).expanduser()
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / "projects").is_dir() or (folder / ".taorunner").is_dir():
-                return folder
-        return None
-
-    def project(self, root: Path) -> Path | None:
-        projects = root / "projects"
-        given = self.option("-p", "--project")
-        if given is None:
-            try:
-                given = Path.cwd().relative_to(projects).parts[0]
-            except (ValueError, IndexError):
-                given = self.environ.get("TAORUNNER_PROJECT")
-        if given:
-            return projects / given if "/" not in given else None
-        names = _folders(projects)
-        return projects / names[0] if len(names) == 1 else None
-
-
-def _projects(context: _Context) -> list[str]:
-    root = context.root()
-    return _folders(root / "projects") if root else []
-
-
-def _experiments(context: _Context) -> list[str]:
-    root = context.root()
-    project = context.project(root) if root else None
-    return experiment_names(project) if project is not None else []
-
-
-def experiment_names(project: Path) -> list[str]:
-    """The experiments of a project's folder, in their order; empty when its file cannot be read."""
-    try:
-        with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
-            return _experiment_keys(file.read(4 * 1024 * 1024))
-    except OSError:
-        return []
-
-
-def _experiment_keys(text: str) -> list[str]:
-    """The keys directly below ``experiments:``, found by their indentation."""
-    match = re.search(r"^experiments:[ \t]*(?:#.*)?$", text, re.MULTILINE)
-    if match is None:
-        return []
-    names: list[str] = []
-    indent: str | None = None
-    for line in text[match.end() :].splitlines():
-        key = re.match(r"([ \t]*)([\"']?)([A-Za-z0-9][A-Za-z0-9._-]*)\2[ \t]*:(?:[ \t]|$)", line)
-        if line.strip() and not line.lstrip().startswith("#") and not line[0].isspace():
-            break
-        if key is None:
-            continue
-        indent = key[1] if indent is None else indent
-        if key[1] == indent:
-            names.append(key[3])
-    return names
-
-
-def _heads(context: _Context) -> list[str]:
-    from taorunner.catalog.names import network_names, own_network_names
-
-    root = context.root()
-    own = own_network_names(str(root / "networks")) if root else ()
-    return sorted({*network_names(), *own})
-
-
-def _backbones(context: _Context) -> list[str]:
-    """Of the network of ``--head``."""
-    from taorunner.catalog.load import Catalog
-
-    layout = Catalog().layout(context.option("--head") or "")
-    return sorted(layout.backbones.names) if layout is not None and layout.backbones is not None else []
-
-
-def _actions(_context: _Context) -> list[str]:
-    return action_names()
-
-
-def action_names() -> list[str]:
-    """Every action of any network."""
-    found: set[str] = set()
-    folder = Path(__file__).parents[2] / "catalog" / "data"
-    for file in folder.rglob("*.yml"):
-        text = file.read_text(encoding="utf-8")
-        for block in re.finditer(
-            r"^( *)actions:[ \t]*\n((?:\1 +.*\n|[ \t]*\n|[ \t]*#.*\n)+)", text, re.MULTILINE
-        ):
-            lines = block[2].splitlines()
-            depths = [
-                len(line) - len(line.lstrip()) for line in lines if line.strip() and line.lstrip()[0] != "#"
-            ]
-            if depths:
-                pattern = re.compile(rf" {{{min(depths)}}}([a-z][a-z_]*):")
-                found.update(match[1] for line in lines if (match := pattern.match(line)))
-    return sorted(found)
-
-
-def _runs(context: _Context) -> list[str]:
-    root = context.root()
-    return sorted(_folders(root / ".taorunner" / "runs"), reverse=True)[:200] if root else []
-
-
-def _folders(path: Path) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(
-                entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
-            )
-    except OSError:
-        return []
-
-
-_NAMES: dict[str, Callable[[_Context], list[str]]] = {
-    "project": _projects, "experiment": _experiments, "head": _heads, "backbone": _backbones,
-    "action": _actions, "run": _runs,
-}  # fmt: skip
-
-
 def _starting(items: Iterable[tuple[str, str]], incomplete: str) -> list[tuple[str, str]]:
     return [item for item in items if item[0].startswith(incomplete)]
 
@@ -257,7 +114,8 @@ def _request(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
     if shell == "bash":
         words = _split(environ.get("COMP_WORDS", ""))
         at = int(environ.get("COMP_CWORD", "0"))
-        return words[1:at], words[at] if at < len(words) else ""
+        *args, incomplete = _whole_words([*words[1:at], words[at] if at < len(words) else ""])
+        return args, incomplete
     line = environ.get("_TYPER_COMPLETE_ARGS", "")
     words = _split(line)[1:]
     if shell in ("powershell", "pwsh"):
@@ -266,6 +124,25 @@ def _request(shell: str, environ: Mapping[str, str]) -> tuple[list[str], str]:
     if words and not line.endswith(" "):
         return words[:-1], words[-1]
     return words, ""
+
+
+def _whole_words(parts: list[str]) -> list[str]:
+    """bash breaks words at ``=`` and ``:``, which are words of their own then."""
+    words: list[str] = []
+    is_open = False
+    for part in parts:
+        if words and (part in ("=", ":") or is_open):
+            words[-1] += part
+        else:
+            words.append(part)
+        is_open = part in ("=", ":")
+    return words
+
+
+def _after_break(found: list[tuple[str, str]], incomplete: str) -> list[tuple[str, str]]:
+    """bash replaces only what follows the last ``=`` or ``:``."""
+    start = max(incomplete.rfind("="), incomplete.rfind(":")) + 1
+    return [(word[start:], text) for word, text in found]
 
 
 def _split(line: str) -> list[str]:

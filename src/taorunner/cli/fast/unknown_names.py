@@ -23,7 +23,7 @@ def check_names(workspace: Workspace, store: RunStore, wanted: RunFilter) -> Non
     if wanted.experiment is not None and re.search(r"[*?\[]", wanted.experiment) is None:
         _check_experiment(workspace, [pair[:2] for pair in recorded], wanted)
     if wanted.action is not None and wanted.action not in {*CONVERT, *(action for *_, action in recorded)}:
-        from taorunner.cli.fast.completion import action_names
+        from taorunner.cli.fast.names import action_names
 
         known = {*action_names(), *CONVERT, *(action for *_, action in recorded)}
         if wanted.action not in known:
@@ -42,7 +42,7 @@ def _recorded(store: RunStore) -> set[tuple[str, str, str]]:
 
 
 def _check_experiment(workspace: Workspace, recorded: Iterable[tuple[str, str]], wanted: RunFilter) -> None:
-    from taorunner.cli.fast.completion import experiment_names
+    from taorunner.cli.fast.names import experiment_names
 
     name = wanted.experiment or ""
     projects = [wanted.project] if wanted.project is not None else workspace.project_names()

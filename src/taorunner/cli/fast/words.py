@@ -20,52 +20,52 @@ class Command:
 
 
 # fmt: off
-_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "any", "--experiment":
-    "any", "--from": "any", "--from-dataset": "any", "--from-launcher": "folder", "--from-tao-runner":
+_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "dataset", "--experiment":
+    "any", "--from": "format", "--from-dataset": "any", "--from-launcher": "folder", "--from-tao-runner":
     "folder", "--head": "head", "--help": "", "--in-place": "", "--mounts-file": "file", "--no-weights": "",
-    "--release": "any", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
-_OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "any", "--head": "head", "--help": "",
-    "--like": "experiment", "-p": "project", "--project": "project", "--release": "any", "--workspace":
-    "folder"}
+    "--release": "release", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
+_OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help":
+    "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
+    "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_4: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "any"}
-_OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "any", "--cpus": "any",
-    "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "run", "--json": "",
+_OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cpus":
+    "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
+    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "live", "--json": "",
     "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries": "any",
-    "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
+    "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries": "any",
+    "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
     "--workspace": "folder"}
 _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
-    "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any",
-    "--join": "run", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes":
-    "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "",
-    "--project": "project", "--release": "any", "--resume": "", "--retries": "any", "--seed": "any", "--set":
-    "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any", "--workspace":
-    "folder"}
+    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
+    "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any",
+    "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--release": "release", "--resume": "", "--retries": "any",
+    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume":
+    "any", "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
+    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
     "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
-    "run", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
-    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "any", "--retries":
-    "any", "--set": "any", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
-    "--workspace": "folder"}
+    "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
+    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
+    "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume":
+    "any", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "any", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
-    "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any",
-    "--join": "run", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish": "any",
-    "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "any", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then":
-    "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
+    "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish":
+    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
+    "--then": "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
     "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
-    "run", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes": "any",
+    "live", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "any", "--retries": "any", "--seed": "any", "--set": "any", "--stop-on-nan": "", "--then":
-    "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
+    "--then": "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "-p": "project",
@@ -80,7 +80,7 @@ _OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--o
 _OPTIONS_16: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
     "experiment", "--gpu-indices": "any", "--gpus": "any", "--group": "any", "--head": "head", "--help": "",
     "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project",
-    "--port": "any", "--project": "project", "--release": "any", "--run-as-user": "", "--shm-size": "any",
+    "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "", "--shm-size": "any",
     "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_17: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
@@ -93,45 +93,46 @@ _OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--p
 _OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "any",
     "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
     "", "--yes": ""}
-_OPTIONS_22: dict[str, str] = {"--help": "", "--json": "", "--release": "any"}
+_OPTIONS_22: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
 _OPTIONS_23: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
 _OPTIONS_24: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
 _OPTIONS_25: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_26: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "-o": "folder", "--output":
-    "folder", "--overwrite": "", "-p": "project", "--project": "project", "--skip-bad": "", "--to": "any",
-    "--workspace": "folder"}
-_OPTIONS_27: dict[str, str] = {"--deep": "", "--fix": "", "--from": "any", "--full": "", "--help": "",
+_OPTIONS_26: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+    "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p":
+    "project", "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace":
+    "folder"}
+_OPTIONS_27: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_28: dict[str, str] = {"--from": "any", "--group": "any", "--help": "", "--json": "", "--merge": "",
-    "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
+_OPTIONS_28: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
+    "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
     "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_29: dict[str, str] = {"--from": "any", "--help": "", "--html": "file", "--json": "", "--overwrite":
-    "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_30: dict[str, str] = {"--from": "any", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
-    "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
-    "--size": "any", "--workspace": "folder"}
+_OPTIONS_29: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
+    "--overwrite": "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
+_OPTIONS_30: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
+    "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project":
+    "project", "--size": "any", "--workspace": "folder"}
 _OPTIONS_31: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
 _OPTIONS_32: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
 _OPTIONS_33: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--json": "", "--network": "any", "--pull": "", "-t": "any", "--tag": "any",
+    "", "--iidfile": "file", "--json": "", "--network": "head", "--pull": "", "-t": "any", "--tag": "any",
     "--target": "any"}
-_OPTIONS_34: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "any", "--user": "any"}
+_OPTIONS_34: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "head", "--user": "any"}
 _OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
 _OPTIONS_36: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "any", "--python": "any",
+    "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "head", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
 _OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--release": "any", "--set": "any", "--workspace": "folder"}
+    "--release": "release", "--set": "key", "--workspace": "folder"}
 _OPTIONS_38: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
 _OPTIONS_39: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
-    "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "any",
-    "--workspace": "folder"}
+    "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
+    "release", "--workspace": "folder"}
 _OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
@@ -178,10 +179,10 @@ TABLE: dict[str, Command] = {
         "Print the console logs of runs", _OPTIONS_11, ("run",)
     ),
     "attach": Command(
-        "Watch runs that have not ended", _OPTIONS_12, ("run",)
+        "Watch runs that have not ended", _OPTIONS_12, ("live",)
     ),
     "stop": Command(
-        "Stop runs", _OPTIONS_13, ("run",)
+        "Stop runs", _OPTIONS_13, ("live",)
     ),
     "quickstart": Command(
         "Train and export a small network, no GPU or Docker", _OPTIONS_14, ("folder", "none",)
@@ -217,25 +218,25 @@ TABLE: dict[str, Command] = {
         "Read the spec schemas of images", _OPTIONS_23, ("any",)
     ),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_24, ("head", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_24, ("head or model", "none",)
     ),
     "pretrained pull": Command(
-        "Download weights [default: what a project needs]", _OPTIONS_25, ("any",)
+        "Download weights [default: what a project needs]", _OPTIONS_25, ("model",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format", _OPTIONS_26, ("folder", "none",)
+        "Write a dataset in another format, or as a network reads it", _OPTIONS_26, ("dataset", "none",)
     ),
     "dataset check": Command(
-        "Find what TAO cannot read or learn from", _OPTIONS_27, ("folder", "none",)
+        "Find what TAO cannot read or learn from", _OPTIONS_27, ("dataset", "none",)
     ),
     "dataset split": Command(
-        "Split a dataset into train, val and test", _OPTIONS_28, ("folder", "none",)
+        "Split a dataset into train, val and test", _OPTIONS_28, ("dataset", "none",)
     ),
     "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples", _OPTIONS_29, ("folder", "none",)
+        "Count classes, boxes and sizes; draw samples", _OPTIONS_29, ("dataset", "none",)
     ),
     "dataset resize": Command(
-        "Resize all images and their labels", _OPTIONS_30, ("folder", "none",)
+        "Resize all images and their labels", _OPTIONS_30, ("dataset", "none",)
     ),
     "image ls": Command(
         "List the images that experiments need", _OPTIONS_23, ("project",)
@@ -265,7 +266,7 @@ TABLE: dict[str, Command] = {
         "Compare the specs of two experiments, key by key", _OPTIONS_38, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_39, ("any", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_39, ("key", "none",)
     ),
     "specs refresh": Command(
         "Compute again what depends on the data, and show the change", _OPTIONS_40, ("experiment", "none",)

@@ -16,7 +16,7 @@ from pathlib import Path
 from taorunner.text import amount, printable
 from taorunner.text import size as size_text
 
-TYPE_CHECKING = False  # as in typing, whose import takes longer than this module
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 
