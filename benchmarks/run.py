@@ -21,7 +21,7 @@ FIGURES = {
     "follow": ("follow", "measure", 3),
     "lists": ("lists", "measure", 7),
     "idle": ("idle", "measure", 1),
-    "viewer": ("viewer", "measure", 1),
+    "viewer": ("terminal.viewer", "measure", 1),
     "handover": ("handover", "measure", 7),
     "pull": ("pull", "measure", 3),
     "image-pull": ("image_pull", "measure", 5),

@@ -9,6 +9,8 @@ from taorunner.progress.causes.cause import Place
 from taorunner.progress.console.line_kind import is_banner, place_of
 
 ERRORS_KEPT = 3
+_CONSIDERED = 40
+"""Lines from the end in which an error is looked for."""
 _EXCEPTION = re.compile(r"^(?:[\w.]{1,80})?(?:Error|Exception): |^Traceback \(most recent call last\)")
 _ERROR_PLACES = (Place.TOOL_ERROR, Place.LOGGED_ERROR)
 
@@ -16,6 +18,16 @@ _ERROR_PLACES = (Place.TOOL_ERROR, Place.LOGGED_ERROR)
 def is_error(line: str) -> bool:
     """True for a line in which a program reports an error."""
     return _EXCEPTION.search(line) is not None or place_of(line) in _ERROR_PLACES
+
+
+def line_count(tail: Sequence[str], most: int) -> int:
+    """How many lines ``shown_lines`` gives; cheaper."""
+    count = 0
+    for line in reversed(tail):
+        if count == most:
+            break
+        count += bool(line.strip()) and not is_banner(line)
+    return count
 
 
 def shown_lines(tail: Sequence[str], count: int) -> list[tuple[str, bool]]:
@@ -26,7 +38,7 @@ def shown_lines(tail: Sequence[str], count: int) -> list[tuple[str, bool]]:
     """
     if count <= 0:
         return []
-    lines = [(line, is_error(line)) for line in tail if line.strip() and not is_banner(line)]
+    lines = [(line, is_error(line)) for line in tail[-_CONSIDERED:] if line.strip() and not is_banner(line)]
     if len(lines) <= count:
         return lines
     errors = [place for place, (_, is_bad) in enumerate(lines) if is_bad][-ERRORS_KEPT:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from taorunner.console.base.theme import Symbols
 from taorunner.events import Notice, RunState
@@ -47,7 +48,7 @@ class RunNotes:
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunView:
     """The input of the lines of one run. ``tail`` are its last log lines, ``gpus`` readings by host id.
 
@@ -63,6 +64,11 @@ class RunView:
     notes: RunNotes = RunNotes()
     is_selected: bool = False
     has_all_metrics: bool = False
+
+    @cached_property
+    def shown_metrics(self) -> Sequence[str]:
+        """The names of the metrics that a panel has room for, the main one first."""
+        return shown_metrics(self.run)
 
     @property
     def short_id(self) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean
 from taorunner.console.live.log_lines import is_error
-from taorunner.console.live.run_view import RunView, shown_metrics
+from taorunner.console.live.run_view import RunView
 from taorunner.console.runs import run_panel, run_rows
 from taorunner.console.runs.live_view import keys_line
 from taorunner.events import RunState
@@ -100,7 +100,7 @@ def _why(view: RunView, width: int) -> list[Text]:
 
 
 def _metrics(view: RunView, width: int) -> list[Text]:
-    main = shown_metrics(view.run)
+    main = view.shown_metrics
     names = [*main, *(name for name in view.run.metrics if name not in main)]
     return run_panel.metric_rows(view, width, names)
 

@@ -140,7 +140,7 @@ class PlainView:
         run.spoke_at = at
 
     def _sign_of_life(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
-        since = run.spoke_at or run.fold.started_at or epoch.began_at
+        since = run.spoke_at or run.fold.current.started_at or epoch.began_at
         if (at - since).total_seconds() >= _SIGN_OF_LIFE_S:
             run.spoke_at = at
             self._lines.append(_Line(run, at, epoch.step, epoch=epoch.number, metrics=dict(epoch.metrics)))

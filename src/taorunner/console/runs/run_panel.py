@@ -7,13 +7,15 @@ the main metric, the GPUs and a warning always stay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from taorunner.console.base.cells import bar, fit, fit_path, pad, percent
 from taorunner.console.base.formatting import clean, metric_label, number, of, used_of
 from taorunner.console.live.gpu_text import cluster_text, gpu_ids, panel_gpus
-from taorunner.console.live.log_lines import shown_lines
-from taorunner.console.live.run_view import RunView, shown_metrics
+from taorunner.console.live.log_lines import line_count, shown_lines
+from taorunner.console.live.run_view import RunView
 from taorunner.console.live.sparkline import sparkline
 from taorunner.console.runs.run_rows import (
     doing,
@@ -41,7 +43,7 @@ PANEL_LEAST = 4
 
 def panel_height(view: RunView) -> int:
     """The height that shows everything."""
-    logs = len(shown_lines(view.tail, LOG_LINES_MAX))
+    logs = line_count(view.tail, LOG_LINES_MAX)
     progress, metrics, warnings = _row_counts(view)
     gpus = len(gpu_rows(view, 76, _GPU_ROWS_MAX))
     return 2 + progress + metrics + gpus + warnings + (logs + 1 if logs else 0)
@@ -49,7 +51,7 @@ def panel_height(view: RunView) -> int:
 
 def least_height(view: RunView) -> int:
     """The height below which a panel would lose its position, main metric, GPUs, warning, or its last two log lines."""
-    logs = len(shown_lines(view.tail, LOG_LINES_LEAST))
+    logs = line_count(view.tail, LOG_LINES_LEAST)
     progress, metrics, warnings = _row_counts(view)
     has_gpus = bool(view.run.gpus or cluster_text(view))
     return 2 + min(progress, 1) + min(metrics, 1) + has_gpus + warnings + logs
@@ -58,7 +60,7 @@ def least_height(view: RunView) -> int:
 def panel(view: RunView, width: int, height: int) -> list[Text]:
     """Exactly ``height`` lines of exactly ``width`` cells."""
     inner, rows = max(1, width - 4), max(0, height - 2)
-    logs_least = min(LOG_LINES_LEAST, len(shown_lines(view.tail, LOG_LINES_LEAST)))
+    logs_least = line_count(view.tail, LOG_LINES_LEAST)
     lines = _facts(view, inner, rows - logs_least)[:rows]
     left = rows - len(lines)
     if left > LOG_LINES_LEAST and view.tail:
@@ -84,7 +86,7 @@ def log_texts(view: RunView, width: int, count: int) -> list[Text]:
     ]
 
 
-def metric_rows(view: RunView, width: int, names: list[str]) -> list[Text]:
+def metric_rows(view: RunView, width: int, names: Sequence[str]) -> list[Text]:
     """One row per metric: newest and best value, and the curve where there is room."""
     texts = []
     room = width - label_width(view) - 2
@@ -152,7 +154,7 @@ def labelled(view: RunView, label: str, text: Text) -> Text:
 def label_width(view: RunView) -> int:
     """The width of the column of labels."""
     gpus = [f"GPU {gpu_ids(view.run.gpus, view.gpus)}" if view.run.gpus else "GPU 0"]
-    metrics = view.run.metrics if view.has_all_metrics else shown_metrics(view.run)
+    metrics = view.run.metrics if view.has_all_metrics else view.shown_metrics
     names = [*map(metric_label, metrics), *gpus, "epoch"]
     if doing(view):
         names.append("starting")
@@ -167,14 +169,14 @@ def _row_counts(view: RunView) -> tuple[int, int, int]:
     else:
         progress = 1 + (run.step is not None or run.steps is not None)
     is_warned = view.stalled_s is not None or _newest_warning(view) is not None
-    return progress, len(shown_metrics(run)), int(is_warned)
+    return progress, len(view.shown_metrics), int(is_warned)
 
 
 def _facts(view: RunView, width: int, rows: int) -> list[Text]:
     """The panel's lines without the log. With few ``rows`` the second metric goes first, then the bar of the step."""
     progress = progress_rows(view, width)
     warnings = warning_row(view, width)
-    names = shown_metrics(view.run)
+    names = view.shown_metrics
     metrics = metric_rows(view, width, names)
     spare = rows - len(progress) - len(metrics) - len(warnings)
     gpus = gpu_rows(view, width, min(_GPU_ROWS_MAX, spare))
@@ -232,7 +234,7 @@ def _bar_row(view: RunView, width: int, label: str, value: str, fraction: float 
 def _value_width(view: RunView) -> int:
     run = view.run
     values = [of(run.epoch, run.epochs), of(run.step or 0, run.steps) if run.steps else "", "0.0000"]
-    values += [number(run.metrics[name]) for name in shown_metrics(run)]
+    values += [number(run.metrics[name]) for name in view.shown_metrics]
     return max(len(value) for value in values)
 
 

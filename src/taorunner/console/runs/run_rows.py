@@ -11,7 +11,7 @@ from taorunner.console.base.cells import bar, fit, pad, percent
 from taorunner.console.base.formatting import clean, metric_label, number, of
 from taorunner.console.base.theme import state_style
 from taorunner.console.live.gpu_text import compact_gpus
-from taorunner.console.live.run_view import RunView, shown_metrics
+from taorunner.console.live.run_view import RunView
 from taorunner.events import RunState
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.text import duration
@@ -224,7 +224,7 @@ def _fitting(view: RunView, width: int) -> tuple[Text, Text | None]:
     choices = [(metrics[0], gpu) for gpu in gpus[:2]]
     choices += [(one, gpu) for one in metrics[1:] for gpu in with_load[-2:]]
     choices += [(Text(), gpu) for gpu in gpus]
-    if width >= _BOTH_METRICS_FROM and len(shown_metrics(view.run)) > 1:
+    if width >= _BOTH_METRICS_FROM and len(view.shown_metrics) > 1:
         both = metrics[0] + Text("   ") + _metric(view, with_best=True, with_epoch=True, place=1)
         choices.insert(0, (both, gpus[0]))
     for metric, gpu in choices:
@@ -235,7 +235,7 @@ def _fitting(view: RunView, width: int) -> tuple[Text, Text | None]:
 
 def _metric(view: RunView, *, with_best: bool, with_epoch: bool, place: int = 0) -> Text:
     """The main metric, or the one at ``place``: ``val_mAP50 0.6820 best 0.6944 at 10``."""
-    names = shown_metrics(view.run)
+    names = view.shown_metrics
     if not names:
         return Text()
     name = names[place]

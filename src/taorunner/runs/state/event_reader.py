@@ -95,7 +95,7 @@ class EventReader:
         )  # fmt: skip
 
     def is_over(self) -> bool:
-        return all(fold.state.is_final for fold in self._folds.values())
+        return all(fold.current.state.is_final for fold in self._folds.values())
 
     def _read(self, run_id: str, offset: int) -> bytes:
         try:

@@ -210,6 +210,7 @@ class Fold:
         self._best: dict[str, Best] = {}
         self._best_epochs: dict[str, BestOverEpochs] = {}
         self._judged: dict[str, Judged] = {}
+        self._is_lower_better: dict[str, bool | None] = {}
         self._checkpoints: set[str] = set()
         self._epoch_begins: dict[int, datetime] = {}
         self._epoch_ends: dict[int, datetime] = {}
@@ -221,19 +222,9 @@ class Fold:
         )
 
     @property
-    def state(self) -> RunState:
-        """The state alone, without a copy."""
-        return self._now.state
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When the process started, without a copy."""
-        return self._now.started_at
-
-    @property
-    def timing(self) -> Timing:
-        """What the ETA is computed from, without a copy."""
-        return self._now.timing
+    def current(self) -> RunSnapshot:
+        """State and position without a copy: they change with the next event. It has no metrics."""
+        return self._now
 
     def apply(self, event: Event) -> None:
         if isinstance(event, ev.LogLine):  # not in events.jsonl: a snapshot from disk must be equal
@@ -361,7 +352,8 @@ class Fold:
             self._metric_epochs[event.name] = max(epoch, self._metric_epochs.get(event.name, 0))
         if event.direction is not None or event.name not in self._judged:
             self._judged[event.name] = Judged(event.direction, event.rank)
-        lower = is_lower_better(event.name, self._judged)
+            self._is_lower_better[event.name] = is_lower_better(event.name, self._judged)
+        lower = self._is_lower_better[event.name]
         if lower is None:
             return
         known = self._best_epochs.setdefault(event.name, BestOverEpochs())
