@@ -150,8 +150,8 @@ def command_tree(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def flags_of(command: Any) -> dict[str, bool]:
-    """Flag to whether it takes a value, help counted."""
-    options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
+    """Flag to whether it takes a value, help counted; what the help page does not show is not offered either."""
+    options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
     flags = {flag: not parameter.is_flag for parameter in options for flag in parameter.opts}
     return {**flags, "--help": False}
 
