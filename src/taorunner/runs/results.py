@@ -16,6 +16,9 @@ from taorunner.planning.inputs.checkpoints import find_checkpoints, is_torn, is_
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.status_json import StatusReader, StatusRecord
 
+CLOCK_SLACK_S = 2.0
+"""The tolerance for rounded file times and for the clock of a file server, in seconds."""
+
 
 class StatusSource(Protocol):
     """The records of one status.json."""
