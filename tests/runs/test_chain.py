@@ -105,10 +105,10 @@ def test_which_run_of_a_chain_a_name_means() -> None:
 
 
 class Recorded:
-    """A chain of rtdetr on disk: train, export, gen_trt_engine. ``results`` is the folder of the experiment."""
+    """A chain on disk that begins with a training. ``results`` is the folder of the experiment."""
 
-    def __init__(self, root: Path) -> None:
-        request = ActionRequest("train", ("e1",), then=("export", "gen_trt_engine"))
+    def __init__(self, root: Path, then: tuple[str, ...] = ("export", "gen_trt_engine")) -> None:
+        request = ActionRequest("train", ("e1",), then=then)
         caller = Caller(1000, 1000, (), "ada", {"HOME": "/nowhere"})
         items = plan_chain(Workspace(root), "p", request, caller).items
         self.store = RunStore(root / ".taorunner")
@@ -216,10 +216,23 @@ def test_the_engine_is_built_from_the_export_of_the_chain(recorded: Recorded) ->
     assert plan.contract.verdict.artifacts == ("gen_trt_engine/model_epoch_004.engine",)
 
 
-def test_an_export_under_another_name_is_found_by_its_time(recorded: Recorded) -> None:
-    (recorded.results / "export/other.onnx").write_bytes(b"onnx")
-    assert recorded.at_start(2)[1] == "reads other.onnx, which export made"
+def test_an_export_from_before_the_chain_is_not_taken(recorded: Recorded) -> None:
+    recorded.checkpoint(5)
+    export, _ = recorded.at_start(1)
+    recorded.store.save_plan(recorded.ids[1], export)
+    (recorded.results / "export/model_epoch_004.onnx").write_bytes(b"onnx")
     late = replace(recorded.store.load(recorded.ids[1]), launched_at=now() + timedelta(hours=1))
     recorded.store.save(late)
-    with pytest.raises(UserFilesError, match='export of "e1" left no model'):
+    with pytest.raises(UserFilesError, match='export of "e1" left no model that can be read'):
         recorded.at_start(2)
+
+
+def test_pruned_weights_of_a_network_whose_artifacts_are_not_known(tmp_path: Path) -> None:
+    found = Recorded(good_workspace(tmp_path / "ws", "ocrnet"), then=("prune", "evaluate"))
+    weights = found.results / "prune/deep/model_pruned_0.1.pth"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    (found.results / "prune/status.json").write_text("{}")
+    plan, text = found.at_start(2)
+    assert text == "reads model_pruned_0.1.pth, which prune made"
+    assert f"evaluate.checkpoint={plan.results_inside}/prune/deep/model_pruned_0.1.pth" in plan.argv

@@ -6,23 +6,16 @@ the batch goes on with it. Its plan was made at the launch; when it starts, the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 
-from taorunner.errors import UserFilesError
+from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import RunState
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
-_FILES = {
-    "export": ("export_file", (".onnx", ".etlt", ".uff")),
-    "gen_trt_engine": ("engine_file", (".engine", ".trt", ".plan")),
-    "prune": ("pruned_file", (".hdf5", ".tlt", ".pth")),
-}
-"""By action: the value that names what it writes, and the suffixes of such a file."""
 _AFTER = {RunState.STOPPED: "was stopped", RunState.LOST: "was lost", RunState.DAMAGED: "is damaged"}
 
 
@@ -73,12 +66,17 @@ def with_models(
 
     Raises:
         UserFilesError: a run before it left no model that can be used, or what it would write is there already.
+        MachineError: the results cannot be read.
     """
     from taorunner.backends.secrets import change_private_spec
     from taorunner.planning.inputs.awaited import filled, with_models
 
     makers = {one.action: one for one in reversed([*_before(record, records)])}
-    made = {one: _model(store, one, makers, plans) for one in plan.awaits}
+    try:
+        made = {one: _model(store, one, makers, plans) for one in plan.awaits}
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MachineError(f"the results in {plan.results_dir} cannot be read: {reason}") from error
     models = {one.stand_in: path for one, (path, _) in made.items()}
     found = filled(plan, models)
     inside = {
@@ -138,19 +136,17 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
 
 
 def _written(record: RunRecord, plan: RunPlan) -> Path | None:
-    """The file that the action's plan names, else the newest one of its folder since its start."""
-    from taorunner.planning.inputs.argv import derived_values
-    from taorunner.runs.results import results_of
+    """The newest artifact of the action since its start; where the catalog names none, the newest weights of its
+    folder."""
+    from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES
+    from taorunner.runs.results import CLOCK_SLACK_S, results_of
 
-    argument, suffixes = _FILES[plan.contract.action]
-    named = derived_values(plan.contract, plan.arguments.values).get(argument)
-    if isinstance(named, str):
-        path = results_of(plan).host_path(named)
-        if path is not None and path.is_file() and path.is_relative_to(plan.results_dir):
-            return path
-    since_s = record.launched_at.timestamp() if record.launched_at is not None else 0.0
-    found: list[tuple[float, Path]] = []
-    for folder, _, names in os.walk(plan.results_dir / plan.contract.action):
-        paths = (Path(folder, name) for name in names if name.endswith(suffixes))
-        found += [(path.stat().st_mtime, path) for path in paths if path.is_file()]
-    return max((one for one in found if one[0] >= since_s), default=(0.0, None))[1]
+    access = results_of(plan)
+    paths = access.artifacts()
+    if not plan.contract.verdict.artifacts:
+        folder = plan.results_dir / plan.contract.action
+        paths = (path for path in folder.rglob("*") if path.name.endswith(PRETRAINED_SUFFIXES))
+    since_s = record.launched_at.timestamp() - CLOCK_SLACK_S if record.launched_at is not None else 0.0
+    dated = ((access.modified_s(path), path) for path in paths if path.is_relative_to(plan.results_dir))
+    found = [(time_s, path) for time_s, path in dated if time_s is not None and time_s >= since_s]
+    return max(found, default=(0.0, None))[1]

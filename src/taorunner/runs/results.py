@@ -17,6 +17,9 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader, StatusRecord
 
+CLOCK_SLACK_S = 2.0
+"""The tolerance for rounded file times and for the clock of a file server, in seconds."""
+
 
 class StatusSource(Protocol):
     """The records of one status.json."""

@@ -135,7 +135,9 @@ class ValueFinder:
         return values
 
     def _await(self, contract: Contract, earlier: Sequence[str], values: RunValues) -> None:
-        values.awaits = awaited(contract, _wanted(contract), earlier, str(values.arguments["results_dir"]))
+        values.awaits = awaited(
+            contract, wanted_values(contract), earlier, str(values.arguments["results_dir"])
+        )
         values.findings += missing_links(contract, values.awaits, earlier)
         for one in values.awaits:
             if one.argument is not None:
@@ -165,7 +167,7 @@ class ValueFinder:
     def _weights(
         self, contract: Contract, results: Path, named: str | None, values: RunValues, *, dry_run: bool
     ) -> None:
-        wanted = _wanted(contract)
+        wanted = wanted_values(contract)
         training = self._train_contract(contract)
         if named is not None and not self._named(contract, training, results, named, values):
             return
@@ -313,7 +315,7 @@ def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:
     return [Finding(Severity.ERROR, "unknown-variable", message, hint)]
 
 
-def _wanted(contract: Contract) -> set[str]:
+def wanted_values(contract: Contract) -> set[str]:
     """The names of all values that the action reads."""
     forms = {name for form in contract.value_forms.values() for name in _names_in((form,))}
     return forms | {name for argument in contract.arguments for name in _names_in(argument.tokens)}

@@ -22,7 +22,7 @@ from taorunner.planning.inputs.checkpoints import epoch_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
-from taorunner.runs.results import ResultsAccess, results_of
+from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, results_of
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
@@ -33,8 +33,6 @@ CHECKPOINT_COMES_WITHIN_S = 120.0
 """How long after an epoch its checkpoint is searched for, in seconds. Source: tao/real_runs.md, TensorFlow R2."""
 
 _REPLAY_BYTES = 1 << 20
-_CLOCK_SLACK_S = 2.0
-"""The tolerance for rounded file times and for the clock of a file server, in seconds."""
 
 
 class Observation:
@@ -186,7 +184,7 @@ class Observation:
 
     def _is_fresh(self, path: Path) -> bool:
         modified_s = self._results.modified_s(path)
-        return modified_s is not None and modified_s >= self._launched_s - _CLOCK_SLACK_S - self._set_back_s()
+        return modified_s is not None and modified_s >= self._launched_s - CLOCK_SLACK_S - self._set_back_s()
 
     def _set_back_s(self) -> float:
         """By how many seconds the clock was set back since the launch; new files appear older by that."""
