@@ -130,7 +130,7 @@ def test_two_experiments_in_real_containers(
     for directory in runs_of(root):
         names = {path.name for path in directory.iterdir()}
         records = {"record.json", "plan.json", "events.jsonl", "history.jsonl"}
-        assert names == {*records, "console.log", "request.txt", "input"}
+        assert names == {*records, "console.log", "request.txt", "input", "outputs.json"}
         assert "Execution status: PASS" in (directory / "console.log").read_text()
     assert files_holding(root / ".taorunner", KEY) == files_holding(root / ".taorunner", TOKEN) == []
     if docker_cli.prefix:
