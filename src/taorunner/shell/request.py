@@ -68,7 +68,8 @@ class PlannedShell:
 
 @dataclass(slots=True)
 class ShellPlanning:
-    """The state of planning. ``usage`` are problems of the command line, ``files`` those of files."""
+    """The state of planning. ``usage`` are problems of the command line, ``files`` those of files and of names that do not
+    exist, ``has_unknown_name`` whether one of them is a name of the command line."""
 
     workspace: Workspace
     project: str | None
@@ -79,6 +80,7 @@ class ShellPlanning:
     free_port: Callable[[], int]
     usage: list[Finding] = field(default_factory=list)
     files: list[Finding] = field(default_factory=list)
+    has_unknown_name: bool = False
 
     @property
     def home(self) -> Path:
@@ -101,12 +103,13 @@ class ShellPlanning:
 
     def take(self, error: TaorunnerError) -> None:
         reported = error.findings or (Finding(Severity.ERROR, "shell", error.message, error.hint),)
-        found = self.usage if isinstance(error, UnknownNameError) else self.files
-        found += [finding for finding in reported if finding not in found]
+        self.files += [finding for finding in reported if finding not in self.files]
+        self.has_unknown_name = self.has_unknown_name or isinstance(error, UnknownNameError)
 
     def raise_for_errors(self) -> None:
         findings = (*self.usage, *(finding for finding in self.files if finding.is_error))
-        kind = UsageError if self.usage else UserFilesError
+        of_files = UnknownNameError if self.has_unknown_name else UserFilesError
+        kind = UsageError if self.usage else of_files
         if len(findings) == 1 and findings[0].file is None:
             raise kind(findings[0].message, hint=findings[0].hint)
         if findings:
