@@ -23,14 +23,15 @@ from taorunner.datasets.formats.recognise import NAMED
 from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
 from taorunner.datasets.writers.tao_formats import TARGETS
 from taorunner.datasets.writers.texts import TEXT_TARGETS
-from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES
+from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
 from taorunner.pretrained.bundled_list import known_models
 
 FAST = Path(__file__).resolve().parents[1] / "src" / "taorunner" / "cli" / "fast"
 TARGET, NETWORK_TARGET = FAST / "words.py", FAST / "network_words.txt"
 KINDS = {
     "A": "experiment", "ACTION": "action", "B": "experiment", "BACKEND": "backend", "DATASET": "dataset",
-    "DIR": "folder", "EXPERIMENT": "experiment", "ACTION,...": "action", "FORMAT": "format", "RELEASE": "release", "MODEL": "model",
+    "DIR": "folder", "EXPERIMENT": "experiment", "ACTION,...": "action", "FORMAT": "format",
+    "RELEASE": "release", "MODEL": "model",
     "BACKBONE": "backbone", "FILE": "file", "HEAD": "head", "HEAD|MODEL": "head or model", "NETWORK": "head",
     "PROJECT": "project", "RUN": "run",
 }  # fmt: skip

@@ -54,7 +54,7 @@ MUTATIONS = (
     Mutation("backends/process", "backends/process/reaper.py",
              "in (*_IGNORED, signal.SIGPIPE, signal.SIGXFSZ):", "in _IGNORED:"),
     Mutation("catalog", "catalog/load.py", "fitting[-1].tags", "fitting[0].tags"),
-    Mutation("cli", "cli/commands/runs_prune.py", "project=project or context.obj.project", "project=project"),
+    Mutation("cli", "cli/commands/results/runs_prune.py", "project=project or context.obj.project", "project=project"),
     Mutation("cli", "cli/fast/lists.py", "name is None or name in given or", "name is None or"),
     Mutation("console", "console/base/formatting.py", "if abs(value) >= 10 else", "if abs(value) > 10 else"),
     Mutation("datasets/transform", "datasets/transform/split.py", "0 < len(open_groups[name]) <= len(without)",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taorunner.errors import Finding
 from taorunner.events import Event, RunState
-from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.runs.control.stop import stop_runs
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader

@@ -31,7 +31,7 @@ from taorunner.importers.network_detection import (
     recognise_networks,
 )
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
-from taorunner.planning.inputs.checkpoints import find_pretrained
+from taorunner.planning.checkpoints.checkpoint_files import find_pretrained
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.weights.use import takes_weights_by_argument
 from taorunner.project.mounts import Mounts, load_mounts

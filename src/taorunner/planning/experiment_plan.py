@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
-from taorunner.planning.checks.argument_inputs import missing_at_launch, unbuilt_models
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.planning.checkpoints.checkpoint_files import torn_findings
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
+from taorunner.planning.checks.paths.argument_inputs import missing_at_launch, unbuilt_models
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
+from taorunner.planning.experiment_spec import checkpoint_findings, moved_weights, spec_of, typed_values
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.backend_choice import backend_findings
-from taorunner.planning.inputs.checkpoints import torn_findings
 from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
 from taorunner.planning.inputs.environment import (
     RUN_INSIDE,
 )  # fmt: skip
 from taorunner.planning.inputs.gpu_access import visible_gpus
-from taorunner.planning.inputs.named_checkpoint import destination, given_twice, not_read
 from taorunner.planning.inputs.precedence import (
     choose_contract,
     choose_image,
@@ -40,28 +40,20 @@ from taorunner.planning.inputs.run_mounts import (
     state_findings,
     volume_findings,
 )
-from taorunner.planning.inputs.values import RunValues, ValueFinder
+from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
-from taorunner.planning.model.knobs import NO_KNOBS, KnobSetting
 from taorunner.planning.model.plan import (
     SECRET_SPEC_DIR,
-    Resources,
     RunPlan,
 )
-from taorunner.planning.model.request import ActionRequest, Site
+from taorunner.planning.model.request import Site
 from taorunner.planning.run_plan import Draft, assemble, mounts_of
-from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
-from taorunner.planning.spec.knob_settings import knob_settings, of_option
-from taorunner.planning.spec.link_containment import outside_link
-from taorunner.planning.spec.overrides import sets_of_later, typed_value
-from taorunner.planning.spec.spec_files import find_spec
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
-from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 
@@ -94,7 +86,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     argv = build_argv(contract, arguments)
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
     here += [
-        planning.placed(experiment, f) for f in _checkpoint_findings(request, contract, draft.spec, values)
+        planning.placed(experiment, f) for f in checkpoint_findings(request, contract, draft.spec, values)
     ]
     here += missing_at_launch(planning.project, experiment, contract, argv, draft.mounts)
     unbuilt = unbuilt_models(experiment, contract, values.arguments, argv, starts=not request.dry_run)
@@ -103,7 +95,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
-    here += _moved_weights(values, earlier)
+    here += moved_weights(values, earlier)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
@@ -144,7 +136,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     values = finder.find(
         contract, resources.gpus, request.checkpoint, dry_run=request.dry_run, earlier=request.earlier
     )
-    spec, knobs = _spec(planning, experiment, contract, values, resources)
+    spec, knobs = spec_of(planning, experiment, contract, values, resources)
     run_inside = str(site.run_dir / "input") if on_host else RUN_INSIDE
     return Draft(
         experiment,
@@ -189,7 +181,7 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         draft.contract.action,
         draft.resources.gpus.count,
         draft.target.name,
-        _typed(spec.sets, planning.request.extra),
+        typed_values(spec.sets, planning.request.extra),
         not planning.request.dry_run,
         frozenset(planning.request.earlier),
     )
@@ -204,7 +196,7 @@ def _weights_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:
     file = load_spec(path) if path is not None else None
     if contract.spec is not None and not isinstance(file, SpecFile):
         return  # reported with the file
-    typed = _typed(draft.spec.sets, planning.request.extra)
+    typed = typed_values(draft.spec.sets, planning.request.extra)
     use = weights_use(
         contract, file if isinstance(file, SpecFile) else None, draft.experiment, typed, planning.memory
     )
@@ -304,80 +296,6 @@ def _need_findings(planning: Planning, experiment: Experiment, contract: Contrac
         yield planning.error(
             experiment, ("dataset",), "missing-dataset", message, "put it there, or correct dataset"
         )
-
-
-def _spec(
-    planning: Planning, experiment: Experiment, contract: Contract, values: RunValues, resources: Resources
-) -> tuple[EffectiveSpec, tuple[KnobSetting, ...]]:
-    """The spec with everything set, and what the options for epochs and the like set in it."""
-    path = find_spec(experiment.spec_dirs, contract.spec) if contract.spec is not None else None
-    outside = outside_link(path, planning.workspace, planning.mounts) if path is not None else None
-    if outside is not None:
-        return EffectiveSpec(findings=(outside,)), ()
-    sets, knobs = planning.request.overrides, planning.request.knobs
-    kept = KeptSchemas(planning.workspace.spec_schemas_dir, planning.memory)
-    image = choose_image(contract, planning.request, planning.lock)
-    pinned = replace(contract, image=image)
-    if planning.request.earlier:
-        sets = sets_of_later(sets, pinned, kept)
-
-    def with_sets(sets: Mapping[str, str]) -> EffectiveSpec:
-        return effective_spec(
-            planning.project,
-            experiment,
-            pinned,
-            values.variables,
-            resources.gpus,
-            sets,
-            kept,
-            weights=values.weights,
-        )
-
-    spec = with_sets(sets)
-    if knobs == NO_KNOBS:
-        return spec, ()
-    processes = max(1, resources.gpus.count * resources.nodes)
-    found = knob_settings(pinned, knobs, spec, _typed(sets, planning.request.extra), processes)
-    if has_errors(found.findings):
-        return replace(spec, findings=(*spec.findings, *found.findings)), ()
-    spec = with_sets({**sets, **found.sets})
-    findings = (*of_option(spec.findings, found.settings), *found.findings)
-    return replace(spec, findings=findings), found.settings
-
-
-def _typed(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, object]:
-    """Keys of the spec that the command line sets: those of ``--set``, and ``key=value`` behind ``--``."""
-    behind = (token.partition("=") for token in extra if not token.startswith("-"))
-    given = {**sets, **{key: text for key, equals, text in behind if equals}}
-    return {key: typed_value(key, text) for key, text in given.items()}
-
-
-def _checkpoint_findings(
-    request: ActionRequest, contract: Contract, spec: EffectiveSpec, values: RunValues
-) -> Iterator[Finding]:
-    """``--checkpoint`` is read, or it is an error."""
-    goes_to = destination(contract)
-    if request.checkpoint is None or goes_to is None:
-        return
-    if values.weights is not None and spec.path is None:
-        yield not_read(contract, request.checkpoint)
-    path = values.weights.path if values.weights is not None else None
-    key = next((key for key, value in spec.keys.items() if path is not None and value == path), None)
-    twice = given_twice(
-        contract, goes_to.argument, key, (*(f"{name}=" for name in request.overrides), *request.extra)
-    )
-    if twice is not None:
-        yield twice
-
-
-def _moved_weights(values: RunValues, earlier: EarlierResults) -> Iterator[Finding]:
-    """Weights to start from that ``--overwrite`` moves before they are read."""
-    path = values.chosen_file
-    if path is None or not any(path.is_relative_to(folder) for folder in earlier.set_aside):
-        return
-    message = f"--overwrite moves {path.name} aside, and this training is to start from it"
-    hint = "copy it out of the results first, and give the path of the copy"
-    yield Finding(Severity.ERROR, "checkpoint-moved", message, hint)
 
 
 def _key_findings(planning: Planning, experiment: Experiment, contract: Contract) -> list[Finding]:

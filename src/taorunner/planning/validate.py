@@ -15,10 +15,10 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.checks.argument_inputs import missing_arguments
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
 from taorunner.planning.checks.dataset_requirements import Reading, placed_below
+from taorunner.planning.checks.paths.argument_inputs import missing_arguments
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.gpu_access import DriverAge, visible_gpus

@@ -118,7 +118,7 @@ def _model(
 
 def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path | None, str]:
     """The checkpoint of the best epoch where a direction is known, else the newest. Never one that was cut off."""
-    from taorunner.planning.inputs.checkpoints import (
+    from taorunner.planning.checkpoints.checkpoint_files import (
         epoch_of,
         find_checkpoints,
         newest_whole,
@@ -138,7 +138,7 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
 def _written(record: RunRecord, plan: RunPlan) -> Path | None:
     """The newest artifact of the action since its start; where the catalog names none, the newest weights of its
     folder."""
-    from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES
+    from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
     from taorunner.runs.results import CLOCK_SLACK_S, results_of
 
     access = results_of(plan)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from taorunner.planning.inputs.checkpoints import find_checkpoints, is_untrained
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints, is_untrained
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader, StatusRecord

@@ -145,7 +145,7 @@ def _pull(
 
 
 def _named(root: Workspace, text: str) -> tuple[NgcModel | HubModel, Path]:
-    from taorunner.planning.inputs.checkpoints import pretrained_dir
+    from taorunner.planning.checkpoints.checkpoint_files import pretrained_dir
     from taorunner.pretrained.bundled_list import known_networks, models_for
     from taorunner.pretrained.names import parse_model
 

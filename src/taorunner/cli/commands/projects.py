@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
+from taorunner.cli.options import (
+    Invocation,
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    WorkspaceOption,
+    option,
+)  # fmt: skip
 from taorunner.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taorunner.planning.model.looked_at import LookedAt
+    from taorunner.project.workspace import Workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -44,26 +54,12 @@ def _validate(
     import os
     import sys
 
-    from taorunner.errors import UsageError, has_errors
-    from taorunner.planning.selection import matching
+    from taorunner.errors import has_errors
     from taorunner.planning.validate import validate_projects
-    from taorunner.text import did_you_mean, is_pattern, printable
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
-    one = project or context.obj.project
-    if one:
-        context.obj.project_name(root, one)
-    named = [
-        name
-        for word in projects or ()
-        for name in (matching(word, root.project_names(), "project") if is_pattern(word) else (word,))
-    ]
-    names = list(dict.fromkeys([*named, *([one] if one else ())]))
-    for name in named:
-        if name not in root.project_names():
-            hint = did_you_mean(name, root.project_names()) or "taorunner init-project NAME makes one"
-            raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
+    names = _projects_named(context.obj, root, projects or (), project)
     looked_at: list[LookedAt] = []
     findings = validate_projects(root, names, os.environ, strict=strict, looked_at=looked_at.append)
     if findings:
@@ -91,6 +87,28 @@ def _validate(
             with_infos=is_verbose, is_quiet=context.obj.is_quiet,
         )  # fmt: skip
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
+
+
+def _projects_named(
+    invocation: Invocation, workspace: Workspace, words: Sequence[str], project: str | None
+) -> list[str]:
+    """The projects that words and ``-p`` name, each once; none for all. Raises UsageError for an unknown one."""
+    from taorunner.errors import UsageError
+    from taorunner.planning.selection import matching
+    from taorunner.text import did_you_mean, is_pattern, printable
+
+    known = workspace.project_names()
+    one = project or invocation.project
+    if one:
+        invocation.project_name(workspace, one)
+    named = [
+        name for word in words for name in (matching(word, known, "project") if is_pattern(word) else (word,))
+    ]
+    for name in named:
+        if name not in known:
+            hint = did_you_mean(name, known) or "taorunner init-project NAME makes one"
+            raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
+    return list(dict.fromkeys([*named, *([one] if one else ())]))
 
 
 def _schema(

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands import runs_prune, runs_restore
+from taorunner.cli.commands.results import runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode

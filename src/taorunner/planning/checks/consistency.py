@@ -18,17 +18,17 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
-from taorunner.planning.checks.data_inputs import (
+from taorunner.planning.checks.dataset_facts import DatasetFacts
+from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
+from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
+from taorunner.planning.checks.paths.data_inputs import (
     later_inputs,
     made_inputs,
     missing_inputs,
     reads_dataset,
     training_inputs,
 )
-from taorunner.planning.checks.dataset_facts import DatasetFacts
-from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
-from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
-from taorunner.planning.checks.host_paths import HostPaths
+from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.checks.word_list_rules import word_lists

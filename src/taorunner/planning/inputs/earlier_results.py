@@ -11,8 +11,12 @@ from pathlib import Path, PurePosixPath
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, ResumeRule
 from taorunner.errors import Finding, Severity
+from taorunner.planning.checkpoints.checkpoint_files import (
+    find_checkpoints,
+    is_untrained,
+    untrained_leftovers,
+)
 from taorunner.planning.inputs.argv import argument_names
-from taorunner.planning.inputs.checkpoints import find_checkpoints, is_untrained, untrained_leftovers
 from taorunner.planning.inputs.resume import resumable_files
 from taorunner.planning.model.arguments import Value
 from taorunner.project.mounts import Mounts

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
 from taorunner.errors import Finding, Severity
+from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES, choose_checkpoint
 from taorunner.planning.inputs.argv import argument_names, given_by_hand
-from taorunner.planning.inputs.checkpoints import PRETRAINED_SUFFIXES, choose_checkpoint
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.specs.spec_file import PreparedSpec, read_value
 

@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 
 from taorunner.contracts import CheckpointContract, Contract, EpochMark, ResumeRule
 from taorunner.errors import Finding, Severity
-from taorunner.planning.inputs.argv import argument_names, build_argv
-from taorunner.planning.inputs.checkpoints import (
+from taorunner.planning.checkpoints.checkpoint_files import (
     epoch_of,
     is_untrained,
     newest_whole,
     untrained_leftovers,
 )
+from taorunner.planning.inputs.argv import argument_names, build_argv
 from taorunner.planning.model.plan import ResumePoint, RunPlan
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader

@@ -15,15 +15,15 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.inputs.argv import VALUES
-from taorunner.planning.inputs.awaited import awaited, missing_links
-from taorunner.planning.inputs.checkpoint_choice import chosen_checkpoint, is_choice
-from taorunner.planning.inputs.checkpoints import (
+from taorunner.planning.checkpoints.checkpoint_choice import chosen_checkpoint, is_choice
+from taorunner.planning.checkpoints.checkpoint_files import (
     choose_checkpoint,
     find_pretrained,
     pretrained_dir,
     torn_findings,
 )
+from taorunner.planning.inputs.argv import VALUES
+from taorunner.planning.inputs.awaited import awaited, missing_links
 from taorunner.planning.inputs.environment import model_key_mark
 from taorunner.planning.inputs.named_checkpoint import (
     NamedWeights,

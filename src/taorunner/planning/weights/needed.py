@@ -12,7 +12,7 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.errors import UserFilesError, has_errors
-from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
+from taorunner.planning.checkpoints.checkpoint_files import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.planning.weights.use import TRAININGS, is_named, weights_use

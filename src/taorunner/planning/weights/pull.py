@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import TaorunnerError
-from taorunner.planning.inputs.checkpoints import pretrained_dir
+from taorunner.planning.checkpoints.checkpoint_files import pretrained_dir
 from taorunner.planning.weights.choice import StartWeights
 from taorunner.pretrained.api_key import find_key
 from taorunner.pretrained.http import Patience, Wire

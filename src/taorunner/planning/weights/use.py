@@ -16,7 +16,7 @@ from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.inputs.checkpoints import find_pretrained, pretrained_dir
+from taorunner.planning.checkpoints.checkpoint_files import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory

@@ -114,7 +114,7 @@ def check_options(request: ActionRequest) -> None:
             hint="leave out --resume to start from the weights of --checkpoint",
         )
     if request.checkpoint is not None:
-        from taorunner.planning.inputs.checkpoint_choice import check_choice
+        from taorunner.planning.checkpoints.checkpoint_choice import check_choice
 
         check_choice(request.checkpoint)
     if request.backend is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import RunStateError, TaorunnerError, UnknownNameError
-from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.earlier_results import results_of_training
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
-from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.resume import find_resume_point
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from taorunner.errors import RunStateError
 from taorunner.events import CheckpointSaved, Event, now
-from taorunner.planning.inputs.checkpoints import find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.measured import measured_epochs
 from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoints

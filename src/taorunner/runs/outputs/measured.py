@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
-from taorunner.planning.inputs.checkpoints import epoch_of
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.runs.outputs.old_checkpoints import Measured
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.history import read_history

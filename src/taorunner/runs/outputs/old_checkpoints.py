@@ -16,7 +16,7 @@ from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.errors import UsageError
-from taorunner.planning.inputs.checkpoints import (
+from taorunner.planning.checkpoints.checkpoint_files import (
     epoch_of,
     find_checkpoints,
     newest_whole,

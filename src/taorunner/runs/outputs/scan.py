@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from taorunner.planning.inputs.checkpoints import epoch_of, find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
 from taorunner.runs.results import results_of

@@ -272,11 +272,7 @@ class RunStore:
 
     def records(self) -> Iterator[RunRecord]:
         """All records, newest first, without damaged ones and folders without a record."""
-        for run_id in self.run_ids():
-            try:
-                yield self.load(run_id)
-            except RunStateError:
-                continue
+        return (run for run in self.listed() if not isinstance(run, DamagedRun))
 
     def listed(self) -> Iterator[RunRecord | DamagedRun]:
         """As ``records``, but with damaged runs in their place."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
-from taorunner.planning.inputs.checkpoints import epoch_of
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge

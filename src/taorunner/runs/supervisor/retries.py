@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from taorunner.backends.contract import Backend, EngineState
 from taorunner.errors import MachineError, TaorunnerError
-from taorunner.planning.inputs.checkpoints import untrained_leftovers
+from taorunner.planning.checkpoints.checkpoint_files import untrained_leftovers
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.state.record import RunRecord

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UsageError
-from taorunner.planning.inputs.checkpoints import (
+from taorunner.planning.checkpoints.checkpoint_files import (
     choose_checkpoint,
     epoch_of,
     find_checkpoints,

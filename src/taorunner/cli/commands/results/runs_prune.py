@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands.results_prune import PruneOptions, prune_checkpoints, prune_set_aside
+from taorunner.cli.commands.results.results_prune import PruneOptions, prune_checkpoints, prune_set_aside
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, RunStateError, UsageError

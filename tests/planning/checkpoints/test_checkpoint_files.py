@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from taorunner.catalog.load import load_network
-from taorunner.planning.inputs.checkpoints import (
+from taorunner.planning.checkpoints.checkpoint_files import (
     choose_checkpoint,
     find_checkpoints,
     untrained_leftovers,

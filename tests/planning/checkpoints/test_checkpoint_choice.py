@@ -11,7 +11,12 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.contracts import Contract
 from taorunner.errors import UsageError
-from taorunner.planning.inputs.checkpoint_choice import Choice, check_choice, chosen_checkpoint, is_choice
+from taorunner.planning.checkpoints.checkpoint_choice import (
+    Choice,
+    check_choice,
+    chosen_checkpoint,
+    is_choice,
+)
 from taorunner.planning.model.epoch_scores import EpochScores
 
 DINO = load_network("dino").contract("train", "7.0.1")

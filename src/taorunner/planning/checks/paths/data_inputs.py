@@ -18,7 +18,7 @@ from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
-from taorunner.planning.checks.host_paths import CONTAINERS_OWN, HOMES, OF_OTHERS
+from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN, HOMES, OF_OTHERS
 from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
-from taorunner.planning.checks.host_paths import CONTAINERS_OWN
+from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN
 from taorunner.planning.checks.spec_view import HostVariables
 from taorunner.planning.inputs.argv import VALUES, Argv, argument_names
 from taorunner.planning.model.arguments import Value

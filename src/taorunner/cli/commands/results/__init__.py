@@ -1,0 +1,1 @@
+"""The subcommands of ``runs`` that change what is there."""

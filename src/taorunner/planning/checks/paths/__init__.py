@@ -1,0 +1,1 @@
+"""Files and folders that specs and command lines name."""
