@@ -15,9 +15,9 @@ from taorunner.planning.chain import plan_chain
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.project.workspace import Workspace
-from taorunner.runs.best_epoch import epochs_by_quality
 from taorunner.runs.chain import Turn, is_over, turn, why_never, with_models
 from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.lookup.training_scores import lineage_scores
 from taorunner.runs.state.record import RunRecord, chain_of, current_of
 from taorunner.runs.state.store import RunStore
 
@@ -174,7 +174,8 @@ def test_lower_may_be_better(recorded: Recorded) -> None:
     for epoch in (1, 2, 3):
         recorded.checkpoint(epoch)
     recorded.metrics(0.2, 0.1, float("nan"), name="val/epe", direction="down")
-    assert epochs_by_quality(recorded.store, recorded.store.load(recorded.ids[0])) == [2, 1]
+    scores = lineage_scores(recorded.store, recorded.store.load(recorded.ids[0]))
+    assert scores is not None and (scores.best_of({1, 2, 3}), set(scores.values)) == (2, {1, 2})
     assert recorded.at_start(1)[1].startswith("reads model_epoch_001.pth")
 
 
@@ -192,7 +193,8 @@ def test_a_resumed_training_counts_the_epochs_before_it(recorded: Recorded) -> N
     recorded.store.save(replace(recorded.store.load(later), resumed_from=first))
     found = MetricReported(run=later, at=AT, name="val_mAP50", value=0.4, epoch=3, direction="up", rank=0)
     recorded.store.append_events(later, [found])
-    assert epochs_by_quality(recorded.store, recorded.store.load(later)) == [2, 3, 1]
+    scores = lineage_scores(recorded.store, recorded.store.load(later))
+    assert scores is not None and scores.values == {1: 0.2, 2: 0.7, 3: 0.4}
 
 
 def test_no_checkpoint_is_a_sentence(recorded: Recorded) -> None:

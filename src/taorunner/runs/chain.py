@@ -124,12 +124,13 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
         newest_whole,
         whole_checkpoints,
     )
-    from taorunner.runs.best_epoch import epochs_by_quality
+    from taorunner.runs.state.lookup.training_scores import lineage_scores
 
     rule = plan.contract.checkpoints
     checkpoints = find_checkpoints(plan.results_dir, rule)
     of_epoch = {epoch_of(path, rule): path for path in whole_checkpoints(checkpoints)}
-    best = next((epoch for epoch in epochs_by_quality(store, record) if epoch in of_epoch), None)
+    scores = lineage_scores(store, record)
+    best = scores.best_of({epoch for epoch in of_epoch if epoch is not None}) if scores is not None else None
     if best is not None:
         return of_epoch[best], "the best checkpoint of the training"
     return newest_whole(checkpoints, plan.results_dir, rule), "the newest checkpoint of the training"

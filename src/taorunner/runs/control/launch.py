@@ -181,7 +181,7 @@ def _scores_of(store: RunStore, project: str) -> Scores:
     """What ``--checkpoint best`` chooses by, for the experiments of a project."""
 
     def scores(experiment: str) -> EpochScores | None:
-        from taorunner.runs.control.training_scores import training_scores
+        from taorunner.runs.state.lookup.training_scores import training_scores
 
         return training_scores(store, project, experiment)
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from taorunner.contracts import CheckpointContract
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.runs.outputs.old_checkpoints import Measured
-from taorunner.runs.state.event_reader import EventReader
-from taorunner.runs.state.history import read_history
-from taorunner.runs.state.metric_names import is_lower_better, kpi_name
+from taorunner.runs.state.lookup.training_scores import scores_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
@@ -49,26 +47,13 @@ def measured_epochs(
         own = [path for path, moment_s in left.items() if ran_at(record, moment_s, now)]
         for path in own:
             del left[path]
-        found = _kpi(store, record) if own else None
-        if found is None:
+        scores = scores_of(store, [record.id]) if own else None
+        if scores is None or scores.metric is None:
             continue
-        name, lower, history = found
-        names.add(name)
+        lower = scores.is_lower_better
+        names.add(scores.metric)
         for path in own:
             epoch = epoch_of(path, contract)
-            if epoch is not None and epoch in history:
-                values.setdefault(epoch, history[epoch])
+            if epoch is not None and epoch in scores.values:
+                values.setdefault(epoch, scores.values[epoch])
     return Measured(values, lower) if lower is not None and len(names) == 1 and values else None
-
-
-def _kpi(store: RunStore, record: RunRecord) -> tuple[str, bool, dict[int, float]] | None:
-    """The name of the run's main metric, whether lower is better, and its values by epoch."""
-    feed = EventReader(store, [record.id])
-    feed.poll()
-    (snapshot,) = feed.snapshots()
-    history = read_history(store, record.id)
-    name = kpi_name(history, snapshot.judged)
-    lower = is_lower_better(name, snapshot.judged) if name is not None else None
-    if name is None or lower is None:
-        return None
-    return name, lower, {epoch: value for epoch, value in history[name].items() if epoch is not None}

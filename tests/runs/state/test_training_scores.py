@@ -12,8 +12,8 @@ from taorunner.catalog.load import load_network
 from taorunner.events import MetricReported, now
 from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.planning.model.plan import ResumePoint, RunPlan
-from taorunner.runs.control.training_scores import training_scores
 from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.lookup.training_scores import training_scores
 from taorunner.runs.state.store import RunStore
 
 RESUMED = ResumePoint(Path("/nowhere/model_epoch_000_step_00010.npz"), 1)
