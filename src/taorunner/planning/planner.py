@@ -18,7 +18,7 @@ from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
-from taorunner.planning.model.request import ActionRequest, Caller, Site
+from taorunner.planning.model.request import ActionRequest, Caller, Site, command_of
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.project.image_lock import read_image_lock
 from taorunner.project.load import Project, load_project
@@ -100,7 +100,7 @@ def plan_action(
         experiment = project.experiments.get(name)
         if experiment is None:
             if name not in project.names:
-                planning.findings.append(unknown_experiment(name, project))
+                planning.findings.append(unknown_experiment(name, project, request))
             continue
         planned = plan_experiment(planning, experiment)
         if planned is not None:
@@ -124,10 +124,12 @@ def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
     return owner is None or owner in names or any(owner in project.ancestors(name) for name in names)
 
 
-def unknown_experiment(name: str, project: Project) -> Finding:
+def unknown_experiment(name: str, project: Project, request: ActionRequest | None = None) -> Finding:
+    """With ``request``, the name of a project among its experiments (the order of tao-runner) is seen as such."""
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
-    if is_name(name) and (project.paths.root.parent / name).is_dir():  # in the order that tao-runner had
-        hint = f'"{name}" is a project, which goes before the command: taorunner -p {name} …'
+    if request is not None and is_name(name) and (project.paths.root.parent / name).is_dir():
+        others = " ".join(one for one in request.experiments if one != name) or "EXPERIMENT"
+        hint = f'"{name}" is a project: taorunner {command_of(request.action)} -p {name} {others}'
     return Finding(
         Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',
         hint, project.paths.experiments_file,

@@ -405,5 +405,5 @@ def test_a_model_that_an_earlier_action_makes_is_a_note_until_the_start(
     assert said() == [("error not-made-yet", message, hint)]
     assert said(dry_run=True) == [("info not-made-yet", message, hint)]
     (results / built).mkdir()
-    (results / built / f"any.{suffix}").write_bytes(b"x")
+    (results / built / f"any.{suffix}").write_bytes(b"\x08\x07")
     assert said() == []

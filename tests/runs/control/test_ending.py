@@ -13,7 +13,8 @@ from taorunner.catalog.load import load_network
 from taorunner.events import MetricReported, RunState, now
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import RenderedSpec, RunPlan
-from taorunner.runs.control.ending import Ending, batch_size, command_of, endings
+from taorunner.planning.model.request import command_of
+from taorunner.runs.control.ending import Ending, batch_size, endings
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.metric_names import Judged
 from taorunner.runs.state.record import RunRecord

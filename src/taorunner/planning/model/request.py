@@ -12,6 +12,15 @@ from taorunner.project.limits import NO_LIMITS, Limits
 
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 """Commands whose name is not the action's: TAO calls it dataset_convert (or convert) in every network."""
+COMMANDS = ("convert", "train", "evaluate", "prune", "export", "inference")
+"""Actions that are commands of their own."""
+
+
+def command_of(action: str) -> str:
+    """How an action is typed: ``train``, ``convert`` for dataset_convert, ``run gen_trt_engine``."""
+    if action in ACTION_OF_COMMAND.values():
+        return "convert"
+    return action if action in COMMANDS else f"run {action}"
 
 
 @dataclass(frozen=True, slots=True)

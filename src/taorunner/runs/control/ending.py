@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import TaorunnerError
 from taorunner.events import RunState
+from taorunner.planning.model.request import command_of
 from taorunner.runs.control.next_step import NextStep, after_stop
 from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results
 from taorunner.runs.state.metric_names import Judged
@@ -29,8 +30,6 @@ _AFTER_STOP = {
     NextStep.START_AFRESH: "train {} --overwrite",
     NextStep.EVALUATE: "evaluate {}",
 }
-_COMMANDS = frozenset({"convert", "train", "evaluate", "prune", "export", "inference"})
-"""Actions that are a command; the others are written after ``run``."""
 _CONVERSIONS = frozenset({"convert", "dataset_convert"})
 
 
@@ -126,13 +125,6 @@ def with_checkpoint(command: str, chosen: Output) -> str:
 def with_batch_size(command: str, key: str, size: int) -> str:
     """``command`` with a batch size; ``key`` is the network's key of it."""
     return f"{command} --set {key}={size}"
-
-
-def command_of(action: str) -> str:
-    """How an action is typed: ``train``, ``run gen_trt_engine``, ``convert`` for ``dataset_convert``."""
-    if action in _CONVERSIONS:
-        return "convert"
-    return action if action in _COMMANDS else f"run {action}"
 
 
 def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) -> Iterable[str]:

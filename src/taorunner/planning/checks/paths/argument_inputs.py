@@ -15,16 +15,17 @@ from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN
 from taorunner.planning.checks.spec_view import HostVariables
 from taorunner.planning.inputs.argv import VALUES, Argv, argument_names
 from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.request import command_of
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.text import printable
 
 _BUILT = {
-    "onnx_file": ("exported model", "export", "export"),
-    "engine_file": ("engine", "gen_trt_engine", "run gen_trt_engine"),
+    "onnx_file": ("exported model", "export"),
+    "engine_file": ("engine", "gen_trt_engine"),
 }
-"""What an action reads that another one makes: its name here, the action, and how that is typed."""
+"""What an action reads that another one makes: its name here, and that action."""
 
 
 def missing_arguments(
@@ -56,7 +57,7 @@ def unbuilt_models(
     action ``starts``. ``given`` are the values that were found."""
     if "checkpoint" not in given and any("{model}" in form for form in contract.value_forms.values()):
         return  # the training comes first, and is reported
-    for name, (what, action, words) in _BUILT.items():
+    for name, (what, action) in _BUILT.items():
         is_made_here = contract.action == action or any(
             f"{{{name}}}" in one for one in contract.verdict.artifacts
         )
@@ -64,7 +65,7 @@ def unbuilt_models(
             continue
         path = printable(str(argv.values[name]))
         message = f"the {what} {path} is not there yet: {action} makes it"
-        hint = f"taorunner {words} {experiment.name}"
+        hint = f"taorunner {command_of(action)} {experiment.name}"
         yield Finding(Severity.ERROR if starts else Severity.INFO, "not-made-yet", message, hint)
 
 

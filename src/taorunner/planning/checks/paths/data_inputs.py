@@ -22,6 +22,7 @@ from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN, HOMES, OF
 from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
+from taorunner.planning.model.request import command_of
 from taorunner.specs.outline import Shape
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 from taorunner.text import nearest, printable
@@ -31,7 +32,6 @@ _DATASET = ("dataset", "dataset_raw")
 _MADE = {"dataset_tfrecord": "dataset_convert", "tfrecords": "dataset_convert", "results_dir": ""}
 """Folders that actions fill, by variable, and the action; in the results each has a folder of its own."""
 _KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
-_COMMANDS = {"dataset_convert": "convert"}
 _ANYTHING = "a file or a folder"
 _NAMED_AS_READ = re.compile(
     r"(?:^|_)(?:path|paths|file|files|dir|dirs|folder|root|json|checkpoint|ann|annotations|classmap|label_map)$"
@@ -232,7 +232,7 @@ def _made_fault(
             hint = f'what belongs there: {one.holds}; or correct "{one.key}"'
             return Fault(Severity.ERROR, "missing-input", f"no file fits {shown}", hint, one.key, index, path)
         action = _maker(one, path, spec)
-        command = _COMMANDS.get(action, action)
+        command = command_of(action)
         severity = Severity.ERROR if starts else Severity.INFO
         message = f"{shown} is not there yet: {action} makes it"
         hint = f"taorunner {command} {spec.variables['experiment']}"
@@ -245,7 +245,7 @@ def _made_fault(
         message = f"{name} is a folder among the records"
         return Fault(Severity.ERROR, "wrong-input", message, hint, one.key, index, path)
     if all(data.is_empty(name) for name in found):
-        command = _COMMANDS.get(_maker(one, path, spec), "convert")
+        command = command_of(_maker(one, path, spec))
         hint = f"taorunner {command} {spec.variables['experiment']} --overwrite"
         message = f"{shown} is empty" if is_folder_meant else f"every file that fits {shown} is empty"
         return Fault(Severity.ERROR, "empty-input", message, hint, one.key, index, path)
