@@ -70,7 +70,7 @@ def _of_next(run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpu
         free = max(0, gpu_total - len(ours) - len(blockers))
         if held:
             return f"{needs}: {free} free, {', '.join(held)}"
-        return f"{needs}, {free} {'is' if free == 1 else 'are'} free"
+        return f"{needs}, {free or 'none'} {'are' if free > 1 else 'is'} free"
     return f"{needs}: {', '.join(held)}" if held else needs
 
 

@@ -10,7 +10,7 @@ from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import RunStore
-from taorunner.text import amount, duration
+from taorunner.text import amount, detached_text, duration, runs_go_on
 
 
 class Stopping:
@@ -93,7 +93,7 @@ def question(runs: Sequence[RunSnapshot], grace_s: float) -> tuple[str, dict[str
     has_queue = any(run.state is RunState.QUEUED for run in left)
     choices = {
         "stop": _ending(len(left), duration(grace_s)),
-        "detach": f"leave; {'runs and queue go on' if has_queue else _go_on(len(left))}",
+        "detach": f"leave; {'runs and queue go on' if has_queue else runs_go_on(len(left))}",
         "go on": "keep watching",
     }
     return f"{counted(left)}. What now?", choices
@@ -109,7 +109,7 @@ def counted(left: Sequence[RunSnapshot]) -> str:
 
 def farewell(runs: Sequence[RunSnapshot]) -> str:
     """The last line of a viewer that leaves before the runs end."""
-    return f"detached; {_go_on(len(_unfinished(runs)))}. taorunner attach watches, taorunner stop --all ends"
+    return detached_text(len(_unfinished(runs)))
 
 
 def _ending(count: int, grace: str) -> str:
@@ -118,7 +118,3 @@ def _ending(count: int, grace: str) -> str:
 
 def _unfinished(runs: Sequence[RunSnapshot]) -> list[RunSnapshot]:
     return [run for run in runs if not run.state.is_final]
-
-
-def _go_on(count: int) -> str:
-    return f"{amount(count, 'run')} {'goes' if count == 1 else 'go'} on"
