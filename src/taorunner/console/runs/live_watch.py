@@ -114,16 +114,23 @@ class LiveWatch:
         return answer == "detach"
 
     def _ask(self, question: str, choices: Mapping[str, str], *, interrupt: str) -> str:
-        """The answer to a question below the frame. During it a Ctrl-C raises, and is the answer ``interrupt``."""
-        noting = signal.getsignal(signal.SIGINT)
+        """The answer to a question below the frame. During it a Ctrl-C raises, and is the answer ``interrupt``; Ctrl-Z
+        stops this process as it does any other."""
+        noting = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTSTP)}
         try:
-            if noting is not signal.SIG_IGN:
+            if noting[signal.SIGINT] is not signal.SIG_IGN:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            return self._screen.prompt(question, choices, default="go on", interrupt=interrupt)
+            if noting[signal.SIGTSTP] is not signal.SIG_IGN:
+                signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            return self._screen.prompt(
+                question, choices, default="go on", interrupt=interrupt,
+                is_moot=lambda: self._signals.ended_by is not None,
+            )  # fmt: skip
         except KeyboardInterrupt:  # while the question is printed
             return interrupt
         finally:
-            signal.signal(signal.SIGINT, noting)
+            for number, before in noting.items():
+                signal.signal(number, before)
             self._screen.hurry()
 
     # keys

@@ -75,6 +75,13 @@ class Stopping:
         them = "it" if left == 1 else "them"
         return f"stopping {amount(left, 'run')}, up to {duration(self._grace_s)}; Ctrl-C again kills {them}"
 
+    def farewell(self) -> str:
+        """The last line of a viewer that leaves before the runs end."""
+        left = len(_unfinished(self._feed.snapshots()))
+        if self.is_asked:
+            return f"detached; {amount(left, 'run')} {'is' if left == 1 else 'are'} stopping. taorunner attach watches"
+        return detached_text(left)
+
     def _grace(self) -> float:
         """The longest grace period of the runs that have not ended."""
         longest = 0.0
@@ -105,11 +112,6 @@ def counted(left: Sequence[RunSnapshot]) -> str:
     waiting = sum(run.state is RunState.WAITING for run in left)
     counts = ((len(left) - queued - waiting, "running"), (queued, "queued"), (waiting, "waiting"))
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing is running"
-
-
-def farewell(runs: Sequence[RunSnapshot]) -> str:
-    """The last line of a viewer that leaves before the runs end."""
-    return detached_text(len(_unfinished(runs)))
 
 
 def _ending(count: int, grace: str) -> str:
