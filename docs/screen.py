@@ -77,7 +77,7 @@ def main() -> None:
     }
     snapshots = [fold(events, events[0].run) for events in runs]
     for line in LiveView(theme.UNICODE, lambda: NOW).lines(
-        Picture(snapshots, tails, gpus, _notes(runs, snapshots), has_keys=True), WIDTH, HEIGHT
+        Picture(snapshots, tails, gpus, _notes(runs, snapshots, gpus), has_keys=True), WIDTH, HEIGHT
     ):
         console.print(line, no_wrap=True)
     target = Path(__file__).with_name("screen.svg")
@@ -91,12 +91,16 @@ def _id(name: str) -> str:
     return f"20261120-140000-{name}-train-{crc32(name.encode()) % 16**6:06x}"
 
 
-def _notes(runs: list[list[Event]], snapshots: list[RunSnapshot]) -> dict[str, RunNotes]:
+def _notes(
+    runs: list[list[Event]], snapshots: list[RunSnapshot], gpus: dict[str, GpuReading]
+) -> dict[str, RunNotes]:
     trails = Trails()
     for event in (event for events in runs for event in events):
         trails.add(event)
     facts = {run.id: RunFacts("batch", None, 1) for run in snapshots}
-    reasons = queue_reasons(snapshots, {run.id: run.experiment for run in snapshots}, facts, {}, 3)
+    reasons = queue_reasons(
+        snapshots, {run.id: run.experiment for run in snapshots}, facts, {}, list(gpus.values())
+    )
     return {
         run.id: RunNotes(
             queue=reasons.get(run.id, ""), curves={name: trails.curve(run.id, name) for name in run.metrics}
