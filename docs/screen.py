@@ -11,18 +11,22 @@ import io
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zlib import crc32
 
 from rich.console import Console
 from rich.theme import Theme
 
 from taorunner.console.base import theme
-from taorunner.console.runs.live_view import LiveView
-from taorunner.console.runs.run_panel import GpuReading
+from taorunner.console.live.queue_reasons import queue_reasons
+from taorunner.console.live.run_facts import RunFacts
+from taorunner.console.live.run_view import GpuReading, RunNotes
+from taorunner.console.live.trails import Trails
+from taorunner.console.runs.live_view import LiveView, Picture
 from taorunner.events import EpochProgress, Event, MetricReported, RunQueued, RunStarted
 from taorunner.runs.state.snapshot import RunSnapshot, fold
 
 NOW = datetime(2026, 11, 20, 14, 31, 7, tzinfo=timezone.utc)
-WIDTH, HEIGHT = 100, 27
+WIDTH, HEIGHT = 100, 24
 
 
 def main() -> None:
@@ -56,11 +60,11 @@ def main() -> None:
         _run("segformer_b2_01", "segformer", (), epoch=0, epochs=40, step=0, steps=0, epoch_s=0, best=0),
     ]
     tails = {
-        "dssd_resnet18_01": [
+        _id("dssd_resnet18_01"): [
             "Epoch 57/80",
             "61/85 [====================>.........] - ETA: 5s - loss: 1.7293",
         ],
-        "dino_r50_02": [
+        _id("dino_r50_02"): [
             "Train and Val metrics generated.",
             "Epoch 4:  69%|██████████▍    | 830/1200 [07:02<03:08, 1.96it/s, v_num=1, train_loss_step=7.21]",
         ],
@@ -71,7 +75,11 @@ def main() -> None:
         "2": GpuReading("2", "NVIDIA RTX A6000", 39 * gib, 48 * gib, 99),
         "3": GpuReading("3", "NVIDIA RTX A6000", 38 * gib, 48 * gib, 98),
     }
-    console.print(LiveView(console, lambda: NOW).render(runs, tails, gpus))
+    snapshots = [fold(events, events[0].run) for events in runs]
+    for line in LiveView(theme.UNICODE, lambda: NOW).lines(
+        Picture(snapshots, tails, gpus, _notes(runs, snapshots, gpus), has_keys=True), WIDTH, HEIGHT
+    ):
+        console.print(line, no_wrap=True)
     target = Path(__file__).with_name("screen.svg")
     drawing = console.export_svg(title="taorunner train")
     drawing = re.sub(r"@font-face \{.*?\}\s*", "", drawing, flags=re.DOTALL)  # no fonts from the network
@@ -79,14 +87,37 @@ def main() -> None:
     print(target)
 
 
+def _id(name: str) -> str:
+    return f"20261120-140000-{name}-train-{crc32(name.encode()) % 16**6:06x}"
+
+
+def _notes(
+    runs: list[list[Event]], snapshots: list[RunSnapshot], gpus: dict[str, GpuReading]
+) -> dict[str, RunNotes]:
+    trails = Trails()
+    for event in (event for events in runs for event in events):
+        trails.add(event)
+    facts = {run.id: RunFacts("batch", None, 1) for run in snapshots}
+    reasons = queue_reasons(
+        snapshots, {run.id: run.experiment for run in snapshots}, facts, {}, list(gpus.values())
+    )
+    return {
+        run.id: RunNotes(
+            queue=reasons.get(run.id, ""), curves={name: trails.curve(run.id, name) for name in run.metrics}
+        )
+        for run in snapshots
+    }
+
+
 def _run(
     name: str, head: str, gpus: tuple[str, ...], *, epoch: int, epochs: int, step: int, steps: int, epoch_s: float,
     best: float,
-) -> RunSnapshot:  # fmt: skip
+) -> list[Event]:  # fmt: skip
+    run_id = _id(name)
     began = NOW - timedelta(seconds=epoch_s * (epoch - 1 + step / (steps or 1)))
     events: list[Event] = [
         RunQueued(
-            run=name,
+            run=run_id,
             at=began,
             project="example_01",
             experiment=name,
@@ -96,23 +127,25 @@ def _run(
         )
     ]
     if gpus:
-        events.append(RunStarted(run=name, at=began, image=f"tao-toolkit:{head}", gpus=gpus, handle="1"))
+        events.append(RunStarted(run=run_id, at=began, image=f"tao-toolkit:{head}", gpus=gpus, handle="1"))
     for number in range(1, epoch):
         at = began + timedelta(seconds=epoch_s * number)
         events.append(
-            EpochProgress(run=name, at=at, epoch=number, epochs=epochs, completed=True, epoch_s=epoch_s)
+            EpochProgress(run=run_id, at=at, epoch=number, epochs=epochs, completed=True, epoch_s=epoch_s)
         )
         share = number / epochs
         value = best if number == epoch - 3 else best * (0.5 + 0.45 * share)
-        events.append(MetricReported(run=name, at=at, name="mAP", value=value, epoch=number))
+        events.append(MetricReported(run=run_id, at=at, name="mAP", value=value, epoch=number))
         events.append(
-            MetricReported(run=name, at=at, name="loss", value=9.0 * (1 - 0.8 * share), epoch=number)
+            MetricReported(run=run_id, at=at, name="loss", value=9.0 * (1 - 0.8 * share), epoch=number)
         )
     if epoch:
         for seen in (0, step):
             at = NOW - timedelta(seconds=epoch_s * (step - seen) / steps)
-            events.append(EpochProgress(run=name, at=at, epoch=epoch, epochs=epochs, step=seen, steps=steps))
-    return fold(events, name)
+            events.append(
+                EpochProgress(run=run_id, at=at, epoch=epoch, epochs=epochs, step=seen, steps=steps)
+            )
+    return events
 
 
 if __name__ == "__main__":

@@ -90,6 +90,19 @@ def amount(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def runs_go_on(count: int) -> str:
+    """
+    >>> runs_go_on(1), runs_go_on(2)
+    ('1 run goes on', '2 runs go on')
+    """
+    return f"{amount(count, 'run')} {'goes' if count == 1 else 'go'} on"
+
+
+def detached_text(count: int) -> str:
+    """What a command says that leaves ``count`` runs under way."""
+    return f"detached; {runs_go_on(count)}. taorunner attach watches, taorunner stop --all ends"
+
+
 def redact(text: str, secrets: Sequence[str]) -> str:
     """``text`` with every secret replaced by ``***``; longer secrets first, empty ones ignored."""
     for secret in sorted({s for s in secrets if s}, key=len, reverse=True):

@@ -205,6 +205,31 @@ def test_a_signal_gives_the_terminal_back(watched: Terminal, number: signal.Sign
     assert watched.raw.rfind("\x1b[?25h") > watched.raw.rfind("\x1b[?25l")
 
 
+def test_a_signal_ends_the_view_while_it_asks(watched: Terminal) -> None:
+    watched.type("s")
+    watched.wait_for(r"(?s)Stop them\?.*\n> ")
+    watched.process.send_signal(signal.SIGTERM)
+    assert watched.end() == 0
+    assert LEAVE in watched.shown
+    assert watched.settings == watched.before
+
+
+def test_leaving_while_runs_stop_says_so(
+    printing: Callable[[str], Cli], open_terminal: Open, person: Cli, workspace: Path
+) -> None:
+    deaf = printing("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)")
+    terminal = open_terminal("train", "first", "--grace", "2", person=deaf)
+    terminal.wait_for("deaf")
+    terminal.type("s")
+    terminal.wait_for(r"(?s)Stop it\?.*\n> ")
+    terminal.type("s\n")
+    terminal.wait_for("stopping 1 run, up to 2s")
+    terminal.type("q")
+    assert terminal.end() == 130
+    assert "detached; 1 run is stopping. taorunner attach watches" in terminal.shown
+    wait_for(lambda: states(person, workspace) == {"first": "STOPPED"})
+
+
 def test_the_terminal_comes_back_at_the_end_of_the_runs(
     watched: Terminal, person: Cli, workspace: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import shutil
@@ -77,11 +78,11 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
 @pytest.fixture
 def open_terminal(
     cli: Cli, workspace: Path, tao_commands: Callable[..., dict[str, str]]
-) -> Iterator[Callable[[int, int], Terminal]]:
+) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
-    def make(columns: int, rows: int) -> Terminal:
-        environment = {**cli.environment(tao_commands("pyt_7")), "NO_COLOR": "1"}
+    def make(columns: int, rows: int, more: dict[str, str] | None = None) -> Terminal:
+        environment = {**cli.environment(tao_commands("pyt_7")), "NO_COLOR": "1", **(more or {})}
         opened.append(Terminal(workspace, environment, columns, rows))
         return opened[-1]
 
@@ -184,3 +185,52 @@ def test_a_terminal_that_cannot_draw_gets_plain_lines(
     terminal.type(f"clear; TERM=dumb {TRAIN}; echo code=$?", "Enter")
     screen = terminal.wait_for(r"^code=0$")
     assert len(re.findall(r"first train \w{6}: epoch \d/4  ", screen)) == 4, screen
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 60)])
+def test_every_running_run_shows_its_gpu_and_the_queue_says_why_it_waits(
+    columns: int,
+    rows: int,
+    open_terminal: Callable[..., Terminal],
+    workspace: Path,
+    fake_nvml: Callable[..., dict[str, str]],
+) -> None:
+    file = workspace / "projects/example_01/experiments.yml"
+    text = file.read_text().replace("gpus: 0", "gpus: 1").replace("FAKE_EPOCH_S: '1'", "FAKE_EPOCH_S: '3'")
+    more = [text.splitlines()[-1].replace("second:", f"{name}:") for name in ("third", "fourth", "fifth")]
+    file.write_text("\n".join([text.rstrip(), *more]) + "\n")
+    for name in ("third", "fourth", "fifth"):
+        shutil.copytree(
+            workspace / "projects/example_01/specs/first", workspace / f"projects/example_01/specs/{name}"
+        )
+    terminal = open_terminal(columns, rows, fake_nvml(2, used_mib=[31000, 40000], load=[97, 5]))
+    terminal.type(f"clear; {sys.executable} -m taorunner train first second third fourth fifth", "Enter")
+    screen = terminal.wait_for(r"(?s)epoch +[1234]/4.*epoch +[1234]/4")
+    assert is_whole(screen, columns), screen
+    assert re.search(r"GPU 0 +97% +30\.3 of 79\.6 GiB  H100 80GB HBM3", screen), screen
+    assert re.search(r"GPU 1 +5% +39\.1 of 79\.6 GiB  H100 80GB HBM3", screen), screen
+    queue = [" ".join(line.split()) for line in screen.splitlines() if line.startswith("○")]
+    assert queue[0] == "○ third queued next; needs 1 GPU, none is free"
+    assert queue[1:] in (
+        ["○ fourth queued behind third", "○ fifth queued behind fourth"], ["○ 2 more queued"],
+    )  # fmt: skip
+    terminal.type("s")
+    terminal.wait_for(r"^2 running, 3 queued\. Stop them\?$")
+    terminal.type("s", "Enter")
+    terminal.wait_for(r"first +train +stopped")
+
+
+def test_the_queue_names_the_process_that_has_the_gpu(
+    open_terminal: Callable[..., Terminal], workspace: Path, fake_nvml: Callable[..., dict[str, str]]
+) -> None:
+    file = workspace / "projects/example_01/experiments.yml"
+    file.write_text(file.read_text().replace("gpus: 0", "gpus: 1").replace("'1'", "'3'"))
+    terminal = open_terminal(120, 40, fake_nvml(2, processes={1: {os.getpid(): 512}}))
+    terminal.type(f"clear; {sys.executable} -m taorunner train first second", "Enter")
+    screen = terminal.wait_for(r"second +queued +next; needs 1 GPU: 0 free, GPU 1 used by pid")
+    name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    assert f"GPU 1 used by pid {os.getpid()} ({name})" in screen
+    terminal.type("s")
+    terminal.wait_for(r"^1 running, 1 queued\. Stop them\?$")
+    terminal.type("s", "Enter")
+    terminal.wait_for(r"first +train +stopped")

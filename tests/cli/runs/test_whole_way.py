@@ -267,7 +267,7 @@ def test_detach_attach_logs_and_stop(
     started = docker_cli("train", "e1", "--detach", cwd=root)
     assert started.code == 0
     (run,) = started.out.split()
-    assert started.err == "taorunner attach shows them, taorunner stop RUN ends one\n"
+    assert started.err == ("detached; 1 run goes on. taorunner attach watches, taorunner stop --all ends\n")
 
     logs = docker_cli.start("logs", "-f", "e1", cwd=root)
     watching = docker_cli.start("attach", "--json", cwd=root)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,18 +100,19 @@ def test_attempts_are_counted_and_the_reason_lasts_until_the_start(scene: Any) -
 
 
 def reasons(
-    scene: Any, runs: list[Any], facts: dict[str, RunFacts], total: int | None = 2, **retries: Notice
+    scene: Any, runs: list[Any], facts: dict[str, RunFacts], total: int = 2, **retries: Notice
 ) -> Any:
     names = {run.id: run.experiment for run in runs}
     known = {run.id: facts.get(run.experiment, RunFacts("b", None, 1)) for run in runs}
-    found = queue_reasons(runs, names, known, {f"run-{name}": one for name, one in retries.items()}, total)
+    gpus = [GpuReading(str(index)) for index in range(total)]
+    found = queue_reasons(runs, names, known, {f"run-{name}": one for name, one in retries.items()}, gpus)
     return {names[run_id]: reason for run_id, reason in found.items()}
 
 
 def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
     runs = [scene.training(), scene.queued("a"), scene.queued("b"), scene.queued("c")]
     assert reasons(scene, runs, {}) == {"a": "next; needs 1 GPU, 1 is free", "b": "behind a", "c": "behind b"}
-    assert reasons(scene, runs, {}, None)["a"] == "next; needs 1 GPU"
+    assert reasons(scene, runs, {}, 0)["a"] == "next; needs 1 GPU"
     assert reasons(scene, runs, {"a": RunFacts("b", None, 2)})["a"] == "next; needs 2 GPUs, 1 is free"
     assert reasons(scene, runs, {"a": RunFacts("b", 1, 1)})["a"] == "next; --parallel 1 is reached"
     assert (
@@ -149,6 +152,18 @@ def test_the_queue_says_who_has_the_gpus(scene: Any, text: str, reason: str) -> 
     assert reasons(scene, [scene.training(), queued], {}) == {"a": reason}
 
 
+def test_what_computes_on_a_gpu_is_named_without_a_notice(scene: Any) -> None:
+    """The supervisor says nothing while runs of its own batch have the other GPUs."""
+    runs = [scene.training(), scene.queued("a")]
+    name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+    gpus = [GpuReading("0", processes=(1,)), GpuReading("1", processes=(os.getpid(),))]
+    facts = {run.id: RunFacts("b", None, 1) for run in runs}
+    found = queue_reasons(runs, {}, facts, {}, gpus)
+    assert found == {"run-a": f"next; needs 1 GPU: 0 free, GPU 1 used by pid {os.getpid()} ({name})"}
+    gone = [gpus[0], GpuReading("1", processes=(2**30,))]
+    assert queue_reasons(runs, {}, facts, {}, gone)["run-a"].endswith(f"GPU 1 used by pid {2**30}")
+
+
 def test_a_named_gpu_is_named(scene: Any) -> None:
     text = "waits for GPU 1 (run x-y-abc123 of bert)"
     queued = replace(scene.queued("a"), notices=(told(scene, "gpu-wait", text, run="run-a"),))
@@ -186,13 +201,12 @@ def test_the_driver_is_asked_once_a_second_and_rarely_without_gpus() -> None:
         clock[0] += 0.1
     assert asked == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=0.11)
     assert found["0"] == found["GPU-aa"] == GpuReading("0", "NVIDIA H100", 31, 80, 97)
-    assert readings.total == 1
     empty = GpuReadings(lambda: asked.append(clock[0]) or Inventory(), lambda: clock[0])  # type: ignore[func-returns-value]
     asked.clear()
     for _ in range(100):
         assert empty.by_id() == {}
         clock[0] += 0.5
-    assert len(asked) == 1 and empty.total is None
+    assert len(asked) == 1
 
 
 def test_gpu_ids_are_short() -> None:

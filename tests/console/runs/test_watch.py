@@ -16,7 +16,7 @@ import pytest
 from rich.text import Text
 
 from taorunner.console.runs.runs_view import print_run, print_runs
-from taorunner.console.runs.stopping import farewell, question
+from taorunner.console.runs.stopping import question
 from taorunner.console.runs.watch import watch_batch, watch_runs
 from taorunner.events import RunFinished, RunStarted, RunState, now
 from taorunner.planning.model.plan import RunPlan
@@ -168,7 +168,6 @@ def test_the_question_counts_what_would_be_stopped(scene: Any) -> None:
     two = [scene.training(), scene.training(1)]
     assert question(two, 10)[1]["stop"] == "end them, 10s each to finish"
     assert question([scene.finished("done")], 10)[0] == "nothing is running. What now?"
-    assert farewell([scene.training(), scene.finished("done")]).startswith("detached; 1 run goes on. ")
 
 
 def test_a_list_of_runs(start: Start, capsys: pytest.CaptureFixture[str]) -> None:

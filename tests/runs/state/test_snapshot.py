@@ -481,3 +481,21 @@ def test_without_any_measurement_and_claim_there_is_no_eta() -> None:
     assert fold([QUEUED, STARTED]).eta_s(at(10)) is None
     assert fold([QUEUED, STARTED, step(1, 10, 10)]).eta_s(at(20)) is None
     assert fold([QUEUED, STARTED, *(epoch_end(n, 10.0 * n) for n in range(1, 11))]).eta_s(at(200)) == 0.0
+
+
+def test_the_first_steps_say_nothing_about_the_end() -> None:
+    """The first step of a training takes long: compiling, filling caches."""
+
+    def after(step: int, seconds: float) -> float | None:
+        events = [
+            RunStarted(run="r", at=T0, handle="h"),
+            EpochProgress(run="r", at=T0, epoch=1, epochs=10, step=1, steps=100),
+            EpochProgress(
+                run="r", at=T0 + timedelta(seconds=seconds), epoch=1, epochs=10, step=step, steps=100
+            ),
+        ]
+        return fold(events).eta_s(T0 + timedelta(seconds=seconds))
+
+    assert after(2, 30) is None
+    assert after(5, 32) is None
+    assert after(6, 33) == pytest.approx((94 + 900) * 33 / 5)

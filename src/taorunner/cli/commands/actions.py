@@ -225,6 +225,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
 def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins: bool) -> int:
     """Prints the ids at once, and returns when what can start has started or has failed to."""
     from taorunner.runs.control.wait_for_start import wait_for_start
+    from taorunner.text import detached_text
 
     if json:
         import json as json_text
@@ -237,5 +238,5 @@ def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins:
         hint = f" ({record.hint})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
     if not json and not is_quiet and len(refused) < len(batch.runs):
-        typer.echo("taorunner attach shows them, taorunner stop RUN ends one", err=True)
+        typer.echo(detached_text(len(batch.runs) - len(refused)), err=True)
     return max((record.error_code or 0 for record in refused), default=0)

@@ -23,8 +23,6 @@ class GpuReadings:
         self._ask, self._clock = ask, clock
         self._due_s = float("-inf")
         self._known: dict[str, GpuReading] = {}
-        self.total: int | None = None
-        """The number of GPUs; None before the first question, and where there is no driver."""
 
     def by_id(self) -> Mapping[str, GpuReading]:
         """Readings by index and by UUID. Cheap: the driver is asked once a second at most."""
@@ -32,12 +30,12 @@ class GpuReadings:
         if began_s < self._due_s:
             return self._known
         gpus = self._ask().gpus
-        self.total = len(gpus) or None
         self._known = {}
         for gpu in gpus:
             reading = GpuReading(
-                str(gpu.index), gpu.name, gpu.memory_used_bytes, gpu.memory_total_bytes, gpu.load_percent
-            )
+                str(gpu.index), gpu.name, gpu.memory_used_bytes, gpu.memory_total_bytes, gpu.load_percent,
+                tuple(process.pid for process in gpu.processes),
+            )  # fmt: skip
             self._known[reading.index] = self._known[gpu.uuid] = reading
         took_s = self._clock() - began_s
         self._due_s = began_s + (max(_EVERY_S, took_s / _SHARE) if gpus else _WITHOUT_GPU_EVERY_S)

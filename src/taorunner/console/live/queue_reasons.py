@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from taorunner.console.live.run_facts import RunFacts
+from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import amount
@@ -22,11 +24,11 @@ def queue_reasons(
     names: Mapping[str, str],
     facts: Mapping[str, RunFacts],
     retries: Mapping[str, Notice],
-    gpu_total: int | None,
+    gpus: Sequence[GpuReading],
 ) -> dict[str, str]:
     """The reason of each queued run, by id. ``runs`` are in the order of the queue, ``names`` as they are shown.
 
-    ``retries`` say why a run waits for its next attempt. ``gpu_total`` is the number of GPUs of this machine, if known.
+    ``retries`` say why a run waits for its next attempt. ``gpus`` are all GPUs of this machine; empty if unknown.
     """
     reasons: dict[str, str] = {}
     ahead: dict[str, str] = {}
@@ -40,7 +42,7 @@ def queue_reasons(
         if known.batch in ahead:
             reasons[run.id] = f"behind {ahead[known.batch]}"
         else:
-            reason = _of_next(run, runs, known, gpu_total)
+            reason = _of_next(run, runs, known, gpus)
             reasons[run.id] = f"next; {reason}" if reason else "next"
             if known.gpu_ids is not None:  # runs behind it may want other GPUs
                 continue
@@ -48,7 +50,9 @@ def queue_reasons(
     return reasons
 
 
-def _of_next(run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpu_total: int | None) -> str:
+def _of_next(
+    run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpus: Sequence[GpuReading]
+) -> str:
     running = [one for one in runs if one.state in (RunState.STARTING, RunState.RUNNING)]
     if facts.parallel is not None and len(running) >= facts.parallel:
         return f"--parallel {facts.parallel} is reached"
@@ -57,7 +61,7 @@ def _of_next(run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpu
     if facts.gpu_count == 0:
         return "runs without GPU start one at a time" if running else ""
     ours = {gpu for one in running for gpu in one.gpus}
-    blockers = [(gpu, why) for gpu, why in _blockers(run) if gpu not in ours]
+    blockers = [(gpu, why) for gpu, why in _blockers(run, gpus).items() if gpu not in ours]
     held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]
     if len(blockers) > _SHOWN_BLOCKERS:
         held.append(f"{len(blockers) - _SHOWN_BLOCKERS} more in use")
@@ -66,20 +70,30 @@ def _of_next(run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpu
         held = held or [f"GPU {gpu} used by a run above" for gpu in facts.gpu_ids if gpu in ours][:1]
         return f"{needs}: {', '.join(held)}" if held else needs
     needs = f"needs {amount(facts.gpu_count, 'GPU')}"
-    if gpu_total:
-        free = max(0, gpu_total - len(ours) - len(blockers))
+    if gpus:
+        free = max(0, len(gpus) - len(ours) - len(blockers))
         if held:
             return f"{needs}: {free} free, {', '.join(held)}"
-        return f"{needs}, {free} {'is' if free == 1 else 'are'} free"
+        return f"{needs}, {free or 'none'} {'are' if free > 1 else 'is'} free"
     return f"{needs}: {', '.join(held)}" if held else needs
 
 
-def _blockers(run: RunSnapshot) -> list[tuple[str, str]]:
-    """The GPUs of the newest notice, each with who has it: ``used by pid 4121 (python)``."""
+def _blockers(run: RunSnapshot, gpus: Sequence[GpuReading]) -> dict[str, str]:
+    """GPUs that somebody has, each with who that is: by the newest notice, and by what computes on them now."""
     said = [notice for notice in run.notices if notice.code == _GPU_WAIT]
-    if not said:
-        return []
-    return [(found["gpu"], _holder(found["why"])) for found in _BLOCKER.finditer(said[-1].text)]
+    found = {one.index: f"used by {_process(one.processes[0])}" for one in gpus if one.processes}
+    if said:
+        found |= {one["gpu"]: _holder(one["why"]) for one in _BLOCKER.finditer(said[-1].text)}
+    return found
+
+
+def _process(pid: int) -> str:
+    """``pid 4121 (python)``; the pid alone where its name cannot be read."""
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return f"pid {pid}"
+    return f"pid {pid} ({name})"
 
 
 def _holder(why: str) -> str:

@@ -22,13 +22,17 @@ _SHORT_ID = 6
 
 @dataclass(frozen=True, slots=True)
 class GpuReading:
-    """The state of one GPU; None where the driver reports no value. ``load_percent`` is 0..100."""
+    """The state of one GPU; None where the driver reports no value. ``load_percent`` is 0..100.
+
+    ``processes`` are the pids of what computes on it.
+    """
 
     index: str
     name: str = ""
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     load_percent: int | None = None
+    processes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ core at most: a frame that took long is followed by a longer pause. One thread d
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ PAUSE_S = 0.25
 LONGEST_PAUSE_S = 1.0
 SHARE = 0.015
 """The part of one core that drawing may take, up to the longest pause."""
+_LOOK_EVERY_S = 0.2
 _HIDE, _SHOW = "\x1b[?25l", "\x1b[?25h"
 _NO_WRAP, _WRAP = "\x1b[?7l", "\x1b[?7h"
 _CLEAR_LINE, _CLEAR_BELOW, _CLEAR_ALL = "\x1b[K", "\x1b[J", "\x1b[2J\x1b[H"
@@ -108,18 +110,22 @@ class LiveScreen:
             self._shown = []
             self._write(f"\r{_up(up)}{_CLEAR_BELOW}{_SHOW}")
 
-    def prompt(self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str) -> str:
+    def prompt(
+        self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str,
+        is_moot: Callable[[], bool] = lambda: False,
+    ) -> str:  # fmt: skip
         """Asks below the last frame; the next ``draw`` replaces both.
 
         ``choices`` maps an answer to its effect; the first letters of an answer are enough. An empty line or the end of
-        the input gives ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``. Blocks.
+        the input gives ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``. Blocks until there is an
+        answer or ``is_moot`` says that none is needed, which gives ``default``.
         """
         height = len(self._shown) if self._is_drawn else 0
         self.leave()
         if self._keyboard is not None:
             self._keyboard.close()
         try:
-            answer, more = self._ask(question, choices, default=default, interrupt=interrupt)
+            answer, more = self._ask(question, choices, default, interrupt, is_moot)
         finally:
             if self._keyboard is not None:
                 self._keyboard.open()
@@ -130,7 +136,12 @@ class LiveScreen:
         return interrupt if answer is None else answer
 
     def _ask(
-        self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str
+        self,
+        question: str,
+        choices: Mapping[str, str],
+        default: str,
+        interrupt: str,
+        is_moot: Callable[[], bool],
     ) -> tuple[str | None, int]:
         """The answer, None for an interrupt; and how many lines of the terminal the question took."""
         width, height = self.size()[0], 0
@@ -145,7 +156,7 @@ class LiveScreen:
             self._say("\n".join(self._styled(asked)) + "\n> ")
             height += sum(-(-max(1, line.cell_len) // width) for line in asked) + 1
             try:
-                said = sys.stdin.readline()
+                said = _line(is_moot)
             except KeyboardInterrupt:
                 self._say("\n")
                 return None, height
@@ -219,6 +230,21 @@ class LiveScreen:
             with suppress(OSError, ValueError):
                 self._console.file.write(text)
                 self._console.file.flush()
+
+
+def _line(is_moot: Callable[[], bool]) -> str:
+    """The next line of standard input; "" at its end, or when it ``is_moot``."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except (OSError, ValueError, AttributeError):  # no file: it does not block
+        return sys.stdin.readline()
+    try:
+        while not select.select([descriptor], [], [], _LOOK_EVERY_S)[0]:
+            if is_moot():
+                return ""
+        return sys.stdin.readline()
+    except OSError:  # the terminal is gone
+        return ""
 
 
 def _up(lines: int) -> str:

@@ -114,16 +114,23 @@ class LiveWatch:
         return answer == "detach"
 
     def _ask(self, question: str, choices: Mapping[str, str], *, interrupt: str) -> str:
-        """The answer to a question below the frame. During it a Ctrl-C raises, and is the answer ``interrupt``."""
-        noting = signal.getsignal(signal.SIGINT)
+        """The answer to a question below the frame. During it a Ctrl-C raises, and is the answer ``interrupt``; Ctrl-Z
+        stops this process as it does any other."""
+        noting = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTSTP)}
         try:
-            if noting is not signal.SIG_IGN:
+            if noting[signal.SIGINT] is not signal.SIG_IGN:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            return self._screen.prompt(question, choices, default="go on", interrupt=interrupt)
+            if noting[signal.SIGTSTP] is not signal.SIG_IGN:
+                signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            return self._screen.prompt(
+                question, choices, default="go on", interrupt=interrupt,
+                is_moot=lambda: self._signals.ended_by is not None,
+            )  # fmt: skip
         except KeyboardInterrupt:  # while the question is printed
             return interrupt
         finally:
-            signal.signal(signal.SIGINT, noting)
+            for number, before in noting.items():
+                signal.signal(number, before)
             self._screen.hurry()
 
     # keys
@@ -227,7 +234,9 @@ class LiveWatch:
         has_gpus = any(run.gpus for run in runs) or any(run.state is RunState.QUEUED for run in runs)
         gpus = self._gpus.by_id() if has_gpus else {}
         retries = {run.id: retry for run in runs if (retry := trails.retry(run.id)) is not None}
-        reasons = queue_reasons(runs, labels(runs), facts, retries, self._gpus.total)
+        reasons = queue_reasons(
+            runs, labels(runs), facts, retries, list({one.index: one for one in gpus.values()}.values())
+        )
         notes = {
             run.id: RunNotes(
                 queue=reasons.get(run.id, ""), stall=trails.stall(run.id), moved_at=trails.moved_at(run.id),

@@ -10,7 +10,7 @@ from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import RunStore
-from taorunner.text import amount, duration
+from taorunner.text import amount, detached_text, duration, runs_go_on
 
 
 class Stopping:
@@ -75,6 +75,13 @@ class Stopping:
         them = "it" if left == 1 else "them"
         return f"stopping {amount(left, 'run')}, up to {duration(self._grace_s)}; Ctrl-C again kills {them}"
 
+    def farewell(self) -> str:
+        """The last line of a viewer that leaves before the runs end."""
+        left = len(_unfinished(self._feed.snapshots()))
+        if self.is_asked:
+            return f"detached; {amount(left, 'run')} {'is' if left == 1 else 'are'} stopping. taorunner attach watches"
+        return detached_text(left)
+
     def _grace(self) -> float:
         """The longest grace period of the runs that have not ended."""
         longest = 0.0
@@ -93,7 +100,7 @@ def question(runs: Sequence[RunSnapshot], grace_s: float) -> tuple[str, dict[str
     has_queue = any(run.state is RunState.QUEUED for run in left)
     choices = {
         "stop": _ending(len(left), duration(grace_s)),
-        "detach": f"leave; {'runs and queue go on' if has_queue else _go_on(len(left))}",
+        "detach": f"leave; {'runs and queue go on' if has_queue else runs_go_on(len(left))}",
         "go on": "keep watching",
     }
     return f"{counted(left)}. What now?", choices
@@ -107,18 +114,9 @@ def counted(left: Sequence[RunSnapshot]) -> str:
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing is running"
 
 
-def farewell(runs: Sequence[RunSnapshot]) -> str:
-    """The last line of a viewer that leaves before the runs end."""
-    return f"detached; {_go_on(len(_unfinished(runs)))}. taorunner attach watches, taorunner stop --all ends"
-
-
 def _ending(count: int, grace: str) -> str:
     return f"end them, {grace} each to finish" if count > 1 else f"end it, {grace} to finish"
 
 
 def _unfinished(runs: Sequence[RunSnapshot]) -> list[RunSnapshot]:
     return [run for run in runs if not run.state.is_final]
-
-
-def _go_on(count: int) -> str:
-    return f"{amount(count, 'run')} {'goes' if count == 1 else 'go'} on"

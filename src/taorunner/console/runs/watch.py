@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from taorunner.console.base.theme import can_draw, make_console, symbols_of
 from taorunner.console.live.signals import Signals
 from taorunner.console.runs.outcome import print_outcome
-from taorunner.console.runs.stopping import Stopping, farewell
+from taorunner.console.runs.stopping import Stopping
 from taorunner.errors import ExitCode
 from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.control.ending import endings
@@ -82,8 +82,8 @@ class _Watch:
             signal.raise_signal(signal.SIGHUP)
         if detached:
             if not (self._json or self._quiet):
-                sys.stderr.write(farewell(self._feed.snapshots()) + "\n")
-            return ExitCode.DONE
+                sys.stderr.write(self._stopping.farewell() + "\n")
+            return ExitCode.INTERRUPTED if self._stopping.is_asked else ExitCode.DONE
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
             feed = self._feed

@@ -19,6 +19,7 @@ from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_l
 
 EPOCHS_MEASURED = 5
 """The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
+STEPS_MEASURED = 5
 NOTICES_KEPT = 50
 
 
@@ -51,6 +52,11 @@ class Timing(Value):
         steps = self.last_step[0] - self.first_step[0]
         seconds = (self.last_step[1] - self.first_step[1]).total_seconds()
         return seconds / steps if steps > 0 and seconds > 0 else None
+
+    def steady_step_s(self, steps: int) -> float | None:
+        """``step_s``, once enough of an epoch's ``steps`` are measured: the first ones are slow."""
+        seen = self.last_step[0] - self.first_step[0] if self.first_step and self.last_step else 0
+        return self.step_s if seen >= min(STEPS_MEASURED, steps // 2) else None
 
 
 @dataclass(slots=True, kw_only=True, repr=False, eq=False)
@@ -144,7 +150,7 @@ class RunSnapshot(Value):
             if epoch_s is not None:
                 spent = _seconds(self.timing.epoch_began_at, now) if self.timing.epoch_began_at else 0.0
                 return (left - 1) * epoch_s + max(0.0, epoch_s - spent)
-            step_s = self.timing.step_s
+            step_s = self.timing.steady_step_s(self.steps) if self.steps else None
             if step_s is not None and self.steps and self.timing.last_step is not None:
                 step, at = self.timing.last_step
                 in_epoch = max(0.0, (self.steps - step) * step_s - _seconds(at, now))
@@ -200,11 +206,12 @@ class RunSnapshot(Value):
 class Fold:
     """Applies the events of one run one by one; events of other runs are ignored.
 
-    An empty ``run`` is set by the first event. Applying is cheap; ``snapshot`` makes the copy.
+    An empty ``run`` is set by the first event. Applying is cheap; ``snapshot`` makes the copy. ``current`` has state
+    and position without a copy, and no metrics.
     """
 
     def __init__(self, run: str = "") -> None:
-        self._now = RunSnapshot(id=run)
+        self.current = RunSnapshot(id=run)
         self._metrics: dict[str, float] = {}
         self._metric_epochs: dict[str, int] = {}
         self._best: dict[str, Best] = {}
@@ -218,18 +225,13 @@ class Fold:
     @property
     def snapshot(self) -> RunSnapshot:
         return replace(
-            self._now, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self._judged)
+            self.current, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self._judged)
         )
-
-    @property
-    def current(self) -> RunSnapshot:
-        """State and position without a copy: they change with the next event. It has no metrics."""
-        return self._now
 
     def apply(self, event: Event) -> None:
         if isinstance(event, ev.LogLine):  # not in events.jsonl: a snapshot from disk must be equal
             return
-        s = self._now
+        s = self.current
         if not s.id:
             s.id = event.run
         elif event.run != s.id:
@@ -272,7 +274,7 @@ class Fold:
             self._finished(event, at)
 
     def _started(self, event: ev.RunStarted, at: datetime) -> None:
-        s = self._now
+        s = self.current
         if s.requeued_at is not None or (s.started_at is not None and event.handle != s.handle):
             self._start_from_zero()
         s.started_at = s.started_at or at
@@ -283,7 +285,7 @@ class Fold:
 
     def _start_from_zero(self) -> None:
         """The position of a new attempt, or of a run that its engine starts again."""
-        s = self._now
+        s = self.current
         s.epoch = s.step = s.steps = s.requeued_at = None
         s.epoch_completed, s.timing = False, Timing()
         self._metric_epochs.clear()
@@ -293,14 +295,14 @@ class Fold:
         self._epoch_ends.clear()
 
     def _finished(self, event: ev.RunFinished, at: datetime) -> None:
-        s = self._now
+        s = self.current
         if not event.state.is_final or (s.state.is_final and s.state is not RunState.LOST):
             return  # the first end counts; only a LOST run may be found again
         s.state, s.reason, s.hint, s.exit_code = event.state, event.reason, event.hint, event.exit_code
         s.finished_at, s.pull, s.waiting, s.requeued_at = at, None, None, None
 
     def _progress(self, event: ev.EpochProgress, at: datetime) -> None:
-        s = self._now
+        s = self.current
         epoch = _count(event.epoch)
         if epoch is None:
             return
@@ -334,7 +336,7 @@ class Fold:
     def _epoch_done(self, epoch: int, reported_s: float | None, at: datetime) -> None:
         if epoch in self._epoch_ends:
             return
-        s = self._now
+        s = self.current
         began = self._epoch_ends.get(epoch - 1) or self._epoch_begins.get(epoch)
         self._epoch_ends[epoch] = at
         # Not shorter than TAO's value: a replayed record has many epochs in one second.
