@@ -185,7 +185,7 @@ def test_a_training_that_is_complete_is_refused(plan: Callable[..., Planned]) ->
         (
             "already-trained",
             "nothing is left to train: model_epoch_011_step_00100.pth is of epoch 12 of 12",
-            "ask for more epochs (train.num_epochs), or --overwrite to start afresh",
+            "ask for more with --epochs, or --overwrite to start afresh",
         )
     ]
     more = plan("dino", YAML, files, release="7.0.1", overrides={"train.num_epochs": "20"})

@@ -173,9 +173,7 @@ def test_steps_of_the_rate_that_are_not_reached_are_said(made: tuple[Workspace, 
     found = planned(made, Knobs(epochs=6))
     (said,) = [one for one in found.findings if one.code == "schedule-beyond-epochs"]
     assert not said.is_error
-    assert said.message == (
-        'the learning rate\'s schedule is made for 12 epochs: of 6, "train.optim.lr_steps" does not reach 10'
-    )
+    assert said.message == '"train.optim.lr_steps" is made for 12 epochs: 10 is not reached in 6'
     assert said.hint == "set it too: --set train.optim.lr_steps=[5]"
     more = planned(made, Knobs(epochs=24))
     assert [one for one in more.findings if one.code == "schedule-beyond-epochs"] == []

@@ -55,11 +55,10 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
             f"taorunner train {plan.experiment} starts from the beginning",
         )
     if plan.epochs is not None and point.epoch >= plan.epochs and not point.is_partial:
-        key = contract.spec.keys.get("epochs", "the number of epochs") if contract.spec else "epochs"
         refusal = _refusal(
             "already-trained",
             f'nothing is left to train: {point.checkpoint.name} is of epoch {point.epoch} of {plan.epochs}',
-            f"ask for more epochs ({key}), or --overwrite to start afresh",
+            "ask for more with --epochs, or --overwrite to start afresh",
         )  # fmt: skip
         return replace(refusal, is_complete=True)
     return _with_checkpoint(replace(plan, resume=point, set_aside=(), overwrite=False), point)

@@ -26,6 +26,10 @@ class Knobs:
 NO_KNOBS = Knobs()
 
 
+QUOTE = "'"
+"""Around a value that is a text although it looks like a list."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnobSetting:
     """``key`` of the spec is set to ``value`` because of ``option`` (``--epochs 12``); both are texts.
@@ -42,7 +46,7 @@ class KnobSetting:
     def text(self) -> str:
         """``--epochs 12 → train.num_epochs = 12``"""
         before = f" (was {self.was})" if self.was is not None else ""
-        return f"{self.option} → {self.key} = {self.value}{before}"
+        return f"{self.option} → {self.key} = {self.value.strip(QUOTE)}{before}"
 
 
 def read_knobs(epochs: int | None, batch_size: int | None, lr: float | None, seed: int | None) -> Knobs:

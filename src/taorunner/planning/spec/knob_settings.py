@@ -165,24 +165,26 @@ def _following(
         if one not in values.typed and values.has(one) and (values.number(one) or 0) > epochs
         and not (one == _BY_STEP[0] and values.value(_BY_STEP[1]) == "step")
     ]  # fmt: skip
-    findings = []
+    if before is None or before == epochs:
+        return settings, []
     for one in spec.step_counts:
         old = values.written(one)
-        if one not in values.typed and old is not None and before and before != epochs:
+        if one not in values.typed and old is not None and before:
             settings.append(KnobSetting(option, one, _scaled(old, epochs / before), was=_shown(old)))
-    for one in spec.epoch_points:
-        late = [
-            point for point in _points(one, values) if epochs <= point and (before is None or point <= before)
-        ]
-        if late and before is not None and epochs < before:
-            points = ", ".join(number_text(int(point) if point == int(point) else point) for point in late)
-            message = (
-                f'the learning rate\'s schedule is made for {before:.0f} epochs: of {epochs}, "{one}" does not '
-                f"reach {points}"
-            )
-            hint = f"set it too: --set {one}={_example(values.value(one), epochs, before)}"
-            findings.append(Finding(Severity.WARNING, "schedule-beyond-epochs", message, hint))
-    return settings, findings
+    return settings, [
+        _not_reached(one, late, epochs, before, values)
+        for one in spec.epoch_points
+        if one not in values.typed
+        and (late := [point for point in _points(one, values) if epochs <= point <= before])
+    ]
+
+
+def _not_reached(key: str, late: Sequence[float], epochs: int, before: float, values: _Values) -> Finding:
+    points = ", ".join(number_text(int(point) if point == int(point) else point) for point in late)
+    are = "is" if len(late) == 1 else "are"
+    message = f'"{key}" is made for {before:.0f} epochs: {points} {are} not reached in {epochs}'
+    hint = f"set it too: --set {key}={_example(values.value(key), epochs, before)}"
+    return Finding(Severity.WARNING, "schedule-beyond-epochs", message, hint)
 
 
 def _points(key: str, values: _Values) -> list[float]:
@@ -213,9 +215,11 @@ def _scaled(old: Any, ratio: float) -> str:
 
 
 def _example(value: Any, epochs: int, before: float) -> str:
+    """A value that fits the new number of epochs; ``VALUE`` for what is no number and no list of numbers."""
     if isinstance(value, (list, tuple)) and all(isinstance(one, (int, float)) for one in value):
-        return "[" + ",".join(str(max(1, int(one * epochs / before))) for one in value) + "]"
-    return "VALUE" if isinstance(value, (list, tuple)) else str(max(0, int(float(value) * epochs / before)))
+        scaled = sorted({max(1, int(one * epochs / before)) for one in value})
+        return "[" + ",".join(str(one) for one in scaled if one < max(2, epochs)) + "]"
+    return "VALUE" if isinstance(value, (list, tuple)) else str(int(float(value) * epochs / before))
 
 
 def _shown(value: Any) -> str:
