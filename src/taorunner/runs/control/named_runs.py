@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from taorunner.errors import RunStateError, UsageError
-from taorunner.runs.state.record import RunRecord, chain_of
+from taorunner.runs.state.record import RunRecord, chain_of, current_of
 from taorunner.runs.state.store import RunStore
 from taorunner.text import is_pattern, printable
 
@@ -39,7 +39,7 @@ def live_runs(store: RunStore, words: Sequence[str]) -> list[RunRecord]:
 
 
 def one_run(store: RunStore, word: str) -> RunRecord:
-    """The newest run of ``word``, which may be a pattern that fits one experiment.
+    """The newest run of ``word``, which may be a pattern that fits one experiment; of a chain the run under way.
 
     Raises:
         UsageError: the pattern fits several experiments, or the word cannot be the name of a run.
@@ -48,7 +48,8 @@ def one_run(store: RunStore, word: str) -> RunRecord:
     if not is_pattern(word):
         return store.find(word)
     newest: dict[str, RunRecord] = {}
-    for record in _fitting(store.records(), word):
+    fitting = _fitting(store.records(), word)
+    for record in fitting:
         newest.setdefault(f"{record.project}/{record.experiment}", record)
     if not newest:
         raise RunStateError(f'no run matches "{printable(word)}"', hint="taorunner runs list shows the runs")
@@ -57,7 +58,7 @@ def one_run(store: RunStore, word: str) -> RunRecord:
         raise UsageError(
             f'"{printable(word)}" fits {len(newest)} experiments', hint=f"name one of them: {shown}"
         )
-    return next(iter(newest.values()))
+    return current_of(next(iter(newest.values())), fitting)
 
 
 def _fitting(records: Iterable[RunRecord], pattern: str) -> list[RunRecord]:
