@@ -83,7 +83,7 @@ def _last_of(makers: Sequence[str], earlier: Sequence[str]) -> str | None:
 
 
 def _is_remade(argument: str, earlier: Sequence[str]) -> bool:
-    """Whether the chain makes anew, after the model, what the model is made of."""
+    """Whether the chain makes again, after the model, what the model is made of."""
     last = next((one for one in reversed(earlier) if one in (*_MAKERS[argument], *_UPSTREAM[argument])), None)
     return last in _UPSTREAM[argument]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from taorunner.errors import RunStateError
-from taorunner.runs.state.record import RunRecord, chain_of
+from taorunner.runs.state.record import RunRecord, chain_of, current_of
 from taorunner.runs.state.store import RunStore
 from taorunner.text import is_pattern, printable
 
@@ -44,7 +44,8 @@ def live_runs(
 def newest_runs(
     store: RunStore, words: Sequence[str], project: str | None = None, near: str | None = None
 ) -> list[RunRecord]:
-    """The run of each word, each once; for a pattern the newest run of each experiment that fits.
+    """The run of each word, each once; for a pattern the newest run of each experiment that fits, of a chain the run
+    under way.
 
     Raises:
         UsageError: a word cannot be the name of a run, or fits several.
@@ -56,9 +57,10 @@ def newest_runs(
             records = [store.find(word, project, near)]
         else:
             newest: dict[str, RunRecord] = {}
-            for record in _fitting(store.records(), word, project):
+            fitting = _fitting(store.records(), word, project)
+            for record in fitting:
                 newest.setdefault(f"{record.project}/{record.experiment}", record)
-            records = list(newest.values())
+            records = [current_of(record, fitting) for record in newest.values()]
             if not records:
                 raise RunStateError(
                     f'no run matches "{printable(word)}"', hint="taorunner runs list shows the runs"
