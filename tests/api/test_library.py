@@ -173,6 +173,7 @@ def supervisors_of_this_process() -> dict[str, str]:
         ({"parallel": 2, "join": "tiny"}, "--join cannot be combined with --parallel"),
         ({"retries": 101}, "retries must be from 0 to 100, not 101"),
         ({"grace_s": float("nan")}, "the grace period must be at least 0 seconds, not nan"),
+        ({"keep_checkpoints": "all"}, '--keep-checkpoints takes last:N or best:N, not "all"'),
         ({"on_finish": "no-such-program-here"}, 'there is no command "no-such-program-here"'),
         ({"project": "shpaes"}, 'no project "shpaes"'),
         ({"volumes": ["nowhere:/x"]}, '--volume "nowhere:/x": the source "'),

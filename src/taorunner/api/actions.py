@@ -68,7 +68,8 @@ class StartOptions(RequestOptions, total=False):
 
     ``parallel`` is the maximum number of concurrent runs. ``grace_s`` are the seconds between a stop and a kill.
     ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is a command that gets the
-    run as JSON on its standard input. ``join`` names a run whose batch gets the new runs.
+    run as JSON on its standard input. ``keep_checkpoints`` is ``last:N`` or ``best:N``: a training removes the other
+    checkpoints. ``join`` names a run whose batch gets the new runs.
     """
 
     parallel: int
@@ -76,6 +77,7 @@ class StartOptions(RequestOptions, total=False):
     retries: int
     stop_on_nan: bool
     on_finish: str
+    keep_checkpoints: str
     join: str
 
 
@@ -173,7 +175,10 @@ def start(
     hook = parse_hook(options["on_finish"]) if "on_finish" in options else ()
     how = LaunchOptions(
         options.get("parallel"), options.get("grace_s", 30.0),
-        RunPolicy(options.get("retries", 0), options.get("stop_on_nan", False), hook), options.get("join"),
+        RunPolicy(
+            options.get("retries", 0), options.get("stop_on_nan", False), hook, options.get("keep_checkpoints")
+        ),
+        options.get("join"),
     )  # fmt: skip
     request = _request(action, experiments, options)
     with _naming_the_first_problem():

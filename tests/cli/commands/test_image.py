@@ -97,10 +97,12 @@ def test_ls_shows_what_is_here_and_which_experiments_need_it(
     assert first == {
         "image": here, "runs_as": here, "locked": False, "present": True, "digest": digest,
         "experiments": ["example_01/e1", "example_01/e3"],
+        "actions": ["train", "evaluate", "inference", "default_specs"],
     }  # fmt: skip
     assert second == {
         "image": gone, "runs_as": f"{gone.rpartition(':')[0]}@{other}", "locked": True, "present": False, "id": None,
         "digest": None, "size_bytes": None, "created_at": None, "experiments": ["example_01/e2"],
+        "actions": ["train", "evaluate", "inference", "default_specs"],
     }  # fmt: skip
     table = docker_cli("image", "ls", "example_01", cwd=root, env={"COLUMNS": "160"})
     rows = [line.split() for line in table.out.splitlines()]

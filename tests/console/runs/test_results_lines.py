@@ -68,3 +68,9 @@ def test_many_runs_and_many_outputs_are_cut(scene):
 def test_a_name_from_a_container_cannot_control_the_terminal(scene):
     outputs = (Output(FOLDER / "a\x1b[2J.onnx", "onnx", 1),)
     assert "\x1b" not in "".join(lines([scene.finished("e")], [Ending(RunResults(FOLDER, outputs))]))
+
+
+def test_a_folder_that_was_not_counted_to_its_end(scene):
+    outputs = (Output(FOLDER / "images_annotated", "images", 96 << 20, files=20_000),)
+    found = lines([scene.finished("e")], [Ending(RunResults(FOLDER, outputs))])
+    assert found[1] == "  images  images_annotated  at least 20,000 files, 96.0 MiB"

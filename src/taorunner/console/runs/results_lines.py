@@ -9,7 +9,7 @@ from rich.text import Text
 
 from taorunner.console.base.formatting import clean, shown_path
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.outputs.recorded import CHECKPOINT, Output
+from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import amount, size
 
@@ -65,6 +65,8 @@ def result_rows(ending: Ending) -> list[tuple[str, str]]:
 def output_text(output: Output) -> str:
     """``model.onnx  84.0 MiB``, ``images_annotated  482 files, 96.2 MiB``."""
     count = f"{amount(output.files, 'file')}, " if output.files is not None else ""
+    if output.files is not None and output.files >= ENTRIES_READ:
+        count = f"at least {count}"
     return f"{clean(output.path.name)}  {count}{size(output.bytes)}"
 
 

@@ -43,7 +43,8 @@ _NETWORK = {
 
 _PARTS: Mapping[str, Note] = {
     "run": {
-        "id": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
+        "id": "str", "short_id?": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
+        "cluster?": "str?", "nodes?": "int?", "attempt?": "int?", "made_from?": ["any"],
         "state": "|".join(state.value for state in RunState), "waiting": "str?", "reason": "str?", "exit_code": "int?",
         "image": "str?", "image_digest": "str?", "gpus": ["str"], "epoch": "int?", "epochs": "int?", "eta_s": "num?",
         "metrics": {"*": "metric"}, "best": {"*": {"value": "metric", "epoch": "int?"}}, "queued_at": "time?",
@@ -71,7 +72,8 @@ _SHAPES: Mapping[str, Note] = {
     "runs": ["@run"],
     "started": [{"run": "str"}],
     "dry-run": [{
-        "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "image": "str?", "argv": ["str"],
+        "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "cluster?": "str?",
+        "script?": "str?", "image": "str?", "argv": ["str"],
         "env": {"*": "str"}, "mounts": [{"source": "str", "target": "str", "read_only": "bool"}], "gpus": ["str"],
         "nodes": "int", "cpus": "int?", "memory_bytes": "int?", "time_s": "int?", "user": "str?", "spec": "str?",
         "docker_run": "str?",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHECKPOINT = "checkpoint"
-FOLDER_KINDS = frozenset({"images", "labels", "records", "folder"})
-"""Kinds that may be a folder; the kind of a file says what it is for."""
+ENTRIES_READ = 20_000
+"""Files of a folder that are counted at most."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

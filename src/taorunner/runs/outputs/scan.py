@@ -16,14 +16,13 @@ from pathlib import Path
 
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
+from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
 from taorunner.runs.results import results_of
 from taorunner.runs.state.record import RunRecord
 
 HASHED_BYTES = 256 * 1024**2
 """Files are hashed as long as all of a run's together are not larger: a second of work."""
 _OUTPUTS_KEPT = 500
-_ENTRIES_READ = 20_000
 _CLOCK_S = 2.0
 """How far the times of a file system may be behind the clock."""
 _BLOCK = 1024**2
@@ -158,7 +157,7 @@ def _kind_of_folder(folder: Path) -> str:
 def size_of_folder(folder: Path) -> tuple[int, int, float]:
     """Bytes and number of the files in ``folder`` and below, and the time of the newest in seconds of the epoch."""
     size, files, newest_s = 0, 0, 0.0
-    for _, facts in _walk(folder, _ENTRIES_READ):
+    for _, facts in _walk(folder, ENTRIES_READ):
         size, files, newest_s = size + facts.st_size, files + 1, max(newest_s, facts.st_mtime)
     return size, files, newest_s
 
@@ -186,7 +185,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return found
         with os.scandir(folder) as entries:
             for entry in entries:
-                if len(found) >= _ENTRIES_READ:
+                if len(found) >= ENTRIES_READ:
                     break
                 if not entry.is_symlink() and not entry.name.startswith("."):
                     found.append(entry)

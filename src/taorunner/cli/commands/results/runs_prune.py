@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands.results.results_prune import PruneOptions, prune_checkpoints, prune_set_aside
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, RunStateError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from taorunner.project.workspace import Workspace
+    from taorunner.runs.control.result_pruning import PrunableResult
 
 RunsToRemove = Annotated[
     list[str], typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False)
 ]
+
+
+@dataclass(frozen=True)
+class _PruneOptions:
+    """``keep`` and ``age`` choose among results that were set aside; ``yes`` removes what is shown."""
+
+    keep: int | None = None
+    age: timedelta | None = None
+    yes: bool = False
+    json: bool = False
 
 
 def register(group: typer.Typer) -> None:
@@ -88,7 +103,7 @@ def _prune(
     age = parse_age(older) if older is not None else None
     root = context.obj.open_workspace(workspace)
     if results or keep_checkpoints is not None:
-        options = PruneOptions(keep, age, yes, json)
+        options = _PruneOptions(keep, age, yes, json)
         return _results(context, root, project, options, keep_checkpoints, results=results)
     store = RunStore(root.state_dir)
     found = prunable(store, keep=keep, older=age, at=now(), project=project or context.obj.project)
@@ -122,7 +137,7 @@ def _results(
     context: typer.Context,
     root: Workspace,
     project: str | None,
-    options: PruneOptions,
+    options: _PruneOptions,
     rule: str | None,
     *,
     results: bool,
@@ -135,8 +150,73 @@ def _results(
     named = project or context.obj.project
     projects = [context.obj.project_name(root, named)] if named else root.project_names()
     if rule is not None:
-        return prune_checkpoints(context.obj, root, projects, rule, options)
-    return prune_set_aside(context.obj, root, projects, options)
+        return _prune_checkpoints(context.obj, root, projects, rule, options)
+    return _prune_set_aside(context.obj, root, projects, options)
+
+
+def _prune_set_aside(
+    invocation: Invocation, root: Workspace, projects: Sequence[str], options: _PruneOptions
+) -> int:
+    """Shows or removes results that were set aside. Results in place are never touched."""
+    from taorunner.events import now
+    from taorunner.runs.control.result_pruning import prunable_results, remove_result
+    from taorunner.runs.state.store import RunStore
+
+    store = RunStore(root.state_dir)
+    found = prunable_results(root, store, projects, keep=options.keep, older=options.age, at=now())
+    for one in found if options.yes else ():
+        remove_result(root, store, one)
+    return _print_results(invocation, found, options, "set aside", "nothing is set aside")
+
+
+def _prune_checkpoints(
+    invocation: Invocation, root: Workspace, projects: Sequence[str], rule: str, options: _PruneOptions
+) -> int:
+    """Shows or removes old checkpoints of the results in place."""
+    from taorunner.events import now
+    from taorunner.runs.control.result_pruning import prunable_checkpoints, remove_result
+    from taorunner.runs.outputs.old_checkpoints import parse_keep_rule
+    from taorunner.runs.state.store import RunStore
+
+    store = RunStore(root.state_dir)
+    found, notes = prunable_checkpoints(root, store, projects, parse_keep_rule(rule), now())
+    for one in found if options.yes else ():
+        remove_result(root, store, one)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    return _print_results(invocation, found, options, "checkpoint", "no checkpoints to remove")
+
+
+def _print_results(
+    invocation: Invocation,
+    found: Sequence[PrunableResult],
+    options: _PruneOptions,
+    what: str,
+    nothing: str,
+) -> int:
+    import json as json_text
+
+    from taorunner.console.base.formatting import clean, shown_path
+    from taorunner.text import amount, size
+
+    if options.json:
+        typer.echo(json_text.dumps([{**one.to_json(), "removed": options.yes} for one in found]))
+        return ExitCode.DONE
+    here = Path.cwd()
+    wide = max((len(size(one.bytes)) for one in found), default=0)
+    for one in found:
+        typer.echo(f"{size(one.bytes):>{wide}}  {shown_path(one.path, here)}{clean(one.note)}")
+    total = size(sum(one.bytes for one in found))
+    counted = f"{amount(len(found), 'result')} {what}" if what == "set aside" else amount(len(found), what)
+    if what == "set aside" and len(found) == 1:
+        counted = "1 result set aside"
+    if not found:
+        invocation.note(nothing)
+    elif options.yes:
+        invocation.note(f"removed {counted} ({total})")
+    else:
+        invocation.note(f"nothing was removed: --yes removes {counted} ({total})")
+    return ExitCode.DONE
 
 
 def _count(number: int) -> str:
