@@ -67,8 +67,8 @@ class PlannedShell:
 
 @dataclass(slots=True)
 class ShellPlanning:
-    """The state of planning. ``usage`` are problems of the command line, ``files`` those of files and of names that do not
-    exist, ``has_unknown_name`` whether one of them is a name of the command line."""
+    """The state of planning. ``usage`` are problems of the command line, ``files`` those of files and names,
+    ``has_unknown_name`` whether one of them is a name of the command line."""
 
     workspace: Workspace
     project: str | None
