@@ -157,7 +157,7 @@ def test_what_the_state_says_is_not_said_again() -> None:
     }
     for reason, shown in reasons.items():
         runs = [run("eaf22b", "e", RunState.SUCCEEDED, "dataset_convert", reason=reason)]
-        assert table(runs, 80)[1].split()[5:] == [*shown.split(), "docker,", "GPU", "0"]
+        assert table(runs, 200)[1].split()[5:] == [*shown.split(), "docker,", "GPU", "0", "docker"]
 
 
 def test_in_a_pipe_names_and_reasons_are_whole() -> None:
