@@ -1,6 +1,6 @@
-"""Completes the commands in hints, so that they mean the same workspace and project from where the person stands.
+"""Completes the commands in hints, so that they mean the same workspace and project in the current folder.
 
-Hints are written far below the command line, where nobody knows the current folder. A command that works on a project
+Hints are written far below the command line, which alone knows the current folder. A command that works on a project
 gets ``-p NAME`` if it would mean another project without it, or none; where it is not needed it is left out.
 """
 

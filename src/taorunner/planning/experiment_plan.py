@@ -56,6 +56,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
+from taorunner.text import did_you_mean
 
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
@@ -166,7 +167,9 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
     except UserFilesError as error:
         own = planning.error(experiment, keys, code, error.message, error.hint)
         if code == "unknown-release" and request.release is not None:
-            own = Finding(Severity.ERROR, code, error.message, "correct --release, or leave it out")
+            own = Finding(
+                Severity.ERROR, code, error.message, did_you_mean(request.release, network.releases)
+            )
         elif code == "unknown-action" and isinstance(error, UnknownNameError):
             own = Finding(Severity.ERROR, code, error.message, error.hint)
         planning.add(list(error.findings) or [own])

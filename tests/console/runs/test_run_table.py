@@ -149,6 +149,17 @@ def test_no_digit_state_or_id_is_ever_cut(width: int, columns: RunColumns) -> No
         assert "0.7481" in lines[1].split()
 
 
+def test_what_the_state_says_is_not_said_again() -> None:
+    reasons = {
+        "finished": "",
+        "finished 36 epochs": "",
+        "finished: 64 records in 4 files": "64 records in 4 files",
+    }
+    for reason, shown in reasons.items():
+        runs = [run("eaf22b", "e", RunState.SUCCEEDED, "dataset_convert", reason=reason)]
+        assert table(runs, 200)[1].split()[5:] == [*shown.split(), "docker,", "GPU", "0", "docker"]
+
+
 def test_in_a_pipe_names_and_reasons_are_whole() -> None:
     name, reason = "n" * 90, "a reason of many words " * 20
     runs = [run("eaf22b", name, RunState.FAILED, reason=reason, image="i:1", started_at=NOW - HOUR)]

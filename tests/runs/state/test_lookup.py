@@ -178,6 +178,18 @@ def test_runs_that_were_removed_are_not_listed(store: RunStore) -> None:
     assert ids_of(store, RunFilter(project="p")) == [kept.id[-6:]]
 
 
+def test_the_list_of_ended_runs_does_not_grow_without_end(store: RunStore) -> None:
+    from taorunner.runs.state.pruning import remove_runs
+
+    gone, kept = put(store, "000001"), put(store, "000002", hours=1)
+    listed = store.state_dir / "ended-runs.tsv"
+    listed.write_text(listed.read_text() + "".join(f"old-{n}\tp\te\ttrain\tFAILED\n" for n in range(1100)))
+    remove_runs(store, [gone])
+    assert not listed.exists()
+    assert ids_of(store, RunFilter(project="p")) == [kept.id[-6:]]
+    assert len(listed.read_text().splitlines()) == 1
+
+
 def test_states_are_words() -> None:
     assert parse_states("failed, LOST") == {RunState.FAILED, RunState.LOST}
     with pytest.raises(UsageError, match='stopped, lost or damaged, not "faild"') as caught:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Cell = tuple[tuple[str, str], ...]
 """Pieces of text, each with its style."""
 
-_NAME, _TEXT = 20, 24
+_NAME, _TEXT = 20, 18
 """The width that names and other texts keep until the first columns are left out."""
 _LEAST_NAME, _LEAST_TEXT = 8, 8
 _NO_TEXTS: Mapping[str, str] = {}
@@ -224,7 +224,10 @@ def _best(run: RunSnapshot) -> _Cell:
         return (f"{clean(metric_label(name))} ", ""), (number(best.value), "best"), (at, "")
     if run.state is RunState.SUCCEEDED and run.last_checkpoint:
         return ((clean(run.last_checkpoint.rstrip("/").rpartition("/")[2]), ""),)
-    return ((clean(run.reason or "") if run.state.is_final or run.state is RunState.DAMAGED else "", ""),)
+    reason = clean(run.reason or "") if run.state.is_final or run.state is RunState.DAMAGED else ""
+    if run.state is RunState.SUCCEEDED and reason.startswith("finished"):
+        reason = reason.partition(": ")[2]  # the state has said so
+    return ((reason, ""),)
 
 
 def _is_metric(cell: _Cell) -> bool:

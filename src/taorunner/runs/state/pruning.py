@@ -77,6 +77,7 @@ def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
         remove_folder(store.runs_dir, record.id)
     for batch_id in dict.fromkeys(record.batch for record in records):
         _remove_batch(store, batch_id)
+    store.ended.forget(store.folder_names(), store.trust())
     return freed
 
 

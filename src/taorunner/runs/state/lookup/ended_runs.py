@@ -44,7 +44,7 @@ class EndedRuns:
         return {run_id: facts for run_id, _, facts in lines if facts.count("\t") == 3}
 
     def forget(self, known: Iterable[str], trust: Trust) -> None:
-        """Removes the file when most of its lines are of runs that are no longer there; lists write it anew."""
+        """Removes the file when most of its lines are of runs that were removed. The next list makes it again."""
         known = set(known)
         listed = self.facts(trust)
         if len(listed) > 2 * len(known) + _SPARE_LINES:
