@@ -117,7 +117,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
-        return _report(error, with_infos=invocation.is_verbose)
+        return _report(error, invocation)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -193,11 +193,16 @@ def _os_error(error: OSError) -> int:
     return _report(found)
 
 
-def _report(error: TaorunnerError, *, with_infos: bool = False) -> int:
+def _report(error: TaorunnerError, invocation: Invocation | None = None) -> int:
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
-    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos)
+    with_infos, place = invocation is not None and invocation.is_verbose, None
+    if invocation is not None and invocation.root is not None:
+        from taorunner.console.base.typed_commands import Place
+
+        place = Place(invocation.root, invocation.project_found)
+    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos, place=place)
     return error.exit_code
 
 

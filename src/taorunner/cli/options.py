@@ -23,6 +23,7 @@ class Invocation:
     """``project`` and ``workspace`` as given before the command; ``extra`` are the words after ``--``.
 
     ``supervisor`` is the process started in advance for a batch, if there is one.
+    ``root`` and ``project_found`` are the workspace and the project that the command has found to be meant.
     """
 
     extra: tuple[str, ...] = ()
@@ -32,10 +33,16 @@ class Invocation:
     supervisor: Supervisor | None = None
     is_quiet: bool = False
     is_verbose: bool = False
+    root: Path | None = None
+    project_found: str | None = None
 
     def note(self, text: str) -> None:
-        """Prints a note or a next step on stderr. ``-q`` drops it."""
+        """Prints a note or a next step on stderr, with commands that work as typed from here. ``-q`` drops it."""
         if not self.is_quiet:
+            if "taorunner " in text and self.root is not None:
+                from taorunner.console.base.typed_commands import Place, as_typed
+
+                text = as_typed(text, Place(self.root, self.project_found))
             typer.echo(text, err=True)
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
@@ -43,7 +50,9 @@ class Invocation:
 
         from taorunner.project.workspace import find_workspace
 
-        return find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        found = find_workspace(Path.cwd(), given or self.workspace, os.environ)
+        self.root = found.root
+        return found
 
     def networks(self) -> Networks:
         """The catalog, with the workspace's own networks inside a workspace."""
@@ -68,7 +77,9 @@ class Invocation:
 
         from taorunner.project.workspace import find_project
 
-        return find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        self.root = workspace.root
+        self.project_found = find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        return self.project_found
 
     def refuse_extra(self) -> None:
         if self.has_extra:

@@ -72,7 +72,7 @@ def _validate(
         from taorunner.console.base.validation_text import print_validation
 
         print_validation(
-            make_console(sys.stdout, os.environ), findings, looked_at,
+            make_console(sys.stdout, os.environ), findings, looked_at, workspace=root.root,
             with_infos=is_verbose, is_quiet=context.obj.is_quiet,
         )  # fmt: skip
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
