@@ -57,6 +57,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"known: {shown}, …" if len(names) > 12 else f"known: {shown}"
 
 
+def for_dataset(hint: str | None, dataset: str) -> str | None:
+    """A hint whose commands name ``DATASET``, with the name or path of the dataset.
+
+    >>> for_dataset("taorunner dataset check DATASET says it", "my parts")
+    "taorunner dataset check 'my parts' says it"
+    """
+    if hint is None or "DATASET" not in hint:
+        return hint
+    import shlex
+
+    return hint.replace(" DATASET", f" {shlex.quote(dataset)}")
+
+
 def duration(seconds: float) -> str:
     """``42s``, ``3m 05s``, ``2h 07m``, ``1d 04h``: at most two units, never negative."""
     whole = max(0, round(seconds))

@@ -39,6 +39,7 @@ from taorunner.errors import ExitCode, TaorunnerError
 from taorunner.version import __version__
 
 if TYPE_CHECKING:
+    from taorunner.console.base.typed_commands import Place
     from taorunner.runs.control.spawn import Supervisor
 
 app = typer.Typer(
@@ -119,8 +120,7 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except TaorunnerError as error:
-        invocation.complete_hints(error)
-        return _report(error, as_json=as_json, with_infos=invocation.is_verbose)
+        return _report(error, invocation, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -196,25 +196,31 @@ def _os_error(error: OSError, *, as_json: bool) -> int:
     return _report(found, as_json=as_json)
 
 
-def _report(error: TaorunnerError, *, as_json: bool, with_infos: bool = False) -> int:
+def _report(error: TaorunnerError, invocation: Invocation | None = None, *, as_json: bool) -> int:
     """Prints a refusal on stderr. With ``--json`` its findings are one line on stdout instead, and not on stderr."""
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
+    with_infos, place = invocation is not None and invocation.is_verbose, None
+    if invocation is not None and invocation.root is not None:
+        from taorunner.console.base.typed_commands import Place
+
+        place = Place(invocation.root, invocation.project_found)
     if as_json:
-        _print_findings_line(error)
+        _print_findings_line(error, place)
         error.findings = ()
-    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos)
+    print_error(make_console(sys.stderr, os.environ), error, with_infos=with_infos, place=place)
     return error.exit_code
 
 
-def _print_findings_line(error: TaorunnerError) -> None:
+def _print_findings_line(error: TaorunnerError, place: Place | None) -> None:
     from taorunner.console.base.findings_text import findings_json
     from taorunner.console.base.json_output import write_json_line
+    from taorunner.console.base.typed_commands import hints_as_typed
 
     with suppress(OSError):  # stdout is closed or full: stderr and the exit code still say it
         sys.stdout.flush()
-        write_json_line(findings_json(error.as_findings()), sys.stdout.buffer)
+        write_json_line(findings_json(hints_as_typed(error.as_findings(), place)), sys.stdout.buffer)
 
 
 def _crash(error: Exception, *, as_json: bool) -> int:
@@ -233,7 +239,7 @@ def _crash(error: Exception, *, as_json: bool) -> int:
     reason = " ".join(str(error).split())
     message = f"internal error: {type(error).__name__}: {reason}"
     if as_json:
-        _print_findings_line(TaorunnerError(message, hint=f"traceback: {where}"))
+        _print_findings_line(TaorunnerError(message, hint=f"traceback: {where}"), None)
     print(
         f"{message} [internal]\n  traceback: {where}\n"
         f"  runs are not affected; send {what_to_send} with the bug report",

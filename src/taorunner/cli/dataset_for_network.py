@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Optional
 
 from taorunner.cli.dataset_folders import dataset_folder, output_folder
-from taorunner.cli.long_work import cleaning_up
+from taorunner.cli.long_work import cleaning_up, named
 from taorunner.cli.options import Invocation, option
-from taorunner.cli.where import project_option
+from taorunner.console.base.typed_commands import project_option
 from taorunner.errors import UsageError
 
 
@@ -78,7 +78,7 @@ def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -
     wish = Wish(form, val, wanted.from_, skip_bad=wanted.skip_bad)
     began = time.monotonic()
     with (
-        cleaning_up(),
+        cleaning_up(dataset=wanted.dataset),
         Progress(is_quiet=invocation.is_quiet) as progress,
         source_folder(source, output, overwrite=wanted.overwrite, progress=progress) as read,
     ):
@@ -91,6 +91,7 @@ def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -
                 laid_out = read.result(lay_out_for_network(read.folder, partial, wish, progress))
         else:
             laid_out = read.result(lay_out_for_network(read.folder, output, wish, progress))
+    laid_out = replace(laid_out, findings=named(laid_out.findings, wanted.dataset))
     print_laid_out(laid_out, source, output, form, head, seconds=time.monotonic() - began, json=json)
     if dataset is not None and data is not None and output.is_relative_to(data):
         made = dataset_name(layout, output.relative_to(data).as_posix())

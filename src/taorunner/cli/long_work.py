@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import typer
 
-from taorunner.errors import TaorunnerError
+from taorunner.errors import Finding, TaorunnerError
+from taorunner.text import for_dataset
+
+
+def named(findings: Iterable[Finding], dataset: str) -> tuple[Finding, ...]:
+    """With hints that name the dataset as it was typed."""
+    return tuple(replace(one, hint=_named(one.hint, dataset)) for one in findings)
+
+
+def _named(hint: str | None, dataset: str) -> str | None:
+    """Outside of a project, commands that write a dataset say where to."""
+    if hint is None or "DATASET" not in hint:
+        return hint
+    import os
+    import re
+
+    from taorunner.console.base.typed_commands import place_of
+
+    given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
+    if given.exists() and place_of(given / "file") is None:
+        output = f"{re.sub(r'[^A-Za-z0-9._-]+', '_', given.name)}_new"
+        hint = re.sub(r"(taorunner dataset (?:convert|split|resize) DATASET)", rf"\1 -o {output}", hint)
+    return for_dataset(hint, dataset)
 
 
 @contextmanager
-def cleaning_up(*, code: str | None = None) -> Iterator[None]:
-    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does. ``code`` is the code of an error as a finding."""
+def cleaning_up(*, dataset: str, code: str | None = None) -> Iterator[None]:
+    """For long work: SIGTERM and SIGHUP clean up as Ctrl-C does. Hints of errors name the ``dataset`` as it was typed;
+    ``code`` is the code of an error as a finding."""
     import signal
 
     def end(number: int, _: object) -> None:
@@ -24,6 +49,7 @@ def cleaning_up(*, code: str | None = None) -> Iterator[None]:
     try:
         yield
     except TaorunnerError as error:
+        error.hint, error.findings = _named(error.hint, dataset), named(error.findings, dataset)
         if code is not None:
             error.code = code
         raise

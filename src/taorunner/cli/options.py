@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from taorunner.errors import TaorunnerError, UsageError, UserFilesError
+from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.planning.inputs.workspace_networks import Networks
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Invocation:
     """``project`` and ``workspace`` as given before the command; ``extra`` are the words after ``--``.
 
-    ``supervisor`` is the process started in advance for a batch, if there is one. ``root`` is the workspace and
-    ``means`` the project that the command has turned out to mean.
+    ``supervisor`` is the process started in advance for a batch, if there is one. ``root`` and ``project_found`` are
+    the workspace and the project that the command has found to be meant.
     """
 
     extra: tuple[str, ...] = ()
@@ -36,11 +36,15 @@ class Invocation:
     is_quiet: bool = False
     is_verbose: bool = False
     root: Path | None = None
-    means: str | None = None
+    project_found: str | None = None
 
     def note(self, text: str) -> None:
-        """Prints a note or a next step on stderr. ``-q`` drops it."""
+        """Prints a note or a next step on stderr, with commands that work as typed from here. ``-q`` drops it."""
         if not self.is_quiet:
+            if "taorunner " in text and self.root is not None:
+                from taorunner.console.base.typed_commands import Place, as_typed
+
+                text = as_typed(text, Place(self.root, self.project_found))
             typer.echo(text, err=True)
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
@@ -75,15 +79,9 @@ class Invocation:
 
         from taorunner.project.workspace import find_project
 
-        self.means = find_project(workspace, Path.cwd(), given or self.project, os.environ)
-        return self.means
-
-    def complete_hints(self, error: TaorunnerError) -> None:
-        """Makes the commands in the hints of ``error`` mean the same project from where the person stands."""
-        if self.root is not None:
-            from taorunner.cli.project_hints import complete_error
-
-            complete_error(error, self.root, self.means)
+        self.root = workspace.root
+        self.project_found = find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        return self.project_found
 
     def project_asked(self, workspace: Workspace, given: str | None) -> str | None:
         """``-p``, before or after the command, checked; None without it. Raises UsageError for an unknown one."""

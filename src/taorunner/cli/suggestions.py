@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from taorunner.cli.where import project_option
+from taorunner.console.base.typed_commands import project_option
 from taorunner.errors import TaorunnerError
 
 OTHER_WORDS = {

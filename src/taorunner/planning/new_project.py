@@ -20,14 +20,15 @@ from taorunner.specs.templates.variables import is_mark
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """``files`` is what was made, for ``experiment``; ``next_step`` says what to do with it. ``start`` says what it
-    starts from. ``fill_ins`` are the lines with ``$FILL_IN`` of each file that has some.
+    """``files`` is what was made in ``workspace``, for ``experiment``; ``next_step`` says what to do with it. ``start``
+    says what it starts from. ``fill_ins`` are the lines with ``$FILL_IN`` of each file that has some.
     """
 
     files: tuple[Path, ...]
     experiment: str
     next_step: str
     start: Start
+    workspace: Path
     fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
 
 
@@ -78,7 +79,7 @@ def new_project(
     where = f'put images and labels into {data} as "taorunner networks {head}" says'
     made = files[-1].parent.name
     step = f"{where}, then: taorunner validate {name}"
-    return NewProject(tuple(files), made, step, chosen, fill_ins(files))
+    return NewProject(tuple(files), made, step, chosen, workspace_root, fill_ins(files))
 
 
 def started(

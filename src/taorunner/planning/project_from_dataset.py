@@ -197,7 +197,7 @@ def _free_place(workspace: Workspace, name: str) -> ProjectPaths:
         raise UsageError(f'"{shown(name)}" cannot be the name of a project', hint=f"use {NAME_RULE}")
     paths = workspace.project(name)
     if os.path.lexists(paths.root):
-        hint = f"choose another name; taorunner add adds an experiment to it: taorunner -p {name} add --help"
+        hint = f"choose another name, or add an experiment to it: taorunner -p {name} add --help"
         raise UserFilesError(f'there is already a project "{name}" ({paths.root})', hint=hint)
     return paths
 

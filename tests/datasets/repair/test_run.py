@@ -91,7 +91,10 @@ def test_a_format_that_is_only_read_is_refused_with_the_way(tmp_path: Path) -> N
     SHAPES["cvat"][1](tmp_path / "drawn")
     with pytest.raises(UserFilesError, match="format cvat cannot be repaired") as caught:
         fix_dataset(tmp_path / "drawn", None)
-    assert caught.value.hint == "convert it with taorunner dataset convert --to kitti, then repair the result"
+    assert (
+        caught.value.hint
+        == "convert it with taorunner dataset convert DATASET --to kitti, then repair the result"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["drawn"]
 
 

@@ -139,7 +139,7 @@ def test_a_scaffold_with_a_sound_dataset_gives_nothing(head: str, bench: Make) -
 # the names of classes at inference
 
 
-RENUMBER = "number the categories from 1: taorunner dataset convert --to coco does"
+RENUMBER = "number the categories from 1: taorunner dataset convert d --to coco does"
 
 
 def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2, 3)) -> None:

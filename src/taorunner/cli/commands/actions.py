@@ -182,11 +182,11 @@ def _print_planned(planned: Planned) -> None:
 def _print_notes(planned: Planned) -> None:
     """Warnings, and where resumed trainings continue."""
     if planned.findings:
-        from taorunner.cli.project_hints import completed_findings
+        from taorunner.console.base.typed_commands import Place, hints_as_typed
 
         plan = planned.items[0].plan if planned.items else None
-        findings = planned.findings
-        _print_findings(completed_findings(findings, plan.workspace, plan.project) if plan else findings)
+        place = Place(plan.workspace, plan.project) if plan is not None else None
+        _print_findings(hints_as_typed(planned.findings, place))
     for item in planned.items:
         if item.plan.resume is not None:
             typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}', err=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -22,7 +22,7 @@ from taorunner.cli.dataset_folders import (
 )
 from taorunner.cli.dataset_for_network import Target, Wanted, convert_for_network
 from taorunner.cli.help_pages import add_command, make_group
-from taorunner.cli.long_work import cleaning_up
+from taorunner.cli.long_work import cleaning_up, named
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import Finding, Severity, UsageError
@@ -124,7 +124,7 @@ def _convert(
         raise UsageError(f"--to {to} takes no --from", hint=f"it arranges folders of images: --to {to} alone")
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     output = output_folder(output, source, data, to)
-    with _reading(context, source, output, overwrite=overwrite) as (read, progress):
+    with _reading(context, dataset, source, output, overwrite=overwrite) as (read, progress):
         if to in FOLDER_TARGETS:
             done = lay_out(read.folder, output, to=to, overwrite=overwrite, skip_bad=skip_bad)
         else:
@@ -133,7 +133,7 @@ def _convert(
                 read.folder, output, to=to, from_=from_, overwrite=overwrite, skip_bad=skip_bad,
                 progress=progress,
             )  # fmt: skip
-        done = read.result(done)
+        done = _named(read.result(done), dataset)
     print_conversion(done, json=json)
     return 0
 
@@ -188,7 +188,7 @@ def _check(
         refuse_archive(source, "--fix repairs a folder, not an archive")
     of_specs, readings = project_view(data, source)
     repair = None
-    with cleaning_up(code="dataset-unreadable"):
+    with cleaning_up(dataset=dataset, code="dataset-unreadable"):
         if fix:
             repair = _repaired(context, source, output, from_=from_, overwrite=overwrite)
             source = repair.output
@@ -201,7 +201,7 @@ def _check(
             report.findings = list(read.named(report.findings))
     if keep is not None:
         keep(report.findings, report.images)
-    report.findings += of_specs
+    report.findings = [*named(report.findings, dataset), *of_specs]
     if not deep:
         report.findings.append(_not_decoded(dataset, project))
     if repair is not None:
@@ -266,12 +266,12 @@ def _split(
     target = output_folder(output, source, data, "split")
     val, test = options.val, options.test
     shares = {"train": round(1 - val - test, 9), "val": val, **({"test": test} if test else {})}
-    with _reading(context, source, target, overwrite=overwrite) as (read, progress):
+    with _reading(context, dataset, source, target, overwrite=overwrite) as (read, progress):
         split = split_dataset(
             read.folder, target, shares=shares, seed=options.seed, from_=from_, group=options.group,
             merge=options.merge, overwrite=overwrite, progress=progress,
         )  # fmt: skip
-        split = read.result(split)
+        split = _named(read.result(split), dataset)
     print_split(split, json=json)
     return 0
 
@@ -299,9 +299,9 @@ def _stats(
     context.obj.refuse_extra()
     check_format(from_)
     source, _ = dataset_folder(context.obj, dataset, project, workspace)
-    with _reading(context, source) as (read, progress):
+    with _reading(context, dataset, source) as (read, progress):
         stats, counted = read_stats(read.folder, progress, from_=from_)
-        stats = read.result(stats)
+        stats = _named(read.result(stats), dataset)
         if html is not None:
             chosen = choose_samples(counted.images, samples)
             write_page(html.absolute(), stats, chosen, overwrite=overwrite, progress=progress)
@@ -340,30 +340,35 @@ def _resize(
     wanted = parse_size(size)
     source, data = dataset_folder(context.obj, dataset, project, workspace)
     target = output_folder(output, source, data, f"{wanted[0]}x{wanted[1]}")
-    with _reading(context, source, target, overwrite=overwrite) as (read, progress):
+    with _reading(context, dataset, source, target, overwrite=overwrite) as (read, progress):
         done = resize_dataset(
             read.folder, target, size=wanted, from_=from_, letterbox=letterbox, processes=processes,
             overwrite=overwrite, progress=progress,
         )  # fmt: skip
-        done = read.result(done)
+        done = _named(read.result(done), dataset)
     print_resize(done, json=json)
     return 0
 
 
 @contextmanager
 def _reading(
-    context: typer.Context, source: Path, result: Path | None = None, *, overwrite: bool = False
+    context: typer.Context, dataset: str, source: Path, result: Path | None = None, *, overwrite: bool = False
 ) -> Iterator[tuple[Source, Progress]]:
     """The dataset, unpacked when it is an archive, and the line that shows the progress."""
     from taorunner.console.pages.dataset_view import Progress
     from taorunner.datasets.transform.archive_source import source_folder
 
     with (
-        cleaning_up(),
+        cleaning_up(dataset=dataset),
         Progress(is_quiet=context.obj.is_quiet) as progress,
         source_folder(source, result, overwrite=overwrite, progress=progress) as read,
     ):
         yield read, progress
+
+
+def _named(done: Any, dataset: str) -> Any:
+    """What a command gives back, with hints that name the dataset as it was typed."""
+    return replace(done, findings=named(done.findings, dataset)) if hasattr(done, "findings") else done
 
 
 def _not_decoded(dataset: str, project: str | None) -> Finding:

@@ -152,13 +152,14 @@ def _init_project(
         experiment=options.experiment, dataset=options.dataset or "train",
         use_weights=not options.no_weights, release=options.release,
     )  # fmt: skip
+    context.obj.root, context.obj.project_found = made.workspace, name
     _show_made(context.obj, made)
     _say_needs(context.obj, options.head or "tinydet")
     return 0
 
 
 def _show_made(invocation: Invocation, made: NewProject) -> None:
-    from taorunner.console.base.formatting import fill_in_text, made_lines
+    from taorunner.console.base.formatting import fill_in_text, made_lines, shown_paths
 
     for line in made_lines(made.files, Path.cwd()):
         typer.echo(line)
@@ -167,7 +168,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
         typer.echo(fill_in_text(made.fill_ins))
-    invocation.note(f"next: {made.next_step}")
+    invocation.note(shown_paths(f"next: {made.next_step}", Path.cwd()))
 
 
 def _say_needs(invocation: Invocation, head: str) -> None:
@@ -214,9 +215,10 @@ def _from_dataset(
         options.from_, Way.COPY if options.copy else Way.REFER if options.in_place else Way.LINK,
         with_weights=not options.no_weights, skip_bad=options.skip_bad, release=options.release,
     )  # fmt: skip
-    with cleaning_up(), Progress(is_quiet=invocation.is_quiet) as progress:
+    with cleaning_up(dataset=str(given)), Progress(is_quiet=invocation.is_quiet) as progress:
         watcher = PullView(sys.stderr, os.environ, plain=False, quiet=invocation.is_quiet)
         made = project_from_dataset(Path.cwd(), root, wanted, os.environ, progress, watcher)
+    invocation.root, invocation.project_found = made.paths.root.parent.parent, name
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
     _say_needs(invocation, head)
     for number, step in enumerate(made.next_steps):
@@ -279,9 +281,7 @@ def _add(
         typer.echo(fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    step = "validate" if added.fill_ins else f"train {experiment}"
-    where = f"-p {name} " if len(root.project_names()) > 1 else ""
-    context.obj.note(f"next: taorunner {where}{step}")
+    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
     return 0
 
 
@@ -290,7 +290,9 @@ def _import(invocation: Invocation, root: Path | None, name: str | None, options
     import sys
 
     from taorunner.console.base.findings_text import print_findings
+    from taorunner.console.base.formatting import shown_path
     from taorunner.console.base.theme import make_console
+    from taorunner.console.base.typed_commands import place_of
     from taorunner.errors import has_errors
     from taorunner.importers.import_project import from_launcher, from_tao_runner
 
@@ -303,7 +305,10 @@ def _import(invocation: Invocation, root: Path | None, name: str | None, options
             environ=os.environ,
         )  # fmt: skip
     for path in imported.made:
-        typer.echo(f"made {path}")
+        typer.echo(f"made {shown_path(path, Path.cwd())}")
+        place = place_of(path / "experiments.yml")
+        if place is not None:
+            invocation.root, invocation.project_found = place.root, place.project
     if imported.findings:
         print_findings(make_console(sys.stderr, os.environ), imported.findings)
     invocation.note(f"next: {imported.next_step}")

@@ -62,16 +62,13 @@ def _validate(
     names = _projects_named(context.obj, root, projects or (), project)
     looked_at: list[LookedAt] = []
     findings = validate_projects(root, names, os.environ, strict=strict, looked_at=looked_at.append)
-    if findings:
-        from taorunner.cli.project_hints import completed_findings
-
-        findings = completed_findings(findings, root.root, None)
     is_verbose = verbose or context.obj.is_verbose
     if json:
         from taorunner.console.base.findings_text import findings_json
         from taorunner.console.base.json_output import write_json
+        from taorunner.console.base.typed_commands import hints_as_typed
 
-        write_json(findings_json(findings), sys.stdout.buffer)
+        write_json(findings_json(hints_as_typed(findings)), sys.stdout.buffer)
     elif not findings:  # lines without styles: importing rich would take longer than checking a project
         from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
 
@@ -83,7 +80,7 @@ def _validate(
         from taorunner.console.base.validation_text import print_validation
 
         print_validation(
-            make_console(sys.stdout, os.environ), findings, looked_at,
+            make_console(sys.stdout, os.environ), findings, looked_at, workspace=root.root,
             with_infos=is_verbose, is_quiet=context.obj.is_quiet,
         )  # fmt: skip
     return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE

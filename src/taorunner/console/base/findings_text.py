@@ -18,6 +18,7 @@ from rich.text import Text
 from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean, shown_path, shown_paths
 from taorunner.console.base.theme import Symbols, symbols_of
+from taorunner.console.base.typed_commands import Place, as_typed, hints_as_typed
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount, is_secret_name, masked_line
 
@@ -36,16 +37,23 @@ _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.OK)
 
 
 def print_error(
-    console: Console, error: TaorunnerError, *, here: Path | None = None, with_infos: bool = False
+    console: Console,
+    error: TaorunnerError,
+    *,
+    here: Path | None = None,
+    with_infos: bool = False,
+    place: Place | None = None,
 ) -> None:
     """Prints the findings of ``error``, then its message and hint. Paths below ``here`` are relative. ``with_infos``
-    prints infos too, and every finding of a kind."""
+    prints infos too, and every finding of a kind. ``place``: the project that the command was about."""
     here = here or Path.cwd()
     shown, _ = without_infos(error.findings, with_infos=with_infos)
     if shown:
-        print_findings(console, shown, here=here, counts=False, most=None if with_infos else MOST_OF_A_KIND)
+        most = None if with_infos else MOST_OF_A_KIND
+        print_findings(console, shown, here=here, counts=False, most=most, place=place)
     line = Text.assemble(("error", "severity.error"), ": ", clean(shown_paths(error.message, here)))
-    print_lines(console, [line, *_hint(error.hint, "", here)])
+    hint = as_typed(error.hint, place) if error.hint else None
+    print_lines(console, [line, *_hint(hint, "", here)])
 
 
 def print_findings(
@@ -57,10 +65,12 @@ def print_findings(
     most: int | None = MOST_OF_A_KIND,
     see_all: str = " (taorunner -v shows them)",
     by_kind: bool = False,
+    place: Place | None = None,
 ) -> None:
     """Prints findings sorted by file and place, ``most`` of each kind, with the counts at the end. ``by_kind`` sorts
-    them by severity and code before that. ``see_all`` follows the number of those that are left out."""
-    listed = list(dict.fromkeys(findings))
+    them by severity and code before that. ``see_all`` follows the number of those that are left out. ``place``: the
+    project that the hints of findings without a file are about."""
+    listed = hints_as_typed(dict.fromkeys(findings), place)
     shown, left = first_of_each_kind(sorted(listed, key=kind_order if by_kind else place_order), most)
     lines = finding_lines(
         shown,
@@ -101,7 +111,7 @@ def without_infos(findings: Sequence[Finding], *, with_infos: bool) -> tuple[lis
 
 def notes_text(count: int, command: str) -> str:
     """``2 notes: taorunner doctor -v``."""
-    return f"{amount(count, 'note')}: taorunner {command} -v"
+    return f"{amount(count, 'note')}: {command}"
 
 
 def last_with_hint(findings: Iterable[Finding]) -> set[Finding]:

@@ -22,6 +22,7 @@ from taorunner.console.base.findings_text import (
 )
 from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
 from taorunner.console.base.theme import symbols_of
+from taorunner.console.base.typed_commands import Place, as_typed, hints_as_typed
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.looked_at import LookedAt
@@ -37,15 +38,19 @@ def print_validation(
     findings: Sequence[Finding],
     projects: Sequence[LookedAt],
     *,
+    workspace: Path | None = None,
     with_infos: bool,
     is_quiet: bool = False,
 ) -> None:
-    """Prints the findings of ``projects``. Without ``with_infos``, infos are only counted and the first blocks are
-    printed; what was looked at is printed with it, and where there is no problem. ``is_quiet`` drops that and the count
-    of infos."""
-    shown, hidden = without_infos(findings, with_infos=with_infos)
+    """Prints the findings of ``projects`` in ``workspace``.
+
+    Without ``with_infos``, infos are only counted and the first blocks are printed; what was looked at is printed with
+    it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
+    """
+    shown, hidden = without_infos(hints_as_typed(findings), with_infos=with_infos)
     names = [one.project for one in projects]
-    command = f"validate {' '.join(names)}".strip()
+    command = f"taorunner validate {' '.join(names)}".strip() + " -v"
+    command = as_typed(command, Place(workspace) if workspace is not None else None)
     if not is_quiet and (with_infos or not shown):
         print_lines(console, [Text(line) for line in looked_at_lines(projects)])
     blocks = list(_blocks(shown))
@@ -57,7 +62,7 @@ def print_validation(
     if left:
         kinds = {one.severity.value for one in left}
         word = kinds.pop() if len(kinds) == 1 else "finding"
-        print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: taorunner {command} -v")])
+        print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: {command}")])
     print_lines(console, [Text(_last_line(shown, names, with_infos=with_infos))])
     if hidden and not is_quiet:
         print_lines(console, [Text(notes_text(hidden, command), style="quiet")])

@@ -52,5 +52,5 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
         left = amount(stats.left_out, "image, label or line", "images, labels or lines")
-        message = f"{left} could not be read: taorunner dataset check lists them"
+        message = f"{left} could not be read: dataset check lists them"
         console.print(Text(message), soft_wrap=True)

@@ -69,7 +69,7 @@ class DoctorView:
             self._print(Text())
         self._print(text)
         if self._hidden and not is_quiet:
-            self._print(Text(notes_text(self._hidden, "doctor"), style="quiet"))
+            self._print(Text(notes_text(self._hidden, "taorunner doctor -v"), style="quiet"))
 
     def _show(self, finding: Finding) -> None:
         severity, style = finding.severity, f"severity.{finding.severity.value}"

@@ -68,7 +68,7 @@ def coco_findings(dataset: DetectionDataset) -> Iterator[Finding]:
     if len(set(by_file.values())) > 1:
         first, other = files[0], next(f for f in by_file if by_file[f] != by_file[files[0]])
         message = f"the categories differ from those of {first.name}: the same id means different classes"
-        hint = "taorunner dataset convert --to coco gives them the same ids"
+        hint = "taorunner dataset convert DATASET --to coco gives them the same ids"
         yield Finding(Severity.ERROR, "coco-categories-differ", message, hint, other)
 
 

@@ -118,7 +118,7 @@ def _between(subsets: Sequence[SubsetReport], total: Counter[str], place: Path) 
     for subset in subsets:
         for name in sorted(set(total) - set(subset.classes)):
             message = f'class "{name}" ({amount(total[name], "box", "boxes")}) is missing in "{subset.name}"'
-            hint = "taorunner dataset split puts every class into both"
+            hint = "taorunner dataset split DATASET --merge puts every class into both"
             yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, place)
 
 
@@ -129,5 +129,5 @@ def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:
         message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"
-        hint = f"TF networks scale or crop them: taorunner dataset resize --size {width}x{height}"
+        hint = f"TF networks scale or crop them: taorunner dataset resize DATASET --size {width}x{height}"
         yield Finding(Severity.WARNING, "image-size", message, hint, need.spec)

@@ -20,6 +20,8 @@ from taorunner.text import amount, printable
 if TYPE_CHECKING:
     from taorunner.datasets.checks.report import Progress
 
+_ROTATES = "taorunner dataset resize DATASET --size WIDTHxHEIGHT rotates the pixels"
+
 
 def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -> Iterator[Finding]:
     """Findings from the header of one image."""
@@ -48,7 +50,7 @@ def file_findings(path: Path, facts: ImageFacts, *, is_repaired: bool = False) -
         yield _warning("image-alpha", "there is an alpha channel", path, "remove it, unless it is intended")
     if header.orientation != 1:
         message = f"EXIF orientation {header.orientation} rotates the image; TF networks ignore it"
-        yield _warning("image-exif-rotation", message, path, "taorunner dataset resize rotates the pixels")
+        yield _warning("image-exif-rotation", message, path, _ROTATES)
 
 
 def grayscale_findings(grays: Sequence[Path], total: int) -> Iterator[Finding]:

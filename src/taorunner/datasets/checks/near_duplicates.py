@@ -58,7 +58,7 @@ def similar_findings(looks: Sequence[tuple[str, Path, Fingerprint]]) -> Iterator
         last = at
         if not _are_equal(path, other_path):
             message = f'nearly the same image is in "{other_subset}" ({other_path.name}) and in "{subset}"'
-            hint = "if one is a copy of the other, keep both in one subset: taorunner dataset split --group"
+            hint = "if one copies the other, keep both in one subset: taorunner dataset split DATASET --merge"
             yield Finding(Severity.WARNING, "similar-image-in-subsets", message, hint, path)
 
 

@@ -352,9 +352,7 @@ class Folder:
         if self._turned:
             first = self._turned[0]
             message = f'EXIF rotates {amount(len(self._turned), "image")}, such as "{printable(first.name)}"'
-            hint = (
-                "boxes are for the rotated image; for networks that ignore EXIF run taorunner dataset resize"
-            )
+            hint = "boxes are for the rotated image; for networks that ignore EXIF run taorunner dataset resize DATASET"
             self.warning("picture-turned", message, first, hint=hint)
 
     def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,

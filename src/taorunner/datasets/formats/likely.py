@@ -15,7 +15,7 @@ _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt
 _TAKEN = re.compile(r"\.(zip|tar|tgz|tar\.(gz|bz2|xz))\Z", re.IGNORECASE)
 """Those that a dataset command takes in place of a folder."""
 _EXPORT_HINT = "nothing here reads it: export it as COCO, Pascal VOC, YOLO or KITTI"
-_MASKS_HINT = "taorunner dataset convert --to segmentation arranges them as TAO reads them"
+_MASKS_HINT = "taorunner dataset convert DATASET --to segmentation arranges them as TAO reads them"
 _PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
 
 
@@ -150,7 +150,7 @@ def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
                 says = "has boxes in" if "table" in tool.name else "has annotations of"
                 return (
                     f"{says} {such}",
-                    f"convert them first: taorunner dataset convert --from {tool.format_name}",
+                    f"convert them first: taorunner dataset convert DATASET --from {tool.format_name}",
                 )
     return None
 

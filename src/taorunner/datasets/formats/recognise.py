@@ -207,10 +207,10 @@ def _refuse_without_boxes(folder: Folder) -> None:
         kind, is_arranged = "classification", True
     else:
         return
-    hint = f"taorunner dataset convert --to {kind}"
+    hint = f"taorunner dataset convert DATASET --to {kind}"
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has images for {kind}, and no boxes',
-        hint=f"use taorunner dataset check, or {hint}"
+        hint=f"use taorunner dataset check DATASET, or {hint}"
         if is_arranged
         else f"{hint} arranges them as TAO reads them",
     )

@@ -66,7 +66,7 @@ def fix_dataset(
         if dataset.format not in REPAIRED:
             raise UserFilesError(
                 f"datasets in the format {dataset.format} cannot be repaired, only kitti, {', '.join(REPAIRED)}",
-                hint="convert it with taorunner dataset convert --to kitti, then repair the result",
+                hint="convert it with taorunner dataset convert DATASET --to kitti, then repair the result",
             )
         repairs = format_repairs(root, dataset)
         image_count = len(dataset.images)
@@ -128,5 +128,5 @@ def _compare(partial: Path, from_: str | None, image_count: int | None) -> None:
     if image_count is not None and (found := len(read_dataset(partial, from_).images)) != image_count:
         raise MachineError(
             f"the repaired dataset would have {found} images, not {image_count}; nothing was written",
-            hint="convert it with taorunner dataset convert",
+            hint="convert it with taorunner dataset convert DATASET --to kitti",
         )

@@ -90,7 +90,7 @@ def box_findings(dataset: DetectionDataset) -> Iterator[Finding]:
                 yield _stopping(image, box, fault)
             elif fault is not None:
                 (flat if fault.clipped is None else beyond).append((image, box))
-    hint = "taorunner dataset convert leaves out the former and clips the latter"
+    hint = "taorunner dataset convert DATASET leaves out the former and clips the latter"
     yield from _counted("box-empty", flat, "without area", "kept", hint)
     yield from _counted("box-beyond-edge", beyond, "partly outside of the image", "kept", hint)
 

@@ -40,6 +40,7 @@ from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of, place_of
 from taorunner.specs.spec_file import SpecFile, flattened, load_spec
 from taorunner.targets import sees_host_paths
+from taorunner.text import for_dataset
 
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
@@ -325,7 +326,8 @@ class _Placing:
 
     def place(self, spec: SpecReader, faults: Iterable[Fault]) -> Iterator[Finding]:
         for fault in faults:
-            finding = Finding(fault.severity, fault.code, fault.message, fault.hint)
+            hint = for_dataset(fault.hint, self.experiment.dataset.partition("/")[0])
+            finding = Finding(fault.severity, fault.code, fault.message, hint)
             variable = spec.outline.variable(fault.key, fault.index)
             if fault.key not in spec.overlay and variable in self.experiment.vars:
                 yield self._in_experiments(finding, "vars", str(variable))

@@ -24,6 +24,7 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.dataset_requirements import Reading
 from taorunner.project.workspace import Workspace
 from taorunner.state_files import Trust, read_state
+from taorunner.text import for_dataset
 
 MAX_FILES = 50_000
 """A larger dataset would delay a training by half a minute; it is checked only on request."""
@@ -221,7 +222,8 @@ def _answer(findings: Iterable[Finding], images: int) -> _Answer:
 
 def _shown(answer: _Answer, project: str, reading: Reading) -> Iterator[Finding]:
     for one in answer.findings:
-        yield replace(one, file=reading.needs.spec) if one.file == _OWN else one
+        file = reading.needs.spec if one.file == _OWN else one.file
+        yield replace(one, file=file, hint=for_dataset(one.hint, reading.dataset.partition("/")[0]))
     for kind, count in answer.counts.items():
         if count > PLACES:
             severity, _, code = kind.partition(" ")

@@ -106,7 +106,7 @@ def class_map(training: Training) -> Iterator[Fault]:
             lines_of = "a line" if many == 1 else f"{many} lines"
             hint = f"put {lines_of} in front of the names" if shift < 0 else f"take {lines_of} away in front"
             if number < first:
-                hint = f"number the categories from {first}: taorunner dataset convert --to coco does"
+                hint = f"number the categories from {first}: taorunner dataset convert DATASET --to coco does"
             if _name(file) == LABEL_MAP and shift == -1:
                 hint += f"; {LABEL_MAP_FROM_0}, which dataset convert and split write beside it, has one"
             if training.contract.group == "deploy" and shift < 0:

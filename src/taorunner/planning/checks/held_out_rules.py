@@ -204,5 +204,5 @@ def _same_inputs(training: Training) -> Iterator[tuple[Input, str]]:
 
 def _same_fault(key: str, what: str) -> Fault:
     message = f"training and validation read the same data: {what}"
-    hint = "taorunner dataset split sets images aside for validation"
+    hint = "taorunner dataset split DATASET sets images aside for validation"
     return Fault(Severity.WARNING, "same-data", message, hint, key)

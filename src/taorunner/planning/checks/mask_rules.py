@@ -103,7 +103,7 @@ def masks_of_objects(training: Training) -> Iterator[Fault]:
                 f'line {line} of {printable(file.rpartition("/")[2])} has an object without "mask", and '
                 '"dataset.has_mask" is true: the training stops there'
             )
-            hint = 'taorunner dataset convert --to odvg writes the outlines of its source as "mask"'
+            hint = 'taorunner dataset convert DATASET --to odvg writes the outlines of its source as "mask"'
             yield Fault(Severity.ERROR, "mask-missing", message, hint, key, index)
 
 

@@ -97,6 +97,6 @@ def _is_coloured(mask: Path) -> bool:
 
 
 def _unread(path: Path, code: str, message: str) -> UserFilesError:
-    hint = "taorunner dataset check says what is wrong in a dataset"
+    hint = "taorunner dataset check DATASET says what is wrong in a dataset"
     finding = Finding(Severity.ERROR, code, message, hint, path)
     return UserFilesError(f'"{printable(str(path))}" cannot be read', findings=(finding,))

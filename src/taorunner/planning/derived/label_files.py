@@ -225,6 +225,6 @@ def _kitti_rows(file: Path) -> Iterator[tuple[str, float, float, float, float]]:
 def _unread(
     file: Path, code: str, message: str, line: int | None = None, column: int | None = None
 ) -> UserFilesError:
-    hint = "taorunner dataset check says what is wrong in a dataset"
+    hint = "taorunner dataset check DATASET says what is wrong in a dataset"
     finding = Finding(Severity.ERROR, code, message, hint, file, line, column)
     return UserFilesError(f'"{printable(str(file))}" cannot be read', findings=(finding,))

@@ -296,7 +296,10 @@ def test_masks_in_a_public_layout_become_that_of_tao(tmp_path: Path) -> None:
             Image.new("L", (8, 6), len(subset) + ord(name)).save(mask)
     with pytest.raises(UserFilesError, match="images for segmentation") as caught:
         read_dataset(tmp_path / "source")
-    assert caught.value.hint == "taorunner dataset convert --to segmentation arranges them as TAO reads them"
+    assert (
+        caught.value.hint
+        == "taorunner dataset convert DATASET --to segmentation arranges them as TAO reads them"
+    )
     lay_out(tmp_path / "source", tmp_path / "made", to="segmentation")
     for subset in ("train", "val"):
         for name in ("a", "b"):

@@ -61,7 +61,7 @@ def read(folder: Folder) -> DetectionDataset:
     for (subset, earlier), again in twice.items():
         verb = "is" if len(again) == 1 else "are"
         message = f'{amount(len(again), "image")} of "{subset}" {verb} in "{earlier}" too'
-        hint = f'used for "{earlier}" only; taorunner dataset split makes new subsets'
+        hint = f'used for "{earlier}" only; taorunner dataset split DATASET --merge makes new subsets'
         folder.warning("picture-in-two-subsets", message, folder.root / again[0], hint=hint)
     _report_unlabelled(folder, images)
     _note_oriented(folder, images)
