@@ -57,6 +57,11 @@ def test_every_next_command_of_the_way_works(cli: Cli, workspace: Path) -> None:
     assert [Path(one["path"]).name for one in training["checkpoints"]] == left
     page = cli("runs", "show", training["id"], cwd=workspace).out
     assert "results      projects/shapes/models/tiny/train" in page
+    again = cli("train", "tiny", "--overwrite", *EPOCHS, cwd=workspace, timeout_s=120)
+    assert again.code == 0
+    page = cli("runs", "show", training["id"], cwd=workspace).out
+    assert "outputs      set aside: projects/shapes/models/tiny.2" in page
+    assert "(taorunner runs restore tiny)" in page
 
 
 def test_a_stopped_training_is_resumed_as_printed(cli: Cli, workspace: Path) -> None:

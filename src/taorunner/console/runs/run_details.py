@@ -68,7 +68,7 @@ def run_detail_lines(
         ("duration", _duration(run.elapsed_s(now))),
         ("checkpoints", "" if ending is not None and ending.results.checkpoints else _checkpoints(run)),
         ("directory", clean(str(directory))),
-        *_results(ending, here),
+        *_results(ending, run.experiment, here),
     ]
     lines = [head, *(fact_line(label, value) for label, value in facts if value)]
     if run.metrics:
@@ -108,7 +108,7 @@ def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:
     return laid_out(columns, rows, width, symbols)
 
 
-def _results(ending: Ending | None, here: Path) -> list[tuple[str, Text | str]]:
+def _results(ending: Ending | None, experiment: str, here: Path) -> list[tuple[str, Text | str]]:
     """Where the results are, and what of them is still in its place."""
     if ending is None or ending.results.folder is None:
         return []
@@ -117,7 +117,11 @@ def _results(ending: Ending | None, here: Path) -> list[tuple[str, Text | str]]:
     facts = [f"{amount(len(checkpoints), 'checkpoint')} ({size(sum(one.bytes for one in checkpoints))})"]
     facts = [*(facts if checkpoints else []), *(clean(one.path.name) for one in others[:_OUTPUTS])]
     more = [f"and {len(others) - _OUTPUTS} more"] if len(others) > _OUTPUTS else []
-    left = ", ".join([*facts, *more]) or "none of this run is left there"
+    left = ", ".join([*facts, *more])
+    if not left and ending.set_aside is not None:
+        command = f"taorunner runs restore {clean(experiment)}"
+        left = f"set aside: {shown_path(ending.set_aside, here)} ({command})"
+    left = left or "none of this run is left there"
     rows = [row for row in result_rows(ending) if row[0] in ("best", "newest")]
     return [("results", shown_path(ending.results.folder, here)), *rows, ("outputs", left)]
 

@@ -38,7 +38,8 @@ class Ending:
     """``steps`` are the commands that follow, best first, without ``taorunner -p PROJECT`` and with ``{}`` in the place
     of the experiments. ``best`` is the checkpoint of the best epoch; None where no metric has a direction.
     ``counts_from`` is the number that TAO gives to the first epoch in names of checkpoints. ``is_untouched``: the run
-    was never started, and earlier results of the experiment are where they were.
+    was never started, and earlier results of the experiment are where they were. ``set_aside`` is where its results are
+    when a later run moved them.
     """
 
     results: RunResults = field(default_factory=RunResults)
@@ -46,6 +47,7 @@ class Ending:
     steps: tuple[str, ...] = ()
     counts_from: int = 1
     is_untouched: bool = False
+    set_aside: Path | None = None
 
     @property
     def newest(self) -> Output | None:
@@ -71,7 +73,10 @@ def endings(
         best = best_checkpoint(store, record.id, results, (judged or {}).get(record.id, {}))
         ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
         steps_of_run = tuple(_steps(store, record, plan, ending))
-        found[record.id] = replace(ending, steps=steps_of_run, is_untouched=_is_untouched(record, plan))
+        found[record.id] = replace(
+            ending, steps=steps_of_run, is_untouched=_is_untouched(record, plan),
+            set_aside=None if results.outputs else set_aside_in(store, record),
+        )  # fmt: skip
     return found
 
 
@@ -89,6 +94,24 @@ def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None)
         return scan_results(plan or store.load_plan(record.id), began_at(record), hashes=False)
     except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
         return RunResults(folder)
+
+
+def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
+    """Where a later run moved what this run wrote; None where that is not known."""
+    from taorunner.project.workspace import ProjectPaths
+    from taorunner.runs.outputs.set_aside import find_set_aside
+
+    recorded = recorded_results(store, record.id)
+    if recorded is None or not recorded.outputs or record.results_dir is None:
+        return None
+    for item in find_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
+        for one in recorded.outputs:
+            if not one.path.is_relative_to(item.place):
+                continue
+            moved = replace(one, path=item.path / one.path.relative_to(item.place))
+            if moved.is_there:
+                return item.path
+    return None
 
 
 def best_checkpoint(

@@ -33,7 +33,8 @@ class Output(Value):
 
     ``kind`` is checkpoint, onnx, engine, model, records, calibration, images, labels, table, status, spec, log, folder
     or file. ``bytes`` of a folder is the sum of its files, ``files`` their number; both stop at a limit. ``sha256`` is
-    None where it was not computed. ``epoch`` is the 1-based epoch of a checkpoint.
+    None where it was not computed. ``epoch`` is the 1-based epoch of a checkpoint, ``modified_ns`` the time of the last
+    change in nanoseconds of the epoch.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Output(Value):
     sha256: str | None = None
     epoch: int | None = None
     files: int | None = None
+    modified_ns: int | None = None
 
     def to_json(self) -> dict[str, object]:
         """The stable shape: ``{"path", "kind", "bytes", "sha256"}``."""
@@ -49,10 +51,12 @@ class Output(Value):
 
     @property
     def is_there(self) -> bool:
-        """Whether the path still holds it, judged by kind of file and size. Never follows a link."""
+        """Whether the path still holds it, judged by kind of file, size and time. Never follows a link."""
         try:
             facts = os.lstat(self.path)
         except (OSError, ValueError):
+            return False
+        if self.modified_ns is not None and facts.st_mtime_ns != self.modified_ns:
             return False
         if self.files is not None:
             return stat.S_ISDIR(facts.st_mode)
@@ -91,7 +95,8 @@ def save_results(store: RunStore, run_id: str, results: RunResults) -> None:
     body = {
         "results": str(results.folder) if results.folder is not None else None,
         "outputs": [
-            {**one.to_json(), "epoch": one.epoch, "files": one.files} for one in results.outputs
+            {**one.to_json(), "epoch": one.epoch, "files": one.files, "modified_ns": one.modified_ns}
+            for one in results.outputs
         ],
     }  # fmt: skip
     # ASCII: the escape of a name that is no UTF-8 can be read back
@@ -112,5 +117,5 @@ def recorded_results(store: RunStore, run_id: str) -> RunResults | None:
 def _output(body: Mapping[str, Any]) -> Output:
     return Output(
         Path(body["path"]), str(body["kind"]), int(body["bytes"]), body.get("sha256"), body.get("epoch"),
-        body.get("files"),
+        body.get("files"), body.get("modified_ns"),
     )  # fmt: skip

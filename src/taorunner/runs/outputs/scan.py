@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -95,9 +96,11 @@ def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
         if stat.S_ISDIR(facts.st_mode):
             size, files, newest_s = size_of_folder(path)
             if newest_s >= since_s:
-                yield Output(path, CHECKPOINT, size, epoch=epoch_of(path, contract), files=files)
+                epoch = epoch_of(path, contract)
+                yield Output(path, CHECKPOINT, size, None, epoch, files, facts.st_mtime_ns)
         elif facts.st_mtime >= since_s:
-            yield Output(path, CHECKPOINT, facts.st_size, epoch=epoch_of(path, contract))
+            epoch = epoch_of(path, contract)
+            yield Output(path, CHECKPOINT, facts.st_size, None, epoch, None, facts.st_mtime_ns)
 
 
 def _candidates(plan: RunPlan) -> Iterator[Path]:
@@ -116,13 +119,14 @@ def _output(path: Path, plan: RunPlan, since_s: float) -> Output | None:
     if facts is None:
         return None
     if stat.S_ISREG(facts.st_mode):
-        return Output(path, _kind(path), facts.st_size) if facts.st_mtime >= since_s else None
+        file = Output(path, _kind(path), facts.st_size, modified_ns=facts.st_mtime_ns)
+        return file if facts.st_mtime >= since_s else None
     if not stat.S_ISDIR(facts.st_mode):
         return None
     size, files, newest_s = size_of_folder(path)
     if not files or newest_s < since_s:
         return None
-    return Output(path, _kind_of_folder(path), size, files=files)
+    return Output(path, _kind_of_folder(path), size, files=files, modified_ns=facts.st_mtime_ns)
 
 
 def _facts(path: Path, plan: RunPlan) -> os.stat_result | None:
@@ -200,11 +204,7 @@ def _hashed(outputs: list[Output]) -> list[Output]:
         if output.files is None and output.bytes <= left:
             left -= output.bytes
             digest = _sha256(output.path, output.bytes)
-        hashed.append(
-            Output(output.path, output.kind, output.bytes, digest, output.epoch, output.files)
-            if digest is not None
-            else output
-        )
+        hashed.append(replace(output, sha256=digest))
     return hashed
 
 
