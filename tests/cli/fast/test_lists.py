@@ -110,6 +110,22 @@ def test_quiet_prints_ids_and_nothing_else(cli: Cli, workspace: Path) -> None:
     assert cli("-q", "runs", "list", "-n", "3", cwd=workspace).out.splitlines() == whole[:3]
 
 
+def test_a_list_that_leaves_runs_out_says_so(cli: Cli, workspace: Path) -> None:
+    few = cli("runs", "list", "-n", "2", cwd=workspace)
+    assert (len(few.out.splitlines()), few.err) == (3, "the newest 2 are shown; -n N shows more\n")
+    for words in (("-n", "2", "-q"), ("-n", "2", "--json"), ()):
+        assert cli("runs", "list", *words, cwd=workspace).err == ""
+    runs = workspace / ".taorunner" / "runs"
+    ended = max(folder for folder in runs.iterdir() if "SUCCEEDED" in (folder / "record.json").read_text())
+    for number in range(51):
+        name = f"{ended.name[:-6]}{number:06x}"
+        (runs / name).mkdir()
+        text = (ended / "record.json").read_text().replace(ended.name, name)
+        (runs / name / "record.json").write_text(text)
+    everything = cli("ps", "-a", cwd=workspace)
+    assert everything.err == "of ended runs the newest 50 are shown; taorunner runs list -n N shows more\n"
+
+
 @pytest.mark.parametrize("words", [("-p", "p", "runs", "prune"), ("runs", "prune", "-p", "p")], ids=" ".join)
 def test_pruning_keeps_to_the_project_wherever_it_is_named(
     cli: Cli, workspace: Path, words: tuple[str, ...]

@@ -55,20 +55,30 @@ def ps(
         return 0
     store = _store(place.state_dir)
     found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
+    has_more = False
     if with_ended:
-        found += _ended(store, {run.id for run in found})
+        ended = _ended(store, {run.id for run in found}, project)
+        has_more = len(ended) > LIMIT
+        found += ended[:LIMIT]
     found = [run for run in found if project is None or getattr(run, "project", None) == project]
     empty = "no runs yet" if with_ended else _NOTHING
-    return _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
+    code = _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
+    if has_more and not json and not ids_only:
+        print(
+            f"of ended runs the newest {LIMIT} are shown; taorunner runs list -n N shows more",
+            file=sys.stderr,
+        )
+    return code
 
 
-def _ended(store: RunStore, shown: Set[str]) -> list[RunRecord | DamagedRun]:
+def _ended(store: RunStore, shown: Set[str], project: str | None) -> list[RunRecord | DamagedRun]:
+    """The newest ended runs, one more than are shown."""
     from itertools import islice
 
-    ended = (
-        run for run_id in store.run_ids() if run_id not in shown and (run := store.shown(run_id)) is not None
-    )
-    return list(islice(ended, LIMIT))
+    from taorunner.runs.state.lookup.run_filter import RunFilter, select
+
+    ids = [run_id for run_id in store.run_ids() if run_id not in shown]
+    return list(islice(select(store, ids, RunFilter(project)), LIMIT + 1))
 
 
 def runs_list(
@@ -99,13 +109,18 @@ def runs_list(
     )  # fmt: skip
     store = _store(place.state_dir)
     ids = store.run_ids()
-    found = list(islice(select(store, ids, wanted), limit))
+    found = list(islice(select(store, ids, wanted), limit + 1))
+    has_more = len(found) > limit
+    found = found[:limit]
     if not found and not wanted.is_empty:
         from taorunner.cli.fast.unknown_names import check_names
 
         check_names(place, store, wanted)
     empty = "no runs yet" if wanted.is_empty else "no such runs"
-    return _print(store, found, ids, json=json, ids_only=ids_only, empty=empty)
+    code = _print(store, found, ids, json=json, ids_only=ids_only, empty=empty)
+    if has_more and not json and not ids_only:
+        print(f"the newest {len(found)} are shown; -n N shows more", file=sys.stderr)
+    return code
 
 
 def _print(
