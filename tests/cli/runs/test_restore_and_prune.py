@@ -161,6 +161,17 @@ def test_prune_shows_what_was_set_aside_and_removes_it_with_yes(cli: Cli, worksp
     assert cli("runs", "prune", "--results", "--yes", cwd=workspace).err == "nothing is set aside\n"
 
 
+def test_results_of_an_experiment_that_is_gone_are_found_too(cli: Cli, workspace: Path) -> None:
+    gone = models(workspace) / f"gone.{OLD}/train"
+    gone.mkdir(parents=True)
+    (gone / "model.npz").write_bytes(b"w" * 10)
+    shown = cli("runs", "prune", "--results", "--json", cwd=workspace).json
+    assert [one["experiment"] for one in shown] == ["e", "e", "gone"]
+    done = cli("runs", "restore", "gone", "1", cwd=workspace)
+    assert (done.code, done.out) == (0, f"restored gone.{OLD}; nothing was in its place\n")
+    assert (models(workspace) / "gone/train/model.npz").exists()
+
+
 def test_what_a_waiting_run_set_aside_is_not_offered(cli: Cli, workspace: Path) -> None:
     store = RunStore(workspace / ".taorunner")
     record(store, THIRD, AT, models(workspace) / "e", RunState.STARTING)

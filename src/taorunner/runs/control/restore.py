@@ -22,6 +22,7 @@ from taorunner.runs.outputs.set_aside import (
     TRAINING,
     SetAside,
     find_set_aside,
+    names_set_aside,
     put_back,
 )
 from taorunner.runs.state.event_reader import EventReader
@@ -64,8 +65,9 @@ class EarlierResults:
 
     @property
     def experiments(self) -> list[str]:
-        """The experiments of experiments.yml, then those that have only records."""
-        return list(dict.fromkeys([*self._experiments, *(record.experiment for record in self._records)]))
+        """The experiments of experiments.yml, then those that have only records or results that were set aside."""
+        recorded = (record.experiment for record in self._records)
+        return list(dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)]))
 
     def check(self, experiment: str) -> None:
         """Raises UnknownNameError for an experiment that is neither in the project nor recorded."""

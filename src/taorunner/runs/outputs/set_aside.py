@@ -19,7 +19,7 @@ from pathlib import Path
 from taorunner.errors import MachineError, RunStateError
 from taorunner.project.workspace import ProjectPaths
 from taorunner.runs.outputs.scan import size_of_folder
-from taorunner.runs.state.folders import remove_folder
+from taorunner.runs.state.folders import is_name, remove_folder
 
 _TIMED = re.compile(r"(.+)\.([0-9]{8}-[0-9]{6})\Z", re.DOTALL)
 TRAINING, RECORDS, MODEL = "training", "records", "model"
@@ -64,6 +64,18 @@ def find_set_aside(paths: ProjectPaths, experiment: str, experiments: Collection
         taken = {paths.tfrecords_dir(name).name for name in experiments}
         found += _beside(experiment, RECORDS, records, taken)
     return sorted(found, key=lambda one: (one.at, str(one.path)), reverse=True)
+
+
+def names_set_aside(paths: ProjectPaths) -> list[str]:
+    """The experiments that have trainings set aside, also those that are in experiments.yml no more."""
+    if not _is_inside(paths.models_dir, paths.root.parent.parent):
+        return []
+    found = [
+        _TIMED.match(entry.name)
+        for entry in _entries(paths.models_dir)
+        if entry.is_dir(follow_symlinks=False)
+    ]
+    return list(dict.fromkeys(match[1] for match in found if match is not None and is_name(match[1])))
 
 
 def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: datetime) -> Path | None:
