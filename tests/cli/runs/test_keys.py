@@ -319,3 +319,25 @@ def test_a_kill_request_is_in_the_run(person: Cli, workspace: Path) -> None:
     body = json.loads(store.paths(run["id"]).stop_request.read_text())
     assert body["kill"] is True
     wait_for(lambda: states(person, workspace) == {"first": "STOPPED"})
+
+
+def test_an_engine_that_does_not_answer_is_in_the_header_until_a_run_goes_on(
+    printing: Callable[[str], Cli], open_terminal: Open, workspace: Path
+) -> None:
+    from taorunner.events import EpochProgress, Notice, now
+    from taorunner.runs.state.store import RunStore
+
+    talker = printing("print('started', flush=True)")
+    assert talker("train", "first", "--detach", cwd=workspace).code == 0
+    (run,) = talker("ps", "--json", cwd=workspace).json
+    terminal = open_terminal("attach")
+    terminal.wait_for("1 running +Ctrl-C")
+    store, at = RunStore(workspace / ".taorunner"), now()
+    text = "the engine does not answer: refused"
+    store.append_events(run["id"], [Notice(run=run["id"], at=at, level="warning", code="engine", text=text)])
+    said = rf"1 running · engine does not answer since {at.astimezone():%H:%M}; runs go on, last state shown"
+    terminal.wait_for(said)
+    store.append_events(run["id"], [EpochProgress(run=run["id"], at=now(), epoch=1, epochs=60)])
+    terminal.wait_for("1 running +Ctrl-C")
+    terminal.type("q")
+    assert terminal.end() == 0

@@ -50,7 +50,7 @@ def test_nothing_is_moved_when_the_start_is_refused(
     models = workspace / "projects/example_01/models"
     assert sorted(path.name for path in models.iterdir()) == ["e1", "e2"]
     assert {name: (models / name).read_text() for name in RESULTS} == RESULTS
-    assert "[set-aside]" not in done.out
+    assert "set aside" not in done.out
 
 
 def test_other_actions_refuse_a_checkpoint_that_they_would_not_read(cli: Cli, workspace: Path) -> None:

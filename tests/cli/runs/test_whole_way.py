@@ -318,7 +318,7 @@ def test_the_run_outlives_its_viewer(
     process.communicate(timeout=5)
     attached = docker_cli("attach", cwd=root)
     assert attached.code == 0
-    assert "e1 train: succeeded" in attached.out
+    assert re.search(r"e1 train \w{6}: succeeded", attached.out)
     assert record(root)["state"] == "SUCCEEDED"
     assert_gone(engine, root)
 
@@ -343,7 +343,7 @@ def test_overwrite_set_and_extra_arguments(
     assert sorted(path.name for path in (aside[0] / "train").glob("model_epoch*")) == [
         "model_epoch_000_step_00004.pth"
     ]
-    assert f"moved {models / 'e1'} aside to {aside[0].name}" in again.out
+    assert f"earlier results set aside as {aside[0].name}" in again.out
     validated = docker_cli("validate", "--strict", "--json", cwd=root)
     assert (validated.code, [item["code"] for item in validated.json]) == (0, ["results-exist"])
 

@@ -164,7 +164,7 @@ def test_nothing_is_moved_while_the_image_is_pulled(world: World) -> None:
     assert seen == [["e1", "e1/old.hdf5"]]
     (aside,) = world.models.glob("e1.*")
     assert (aside / "old.hdf5").read_text() == "weights of e1"
-    assert world.notices(record) == [("set-aside", f"moved {world.models / 'e1'} aside to {aside.name}")]
+    assert world.notices(record) == [("set-aside", f"earlier results set aside as {aside.name}")]
 
 
 @pytest.mark.parametrize("error", [MachineError("gone"), EngineRefusedError("no such device")])
@@ -313,7 +313,7 @@ def test_parts_of_results_go_together_and_come_back_together(world: World) -> No
     run_dir.mkdir(parents=True)
     before = world.tree()
     assert make_room(plan, run_dir, AT) == [
-        f"moved {results} aside to e1.20261120-090507 (only train, old.hdf5; what other actions wrote stays)"
+        "earlier results set aside as e1.20261120-090507 (only train, old.hdf5; what other actions wrote stays)"
     ]
     assert world.tree() == [
         "e1", "e1.20261120-090507", "e1.20261120-090507/old.hdf5", "e1.20261120-090507/train",
@@ -343,9 +343,7 @@ def test_a_name_that_is_taken_is_not_moved_into(world: World) -> None:
     run_dir = world.store.runs_dir / "r"
     run_dir.mkdir(parents=True)
     (world.models / "e1.20261120-090507").mkdir(parents=True)
-    assert make_room(world.plan(), run_dir, AT) == [
-        f"moved {world.models / 'e1'} aside to e1.20261120-090508"
-    ]
+    assert make_room(world.plan(), run_dir, AT) == ["earlier results set aside as e1.20261120-090508"]
 
 
 @pytest.mark.parametrize(

@@ -155,13 +155,11 @@ def _record(run_dir: Path, moves: list[Move]) -> None:
 
 def _descriptions(plan: RunPlan, moves: list[Move]) -> list[str]:
     parts = [move for move in moves if _is_part(plan, move.path)]
-    report = [f"moved {move.path} aside to {move.aside.name}" for move in moves if move not in parts]
+    report = [f"earlier results set aside as {move.aside.name}" for move in moves if move not in parts]
     if parts:
         new = parts[0].aside.relative_to(plan.results_dir.parent).parts[0]
         names = _listed([move.path.relative_to(plan.results_dir) for move in parts])
-        report.append(
-            f"moved {plan.results_dir} aside to {new} (only {names}; what other actions wrote stays)"
-        )
+        report.append(f"earlier results set aside as {new} (only {names}; what other actions wrote stays)")
     return report
 
 
