@@ -308,6 +308,24 @@ def test_a_signal_without_a_terminal_stops_gracefully(
     assert_gone(engine, root)
 
 
+def test_a_second_signal_kills_a_container_that_takes_its_time(
+    docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str], engine: Any
+) -> None:
+    late = {"FAKE_FAIL": "slow_stop", "FAKE_STOP_S": "100", "FAKE_EPOCH_S": "30"}
+    root = workspace({"e1": {"env": late}}, tao_image("pyt_7"))
+    process = docker_cli.start("train", "e1", "--grace", "100", cwd=root)
+    wait_for(lambda: (root / "projects/example_01/models/e1/seen.json").exists())
+    process.send_signal(signal.SIGINT)
+    (folder,) = (root / ".taorunner/runs").iterdir()
+    wait_for(lambda: json.loads((folder / "record.json").read_text())["stop_requested_at"] is not None)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert b"interrupted: stopping 1 run\n" in err
+    assert record(root)["state"] == "STOPPED"
+    assert_gone(engine, root)
+
+
 def test_the_run_outlives_its_viewer(
     docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str], engine: Any
 ) -> None:
