@@ -125,6 +125,7 @@ def test_it_is_refused_while_a_run_lives(cli: Cli, workspace: Path) -> None:
         (("x",), 2, 'there is no experiment "x"'),
         (("e", "3"), 2, 'there is no number "3"'),
         (("e", "0"), 2, 'there is no number "0"'),
+        (("e", "two"), 2, 'there is no number "two"\nhint: known: 1 to 2'),
         (("e", "--", "-1"), 2, "takes no words"),
         (("f", "1"), 2, "none, nothing was set aside"),
         (("../e",), 2, 'there is no experiment "../e"'),

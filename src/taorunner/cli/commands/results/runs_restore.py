@@ -29,9 +29,9 @@ def _restore(
     experiment: Annotated[
         str, typer.Argument(help="Name from experiments.yml", metavar="EXPERIMENT", show_default=False)
     ],
-    number: Annotated[
-        Optional[int],
-        typer.Argument(help="Which of the list, without asking", metavar="[NUMBER]", show_default=False),
+    which: Annotated[
+        Optional[str],
+        typer.Argument(help="Which of the list, without asking", metavar="NUMBER", show_default=False),
     ] = None,
     yes: Annotated[bool, option("--yes", "-y", "Restore the newest without asking")] = False,
     project: ProjectOption = None,
@@ -46,9 +46,7 @@ def _restore(
     name = context.obj.project_name(root, project)
     results = EarlierResults(root, RunStore(root.state_dir), name)
     found = results.set_aside(experiment)
-    if number is not None and not 1 <= number <= len(found):
-        known = f"1 to {len(found)}" if len(found) > 1 else "1" if found else "none, nothing was set aside"
-        raise UsageError(f'there is no number "{number}"', hint=f"known: {known}")
+    number = _number(which, len(found)) if which is not None else None
     if number is None and yes and found:
         number = 1
     if json:
@@ -62,6 +60,14 @@ def _restore(
         return ExitCode.DONE
     _put_back(results, found[number - 1])
     return ExitCode.DONE
+
+
+def _number(text: str, count: int) -> int:
+    """A number of the list. Raises UsageError with those there are."""
+    if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= count:
+        return int(text)
+    known = f"1 to {count}" if count > 1 else "1" if count else "none, nothing was set aside"
+    raise UsageError(f'there is no number "{text}"', hint=f"known: {known}")
 
 
 def _asked(
@@ -88,9 +94,7 @@ def _asked(
     ).strip()  # fmt: skip
     if answer.lower() in ("n", "no", ""):
         return None
-    if not (answer.isascii() and answer.isdecimal() and 1 <= int(answer) <= len(found)):
-        raise UsageError(f'"{answer}" is none of the numbers; nothing was changed')
-    return int(answer)
+    return _number(answer, len(found))
 
 
 def _put_back(results: EarlierResults, chosen: Earlier) -> None:
