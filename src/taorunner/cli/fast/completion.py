@@ -157,16 +157,10 @@ def _projects(context: _Context) -> list[str]:
 def _experiments(context: _Context) -> list[str]:
     root = context.root()
     project = context.project(root) if root else None
-    return experiment_names(project) if project is not None else []
-
-
-def experiment_names(project: Path) -> list[str]:
-    """The experiments of a project's folder, in their order; empty when its file cannot be read."""
-    try:
-        with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
-            return _experiment_keys(file.read(4 * 1024 * 1024))
-    except OSError:
+    if project is None:
         return []
+    with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
+        return _experiment_keys(file.read(4 * 1024 * 1024))
 
 
 def _experiment_keys(text: str) -> list[str]:
