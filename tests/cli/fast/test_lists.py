@@ -196,7 +196,7 @@ def test_runs_that_do_not_count_are_reported_and_not_shown(
             os.chown(directory / "record.json", 12345, 12345)
     done = cli(*words, cwd=workspace)
     assert done.code == 0
-    assert runs[0].name not in done.out
+    assert runs[0].name[-6:] not in done.out
     if "ps" not in words:
         assert "damaged" in done.out.lower() and runs[1].name[-6:] in done.out
     assert f'ignored: {runs[0].name}: "{runs[0]}/record.json" belongs to user 12345, not to you\n' in done.err

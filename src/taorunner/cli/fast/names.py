@@ -126,15 +126,6 @@ def _experiments(line: Line) -> list[str]:
     return [name for name, head in known.items() if line.words[0] in _actions_of(line, [head])]
 
 
-def experiment_names(project: Path) -> list[str]:
-    """The experiments of a project's folder, in their order; empty when its file cannot be read."""
-    try:
-        with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
-            return list(experiment_heads(file.read(_MOST_TEXT)))
-    except OSError:
-        return []
-
-
 def experiment_heads(text: str) -> dict[str, str]:
     """Name to network of the entries directly below ``experiments:``, found by their indentation. An entry without a
     network has that of the one it extends."""

@@ -42,13 +42,13 @@ def _recorded(store: RunStore) -> set[tuple[str, str, str]]:
 
 
 def _check_experiment(workspace: Workspace, recorded: Iterable[tuple[str, str]], wanted: RunFilter) -> None:
-    from taorunner.cli.fast.names import experiment_names
+    from taorunner.project.load import load_project
 
     name = wanted.experiment or ""
     projects = [wanted.project] if wanted.project is not None else workspace.project_names()
     pairs = [
         *recorded,
-        *((one, e) for one in projects for e in experiment_names(workspace.project(one).root)),
+        *((one, e) for one in projects for e in load_project(workspace, one).names),
     ]
     known = dict.fromkeys(f"{p}/{e}" if "/" in name else e for p, e in pairs if wanted.project in (None, p))
     if name not in known:
