@@ -16,7 +16,7 @@ from taorunner.runs.state.snapshot import fold
 END = {
     RunState.STOPPED: Ending(steps=("resume {}",)),
     RunState.SUCCEEDED: Ending(steps=("evaluate {}", "export {}")),
-    RunState.FAILED: Ending(steps=("train {} --set train.batch_size=8",)),
+    RunState.FAILED: Ending(steps=("train {} --batch-size 8",)),
 }
 
 

@@ -16,12 +16,10 @@ from taorunner.planning.model.plan import RenderedSpec, RunPlan
 from taorunner.planning.model.request import command_of
 from taorunner.runs.control.ending import Ending, batch_size, endings
 from taorunner.runs.state.batch_creation import create_batch
-from taorunner.runs.state.metric_names import Judged
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
 RUN = "20260101-000000-e1-train-abc123"
-UP = {"val_mAP50": Judged("up", 0)}
 Ended = Callable[..., RunRecord]
 SPEC = "train:\n  batch_size: 16\n  num_epochs: 5\n"
 MEMORY = "CUDA out of memory in epoch 1"
@@ -86,11 +84,15 @@ def test_only_what_the_network_has_follows(
 CHECKPOINTS = tuple(f"train/model_epoch_00{number}_step_00010.npz" for number in range(3))
 
 
-def reported(store: RunStore, values: dict[int, float], name: str = "val_mAP50") -> None:
+def reported(
+    store: RunStore, values: dict[int, float], name: str = "val_mAP50", direction: str | None = "up"
+) -> None:
     store.append_events(
         RUN,
         [
-            MetricReported(run=RUN, at=now(), name=name, value=value, epoch=epoch)
+            MetricReported(
+                run=RUN, at=now(), name=name, value=value, epoch=epoch, direction=direction, rank=0
+            )
             for epoch, value in values.items()
         ],
     )
@@ -99,37 +101,40 @@ def reported(store: RunStore, values: dict[int, float], name: str = "val_mAP50")
 def test_the_best_checkpoint_is_that_of_the_best_epoch_that_has_one(store: RunStore, ended: Ended) -> None:
     record = ended("tinydet", "train", files=CHECKPOINTS)
     reported(store, {1: 0.2, 2: 0.6, 3: 0.5, 4: 0.9, 5: float("nan")})
-    ending = endings(store, [record], {RUN: UP})[RUN]
+    ending = endings(store, [record])[RUN]
     assert ending.best is not None and ending.newest is not None
     assert (ending.best.epoch, ending.newest.epoch, ending.counts_from) == (2, 3, 0)
-    chosen = "--checkpoint model_epoch_001_step_00010.npz"
-    assert ending.steps == (f"evaluate {{}} {chosen}", f"export {{}} {chosen}")
+    assert ending.steps == ("evaluate {} --checkpoint best", "export {} --checkpoint best")
 
 
-def test_of_equal_values_the_later_epoch_counts(store: RunStore, ended: Ended) -> None:
+def test_of_equal_values_the_earlier_epoch_counts(store: RunStore, ended: Ended) -> None:
     record = ended("tinydet", "train", files=CHECKPOINTS)
     reported(store, {1: 0.2, 2: 0.6, 3: 0.6})
-    ending = endings(store, [record], {RUN: UP})[RUN]
+    ending = endings(store, [record])[RUN]
+    assert ending.best is not None and ending.best.epoch == 2
+    reported(store, {3: 0.7})
+    ending = endings(store, [record])[RUN]
     assert ending.best == ending.newest and ending.steps == ("evaluate {}", "export {}")
 
 
 def test_without_a_known_direction_there_is_no_best(store: RunStore, ended: Ended) -> None:
     record = ended("tinydet", "train", files=CHECKPOINTS)
-    reported(store, {1: 0.2, 2: 0.6}, "lr")
-    assert endings(store, [record], {RUN: {"lr": Judged("none", 0)}})[RUN].best is None
+    reported(store, {1: 0.2, 2: 0.6}, "lr", "none")
+    assert endings(store, [record])[RUN].best is None
+    reported(store, {1: 0.2, 2: 0.6}, "val_mAP50", None)
     assert endings(store, [record])[RUN].best is None
 
 
 @pytest.mark.parametrize(
     ("files", "more", "expected"),
     [
-        ((), {}, ("train {} --set train.batch_size=8",)),
-        (CHECKPOINTS, {}, ("resume {} --set train.batch_size=8",)),
-        ((), {"spec": "train:\n  batch_size: 2\n"}, ("train {} --set train.batch_size=1",)),
+        ((), {}, ("train {} --batch-size 8",)),
+        (CHECKPOINTS, {}, ("resume {} --batch-size 8",)),
+        ((), {"spec": "train:\n  batch_size: 2\n"}, ("train {} --batch-size 1",)),
         ((), {"spec": "train:\n  batch_size: 1\n"}, ()),
         ((), {"spec": "train:\n  num_epochs: 2\n"}, ()),
         ((), {"spec": "train: [\n"}, ()),
-        ((), {"argv": ("-e", "x", "train.batch_size=12")}, ("train {} --set train.batch_size=6",)),
+        ((), {"argv": ("-e", "x", "train.batch_size=12")}, ("train {} --batch-size 6",)),
         ((), {"reason": "a folder is missing"}, ()),
         ((), {"reason": ""}, ()),
     ],
@@ -147,7 +152,7 @@ def test_out_of_memory_where_the_network_has_no_such_key(store: RunStore, ended:
 
 def test_the_batch_size_of_a_protobuf_spec(store: RunStore, ended: Ended) -> None:
     ended("detectnet_v2", "train", spec="training_config { batch_size_per_gpu: 24 num_epochs: 2 }\n")
-    assert batch_size(store.load_plan(RUN)) == ("training_config.batch_size_per_gpu", 24)
+    assert batch_size(store.load_plan(RUN)) == 24
 
 
 def test_a_stopped_training_is_resumed(store: RunStore, ended: Ended) -> None:

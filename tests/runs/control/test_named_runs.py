@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.errors import RunStateError, UsageError
+from taorunner.errors import RunStateError
 from taorunner.events import RunState
-from taorunner.runs.control.named_runs import live_runs, one_run
+from taorunner.runs.control.named_runs import live_runs, newest_runs
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import Batch, RunStore
 
@@ -66,12 +66,15 @@ def test_live_runs(store: RunStore, words: list[str], expected: list[str]) -> No
     )
 
 
-def test_one_run(store: RunStore) -> None:
-    assert one_run(store, "p/*1").id == "2-e1-train"
-    assert one_run(store, "p/e1").id == "2-e1-train"
-    assert one_run(store, "e[2]").id == "1-e2-train"
-    with pytest.raises(UsageError, match=r'"e\*" fits 3 experiments') as refused:
-        one_run(store, "e*")
-    assert refused.value.hint == "name one of them: q/e1, p/e1, p/e2"
+def test_newest_runs(store: RunStore) -> None:
+    def ids(*words: str) -> list[str]:
+        return [record.id for record in newest_runs(store, words)]
+
+    assert ids("p/*1") == ids("p/e1") == ["2-e1-train"]  # of a chain the run under way
+    assert ids("e[2]", "e2") == ["1-e2-train"]
+    assert ids("e*") == ["3-e1-train", "2-e1-train", "1-e2-train"]
+    assert [record.id for record in newest_runs(store, ["e1"], "p")] == ["2-e1-train"]
     with pytest.raises(RunStateError, match="no run matches"):
-        one_run(store, "z[z]")
+        ids("z[z]")
+    with pytest.raises(RunStateError, match="no run matches"):
+        newest_runs(store, ["e2*"], "q")

@@ -97,7 +97,7 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     from taorunner.console.runs.run_details import run_detail_lines
     from taorunner.runs.control.ending import endings
 
-    ends = endings(store, [record], {record.id: snapshot.judged})
+    ends = endings(store, [record])
     console = make_console(sys.stdout, os.environ)
     lines = run_detail_lines(
         snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],

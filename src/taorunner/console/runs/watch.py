@@ -87,8 +87,7 @@ class _Watch:
         if not self._json:
             directories = {run_id: self._store.paths(run_id).directory for run_id in self._feed.run_ids}
             feed = self._feed
-            judged = {snapshot.id: snapshot.judged for snapshot in feed.snapshots()}
-            ends = endings(self._store, map(self._store.load, feed.run_ids), judged)
+            ends = endings(self._store, map(self._store.load, feed.run_ids))
             print_outcome(
                 console, feed.snapshots(), feed.tails(), directories, ends=ends, is_quiet=self._quiet
             )

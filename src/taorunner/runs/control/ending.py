@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,6 @@ from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
 from taorunner.runs.control.next_step import NextStep, after_stop
 from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results
-from taorunner.runs.state.metric_names import Judged
 
 if TYPE_CHECKING:
     from taorunner.catalog.network import Network
@@ -54,10 +53,8 @@ class Ending:
         return self.results.checkpoints[-1] if self.results.checkpoints else None
 
 
-def endings(
-    store: RunStore, records: Iterable[RunRecord], judged: Mapping[str, Mapping[str, Judged]] | None = None
-) -> dict[str, Ending]:
-    """The ending of each run, by run id. ``judged`` is the meaning of each run's metrics, by run id and metric.
+def endings(store: RunStore, records: Iterable[RunRecord]) -> dict[str, Ending]:
+    """The ending of each run, by run id.
 
     Never raises for files of a run: what cannot be read has no steps.
     """
@@ -70,7 +67,7 @@ def endings(
             found[record.id] = Ending(steps=tuple(_AFTER_STOP[step] for step in steps.values()))
             continue
         results = run_results(store, record, plan)
-        best = best_checkpoint(store, record.id, results, (judged or {}).get(record.id, {}))
+        best = best_checkpoint(store, record, results)
         ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
         steps_of_run = tuple(_steps(store, record, plan, ending))
         found[record.id] = replace(
@@ -114,40 +111,17 @@ def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
     return None
 
 
-def best_checkpoint(
-    store: RunStore, run_id: str, results: RunResults, judged: Mapping[str, Judged]
-) -> Output | None:
+def best_checkpoint(store: RunStore, record: RunRecord, results: RunResults) -> Output | None:
     """The checkpoint of the epoch with the best value of the main metric, among those that are there.
 
     None without a metric whose direction is known, and without values for the epochs of the checkpoints.
     """
-    from taorunner.runs.state.history import read_history
-    from taorunner.runs.state.metric_names import is_lower_better, kpi_name
+    from taorunner.runs.state.lookup.training_scores import lineage_scores
 
     by_epoch = {one.epoch: one for one in results.checkpoints if one.epoch is not None}
-    if not by_epoch:
-        return None
-    history = read_history(store, run_id)
-    name = kpi_name(history, judged)
-    lower = is_lower_better(name, judged) if name is not None else None
-    if name is None or lower is None:
-        return None
-    values = {epoch: value for epoch, value in history[name].items() if epoch in by_epoch and value == value}
-    if not values:
-        return None
-    choose = min if lower else max
-    wanted = choose(values.values())
-    return by_epoch[max(epoch for epoch, value in values.items() if epoch is not None and value == wanted)]
-
-
-def with_checkpoint(command: str, chosen: Output) -> str:
-    """``command`` for this checkpoint instead of the newest."""
-    return f"{command} --checkpoint {shlex.quote(chosen.path.name)}"
-
-
-def with_batch_size(command: str, key: str, size: int) -> str:
-    """``command`` with a batch size; ``key`` is the network's key of it."""
-    return f"{command} --set {key}={size}"
+    scores = lineage_scores(store, record) if by_epoch else None
+    best = scores.best_of(set(by_epoch)) if scores is not None else None
+    return by_epoch[best] if best is not None else None
 
 
 def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) -> Iterable[str]:
@@ -161,7 +135,7 @@ def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) ->
         for command in _after_success(record.action, known):
             reads = command.split()[0] in ("evaluate", "export")
             is_older = reads and ending.best is not None and ending.best != ending.newest
-            yield with_checkpoint(command, ending.best) if is_older and ending.best else command
+            yield f"{command} --checkpoint best" if is_older else command
 
 
 def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
@@ -187,7 +161,7 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
 
     cause = find_cause(record.reason or "")
     size = batch_size(plan)
-    if cause is None or cause.cause.code not in MEMORY_CAUSES or size is None or size[1] < 2:
+    if cause is None or cause.cause.code not in MEMORY_CAUSES or size is None or size < 2:
         return
     command = f"{command_of(record.action)} {{}}"
     if record.action == "train":
@@ -195,28 +169,38 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
             command = "resume {}"
         elif holds_training(plan.contract, plan.results_dir):
             command += " --overwrite"
-    yield with_batch_size(command, size[0], size[1] // 2)
+    yield f"{command} --batch-size {size // 2}"
 
 
-def batch_size(plan: RunPlan) -> tuple[str, int] | None:
-    """The spec key and the value that the run had; None where the network has no such key, or the spec no value."""
+def batch_size(plan: RunPlan) -> int | None:
+    """The number of images that a GPU took at once; None where the network has no key for it, or the spec no value."""
+    from taorunner.catalog.knobs import choices_of
+
+    values = _values(plan)
+    resources = plan.resources
+    for choice in choices_of(plan.contract, "batch_size"):
+        if choice.when is not None and str(values.get(choice.when[0])) != choice.when[1]:
+            continue
+        size = next((value for key in choice.keys if isinstance(value := values.get(key), int)), None)
+        if size is not None and not isinstance(size, bool):
+            return size // max(1, resources.gpus.count * resources.nodes) if choice.is_total else size
+    return None
+
+
+def _values(plan: RunPlan) -> dict[str, object]:
+    """The values of the rendered spec by dotted key, with whole numbers of the command line in their place."""
     from taorunner.specs.syntax.leaves import leaves
     from taorunner.specs.syntax.text_position import SpecProblemError
 
-    spec = plan.contract.spec
-    key = spec.keys.get("batch_size") if spec is not None else None
-    if key is None or spec is None or plan.spec is None:
-        return None
-    for token in reversed(plan.argv):
-        name, _, value = token.partition("=")
-        if name.lstrip("+") == key and value.isascii() and value.isdecimal():
-            return key, int(value)
-    try:
-        values = {leaf.key: leaf.value for leaf in leaves(plan.spec.text, spec.format)}
-    except SpecProblemError:
-        return None
-    count = values.get(key)
-    return (key, count) if isinstance(count, int) and not isinstance(count, bool) else None
+    found: dict[str, object] = {}
+    if plan.spec is not None and plan.contract.spec is not None:
+        with suppress(SpecProblemError):
+            found = {leaf.key: leaf.value for leaf in leaves(plan.spec.text, plan.contract.spec.format)}
+    for token in plan.argv:
+        name, equals, value = token.partition("=")
+        if equals and value.isascii() and value.isdecimal():
+            found[name.lstrip("+")] = int(value)
+    return found
 
 
 def _is_untouched(record: RunRecord, plan: RunPlan) -> bool:
