@@ -113,6 +113,16 @@ def test_each_run_goes_on_in_its_own_way(scene):
     ]
 
 
+def test_what_the_chain_did_is_no_next_step(scene):
+    train = replace(scene.finished("train"), experiment="e")
+    evaluate = replace(scene.finished("evaluate"), experiment="e", action="evaluate")
+    ends = {train.id: Ending(steps=("evaluate {} --checkpoint best", "export {}"))}
+    shown = [
+        line.plain for line in outcome_lines([train, evaluate], {}, {}, 100, UNICODE, ends=ends, now=scene.at)
+    ]
+    assert shown[-1] == "next: taorunner -p example_01 export e"
+
+
 def test_nothing_that_follows_leaves_the_details(scene):
     lines = [line.plain for line in outcome_lines([scene.finished("a")], {}, {}, 80, UNICODE, now=scene.at)]
     assert lines[-1] == "next: taorunner runs show run-a"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from taorunner.console.base.formatting import clean, metric_label, number, of, s
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
+from taorunner.planning.model.request import command_of
 from taorunner.progress.console.line_kind import is_banner
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
@@ -286,10 +288,29 @@ def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending])
     ended = [run for run in snapshots if run.state.is_final and run not in failed]
     commands = ["taorunner attach"] if any(not run.state.is_final for run in snapshots) else []
     commands += next_commands([run for run in ended if run.state is RunState.STOPPED], ends)
-    commands += next_commands([run for run in ended if run.state is not RunState.STOPPED], ends)
+    commands += next_commands(
+        [run for run in ended if run.state is not RunState.STOPPED], _left(snapshots, ends)
+    )
     if not commands and ended:
         commands.append(f"taorunner runs show {clean(ended[0].id)}")
     return commands[:NEXT_COMMANDS]
+
+
+def _left(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> dict[str, Ending]:
+    """The endings without steps that were taken already, as in a chain."""
+    taken = {(run.project, run.experiment, command_of(run.action)) for run in snapshots}
+    return {
+        run.id: replace(
+            ends[run.id],
+            steps=tuple(
+                step
+                for step in ends[run.id].steps
+                if (run.project, run.experiment, step.partition(" {}")[0]) not in taken
+            ),
+        )
+        for run in snapshots
+        if run.id in ends
+    }
 
 
 def _command(step: str, runs: Sequence[Named]) -> str:
