@@ -58,6 +58,8 @@ from taorunner.specs.schema.image_schemas import KeptSchemas
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 
+_OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-not-read", "checkpoint-torn", "no-best"})
+
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
     """The run's site and plan; None after an error in this experiment, which is added to the findings."""
@@ -65,7 +67,11 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     if draft is None:
         return None
     contract, values, request = draft.contract, draft.values, planning.request
-    here = [planning.placed(experiment, finding) for finding in values.findings]
+    is_typed = request.checkpoint is not None  # then the file is not where it is wrong
+    here = [
+        finding if is_typed and finding.code in _OF_CHECKPOINT else planning.placed(experiment, finding)
+        for finding in values.findings
+    ]
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
@@ -85,9 +91,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     arguments = _arguments(planning, draft)
     argv = build_argv(contract, arguments)
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
-    here += [
-        planning.placed(experiment, f) for f in _checkpoint_findings(request, contract, draft.spec, values)
-    ]
+    here += _checkpoint_findings(request, contract, draft.spec, values)
     here += _key_findings(planning, experiment, contract)
     here += secret_findings(planning.project, experiment, planning.workspace.root)
     earlier = _earlier_results(planning, draft, argv)
