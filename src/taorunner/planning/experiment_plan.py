@@ -58,6 +58,8 @@ from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 from taorunner.text import did_you_mean
 
+_OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-not-read", "checkpoint-torn", "no-best"})
+
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
     """The run's site and plan; None after an error in this experiment, which is added to the findings."""
@@ -65,7 +67,13 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     if draft is None:
         return None
     contract, values, request = draft.contract, draft.values, planning.request
-    here = [one if one.code == CHAIN_CODE else planning.placed(experiment, one) for one in values.findings]
+    is_typed = request.checkpoint is not None  # then the file is not where it is wrong
+    here = [
+        finding
+        if finding.code == CHAIN_CODE or (is_typed and finding.code in _OF_CHECKPOINT)
+        else planning.placed(experiment, finding)
+        for finding in values.findings
+    ]
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
@@ -86,9 +94,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     arguments = _arguments(planning, draft)
     argv = build_argv(contract, arguments)
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
-    here += [
-        planning.placed(experiment, f) for f in checkpoint_findings(request, contract, draft.spec, values)
-    ]
+    here += checkpoint_findings(request, contract, draft.spec, values)
     here += missing_at_launch(planning.project, experiment, contract, argv, draft.mounts)
     unbuilt = unbuilt_models(experiment, contract, values.arguments, argv, starts=not request.dry_run)
     here += [planning.placed(experiment, finding) for finding in unbuilt]
