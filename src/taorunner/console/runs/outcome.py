@@ -16,6 +16,7 @@ from taorunner.console.base.cells import fit, labels
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean, metric_label, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
+from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
@@ -51,12 +52,14 @@ def print_outcome(
     ends: Mapping[str, Ending],
     is_quiet: bool = False,
     now: datetime | None = None,
+    root: Path | None = None,
 ) -> None:
     """``tails`` are the last log lines by run id, ``directories`` the run folders, ``ends`` what each run left and
-    which commands follow. ``is_quiet`` drops the commands at the end."""
+    which commands follow. ``is_quiet`` drops the commands at the end. Commands mean the workspace ``root``."""
+    place = Place(root) if root is not None else None
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
-        ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(),
+        ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(), place=place,
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -73,14 +76,16 @@ def outcome_lines(
     now: datetime,
     is_quiet: bool = False,
     here: Path = Path("/"),
+    place: Place | None = None,
 ) -> list[Text]:
-    """Paths below ``here`` are relative. Tables fit ``width``; reasons, hints, paths and commands are never cut."""
+    """Paths below ``here`` are relative, commands for ``place`` as they are typed there. Tables fit ``width``; reasons,
+    hints, paths and commands are never cut."""
     names = labels(snapshots)
     lines = [Text(), *_table(snapshots, names, width, symbols, now)]
     lines += _never_started(snapshots, names, symbols)
     for run in snapshots:
         if run.state in (RunState.FAILED, RunState.LOST):
-            steps = () if is_quiet else next_commands([run], ends)
+            steps = [] if is_quiet else [as_typed(step, place) for step in next_commands([run], ends)]
             tail = tails.get(run.id, ())
             lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols)]
             if run.id in ends and ends[run.id].is_untouched:
@@ -95,7 +100,7 @@ def outcome_lines(
     left = results_lines(snapshots, ends, names, here)
     if left:
         lines += [Text(), *left]
-    commands = [] if is_quiet else _next_commands(snapshots, ends)
+    commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends)]
     if commands:
         lines += [Text()] * (not left) + next_lines(commands)
     return lines

@@ -93,15 +93,17 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
         body = {**snapshot.to_json(directory, now(), short), **run_results(store, record).to_json()}
         write_json([body], sys.stdout.buffer)
         return
+    from taorunner.console.base.typed_commands import Place, as_typed
     from taorunner.console.runs.outcome import next_commands
     from taorunner.console.runs.run_details import run_detail_lines
     from taorunner.runs.control.ending import endings
 
     ends = endings(store, [record])
+    place = Place(store.state_dir.parent)
     console = make_console(sys.stdout, os.environ)
     lines = run_detail_lines(
         snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],
-        next_commands=next_commands([record], ends), here=Path.cwd(),
+        next_commands=[as_typed(step, place) for step in next_commands([record], ends)], here=Path.cwd(),
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)

@@ -89,7 +89,13 @@ class _Watch:
             feed = self._feed
             ends = endings(self._store, map(self._store.load, feed.run_ids))
             print_outcome(
-                console, feed.snapshots(), feed.tails(), directories, ends=ends, is_quiet=self._quiet
+                console,
+                feed.snapshots(),
+                feed.tails(),
+                directories,
+                ends=ends,
+                is_quiet=self._quiet,
+                root=self._store.state_dir.parent,
             )
         return self._exit_code()
 
