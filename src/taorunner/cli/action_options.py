@@ -9,7 +9,6 @@ from typing import Annotated, Literal, Optional
 
 from taorunner.cli.options import JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
-from taorunner.project.keys import MAX_GPUS
 from taorunner.project.limits import MAX_CPUS, MAX_NODES
 
 DryRun = Annotated[bool, option("--dry-run", "Show what would run; start nothing", group="How it runs")]
@@ -219,6 +218,8 @@ def gpu_count(text: str | None) -> int | Literal["all"] | None:
     """The number of ``--gpus``, or ``all``; None for None. It means the same in every command."""
     if text is None:
         return None
+    from taorunner.project.keys import MAX_GPUS  # slow to import, and help pages do without
+
     if text == "all":
         return "all"
     if text == "none":  # as tao_pt has it

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from taorunner.catalog.knobs import KnobKeys, choices_of
 from taorunner.catalog.load import DATA, load_network, network_names
 from taorunner.catalog.names import own_network_names
 from taorunner.contracts import Direction, Metric, MetricScale
@@ -132,6 +133,19 @@ def test_a_network_of_ones_own_says_what_its_metrics_mean(tmp_path: Path) -> Non
     assert not train.guesses_metrics
     assert networks.load("plain").contract("train").guesses_metrics  # the names tell
     assert not networks.load("dino").contract("train").guesses_metrics
+
+
+def test_a_network_of_ones_own_says_which_keys_the_short_options_become(tmp_path: Path) -> None:
+    text = "like: dino\ngroups: {model: {actions: {train: {spec: {knobs: {lr: optim.lr, seed: null, rate: a}}}}}}\n"
+    networks = write(tmp_path, dino=text, wrong=text.replace(", rate: a", "").replace("optim.lr", "1 | 2"))
+    assert [(file, message) for file, _line, _column, message, _hint in findings_of(networks)] == [
+        ("dino.yml", '"rate" is not a short option'),
+        ("wrong.yml", '"1" names no keys of a spec'),
+    ]
+    networks = write(tmp_path / "right", dino=text.replace(", rate: a", ""))
+    assert networks.check() == []
+    train = networks.load("dino").contract("train")
+    assert choices_of(train, "lr") == (KnobKeys(("optim.lr",)),) and choices_of(train, "seed") == ()
 
 
 def test_files_that_are_like_each_other_in_a_circle(tmp_path: Path) -> None:
