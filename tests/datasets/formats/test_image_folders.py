@@ -107,7 +107,7 @@ def test_commands_for_boxes_say_where_folders_belong(kind: str, tmp_path: Path) 
     ):
         with pytest.raises(UserFilesError, match=f"has images for {kind}, and no boxes") as caught:
             command()
-        assert f"dataset convert --to {kind}" in (caught.value.hint or "")
+        assert f"dataset convert DATASET --to {kind}" in (caught.value.hint or "")
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
 
 

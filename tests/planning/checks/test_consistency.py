@@ -139,7 +139,7 @@ def test_a_scaffold_with_a_sound_dataset_gives_nothing(head: str, bench: Make) -
 # the names of classes at inference
 
 
-RENUMBER = "number the categories from 1: taorunner dataset convert d --to coco does"
+RENUMBER = "number the categories from 1: taorunner dataset convert set --to coco does"
 
 
 def with_class_map(root: Path, names: Sequence[str], ids: Sequence[int] = (1, 2, 3)) -> None:
@@ -736,7 +736,7 @@ def test_objects_without_the_masks_that_the_training_reads(bench: Make, outline:
             "error mask-missing",
             "train.yaml: json_file: |$dataset_raw/train/annotations.jsonl",
             'line 3 of annotations.jsonl has an object without "mask", and "dataset.has_mask" is true: the training '
-            'stops there; taorunner dataset convert --to odvg writes the outlines of its source as "mask"',
+            'stops there; taorunner dataset convert set --to odvg writes the outlines of its source as "mask"',
         )
     ])  # fmt: skip
     if not outline:

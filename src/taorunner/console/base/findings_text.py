@@ -63,7 +63,7 @@ def print_findings(
     here: Path | None = None,
     counts: bool = True,
     most: int | None = MOST_OF_A_KIND,
-    see_all: str = " (taorunner -v shows them)",
+    see_all: str = " (-v before the command shows them)",
     by_kind: bool = False,
     place: Place | None = None,
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from pathlib import Path
 
 from rich.text import Text
 
@@ -52,5 +54,7 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
         left = amount(stats.left_out, "image, label or line", "images, labels or lines")
-        message = f"{left} could not be read: dataset check lists them"
+        root = stats.root
+        shown = str(root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root)
+        message = f"{left} could not be read: taorunner dataset check {shlex.quote(shown)} lists them"
         console.print(Text(message), soft_wrap=True)
