@@ -21,6 +21,7 @@ OTHER_WORDS = {
     "pull": "image pull", "push": "image push", "build": "image build", "models": "pretrained list",
     "weights": "pretrained list", "download": "pretrained pull", "diff": "specs diff", "spec": "specs show",
     "dataset_convert": "convert", "dataset-convert": "convert", "infer": "inference", "predict": "inference",
+    "split": "dataset split", "resize": "dataset resize",
     "eval": "evaluate", "test": "evaluate", "val": "evaluate", "info": "networks", "tasks": "networks",
     "heads": "networks", "setup": "doctor", "install": "doctor", "demo": "quickstart", "tutorial": "quickstart",
     "tao_pt": "shell", "converter": "run gen_trt_engine", "tlt_train": "train", "tlt_evaluate": "evaluate",
@@ -37,6 +38,9 @@ OTHER_COMMANDS = {
     "setup_venv": "taorunner doctor checks this machine; the environment is made by pip install taorunner",
     "envsetup": "taorunner doctor checks this machine",
     "download_pretrained_models": "taorunner pretrained pull",
+    "resize_dataset": "taorunner dataset resize DATASET --size 960x544",
+    "plot_metrics": "taorunner runs show EXPERIMENT",
+    "start_jupyter": "taorunner shell --jupyter",
 }  # fmt: skip
 """Other words, and a whole line. Scripts of the original tool are named without their ending."""
 

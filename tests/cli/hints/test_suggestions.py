@@ -83,6 +83,8 @@ SAID_HERE: list[tuple[str, str]] = [
     ("scripts/download_pretrained_models.py", "taorunner pretrained pull"),
     ("convert_dataset.sh small", "taorunner -p example_01 convert small"),
     ("convert_dataset.sh", "taorunner -p example_01 convert small"),
+    ("split --subset full --val 0.1 other cars", 'did you mean "dataset split"?'),
+    ("start_jupyter.sh", "taorunner shell --jupyter"),
     ("tlt-train", 'did you mean "train"?'),
     ("version", "taorunner --version"),
 ]
