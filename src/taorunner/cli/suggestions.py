@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,8 +62,9 @@ _DROPPED = frozenset({
     "--dataset_export_spec", "-o", "--output_file", "--output_filename", "-n", "--model_name", "--log_file",
 })  # fmt: skip
 """Options of TAO with a value that belongs to the experiment here: spec, results folder, key, names of outputs."""
+_GPU_IDS = "--gpu-indices"
 _RENAMED = {
-    "--gpu_index": "--gpu-indices", "--gpu_indices": "--gpu-indices", "--gpu_ids": "--gpu-indices",
+    "--gpu_index": _GPU_IDS, "--gpu_indices": _GPU_IDS, "--gpu_ids": _GPU_IDS,
     "--num_gpus": "--gpus", "--gpus": "--gpus", "-g": "--gpus", "-m": "--checkpoint", "--model": "--checkpoint",
     "--model_path": "--checkpoint", "--num_nodes": "--nodes",
 }  # fmt: skip
@@ -144,7 +145,7 @@ def _parts(rest: Sequence[str]) -> tuple[list[str], list[str], list[str], bool]:
     options: list[str] = []
     passed: list[str] = []
     is_shorter = False
-    words = iter(_split(rest))
+    words = iter(_with_one_value(_split(rest)))
     for word in words:
         if word in _DROPPED:
             next(words, None)
@@ -157,7 +158,27 @@ def _parts(rest: Sequence[str]) -> tuple[list[str], list[str], list[str], bool]:
             passed.append(shlex.quote(word))
         else:
             named.append(shlex.quote(word))
+    if _GPU_IDS in options and "--gpus" in options:  # their number, which the ids say
+        at = options.index("--gpus")
+        del options[at : at + 2]
     return named, options, passed, is_shorter
+
+
+def _with_one_value(words: Iterable[str]) -> Iterator[str]:
+    """``--gpu_index 0 1`` has one value here: ``0,1``."""
+    ids: list[str] = []
+    option = ""
+    for word in words:
+        if _RENAMED.get(option) == _GPU_IDS and word.isdecimal():
+            ids.append(word)
+            continue
+        if ids:
+            yield ",".join(ids)
+            ids = []
+        option = word
+        yield word
+    if ids:
+        yield ",".join(ids)
 
 
 def _split(words: Sequence[str]) -> Iterator[str]:

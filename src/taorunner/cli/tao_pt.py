@@ -32,4 +32,15 @@ def shell_words(
         more += ["--group", "pyt"]
     if "--gpus" not in given and has_gpus():
         more += ["--gpus", "all"]
-    return ["shell", *more, *words]
+    return ["shell", *more, *_with_ids(own), *words[len(own) :]]
+
+
+def _with_ids(words: Sequence[str]) -> list[str]:
+    """``--gpus 0,1`` of ``tao_pt`` names GPUs; here that is ``--gpu-indices``."""
+    found = list(words)
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        given = value if equals else words[at + 1] if at + 1 < len(words) else ""
+        if name == "--gpus" and given not in ("all", "none", ""):
+            found[at] = f"--gpu-indices{equals}{value}"
+    return found

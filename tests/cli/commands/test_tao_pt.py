@@ -101,8 +101,9 @@ def test_the_words_of_the_shell(tmp_path: Path, tree: Path) -> None:
     assert words("", NV_TAO_PYTORCH_TOP=str(tree)) == f"shell --source {tree}"
     assert (
         words("--gpus 0 -- python a.py --head x", gpus=True)
-        == "shell --group pyt --gpus 0 -- python a.py --head x"
+        == "shell --group pyt --gpu-indices 0 -- python a.py --head x"
     )
+    assert words("--gpus=0,2 -- --gpus 2") == "shell --group pyt --gpu-indices=0,2 -- --gpus 2"
     assert words("--env A=b", gpus=True) == "shell --group pyt --gpus all --env A=b"
     assert words("--image x:1 --mounts_file m.json") == "shell --image x:1 --mounts_file m.json"
     assert words("--help") == "shell --help"

@@ -52,7 +52,7 @@ SAID_HERE: list[tuple[str, str]] = [
     ("exec", 'did you mean "shell"?'),
     (
         "detectnet_v2 train -e spec.txt -r /out -k key --gpus 2 --gpu_index 0 1",
-        f"taorunner -p other train yard --gpus 2 --gpu-indices 0{EXPERIMENT}",
+        f"taorunner -p other train yard --gpu-indices 0,1{EXPERIMENT}",
     ),
     ("detectnet_v2 dataset_convert -d spec.txt -o out", f"taorunner -p other convert yard{EXPERIMENT}"),
     (
