@@ -84,7 +84,7 @@ def test_offline_the_files_are_compared_with_their_record(person: Cli) -> None:
 def test_offline_says_what_is_missing(person: Cli, server: FakeNgc) -> None:
     done = person("pretrained", "pull", "-p", "p1", "--offline")
     assert done.code == 3
-    assert f'"{DETECTNET}:resnet18" is not in {weights(person)}' in done.err
+    assert f'"{DETECTNET}:resnet18" is not in {weights(person).relative_to(person.home)}' in done.err
     assert "copy it with --from DIR" in done.err
     assert server.seen == []
     assert not weights(person).parent.exists()
