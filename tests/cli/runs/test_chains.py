@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -98,6 +99,9 @@ def test_stop_ends_the_chain(cli: Cli, workspace: Path, tao_commands: Environmen
     refused = cli("train", "first", "--overwrite", cwd=workspace, env=env)
     assert refused.code == 6 and "has not ended" in refused.err
     assert "first-train-" in cli("runs", "show", "first", cwd=workspace).out
+    listed = cli("ps", cwd=workspace).out.splitlines()
+    assert any(re.search(r" evaluate +queued .*after train( |$)", line) for line in listed), listed
+    assert any(re.search(r" export +queued .*after evaluate( |$)", line) for line in listed), listed
     stopped = cli("stop", "first", cwd=workspace)
     assert stopped.code == 0 and stopped.out.count("STOPPED") == 3, stopped.out + stopped.err
     ended(cli, workspace)

@@ -120,6 +120,14 @@ def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
         == "next; runs without GPU start one at a time"
     )
     assert reasons(scene, runs, {"a": RunFacts("b")})["a"] == "next"
+    chained = {
+        name: RunFacts("b", None, 1, after=after) for name, after in (("a", runs[0].id), ("b", runs[1].id))
+    }
+    assert reasons(scene, runs, chained) == {
+        "a": "after train",
+        "b": "after train",
+        "c": "next; needs 1 GPU, 1 is free",
+    }
     other = reasons(scene, runs, {"b": RunFacts("another batch", None, 1)})
     assert other["b"] == "next; needs 1 GPU, 1 is free" and other["c"] == "behind a"
 

@@ -32,12 +32,17 @@ def queue_reasons(
     """
     reasons: dict[str, str] = {}
     ahead: dict[str, str] = {}
+    unfinished = {run.id: run for run in runs if not run.state.is_final}
     for run in runs:
         if run.state is not RunState.QUEUED:
             continue
         known = facts.get(run.id, RunFacts())
         if run.id in retries:
             reasons[run.id] = _of_retry(retries[run.id].text)
+            continue
+        before = unfinished.get(known.after or "")
+        if before is not None:
+            reasons[run.id] = f"after {before.action}"
             continue
         if known.batch in ahead:
             reasons[run.id] = f"behind {ahead[known.batch]}"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """``gpu_count`` is that of one node; ``gpu_ids`` are the GPUs that were named. ``attempt`` is the one at which the
-    events of this run begin. ``parallel`` is the limit of its batch."""
+    events of this run begin. ``parallel`` is the limit of its batch. ``after`` is the run of its chain that has to
+    succeed first."""
 
     batch: str = ""
     parallel: int | None = None
@@ -26,6 +27,7 @@ class RunFacts:
     gpu_ids: tuple[str, ...] | None = None
     nodes: int = 1
     attempt: int = 1
+    after: str | None = None
 
 
 def read_facts(store: RunStore, run_ids: Sequence[str]) -> dict[str, RunFacts]:
@@ -36,18 +38,18 @@ def read_facts(store: RunStore, run_ids: Sequence[str]) -> dict[str, RunFacts]:
 
 def _facts(store: RunStore, run_id: str, parallels: dict[str, int | None]) -> RunFacts:
     unusable = (TaorunnerError, OSError, ValueError, KeyError, TypeError, AttributeError)
-    batch, attempt = "", 1
+    batch, attempt, after = "", 1, None
     with suppress(*unusable):
         record = store.load(run_id)
-        batch, attempt = record.batch, record.attempt - record.retries_made
+        batch, attempt, after = record.batch, record.attempt - record.retries_made, record.after
         if batch not in parallels:
             parallels[batch] = None
             parallels[batch] = store.load_batch(batch).parallel
     parallel = parallels.get(batch)
     with suppress(*unusable):
         gpus, nodes = _resources(store, run_id)
-        return RunFacts(batch, parallel, gpus.get("count"), _ids(gpus.get("ids")), nodes, attempt)
-    return RunFacts(batch, parallel, attempt=attempt)
+        return RunFacts(batch, parallel, gpus.get("count"), _ids(gpus.get("ids")), nodes, attempt, after)
+    return RunFacts(batch, parallel, attempt=attempt, after=after)
 
 
 def _resources(store: RunStore, run_id: str) -> tuple[dict[str, Any], int]:

@@ -19,8 +19,8 @@ def places(
 ) -> Mapping[str, str]:  # fmt: skip
     """One short text per run id; an empty one where nothing is known.
 
-    ``docker, GPU 0`` with ``with_backend``, else ``GPU 0``; ``next; needs 1 GPU`` or ``behind rtdetr_02`` in the queue;
-    the engine's reason while it waits there.
+    ``docker, GPU 0`` with ``with_backend``, else ``GPU 0``; ``next; needs 1 GPU``, ``behind rtdetr_02`` or, in a chain,
+    ``after train`` in the queue; the engine's reason while it waits there.
     """
     batches = {record.id: record.batch for record in records if isinstance(record, RunRecord)}
     queues = {
@@ -69,10 +69,15 @@ class _Queue:
             self._batch = Batch(batch_id, ())
         runs = [store.shown(run_id) for run_id in self._batch.runs]
         records = [run for run in runs if isinstance(run, RunRecord) and not run.state.is_final]
-        self._waiting = [record for record in records if record.state is RunState.QUEUED]
-        self._active = len(records) - len(self._waiting)
+        unfinished = {record.id: record.action for record in records}
+        queued = [record for record in records if record.state is RunState.QUEUED]
+        self._after = {run.id: unfinished[run.after] for run in queued if run.after in unfinished}
+        self._waiting = [run for run in queued if run.id not in self._after]
+        self._active = len(records) - len(queued)
 
     def place(self, run_id: str) -> str:
+        if run_id in self._after:
+            return f"after {self._after[run_id]}"
         ids = [record.id for record in self._waiting]
         if run_id not in ids:
             return ""
