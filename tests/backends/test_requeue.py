@@ -184,7 +184,7 @@ def test_a_training_is_requeued_and_its_supervisor_killed_while_it_waits(trainin
     assert (shown["state"], shown["waiting"]) == ("WAITING", "Preempted by job 7")
     assert shown["started_at"] == first_start and shown["epoch"] is not None
     wide = training.cli("ps", cwd=training.workspace, env={"COLUMNS": "160"})
-    assert "waiting: Preempted by job 7" in wide.out
+    assert "spot: Preempted by job 7" in wide.out
 
     training.kill_supervisor()
     (again,) = training.cli("ps", "--json", cwd=training.workspace).json  # starts another supervisor
