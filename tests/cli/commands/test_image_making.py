@@ -17,8 +17,9 @@ from command_line import CALLER, Cli, files_holding
 SPEC = """\
 results_dir: $results_dir
 train: {num_gpus: $num_gpus, gpu_ids: $gpu_ids, num_epochs: 1, validation_interval: 1, checkpoint_interval: 1}
-dataset: {train_data_sources: [{image_dir: $dataset_raw/train}]}
+dataset: {train_img_dir: $dataset_raw/train, train_ann_path: $dataset_raw/annotations.json}
 """
+"""Of MAL, which has no deploy image: the images of every action are locked, and this registry has one."""
 SETUP = """\
 import setuptools
 setuptools.setup(name="nvidia-tao-small", version="7.0.1", packages=["small"])
@@ -101,7 +102,7 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
 
     first = release("first")
     experiment = {
-        "head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1", "gpus": 1, "gpu_indices": [0],
+        "head": "mal", "dataset": "coco", "image": reference, "release": "7.0.1", "gpus": 1, "gpu_indices": [0],
     }  # fmt: skip
     root = workspace_factory(
         {"experiments": {"e1": experiment}},
@@ -251,7 +252,7 @@ def test_the_password_of_a_registry_is_found_nowhere(
     engine: Any,
 ) -> None:
     reference = registry.push(images.build("taorunner-test/canary:1"), "canary/tao:1")
-    experiment = {"head": "dino", "dataset": "coco", "image": reference, "release": "7.0.1"}
+    experiment = {"head": "mal", "dataset": "coco", "image": reference, "release": "7.0.1"}
     root = workspace_factory(
         {"experiments": {"e1": experiment}}, specs={"e1/train.yaml": SPEC}, data={"coco/train/file": "x"}
     )
