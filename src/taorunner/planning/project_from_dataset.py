@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout, InputKind
-from taorunner.contracts import Framework
+from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
@@ -89,7 +89,8 @@ def project_from_dataset(
     """
     workspace = Workspace(Path(os.path.abspath(root or workspace_around(start))))  # noqa: PTH100 (keeps links)
     networks = Networks(workspace.networks_dir)
-    is_contained = networks.load(wanted.head).framework is not Framework.EMBEDDED
+    network = networks.load(wanted.head)
+    is_contained = network.framework is not Framework.EMBEDDED
     layout = networks.layout(wanted.head)
     layout, form = written_form(layout, wanted.head)
     paths = _free_place(workspace, wanted.name)
@@ -106,7 +107,8 @@ def project_from_dataset(
         )  # fmt: skip
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
-        changes = _fill_in(built, made.experiment, layout, dataset, inside)
+        train = network.contracts(wanted.release).get("train")
+        changes = _fill_in(built, made.experiment, layout, dataset, inside, train)
         mounts = None
         if wanted.way is Way.REFER and is_contained:
             _refuse_outside(built.data_dir / dataset, source)
@@ -242,7 +244,12 @@ def _refuse_outside(data: Path, source: Path) -> None:
 
 
 def _fill_in(
-    paths: ProjectPaths, experiment: str, layout: DataLayout, dataset: str, inside: str
+    paths: ProjectPaths,
+    experiment: str,
+    layout: DataLayout,
+    dataset: str,
+    inside: str,
+    train: Contract | None,
 ) -> tuple[Change, ...]:
     """Sets in the specs what follows from the data. ``inside`` is the path of the dataset in a container."""
     folder = paths.spec_dir(experiment)
@@ -251,7 +258,7 @@ def _fill_in(
     file = paths.experiments_file
     variables = variables_of(file, experiment)
     facts = read_facts(layout, data, specs, variables)
-    result = with_data(layout, facts, specs, variables, is_new=True)
+    result = with_data(layout, facts, specs, variables, is_new=True, train=train)
     for name, spec in with_lists(layout, data, inside, result.specs).items():
         (folder / name).write_text(spec, encoding="utf-8")
     set_variables(file, experiment, result.variables)

@@ -120,7 +120,7 @@ def refresh(workspace: Workspace, project_name: str, name: str, environ: Mapping
     dataset = project.paths.dataset_dir(experiment.dataset)
     facts = read_facts(layout, dataset, task.specs, experiment.vars, mounts.to_host)
     gpus = (experiment.gpus or 1) * (experiment.limits.nodes or 1)
-    result = with_data(layout, facts, task.specs, experiment.vars, is_new=False, gpus=gpus)
+    result = with_data(layout, facts, task.specs, experiment.vars, is_new=False, gpus=gpus, train=train)
     files = [
         _changed(task, Path(path), task.specs[path], text)
         for path, text in result.specs.items()

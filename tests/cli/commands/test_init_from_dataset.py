@@ -89,6 +89,19 @@ def test_a_network_that_pairs_lists_trains_in_a_container(
     assert "loaded 40 images" in log.read_text()
 
 
+def test_a_batch_is_not_larger_than_the_images_that_validate(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """The network leaves out a last batch that is not full: with fewer images it would have nothing to validate with."""
+    make_source("folders", tmp_path / "source", images=24)
+    words = ("init-project", "parts", "--head", "classification_pyt", "--from-dataset", tmp_path / "source")
+    made = cli(*words, "--no-weights", "--val", "0.25", cwd=root)
+    assert made.code == 0, made.err
+    assert re.search(r"batch_size [1-6] \([1-6] images to validate with\)", made.out)
+    assert "validated: no errors\n" in made.out  # and no warning
+    assert [
+        one["code"] for one in cli("validate", "--json", cwd=root).json if one["severity"] != "info"
+    ] == []
+
+
 def test_it_says_what_it_found_and_chose(cli: Cli, root: Path, tmp_path: Path) -> None:
     counts = make_source("coco", tmp_path / "source", images=40)
     made = cli(

@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
+from taorunner.contracts import Contract
 from taorunner.planning.derived.class_rules import CLASSES, set_classes
 from taorunner.planning.derived.facts import DataFacts
 from taorunner.planning.derived.numbers import NUMBERS, Source, set_numbers
@@ -68,14 +69,17 @@ def with_data(
     *,
     is_new: bool,
     gpus: int = 1,
+    train: Contract | None = None,
 ) -> WithData:
-    """The texts with every value that follows from ``facts``.
+    """The texts with every value that follows from ``facts``. ``train`` is the contract of the training.
 
     Raises UserFilesError where a spec does not parse.
     """
     texts = SpecTexts(dict(specs), dict(variables), is_new)
     refuse_unreadable(specs, texts.memory)
-    source = Source(facts, texts, max(1, gpus))
+    spec = train.spec if train is not None else None
+    held_out = frozenset(spec.held_out_batch) if spec is not None else frozenset()
+    source = Source(facts, texts, max(1, gpus), held_out)
     for row in layout.computed:
         if row.value in NUMBERS:
             set_numbers(source, row)

@@ -17,11 +17,15 @@ _WITHOUT_SMALL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What values are computed from: the data, and what the specs say already."""
+    """What values are computed from: the data, and what the specs say already.
+
+    ``held_out_batch`` are keys of batch sizes with which held-out images are read, too.
+    """
 
     facts: DataFacts
     texts: SpecTexts
     gpus: int
+    held_out_batch: frozenset[str] = frozenset()
 
 
 def set_numbers(source: Source, row: Computed) -> None:
@@ -88,12 +92,13 @@ def _val_images(source: Source, row: Computed, key: str) -> Wanted | None:
 
 
 def _samples(source: Source, row: Computed, key: str) -> Wanted | None:
-    count = samples(source)
+    count, held_out = samples(source), source.facts.val.images
     if not count:
         return None
-    return Wanted(
-        max(1, count // source.gpus), f"{count:,} images to train on", "at most the images that train"
-    )
+    most = max(1, count // source.gpus)
+    if key in source.held_out_batch and 0 < held_out < most:
+        return Wanted(held_out, f"{held_out:,} images to validate with", "at most the images that validate")
+    return Wanted(most, f"{count:,} images to train on", "at most the images that train")
 
 
 def _steps(source: Source, row: Computed, key: str) -> Wanted | None:
