@@ -77,8 +77,8 @@ def test_a_second_ctrl_c_stops_what_was_launched_here(
     terminal.type("\x03")
     assert terminal.end() == 130
     assert states(person, workspace) == {"first": "STOPPED", "second": "STOPPED"}
-    assert "next: taorunner -p example_01 resume first\r\n" in terminal.shown
-    assert "taorunner -p example_01 train second\r\n" in terminal.shown  # never started
+    assert "next: taorunner resume first\r\n" in terminal.shown
+    assert "taorunner train second\r\n" in terminal.shown  # never started
 
 
 def test_a_second_ctrl_c_leaves_what_is_only_watched(
@@ -137,13 +137,11 @@ def test_after_a_stop_every_screen_says_how_to_go_on(person: Cli, workspace: Pat
     assert stopped.code == 0
     assert sorted(line.split("  ")[1] for line in stopped.out.splitlines()) == ["STOPPED", "STOPPED"]
     (line,) = stopped.err.splitlines()
-    assert line in (
-        f"next: taorunner -p example_01 resume {pair}" for pair in ("first second", "second first")
-    )
+    assert line in (f"next: taorunner resume {pair}" for pair in ("first second", "second first"))
     out, _ = viewer.communicate(timeout=30)
-    assert b"next: taorunner -p example_01 resume first second\n" in out
+    assert b"next: taorunner resume first second\n" in out
     shown = person("runs", "show", "first", cwd=workspace)
-    assert re.search(r"^  next +taorunner -p example_01 resume first$", shown.out, re.MULTILINE), shown.out
+    assert re.search(r"^  next +taorunner resume first$", shown.out, re.MULTILINE), shown.out
 
     resumed = person("-p", "example_01", "resume", "first", "--detach", cwd=workspace)
     assert resumed.code == 0, resumed.err

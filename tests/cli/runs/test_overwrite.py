@@ -32,7 +32,7 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
     [
         ([], 4, "no.sock"),  # no engine
         (["--backend", "local"], 4, "dino"),  # no such program
-        (["--set", "train.no_such_key=1"], 3, "no_such_key"),
+        (["--set", "train.no_such_key=1"], 2, "no_such_key"),
         (["--checkpoint", "nowhere.pth"], 3, "nowhere.pth"),
         (["--checkpoint", "/nowhere/weights.pth"], 3, "/nowhere/weights.pth"),
         (["--checkpoint", ""], 3, "names no checkpoint"),

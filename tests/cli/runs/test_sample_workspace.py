@@ -82,7 +82,11 @@ def test_the_sample_has_a_run_in_every_state() -> None:
 def test_its_lists_are_as_they_were(words: str, cli: Cli, standing: Path) -> None:
     done = cli(*words.split(), "--json", cwd=standing)
     assert (done.code, done.err) == (0, "")
-    assert known(done.json, EXPECTED[words], standing) == EXPECTED[words]
+    whole = [run for run in done.json if run["state"] != "DAMAGED"]  # which 0.1.0 left out
+    assert known(whole, EXPECTED[words], standing) == EXPECTED[words]
+    assert [run["id"][-6:] for run in done.json if run not in whole] == (
+        ["dddddd"] if words == "runs list" else []
+    )
 
 
 def test_its_runs_and_logs_are_as_they_were(cli: Cli, standing: Path) -> None:
@@ -92,7 +96,7 @@ def test_its_runs_and_logs_are_as_they_were(cli: Cli, standing: Path) -> None:
         logs = cli("logs", run["id"], cwd=standing)
         assert (logs.code, logs.out.replace(str(standing), "$ROOT")) == (0, EXPECTED["logs"][run["id"]])
     page = cli("runs", "show", "stopped", cwd=standing)
-    assert "next         taorunner -p parts resume stopped\n" in page.out
+    assert "next         taorunner resume stopped\n" in page.out
 
 
 def test_its_torn_record_is_refused_by_name(cli: Cli, standing: Path) -> None:

@@ -117,7 +117,7 @@ def test_live_panels_then_the_table(
         r"^✓ +first +train +succeeded +4/4 +val_mAP50 \S+ at epoch 4 +(?:\d+m )?\d+s$", screen, re.MULTILINE
     ), screen
     assert re.search(r"^✓ +second +train +succeeded", screen, re.MULTILINE)
-    assert "taorunner -p example_01 evaluate first second" in screen
+    assert "taorunner evaluate first second" in screen
     assert all(len(line) <= columns for line in screen.splitlines())
     assert not set(screen) & set("╭╰"), screen  # the panels are gone
     assert "Ctrl-C" not in screen

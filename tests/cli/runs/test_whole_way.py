@@ -130,7 +130,7 @@ def test_two_experiments_in_real_containers(
     for directory in runs_of(root):
         names = {path.name for path in directory.iterdir()}
         records = {"record.json", "plan.json", "events.jsonl", "history.jsonl"}
-        assert names == {*records, "console.log", "request.txt", "input", "outputs.json"}
+        assert names == {*records, "console.log", "request.txt", "input", "outputs.json", "console.times"}
         assert "Execution status: PASS" in (directory / "console.log").read_text()
     assert files_holding(root / ".taorunner", KEY) == files_holding(root / ".taorunner", TOKEN) == []
     if docker_cli.prefix:
@@ -222,7 +222,7 @@ def test_every_generation(
         tao_image(kind),
         specs={f"e1/{name}": text for name, text in specs.items()},
         repositories={"pretrained/pretrained_vresnet18/resnet_18.hdf5": ""},
-        models={"e1/export/model.onnx": "x"},
+        models={"e1/export/model.onnx": "\x08\x07"},
     )
     done = docker_cli("run", action, "e1", "--image", tao_image(kind), "--json", cwd=root)
     assert done.code == 0, done.out + done.err
@@ -371,7 +371,7 @@ def test_overwrite_set_and_extra_arguments(
     [
         (["--image", "taorunner.invalid/no/such:1"], (4, 5)),
         (["--checkpoint", "nowhere.pth"], (3,)),
-        (["--set", "train.no_such_key=1"], (3,)),
+        (["--set", "train.no_such_key=1"], (2,)),
     ],
 )
 def test_a_start_that_is_refused_leaves_earlier_results_in_their_place(
@@ -453,7 +453,7 @@ def test_a_dry_run_prints_what_really_runs(
     assert done.code == 0, done.err
     (shown,) = done.json
     assert list(shown) == [
-        "project", "experiment", "action", "backend", "image", "argv", "env", "mounts", "gpus", "nodes", "cpus",
+        "project", "experiment", "action", "backend", "image", "argv", "weights", "knobs", "env", "mounts", "gpus", "nodes", "cpus",
         "memory_bytes", "time_s", "user", "spec", "docker_run",
     ]  # fmt: skip
     inside = "/workspace/projects/example_01/models/e1"

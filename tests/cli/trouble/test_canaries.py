@@ -201,6 +201,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "runs mark-lost": [["RUN"]],
         "runs rm": [["no-such-run"]],
         "runs prune": [["--keep", "100", "--yes"]],
+        "runs restore": [["literal"]],
         "pretrained list": [["--offline"]],
         "pretrained pull": [["-p", "example_01"], ["nvidia/tao/pretrained_object_detection:resnet18"]],
         "dataset convert": [["coco", "--to", "kitti", "-o", "out"]],

@@ -27,6 +27,8 @@ from taorunner.project.workspace import Workspace
 
 CLASSES = ("car", "cyclist", "pedestrian")
 DATASET = "set/train"
+ELSEWHERE = Caller(1000, 1000, (), "ada", {"DOCKER_HOST": "tcp://192.0.2.1:2375"})
+"""The engine is on another machine, so this one's GPUs do not count."""
 NOT_OF_SPECS = OF_DATASETS | {"pretrained-missing", "not-made-yet"}
 """What is found in the files themselves, which are empty here, and what was not made before."""
 
@@ -221,7 +223,7 @@ def test_the_class_map_of_inference_with_tensorrt(
     )
     assert found == [("warning class-map-shifted", message)]
     request = ActionRequest("deploy.inference", ("e",), checkpoint=wishes["checkpoint"])
-    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    planned = plan_action(Workspace(made.root), "p", request, ELSEWHERE)
     (said,) = [finding.hint or "" for finding in planned.findings if finding.code == "class-map-shifted"]
     assert said.startswith(hint) and ("in a copy that only this action names" in said) == hint.startswith(
         "put"
@@ -1358,7 +1360,7 @@ def test_the_experiments_own_variables_count(bench: Make) -> None:
 def launch(made: Bench, action: str = "train", **wishes: object) -> list[tuple[str, str]]:
     """Severity and code, and the message, of what a launch says."""
     request = ActionRequest(action, ("e",), **wishes)  # type: ignore[arg-type]
-    planned = plan_action(Workspace(made.root), "p", request, Caller(1000, 1000, (), "ada", {}))
+    planned = plan_action(Workspace(made.root), "p", request, ELSEWHERE)
     return [
         (f"{finding.severity.value} {finding.code}", finding.message)
         for finding in planned.findings

@@ -57,7 +57,9 @@ _PARTS: Mapping[str, Note] = {
         "spec": "@network_spec?", "gpus": "none|one|many?", "status_files": "@texts?", "checkpoints": "@texts?",
         "exit_code_lies": "bool?", "traps": "@texts?", "unknown": {"*": "str"}, "kpi": "@metrics?",
     },
-    "network_spec": {"format": "yaml|prototxt", "names": ["str"], "required": "bool", "keys": {"*": "str"}},
+    "network_spec": {
+        "format": "yaml|prototxt", "names": ["str"], "required": "bool", "keys": {"*": "str"}, "knobs?": {"*": "str"},
+    },
     "texts": ["str"],
     "metrics": [{
         "name": "str", "pattern": "str", "direction": "up|down|none", "scale": "fraction|percent|own", "ranks": "bool",
@@ -74,6 +76,7 @@ _SHAPES: Mapping[str, Note] = {
     "dry-run": [{
         "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "cluster?": "str?",
         "script?": "str?", "image": "str?", "argv": ["str"],
+        "weights": "str?", "knobs": [{"option": "str", "key": "str", "value": "str", "was": "str?"}],
         "env": {"*": "str"}, "mounts": [{"source": "str", "target": "str", "read_only": "bool"}], "gpus": ["str"],
         "nodes": "int", "cpus": "int?", "memory_bytes": "int?", "time_s": "int?", "user": "str?", "spec": "str?",
         "docker_run": "str?",
