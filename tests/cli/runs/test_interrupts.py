@@ -117,7 +117,7 @@ def test_a_second_ctrl_c_leaves_what_is_only_watched(
 def test_what_a_script_starts_in_the_background_is_not_interrupted(person: Cli, workspace: Path) -> None:
     """Ctrl-C reaches every process of the terminal; a shell has it ignored by what it started with ``&``."""
     script = (
-        '"$@" >out 2>err & viewer=$!; until grep -q "epoch 2/60" out; do sleep 0.1; done; kill -INT $viewer; '
+        ': >out; "$@" >out 2>err & viewer=$!; until grep -q "epoch 2/60" out; do sleep 0.1; done; kill -INT $viewer; '
         'until grep -q "epoch 4/60" out; do sleep 0.1; done; kill -TERM $viewer; wait $viewer; echo $?'
     )
     done = subprocess.run(
