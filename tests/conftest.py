@@ -373,13 +373,13 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[st
 
 
 @pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """``mount("size=2m")`` gives a file system of its own, in memory. Only root can mount one."""
+def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """``mount("size=2m")`` gives a file system of its own, in memory, at ``at``. Only root can mount one."""
     mounted: list[Path] = []
 
-    def make(options: str) -> Path:
-        folder = tmp_path / f"disk-{len(mounted)}"
-        folder.mkdir()
+    def make(options: str, at: Path | None = None) -> Path:
+        folder = at or tmp_path / f"disk-{len(mounted)}"
+        folder.mkdir(exist_ok=at is not None)
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -393,7 +393,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.fixture
-def small_disk(mount: Callable[[str], Path]) -> Path:
+def small_disk(mount: Callable[..., Path]) -> Path:
     """A file system of 2 MB."""
     return mount("size=2m")
 

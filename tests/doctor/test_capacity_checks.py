@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -241,18 +240,11 @@ def test_images_that_are_there_need_no_disk(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(mount: Callable[[str], Path]) -> Path:
     """A file system of 2 MB with a workspace on it."""
-    if os.geteuid() != 0 or not shutil.which("mount"):
-        pytest.skip("only root can mount a small file system")
-    point = tmp_path / "small"
-    point.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no tmpfs may be mounted here")
+    point = mount("size=2m")
     (point / "projects").mkdir()
-    yield point
-    subprocess.run(["umount", str(point)], check=True)
+    return point
 
 
 def test_a_full_disk_under_the_workspace_and_what_fills_it(place: Place, small_disk: Path) -> None:

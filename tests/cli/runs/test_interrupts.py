@@ -12,25 +12,8 @@ import pytest
 from command_line import PROGRAM, Cli, wait_for
 from pseudo_terminal import PseudoTerminal
 
-SPEC = "results_dir: $results_dir\ntrain:\n  num_epochs: 60\n"
 LEAVE = "detached; 2 runs go on. taorunner attach watches, taorunner stop --all ends"
 Open = Callable[..., PseudoTerminal]
-
-
-@pytest.fixture
-def workspace(workspace_factory: Callable[..., Path]) -> Path:
-    """Two experiments of dino that TAO's stand-in trains on this host for a minute."""
-    words = "{head: dino, dataset: d, backend: local, gpus: 0, env: {FAKE_EPOCH_S: '1', FAKE_STEPS: '8'}}"
-    return workspace_factory(
-        f"experiments:\n  first: {words}\n  second: {words}\n",
-        specs={"first/train.yaml": SPEC, "second/train.yaml": SPEC},
-        data={"d/": ""},
-    )
-
-
-@pytest.fixture
-def person(cli: Cli, tao_commands: Callable[..., dict[str, str]]) -> Cli:
-    return Cli(cli.home, tao_commands("pyt_7"))
 
 
 @pytest.fixture

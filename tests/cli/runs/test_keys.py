@@ -15,7 +15,6 @@ import pytest
 from command_line import PROGRAM, Cli, wait_for
 from pseudo_terminal import PseudoTerminal
 
-SPEC = "results_dir: $results_dir\ntrain:\n  num_epochs: 60\n"
 LEAVE = "detached; 2 runs go on. taorunner attach watches, taorunner stop --all ends"
 KEYS = "q detach   s stop   ↑↓ choose   Enter one run   l log"
 ESCAPES = re.compile(r"\x1b\[\??[0-9;]*[A-Za-z]|\r")
@@ -37,22 +36,6 @@ Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def workspace(workspace_factory: Callable[..., Path]) -> Path:
-    """Two experiments of dino that TAO's stand-in trains on this host for a minute."""
-    words = "{head: dino, dataset: d, backend: local, gpus: 0, env: {FAKE_EPOCH_S: '1', FAKE_STEPS: '8'}}"
-    return workspace_factory(
-        f"experiments:\n  first: {words}\n  second: {words}\n",
-        specs={"first/train.yaml": SPEC, "second/train.yaml": SPEC},
-        data={"d/": ""},
-    )
-
-
-@pytest.fixture
-def person(cli: Cli, tao_commands: Callable[..., dict[str, str]]) -> Cli:
-    return Cli(cli.home, tao_commands("pyt_7"))
-
-
-@pytest.fixture
 def printing(person: Cli, tmp_path: Path) -> Callable[[str], Cli]:
     """A person whose dino is a program of these words that then goes on for minutes."""
 
@@ -65,6 +48,12 @@ def printing(person: Cli, tmp_path: Path) -> Callable[[str], Cli]:
         return Cli(person.home, {**person.env, "PATH": f"{folder}{os.pathsep}{person.env['PATH']}"})
 
     return make
+
+
+@pytest.fixture
+def deaf(printing: Callable[[str], Cli]) -> Cli:
+    """A person whose training does not end when it is asked to."""
+    return printing("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)")
 
 
 @pytest.fixture
@@ -178,9 +167,8 @@ def test_s_asks_before_it_stops(watched: Terminal, person: Cli, workspace: Path)
 
 
 def test_another_ctrl_c_while_runs_stop_kills_them(
-    printing: Callable[[str], Cli], open_terminal: Open, person: Cli, workspace: Path
+    deaf: Cli, open_terminal: Open, person: Cli, workspace: Path
 ) -> None:
-    deaf = printing("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)")
     terminal = open_terminal("train", "first", "--grace", "250", person=deaf)
     terminal.wait_for("deaf")
     terminal.type("\x03")
@@ -215,9 +203,8 @@ def test_a_signal_ends_the_view_while_it_asks(watched: Terminal) -> None:
 
 
 def test_leaving_while_runs_stop_says_so(
-    printing: Callable[[str], Cli], open_terminal: Open, person: Cli, workspace: Path
+    deaf: Cli, open_terminal: Open, person: Cli, workspace: Path
 ) -> None:
-    deaf = printing("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)")
     terminal = open_terminal("train", "first", "--grace", "2", person=deaf)
     terminal.wait_for("deaf")
     terminal.type("s")

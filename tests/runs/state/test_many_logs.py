@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -93,18 +92,25 @@ def test_following_goes_on_until_the_last_run_has_ended(store: RunStore) -> None
     assert waits == 3
 
 
+class Clock:
+    """Unix time that stands still until it is set."""
+
+    now = AT.timestamp()
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [AT.timestamp()]
-    monkeypatch.setattr(time, "time", lambda: now[0])
-    return now
+def clock() -> Clock:
+    return Clock()
 
 
-def test_the_times_of_a_log_are_known_to_ten_seconds(store: RunStore, clock: list[float]) -> None:
+def test_the_times_of_a_log_are_known_to_ten_seconds(store: RunStore, clock: Clock) -> None:
     record = put(store, "e", b"")
-    log = ConsoleLog(store.paths(record.id).console)
+    log = ConsoleLog(store.paths(record.id).console, clock=clock)
     for second in range(100):
-        clock[0] = AT.timestamp() + second
+        clock.now = AT.timestamp() + second
         if second < 30 or second >= 60:
             log.write("stdout", f"{second}\n".encode())
     log.close()
@@ -130,11 +136,11 @@ def test_the_times_of_a_log_are_known_to_ten_seconds(store: RunStore, clock: lis
     }
 
 
-def test_since_and_tail_are_both_obeyed(store: RunStore, clock: list[float]) -> None:
+def test_since_and_tail_are_both_obeyed(store: RunStore, clock: Clock) -> None:
     record = put(store, "e", b"")
-    log = ConsoleLog(store.paths(record.id).console)
+    log = ConsoleLog(store.paths(record.id).console, clock=clock)
     for second in range(0, 60, 20):
-        clock[0] = AT.timestamp() + second
+        clock.now = AT.timestamp() + second
         log.write("stdout", f"{second}\n".encode())
     log.close()
     for tail, expected in ((1, b"40\n"), (9, b"20\n40\n")):
@@ -143,16 +149,18 @@ def test_since_and_tail_are_both_obeyed(store: RunStore, clock: list[float]) -> 
         assert out.getvalue() == expected
 
 
-def test_what_a_later_supervisor_cuts_off_has_no_time(store: RunStore, clock: list[float]) -> None:
+def test_what_a_later_supervisor_cuts_off_has_no_time(store: RunStore, clock: Clock) -> None:
     console = store.paths(put(store, "e", b"").id).console
-    log = ConsoleLog(console)
+    log = ConsoleLog(console, clock=clock)
     log.write("stdout", b"kept\n")
     kept = log.recorded
-    clock[0] += 60
+    clock.now += 60
     log.write("stdout", b"cut off\n")
     log.close()
-    clock[0] += 60
-    again = ConsoleLog(console, recorded=RecordedLog(kept.size, kept.stdout, kept.stderr, kept.start))
+    clock.now += 60
+    again = ConsoleLog(
+        console, recorded=RecordedLog(kept.size, kept.stdout, kept.stderr, kept.start), clock=clock
+    )
     again.write("stdout", b"again\n")
     again.close()
     assert console.read_bytes() == b"kept\nagain\n"

@@ -215,9 +215,11 @@ def _parsed(argv: Sequence[str]) -> Callable[[], int] | None:
     if not (limit.isascii() and limit.isdecimal() and 0 < len(limit) < 10 and int(limit)):
         return None
     workspace = Path(given.pop("workspace")) if "workspace" in given else None
-    flags = {name: name in given for name in dict.fromkeys(switches.values())}
-    texts = {name: text for name, text in given.items() if name not in flags}
-    if is_list:
-        project = texts.pop("project", None)
-        return partial(runs_list, workspace, project, limit=int(limit), **flags, **texts)  # type: ignore[arg-type]
-    return partial(ps, workspace, **flags, **texts)  # type: ignore[arg-type]
+    project, is_json, ids_only = given.get("project"), "json" in given, "ids_only" in given
+    if not is_list:
+        with_ended = "with_ended" in given
+        return partial(ps, workspace, json=is_json, ids_only=ids_only, with_ended=with_ended, project=project)
+    return partial(
+        runs_list, workspace, project, limit=int(limit), json=is_json, ids_only=ids_only, states=given.get("states"),
+        experiment=given.get("experiment"), action=given.get("action"), since=given.get("since"),
+    )  # fmt: skip

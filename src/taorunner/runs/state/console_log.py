@@ -8,7 +8,8 @@ or CR as printed. The file is append-only and holds every byte once, also when a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -27,14 +28,17 @@ class ConsoleLog:
     """Not thread-safe: one thread records. ``received`` counts the raw bytes of each stream, masked or not.
 
     ``recorded`` is where an earlier writer stopped. What it wrote after that is cut off when the first new chunk
-    arrives. If none arrives, because the process has ended, its last lines stay.
+    arrives. If none arrives, because the process has ended, its last lines stay. ``clock`` gives Unix time.
     """
 
-    def __init__(self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None) -> None:
+    def __init__(
+        self, path: Path, secrets: Sequence[str] = (), recorded: RecordedLog | None = None, *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         descriptor = open_state(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
         self._path = path
-        self._times = LogTimes(path)
+        self._times = LogTimes(path, clock)
         self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
         self._mask = MASK.encode()
         size = self._file.tell()

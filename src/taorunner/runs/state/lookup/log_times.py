@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,15 +20,15 @@ APART_S = 10.0
 
 
 class LogTimes:
-    """Writes the file beside the log ``console``."""
+    """Writes the file beside the log ``console``. ``clock`` gives Unix time."""
 
-    def __init__(self, console: Path) -> None:
-        self._path = times_path(console)
+    def __init__(self, console: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._clock = times_path(console), clock
         self._last = -math.inf
 
     def mark(self, offset: int) -> None:
         """Call it before something is written at ``offset``. What cannot be written is left out."""
-        at = time.time()
+        at = self._clock()
         if 0 <= at - self._last < APART_S:
             return
         self._last = at

@@ -7,7 +7,7 @@ every command that takes a run accepts them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 
 LENGTH = 6
 
@@ -33,12 +33,13 @@ def queued_at(run_id: str) -> datetime | None:
     """When a run was queued, in UTC, as its id begins; None for an id without a time."""
     if len(run_id) < 16 or run_id[8] != "-" or run_id[15] != "-":
         return None
-    digits = run_id[:8] + run_id[9:15]
-    if not (digits.isascii() and digits.isdecimal()):
+    date, time = run_id[:8], run_id[9:15]
+    if not f"{date}{time}".isdecimal():
         return None
-    parts = (int(digits[at : at + 2]) for at in range(4, 14, 2))
     try:
-        return datetime(int(digits[:4]), *parts, tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
+        return datetime.fromisoformat(
+            f"{date[:4]}-{date[4:6]}-{date[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}+00:00"
+        )
     except ValueError:
         return None
 
