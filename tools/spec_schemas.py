@@ -23,6 +23,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from embedded_schema import NAME, embedded_schema
+
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
 HERE = Path(__file__).parent
@@ -68,6 +70,7 @@ def main() -> int:
     if not schemas:
         print(f"no wheels in {options.wheels}", file=sys.stderr)
         return 2
+    schemas[NAME] = embedded_schema()
     options.out.mkdir(parents=True, exist_ok=True)
     for old in options.out.glob("*.json"):
         old.unlink()

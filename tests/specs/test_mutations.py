@@ -36,7 +36,7 @@ def load_tool(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("head", [head for head in scaffold_heads() if head != "tinydet"])
+@pytest.mark.parametrize("head", scaffold_heads())
 def test_a_mistake_is_found_on_its_line(head: str, tmp_path: Path) -> None:
     tool = load_tool("spec_mutations")
     contracts = Networks().load(head).contracts(None)

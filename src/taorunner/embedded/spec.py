@@ -28,11 +28,18 @@ _MAXIMAL_VALUES = 10_000
 _INTERPOLATION = re.compile(r"\$\{(?:oc\.env:(?P<env>\w+)(?:,(?P<default>[^}]*))?|(?P<key>[\w.]+))\}")
 
 
+def within(default: Any, lowest: float, highest: float) -> Any:
+    """A field with a range, in the metadata that TAO's own dataclasses have: ``valid_min`` and ``valid_max``."""
+    return field(default=default, metadata={"valid_min": lowest, "valid_max": highest})
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
+    """``backbone`` is one of ``network.BACKBONES``; width and height are multiples of ``network.STRIDE``."""
+
     backbone: str = "small"
-    input_width: int = 96
-    input_height: int = 96
+    input_width: int = within(96, 32, 2048)
+    input_height: int = within(96, 32, 2048)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +56,12 @@ class DatasetSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    num_epochs: int = 24
-    batch_size: int = 8
-    learning_rate: float = 0.008
+    num_epochs: int = within(24, 1, 999)
+    batch_size: int = within(8, 1, 4096)
+    learning_rate: float = within(0.008, 1e-9, 10)
     checkpoint_interval: int = 1
     validation_interval: int = 1
-    seed: int = 1234
+    seed: int = within(1234, 0, 2**32 - 1)
     resume_training_checkpoint_path: str | None = None
     pretrained_model_path: str | None = None
     results_dir: str | None = None
@@ -71,8 +78,8 @@ class DatasetConvertSpec:
     image_dir_name: str = "image_2"
     label_dir_name: str = "label_2"
     image_extension: str = ".png"
-    val_split: float = 10.0
-    num_shards: int = 2
+    val_split: float = within(10.0, 0, 99.999999)
+    num_shards: int = within(2, 0, 10_000)
     output_filename: str | None = None
     results_dir: str | None = None
 
@@ -80,8 +87,8 @@ class DatasetConvertSpec:
 @dataclass(frozen=True, slots=True)
 class EvaluateSpec:
     checkpoint: str | None = None
-    iou_threshold: float = 0.5
-    batch_size: int = 16
+    iou_threshold: float = within(0.5, 0.01, 1)
+    batch_size: int = within(16, 1, 4096)
     results_dir: str | None = None
     num_gpus: int = 1
     gpu_ids: tuple[int, ...] = (0,)
@@ -91,8 +98,8 @@ class EvaluateSpec:
 class InferenceSpec:
     checkpoint: str | None = None
     image_dir: str | None = None
-    threshold: float = 0.3
-    batch_size: int = 16
+    threshold: float = within(0.3, 0, 1)
+    batch_size: int = within(16, 1, 4096)
     results_dir: str | None = None
     num_gpus: int = 1
     gpu_ids: tuple[int, ...] = (0,)

@@ -168,7 +168,6 @@ def test_explain_a_key_of_an_experiment_says_what_sets_it(cli: Cli, workspace: P
         (("explain", "quantize", "--head", "dino", "--release", "6.0.0"), 2, "(since 6.26.3)"),
         (("explain", "train", "--head", "dinoo"), 2, 'hint: did you mean "dino"?'),
         (("explain", "train", "--head", "bpnet"), 3, "no schema is known"),
-        (("explain", "train", "--head", "tinydet"), 3, "no schema is known"),
         (("explain", "train"), 2, "give either --head or --experiment"),
         (("explain", "train", "--head", "dino", "-e", "first"), 2, "give either --head"),
         (("show", "secnd"), 2, 'hint: did you mean "second"?'),

@@ -122,7 +122,7 @@ def test_a_value_from_the_command_line_is_not_missing(tmp_path: Path) -> None:
 def test_a_release_without_schema_is_not_checked() -> None:
     assert find_schema("dino", "train", "4.0.0") is None
     assert find_schema("bevfusion", "train", "5.3.0") is None
-    assert find_schema("tinydet", "train", "embedded") is None
+    assert find_schema("bpnet", "train", "5.0.0") is None
 
 
 def test_a_value_that_is_missing_from_a_spec_of_one_action_is_reported(tmp_path: Path) -> None:

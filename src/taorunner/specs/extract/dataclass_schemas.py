@@ -194,18 +194,19 @@ def _read_config(package: str, module: str, classes: typing.Sequence[str]) -> ty
         if cls is None:
             where = (package.partition(".config.")[2] or package) + "." + module
             return None, f"none of {', '.join(classes)} is in {where}"
-        return _tree(cls), ""
+        return keys_of(cls), ""
     except ModuleNotFoundError as error:
         return None, str(error)
     except Exception as error:  # third-party code; an import may raise anything
         return None, f"{type(error).__name__}: {error}"
 
 
-def _tree(cls: type) -> Facts:
+def keys_of(cls: type) -> Facts:
+    """The tree of the keys of a dataclass: type, default and limits of each."""
     hints = typing.get_type_hints(cls)
     tree = {}
     for field in dataclasses.fields(cls):
-        described = type_of(hints[field.name], _tree)
+        described = type_of(hints[field.name], keys_of)
         default = _default(field)
         if default is not _NONE_GIVEN:
             described["default"] = default

@@ -26,7 +26,8 @@ class Key:
     """The type of one key. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
 
     ``of`` is what a list or map holds, ``section`` the number of a section. ``is_repeated``: protobuf's repeated.
-    ``options`` are compared as words; TAO's own parser refuses others only where ``kind`` is enum.
+    ``options`` are compared as words; TAO's own parser refuses others only where ``kind`` is enum. ``is_enforced``: the
+    network refuses what is beyond the limits and the options, as the embedded one does.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Key:
     least: float | None = None
     most: float | None = None
     options: tuple[str, ...] = ()
+    is_enforced: bool = False
     section: int = -1
     of: Key | None = None
     any_of: tuple[Key, ...] = ()
@@ -220,6 +222,7 @@ def _key(facts: Mapping[str, Any]) -> Key:
         least=facts.get("min"),
         most=facts.get("max"),
         options=tuple(facts.get("options", ())),
+        is_enforced=facts.get("enforced", False),
         section=facts.get("section", -1),
         of=None if of is None else _key(of),
         any_of=tuple(_key(one) for one in facts.get("any_of", ())),

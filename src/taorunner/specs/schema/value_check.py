@@ -66,7 +66,7 @@ def limit_of(key: Key, spec_format: str) -> Limit | None:
 
 
 def yaml_misfit(key: Key, value: Any, name: str) -> Misfit | None:
-    """A value that OmegaConf refuses is an error; one that only violates TAO's own limits is a warning."""
+    """A value that OmegaConf refuses is an error; one beyond limits that TAO states, and does not check, a warning."""
     if value is None:
         return None if key.is_optional or key.kind == "any" else _wrong_type(key, "nothing", name)
     if key.kind == "any_of":
@@ -139,20 +139,22 @@ def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
 
 
 def _beyond(key: Key, value: Any, name: str) -> Misfit | None:
+    severity = Severity.ERROR if key.is_enforced else Severity.WARNING
     if key.kind in ("int", "float") and isinstance(value, (int, float, str)):
         number = _as_float(value)
         if number == -1 and name.endswith("batch_size"):
             return None  # any size, in export and gen_trt_engine; NVIDIA's own specs have it
         if (key.least is not None and number < key.least) or (key.most is not None and number > key.most):
-            return _out_of_range(key, value, name, Severity.WARNING)
+            return _out_of_range(key, value, name, severity)
     if (
         key.options
         and key.kind != "enum"
         and value != ""
         and str(value).lower() not in {one.lower() for one in key.options}
     ):
-        message = f'"{printable(str(value))[:60]}" is not among the options that TAO names for {name}'
-        return Misfit(Severity.WARNING, "not-an-option", message, _choices(str(value), key.options))
+        relation = "an option of" if key.is_enforced else "among the options that TAO names for"
+        message = f'"{printable(str(value))[:60]}" is not {relation} {name}'
+        return Misfit(severity, "not-an-option", message, _choices(str(value), key.options))
     return None
 
 
