@@ -9,9 +9,9 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import UsageError
+from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
-    Measured,
     OldCheckpoint,
     old_checkpoints,
     parse_keep_rule,
@@ -19,7 +19,7 @@ from taorunner.runs.outputs.old_checkpoints import (
 )
 
 CONTRACT = load_network("tinydet").contract("train").checkpoints
-VALUES = Measured({1: 0.1, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.4}, is_lower_better=False)
+VALUES = EpochScores("mAP", values={1: 0.1, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.4}, is_lower_better=False)
 Make = Callable[..., Path]
 
 
@@ -35,7 +35,7 @@ def name(epoch: int) -> str:
     return f"model_epoch_{epoch - 1:03}_step_00010.npz"
 
 
-def removed(results: Path, rule: str, measured: Measured | None = VALUES, **more: object) -> list[int]:
+def removed(results: Path, rule: str, measured: EpochScores | None = VALUES, **more: object) -> list[int]:
     """The epochs of what the rule does not keep."""
     old = old_checkpoints(results, CONTRACT, parse_keep_rule(rule), measured, **more)  # type: ignore[arg-type]
     return [int(one.path.name[12:15]) + 1 for one in old]
@@ -58,8 +58,14 @@ def test_the_best_and_the_newest_always_stay(results: Path, rule: str, expected:
 
 
 def test_lower_values_may_be_better(results: Path) -> None:
-    loss = Measured(VALUES.values, is_lower_better=True)
+    loss = EpochScores("mAP", values=VALUES.values, is_lower_better=True)
     assert removed(results, "best:1", loss) == [2, 3, 4]
+
+
+def test_of_equal_epochs_the_one_stays_that_counts_as_the_best(results: Path) -> None:
+    equal = EpochScores("mAP", values={1: 0.1, 2: 0.9, 3: 0.9, 4: 0.2, 5: 0.1})
+    assert equal.best_of({2, 3}) == 2
+    assert removed(results, "best:1", equal) == [1, 3, 4]
 
 
 def test_without_a_metric_nothing_is_best(results: Path) -> None:
@@ -69,7 +75,7 @@ def test_without_a_metric_nothing_is_best(results: Path) -> None:
 
 def test_while_it_runs_the_last_two_and_what_is_not_measured_stay(results: Path) -> None:
     assert removed(results, "last:1", is_running=True) == [1, 3]
-    early = Measured({1: 0.1, 2: 0.2}, is_lower_better=False)
+    early = EpochScores("mAP", values={1: 0.1, 2: 0.2}, is_lower_better=False)
     assert removed(results, "best:1", early, is_running=True) == [1]
     assert removed(results, "best:1", early) == [1, 3, 4]
 
@@ -81,7 +87,7 @@ def test_what_a_training_resumes_from_stays(results: Path) -> None:
 
 
 def test_not_a_number_is_never_the_best(results: Path) -> None:
-    odd = Measured({1: float("nan"), 2: 0.2, 3: 0.1}, is_lower_better=False)
+    odd = EpochScores("mAP", values={1: float("nan"), 2: 0.2, 3: 0.1}, is_lower_better=False)
     assert removed(results, "best:1", odd) == [1, 3, 4]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
-from taorunner.runs.outputs.old_checkpoints import Measured
+from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.state.lookup.training_scores import scores_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -34,7 +34,7 @@ def measured_epochs(
     checkpoints: Sequence[Path],
     contract: CheckpointContract,
     now: datetime,
-) -> Measured | None:
+) -> EpochScores | None:
     """The values for the epochs of these checkpoints, each from the run that wrote it. ``records`` newest first.
 
     None when no metric with a known direction was reported, or the runs name different ones.
@@ -56,4 +56,6 @@ def measured_epochs(
             epoch = epoch_of(path, contract)
             if epoch is not None and epoch in scores.values:
                 values.setdefault(epoch, scores.values[epoch])
-    return Measured(values, lower) if lower is not None and len(names) == 1 and values else None
+    if lower is None or len(names) != 1 or not values:
+        return None
+    return EpochScores(names.pop(), lower, values)

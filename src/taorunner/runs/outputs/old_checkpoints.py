@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from taorunner.planning.checkpoints.checkpoint_files import (
     newest_whole,
     whole_checkpoints,
 )
+from taorunner.planning.model.epoch_scores import EpochScores
 
 _RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,22 +38,6 @@ class KeepRule:
     @property
     def text(self) -> str:
         return f"{'best' if self.is_best else 'last'}:{self.count}"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The main metric of a training: its value by 1-based epoch, and whether lower ones are better."""
-
-    values: Mapping[int, float]
-    is_lower_better: bool
-
-    def best_first(self, epochs: Collection[int]) -> list[int]:
-        """The epochs with a value, the best first; of equal ones the later."""
-        known = [
-            epoch for epoch in epochs if epoch in self.values and self.values[epoch] == self.values[epoch]
-        ]
-        sign = 1 if self.is_lower_better else -1
-        return sorted(known, key=lambda epoch: (sign * self.values[epoch], -epoch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +60,7 @@ def parse_keep_rule(text: str) -> KeepRule:
 
 
 def old_checkpoints(
-    results: Path, contract: CheckpointContract, rule: KeepRule, measured: Measured | None, *,
+    results: Path, contract: CheckpointContract, rule: KeepRule, measured: EpochScores | None, *,
     resumed_from: Path | None = None, is_running: bool = False,
 ) -> list[OldCheckpoint]:  # fmt: skip
     """What the rule does not keep, oldest epoch first. Raises OSError when the results cannot be read.
@@ -86,7 +71,7 @@ def old_checkpoints(
     found = [path for path in find_checkpoints(results, contract) if not path.is_dir()]
     by_epoch = {path: epoch_of(path, contract) for path in found}
     epochs = {epoch for epoch in by_epoch.values() if epoch is not None}
-    ranked = measured.best_first(epochs) if measured is not None else []
+    ranked = measured.ranked(epochs) if measured is not None else []
     keep = {*found[-2:]} if is_running else {*found[-1:]}
     keep |= set(whole_checkpoints(found)[-1:])
     keep |= {path for path in (newest_whole(found, results, contract), resumed_from) if path is not None}
