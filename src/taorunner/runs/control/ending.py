@@ -29,6 +29,8 @@ _AFTER_STOP = {
     NextStep.START_AFRESH: "train {} --overwrite",
     NextStep.EVALUATE: "evaluate {}",
 }
+_UNREADABLE = (TaorunnerError, OSError, ValueError, KeyError, TypeError)
+"""What reading the files of a run, its results or its network may raise."""
 _CONVERSIONS = frozenset({"convert", "dataset_convert"})
 
 
@@ -56,25 +58,31 @@ class Ending:
 def endings(store: RunStore, records: Iterable[RunRecord]) -> dict[str, Ending]:
     """The ending of each run, by run id.
 
-    Never raises for files of a run: what cannot be read has no steps.
+    Never raises for files of a run or its network: what cannot be read has no steps.
     """
     found: dict[str, Ending] = {}
     for record in records:
         try:
             plan = store.load_plan(record.id)
-        except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             steps = after_stop(store, [record])
             found[record.id] = Ending(steps=tuple(_AFTER_STOP[step] for step in steps.values()))
-            continue
-        results = run_results(store, record, plan)
-        best = best_checkpoint(store, record, results)
-        ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
-        steps_of_run = tuple(_steps(store, record, plan, ending))
-        found[record.id] = replace(
-            ending, steps=steps_of_run, is_untouched=_is_untouched(record, plan),
+        else:
+            found[record.id] = _ending(store, record, plan)
+    return found
+
+
+def _ending(store: RunStore, record: RunRecord, plan: RunPlan) -> Ending:
+    results = run_results(store, record, plan)
+    best = best_checkpoint(store, record, results)
+    ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
+    try:
+        return replace(
+            ending, steps=tuple(_steps(store, record, plan, ending)), is_untouched=_is_untouched(record, plan),
             set_aside=None if results.outputs else set_aside_in(store, record),
         )  # fmt: skip
-    return found
+    except _UNREADABLE:
+        return ending
 
 
 def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
@@ -89,7 +97,7 @@ def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None)
         return RunResults(folder)
     try:
         return scan_results(plan or store.load_plan(record.id), began_at(record), hashes=False)
-    except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return RunResults(folder)
 
 
