@@ -82,7 +82,7 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
     """Puts ``chosen`` into its place. What is there is set aside itself; gives where, None if nothing was there.
 
     ``own`` gives the entries of a results folder that a training wrote; others stay. Nothing is deleted. When a step
-    fails, the steps before it are undone.
+    fails or is interrupted, the steps before it are undone.
 
     Raises:
         RunStateError: one of the folders is a link, or what was set aside is gone.
@@ -113,6 +113,9 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
         raise MachineError(
             f"{error.filename} cannot be moved: {reason}", hint="nothing was changed"
         ) from error
+    except BaseException:
+        moves.undo()
+        raise
 
 
 def remove(chosen: SetAside) -> None:
@@ -131,27 +134,28 @@ def remove(chosen: SetAside) -> None:
 
 
 class _Moves:
-    """Renames that can be undone."""
+    """Changes that can be undone. How to undo each is noted before it is made: Ctrl-C may come at any time."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[Path, Path]] = []
-        self._made: list[Path] = []
+        self._back: list[Callable[[], object]] = []
 
     def move(self, source: Path, target: Path) -> None:
+        self._back.append(lambda: None if os.path.lexists(source) else target.rename(source))
         source.rename(target)
-        self._done.append((source, target))
 
     def make(self, folder: Path) -> None:
+        self._back.append(folder.rmdir)
         folder.mkdir()
-        self._made.append(folder)
+
+    def drop(self, folder: Path) -> None:
+        """Removes an empty folder."""
+        self._back.append(folder.mkdir)
+        folder.rmdir()
 
     def undo(self) -> None:
-        for source, target in reversed(self._done):
+        for back in reversed(self._back):
             with suppress(OSError):
-                target.rename(source)
-        for folder in reversed(self._made):
-            with suppress(OSError):
-                folder.rmdir()
+                back()
 
 
 def _exchange_training(
@@ -173,7 +177,7 @@ def _exchange_training(
         moves.move(chosen.place / name, aside / name)
     for name in coming:
         moves.move(chosen.path / name, chosen.place / name)
-    chosen.path.rmdir()
+    moves.drop(chosen.path)
     return aside if going else None
 
 
