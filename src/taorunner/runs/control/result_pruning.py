@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from taorunner.contracts import Contract
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.resume import find_resume_point
@@ -27,6 +28,7 @@ from taorunner.runs.outputs.old_checkpoints import (
     remove_checkpoints,
 )
 from taorunner.runs.outputs.set_aside import SetAside, remove
+from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
 
@@ -86,26 +88,41 @@ def prunable_checkpoints(
             results = paths.results_dir(name)
             try:
                 contract = networks.load(experiment.head).contract("train", experiment.release)
-                checkpoints = find_checkpoints(results, contract.checkpoints)
             except (TaorunnerError, OSError):
                 continue
-            if not checkpoints or results.is_symlink():
-                continue
-            if (project, name) in busy:
-                notes.append(f"{name} keeps its checkpoints: a run of it has not ended")
-                continue
             trained = [one for one in records if one.experiment == name and one.action == "train"]
-            measured = measured_epochs(store, trained, checkpoints, contract.checkpoints, at)
-            if contract.checkpoints.is_directory or (rule.is_best and measured is None):
-                is_folder = contract.checkpoints.is_directory
-                why = "they are folders" if is_folder else "no metric on record says which is best"
+            try:
+                old, why = _old_of(store, trained, contract, results, rule, at, (project, name) in busy)
+            except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13
+                reason = (getattr(error, "strerror", None) or str(error)).lower()
+                old, why = [], f"they cannot be read ({reason})"
+            if why is not None:
                 notes.append(f"{name} keeps its checkpoints: {why}")
-                continue
-            point = find_resume_point(contract, results)
-            resumed_from = point.checkpoint if point is not None else None
-            old = old_checkpoints(results, contract.checkpoints, rule, measured, resumed_from=resumed_from)
             found += [PrunableResult(project, name, one.path, one.bytes, results) for one in old]
     return found, notes
+
+
+def _old_of(
+    store: RunStore, trained: Sequence[RunRecord], contract: Contract, results: Path, rule: KeepRule, at: datetime,
+    is_busy: bool,
+) -> tuple[list[OldCheckpoint], str | None]:  # fmt: skip
+    """The old checkpoints of one experiment, and why all stay. ``trained`` are its trainings, newest first.
+
+    Raises OSError or RuntimeError when the results cannot be read.
+    """
+    checkpoints = find_checkpoints(results, contract.checkpoints)
+    if not checkpoints or results.is_symlink():
+        return [], None
+    if is_busy:
+        return [], "a run of it has not ended"
+    measured = measured_epochs(store, trained, checkpoints, contract.checkpoints, at)
+    if contract.checkpoints.is_directory:
+        return [], "they are folders"
+    if rule.is_best and measured is None:
+        return [], "no metric on record says which is best"
+    point = find_resume_point(contract, results)
+    resumed_from = point.checkpoint if point is not None else None
+    return old_checkpoints(results, contract.checkpoints, rule, measured, resumed_from=resumed_from), None
 
 
 def remove_result(workspace: Workspace, store: RunStore, chosen: PrunableResult) -> None:
