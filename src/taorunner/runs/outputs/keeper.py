@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from taorunner.errors import RunStateError
 from taorunner.events import CheckpointSaved, Event, now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.measured import measured_epochs
 from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoints
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.resume_origin import with_resumed
 from taorunner.runs.state.store import RunStore
 from taorunner.text import size
 
 Report = Callable[[str, str, str, str], None]
 """``report(run id, level, code, text)``: records a notice of the run."""
-_RESUMED_FROM = 20
 
 
 class CheckpointKeeper:
@@ -60,7 +59,7 @@ def removed_by_rule(
     rule = parse_keep_rule(record.keep_checkpoints)
     option = f"--keep-checkpoints {rule.text}"
     found = find_checkpoints(plan.results_dir, contract)
-    measured = measured_epochs(store, _chain(store, record), found, contract, at)
+    measured = measured_epochs(store, with_resumed(store, record), found, contract, at)
     if not is_running and found and (contract.is_directory or (rule.is_best and measured is None)):
         why = (
             "this network's checkpoints are folders"
@@ -87,15 +86,3 @@ def removed_by_rule(
             for each in gone
         ]
     return notices
-
-
-def _chain(store: RunStore, record: RunRecord) -> Iterator[RunRecord]:
-    """The run, and those that it resumes, newest first."""
-    for _ in range(_RESUMED_FROM):
-        yield record
-        if record.resumed_from is None:
-            return
-        try:
-            record = store.load(record.resumed_from)
-        except RunStateError:
-            return
