@@ -137,9 +137,10 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
 
 
 def _written(record: RunRecord, plan: RunPlan) -> Path | None:
-    """The newest artifact of the action since its start; where the catalog names none, the newest weights of its
+    """The newest artifact of the action since its first start; where the catalog names none, the newest weights of its
     folder."""
     from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
+    from taorunner.runs.outputs.run_times import began_at
     from taorunner.runs.results import CLOCK_SLACK_S, results_of
 
     access = results_of(plan)
@@ -147,7 +148,7 @@ def _written(record: RunRecord, plan: RunPlan) -> Path | None:
     if not plan.contract.verdict.artifacts:
         folder = plan.results_dir / plan.contract.action
         paths = (path for path in folder.rglob("*") if path.name.endswith(PRETRAINED_SUFFIXES))
-    since_s = record.launched_at.timestamp() - CLOCK_SLACK_S if record.launched_at is not None else 0.0
+    since_s = began_at(record).timestamp() - CLOCK_SLACK_S
     dated = ((access.modified_s(path), path) for path in paths if path.is_relative_to(plan.results_dir))
     found = [(time_s, path) for time_s, path in dated if time_s is not None and time_s >= since_s]
     return max(found, default=(0.0, None))[1]

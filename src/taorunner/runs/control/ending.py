@@ -87,7 +87,8 @@ def _ending(store: RunStore, record: RunRecord, plan: RunPlan) -> Ending:
 
 def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
     """What the run wrote and what is still in its place: as recorded at its end, else searched for."""
-    from taorunner.runs.outputs.scan import began_at, scan_results
+    from taorunner.runs.outputs.run_times import began_at
+    from taorunner.runs.outputs.scan import scan_results
 
     recorded = recorded_results(store, record.id)
     if recorded is not None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import RunStateError, TaorunnerError, UnknownNameError
+from taorunner.events import now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.earlier_results import results_of_training
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.runs.control.launch import alone
+from taorunner.runs.outputs.run_times import ran_at
 from taorunner.runs.outputs.scan import size_of_folder
 from taorunner.runs.outputs.set_aside import (
     MODEL,
@@ -32,7 +34,6 @@ from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.run_files import recorded_moves
 from taorunner.text import did_you_mean, printable
 
-_CLOCK_S = 5.0
 _ACTIONS = {TRAINING: ("train", "distill"), RECORDS: ("convert", "dataset_convert")}
 
 
@@ -136,14 +137,12 @@ class EarlierResults:
     def _run_of(self, item: SetAside) -> RunRecord | None:
         """The newest run of the experiment that ran when the newest file was written."""
         for record in self._records:
-            if record.experiment != item.experiment or record.started_at is None:
+            if record.experiment != item.experiment:
                 continue
             is_other = record.action not in _ACTIONS.get(item.kind, (record.action,))
             if is_other or (item.kind == MODEL and record.action in ("train", "evaluate")):
                 continue
-            begun = (record.started_at - timedelta(seconds=_CLOCK_S)).timestamp()
-            ended = (record.finished_at or record.started_at) + timedelta(seconds=_CLOCK_S)
-            if begun <= item.newest_s <= ended.timestamp():
+            if ran_at(record, item.newest_s, now()):
                 return record
         return None
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.epoch_scores import EpochScores
+from taorunner.runs.outputs.run_times import ran_at
 from taorunner.runs.state.lookup.training_scores import scores_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-
-_CLOCK_S = 5.0
-
-
-def ran_at(record: RunRecord, moment_s: float, now: datetime) -> bool:
-    """Whether the run was under way at ``moment_s`` (seconds of the epoch), as far as clocks agree."""
-    if record.started_at is None:
-        return False
-    spare = timedelta(seconds=_CLOCK_S)
-    began = min(record.started_at, record.launched_at or record.started_at)
-    if record.retries_made:
-        began = record.queued_at
-    ended = record.finished_at or now
-    return (began - spare).timestamp() <= moment_s <= (ended + spare).timestamp()
 
 
 def measured_epochs(
