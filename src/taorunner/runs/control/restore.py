@@ -8,13 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from taorunner.contracts import Contract
-from taorunner.errors import RunStateError, TaorunnerError, UnknownNameError
+from taorunner.errors import TaorunnerError, UnknownNameError
 from taorunner.events import now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.earlier_results import results_of_training
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.runs.control.busy import refuse_while_running
 from taorunner.runs.control.launch import alone
 from taorunner.runs.outputs.run_times import ran_at
 from taorunner.runs.outputs.scan import size_of_folder
@@ -111,16 +112,8 @@ class EarlierResults:
         """
         item = earlier.item
         with alone(self._store):
-            self._refuse_while_running(item.experiment)
+            refuse_while_running(self._store, self._project, item.experiment)
             return put_back(item, lambda place: self._written_by_training(item.experiment, place), at)
-
-    def _refuse_while_running(self, experiment: str) -> None:
-        for record in self._store.unfinished():
-            if (record.project, record.experiment) == (self._project, experiment):
-                raise RunStateError(
-                    f'run "{record.id}" of "{experiment}" has not ended ({record.state.value.lower()})',
-                    hint=f"taorunner stop {record.id}",
-                )
 
     def _moved_by_unfinished(self) -> Iterable[Path]:
         for record in self._store.unfinished():

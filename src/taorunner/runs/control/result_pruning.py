@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from taorunner.contracts import Contract
-from taorunner.errors import MachineError, RunStateError, TaorunnerError
+from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.resume import find_resume_point
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.runs.control.busy import refuse_while_running
 from taorunner.runs.control.launch import alone
 from taorunner.runs.control.restore import EarlierResults
 from taorunner.runs.outputs.measured import measured_epochs
@@ -136,12 +137,7 @@ def remove_result(workspace: Workspace, store: RunStore, chosen: PrunableResult)
         if chosen.set_aside is not None:
             remove(chosen.set_aside)
             return
-        for record in store.unfinished():
-            if (record.project, record.experiment) == (chosen.project, chosen.experiment):
-                raise RunStateError(
-                    f'run "{record.id}" of "{chosen.experiment}" has not ended',
-                    hint=f"taorunner stop {record.id}",
-                )
+        refuse_while_running(store, chosen.project, chosen.experiment)
         try:
             remove_checkpoints(chosen.results, [OldCheckpoint(chosen.path, chosen.bytes)])
         except OSError as error:
