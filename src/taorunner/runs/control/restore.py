@@ -28,9 +28,9 @@ from taorunner.runs.outputs.set_aside import (
     names_set_aside,
     put_back,
 )
-from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.run_files import recorded_moves
 from taorunner.text import did_you_mean, printable
@@ -142,9 +142,7 @@ class EarlierResults:
     def _best(self, run: RunRecord | None) -> tuple[str, float] | None:
         if run is None:
             return None
-        feed = EventReader(self._store, [run.id])
-        feed.poll()
-        (snapshot,) = feed.snapshots()
+        snapshot = fold(self._store.read_events(run.id)[0], run.id)
         name = kpi_name(snapshot.best, snapshot.judged)
         return (name, snapshot.best[name].value) if name is not None else None
 

@@ -97,7 +97,7 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
         raise RunStateError(
             f'"{chosen.path}" is no longer there', hint="taorunner runs restore shows what is"
         )
-    aside = _free_name(chosen.place, at)
+    aside = free_name(chosen.place, at)
     moves = _Moves()
     try:
         if chosen.kind == TRAINING:
@@ -181,7 +181,8 @@ def _exchange_training(
     return aside if going else None
 
 
-def _free_name(place: Path, at: datetime) -> Path:
+def free_name(place: Path, at: datetime) -> Path:
+    """Where to set aside what is in ``place``: beside it, with the time in the name, or the next free second."""
     while os.path.lexists(aside := place.with_name(f"{place.name}.{at:%Y%m%d-%H%M%S}")):
         at += timedelta(seconds=1)
     return aside
