@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,9 @@ from taorunner.errors import UsageError
 from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
-    OldCheckpoint,
     old_checkpoints,
     parse_keep_rule,
-    remove_checkpoints,
+    remove_checkpoint,
 )
 
 CONTRACT = load_network("tinydet").contract("train").checkpoints
@@ -117,18 +116,14 @@ def test_a_rule_is_read() -> None:
     assert (KeepRule(3).text, KeepRule(12, is_best=True).text) == ("last:3", "best:12")
 
 
-def old(paths: Sequence[Path]) -> list[OldCheckpoint]:
-    return [OldCheckpoint(path, 1) for path in paths]
-
-
 def test_removal_passes_over_links_and_what_is_gone(results: Path, tmp_path: Path) -> None:
     kept = tmp_path / "precious.npz"
     kept.write_text("precious")
     linked = results / "train" / name(6)
     linked.symlink_to(kept)
     first = results / "train" / name(1)
-    done = remove_checkpoints(results, old([first, linked, results / "train" / name(9)]))
-    assert [one.path for one in done] == [first]
+    paths = (first, linked, results / "train" / name(9))
+    assert [remove_checkpoint(results, path) for path in paths] == [True, False, False]
     assert kept.read_text() == "precious" and linked.is_symlink() and not first.exists()
 
 
@@ -136,5 +131,5 @@ def test_a_folder_that_became_a_link_leads_nowhere(results: Path, tmp_path: Path
     elsewhere = tmp_path / "elsewhere"
     (results / "train").rename(elsewhere)
     (results / "train").symlink_to(elsewhere)
-    assert remove_checkpoints(results, old([results / "train" / name(1)])) == []
+    assert not remove_checkpoint(results, results / "train" / name(1))
     assert (elsewhere / name(1)).exists()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
-MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
+_MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
 """Codes of causes that a smaller batch ends."""
 _AFTER_STOP = {
     NextStep.RESUME: "resume {}",
@@ -170,7 +170,7 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
 
     cause = find_cause(record.reason or "")
     size = batch_size(plan)
-    if cause is None or cause.cause.code not in MEMORY_CAUSES or size is None or size < 2:
+    if cause is None or cause.cause.code not in _MEMORY_CAUSES or size is None or size < 2:
         return
     command = f"{command_of(record.action)} {{}}"
     if record.action == "train":

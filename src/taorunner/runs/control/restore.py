@@ -59,7 +59,7 @@ class EarlierResults:
     """The results of the experiments of one project, in place and set aside."""
 
     def __init__(self, workspace: Workspace, store: RunStore, project: str) -> None:
-        self._workspace, self._store, self._project = workspace, store, project
+        self._store, self._project = store, project
         self._paths = workspace.project(project)
         self._experiments = load_project(workspace, project).experiments
         self._networks = Networks(workspace.networks_dir)

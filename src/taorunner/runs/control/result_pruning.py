@@ -26,7 +26,7 @@ from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
     OldCheckpoint,
     old_checkpoints,
-    remove_checkpoints,
+    remove_checkpoint,
 )
 from taorunner.runs.outputs.set_aside import SetAside, remove
 from taorunner.runs.state.record import RunRecord
@@ -126,7 +126,7 @@ def _old_of(
     return old_checkpoints(results, contract.checkpoints, rule, measured, resumed_from=resumed_from), None
 
 
-def remove_result(workspace: Workspace, store: RunStore, chosen: PrunableResult) -> None:
+def remove_result(store: RunStore, chosen: PrunableResult) -> None:
     """Removes it. Links are removed, not their targets.
 
     Raises:
@@ -139,7 +139,7 @@ def remove_result(workspace: Workspace, store: RunStore, chosen: PrunableResult)
             return
         refuse_while_running(store, chosen.project, chosen.experiment)
         try:
-            remove_checkpoints(chosen.results, [OldCheckpoint(chosen.path, chosen.bytes)])
+            remove_checkpoint(chosen.results, chosen.path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise MachineError(f"{chosen.path} cannot be removed: {reason}") from error

@@ -9,7 +9,7 @@ from taorunner.events import CheckpointSaved, Event, now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.measured import measured_epochs
-from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoints
+from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoint
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.resume_origin import with_resumed
 from taorunner.runs.state.store import RunStore
@@ -74,15 +74,14 @@ def removed_by_rule(
     notices = []
     for one in old:
         try:
-            gone = remove_checkpoints(plan.results_dir, [one])
+            is_removed = remove_checkpoint(plan.results_dir, one.path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             notices.append(
                 ("warning", "checkpoint-not-removed", f"{one.path.name} cannot be removed: {reason}")
             )
             break
-        notices += [
-            ("info", "checkpoint-removed", f"removed {each.path.name} ({size(each.bytes)}): {option}")
-            for each in gone
-        ]
+        if is_removed:
+            text = f"removed {one.path.name} ({size(one.bytes)}): {option}"
+            notices.append(("info", "checkpoint-removed", text))
     return notices

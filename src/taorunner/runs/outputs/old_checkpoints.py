@@ -94,26 +94,24 @@ def old_checkpoints(
     return old
 
 
-def remove_checkpoints(results: Path, old: Sequence[OldCheckpoint]) -> list[OldCheckpoint]:
-    """Removes them; gives those that were removed. One that is gone, or no regular file any more, is passed over.
+def remove_checkpoint(results: Path, path: Path) -> bool:
+    """Removes one. False for one that is gone, or no regular file any more.
 
     Raises:
-        OSError: one cannot be removed; those before it are.
+        OSError: it cannot be removed.
     """
-    removed: list[OldCheckpoint] = []
-    for one in old:
-        folder = _open_folder(results, one.path.parent.relative_to(results).parts)
-        if folder is None:
-            continue
-        try:
-            if stat.S_ISREG(os.lstat(one.path.name, dir_fd=folder).st_mode):
-                os.unlink(one.path.name, dir_fd=folder)
-                removed.append(one)
-        except FileNotFoundError:
-            continue
-        finally:
-            os.close(folder)
-    return removed
+    folder = _open_folder(results, path.parent.relative_to(results).parts)
+    if folder is None:
+        return False
+    try:
+        is_file = stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode)
+        if is_file:
+            os.unlink(path.name, dir_fd=folder)
+        return is_file
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(folder)
 
 
 def _open_folder(root: Path, parts: Sequence[str]) -> int | None:

@@ -64,7 +64,7 @@ def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunR
     return RunResults(results_folder(plan), (*checkpoints, *found))
 
 
-def writes_checkpoints(plan: RunPlan) -> bool:
+def _writes_checkpoints(plan: RunPlan) -> bool:
     """Whether the action of ``plan`` writes the network's checkpoints."""
     return plan.action == "train" or bool(
         set(plan.contract.checkpoints.globs).intersection(plan.contract.verdict.artifacts)
@@ -72,7 +72,7 @@ def writes_checkpoints(plan: RunPlan) -> bool:
 
 
 def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
-    if not writes_checkpoints(plan):
+    if not _writes_checkpoints(plan):
         return
     contract = plan.contract.checkpoints
     try:
