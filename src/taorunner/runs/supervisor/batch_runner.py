@@ -385,15 +385,15 @@ class BatchRunner:
         for run_id, record in list(self._journal.records.items()):
             if record.state.is_final or run_id in self._end.undecided:
                 continue
+            asked = self._store.stop_request(run_id, is_queued=run_id not in self._active)
             if record.stop_requested_at is None:
-                asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
                 if not (self._stop_all.is_set() or asked):
                     continue
                 self._journal.save(replace(record, stop_requested_at=now()))
             active = self._active.get(run_id)
             if active is None:
                 self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
-            elif self._store.kill_requested(run_id):
+            elif asked == "kill":
                 active.kill()
             else:
                 active.stop(self._batch.grace_s)
