@@ -105,12 +105,12 @@ def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None)
 def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
     """Where a later run moved what this run wrote; None where that is not known."""
     from taorunner.project.workspace import ProjectPaths
-    from taorunner.runs.outputs.set_aside import find_set_aside
+    from taorunner.runs.outputs.set_aside import list_set_aside
 
     recorded = recorded_results(store, record.id)
     if recorded is None or not recorded.outputs or record.results_dir is None:
         return None
-    for item in find_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
+    for item in list_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
         for one in recorded.outputs:
             if not one.path.is_relative_to(item.place):
                 continue
