@@ -28,6 +28,7 @@ from taorunner.runs.outputs.set_aside import (
     names_set_aside,
     put_back,
 )
+from taorunner.runs.state.lookup.run_filter import RunFilter, records_of
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import fold
@@ -56,20 +57,23 @@ class Earlier:
 
 
 class EarlierResults:
-    """The results of the experiments of one project, in place and set aside."""
+    """The results of the experiments of one project, in place and set aside.
+
+    ``experiments`` are those of experiments.yml, then those that have only records or results that were set aside. They
+    and the records are read once, at the start.
+    """
 
     def __init__(self, workspace: Workspace, store: RunStore, project: str) -> None:
         self._store, self._project = store, project
         self._paths = workspace.project(project)
         self._experiments = load_project(workspace, project).experiments
         self._networks = Networks(workspace.networks_dir)
-        self._records = [record for record in store.records() if record.project == project]
-
-    @property
-    def experiments(self) -> list[str]:
-        """The experiments of experiments.yml, then those that have only records or results that were set aside."""
+        self._records = records_of(store, RunFilter(project=project))
+        self._waiting = set(self._moved_by_unfinished())
         recorded = (record.experiment for record in self._records)
-        return list(dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)]))
+        self.experiments = tuple(
+            dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)])
+        )
 
     def check(self, experiment: str) -> None:
         """Raises UnknownNameError for an experiment that is neither in the project nor recorded."""
@@ -81,12 +85,11 @@ class EarlierResults:
         """What was set aside for the experiment, the newest first. What a run in progress set aside is left out: it is
         put back if that run does not start."""
         self.check(experiment)
-        waiting = set(self._moved_by_unfinished())
         found = find_set_aside(self._paths, experiment, tuple(self._experiments))
         return [
             self._described(item)
             for item in found
-            if item.path not in waiting and not any(path.is_relative_to(item.path) for path in waiting)
+            if not any(path.is_relative_to(item.path) for path in self._waiting)
         ]
 
     def in_place(self, item: SetAside) -> Earlier | None:

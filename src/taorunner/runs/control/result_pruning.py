@@ -29,6 +29,8 @@ from taorunner.runs.outputs.old_checkpoints import (
     remove_checkpoint,
 )
 from taorunner.runs.outputs.set_aside import SetAside, remove
+from taorunner.runs.state.lookup.run_filter import RunFilter, records_of
+from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
@@ -59,13 +61,14 @@ def prunable_results(
 ) -> list[PrunableResult]:  # fmt: skip
     """What was set aside: of each experiment without the ``keep`` newest, and longer ago than ``older``."""
     found: list[PrunableResult] = []
+    ids = store.run_ids()
     for project in projects:
         results = EarlierResults(workspace, store, project)
         for experiment in results.experiments:
             for one in results.set_aside(experiment)[keep or 0 :]:
                 if older is not None and at - one.item.at <= older:
                     continue
-                run = f"  run {one.run[-6:]}" if one.run is not None else ""
+                run = f"  run {short_ids([one.run], ids)[one.run]}" if one.run is not None else ""
                 found.append(
                     PrunableResult(
                         project, experiment, one.item.path, one.item.bytes, one.item.place, run, one.item
@@ -84,14 +87,14 @@ def prunable_checkpoints(
     busy = {(record.project, record.experiment) for record in store.unfinished()}
     for project in projects:
         paths = workspace.project(project)
-        records = [record for record in store.records() if record.project == project]
+        records = records_of(store, RunFilter(project=project, action="train"))
         for name, experiment in load_project(workspace, project).experiments.items():
             results = paths.results_dir(name)
             try:
                 contract = networks.load(experiment.head).contract("train", experiment.release)
             except (TaorunnerError, OSError):
                 continue
-            trained = [one for one in records if one.experiment == name and one.action == "train"]
+            trained = [one for one in records if one.experiment == name]
             try:
                 old, why = _old_of(store, trained, contract, results, rule, at, (project, name) in busy)
             except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13

@@ -93,6 +93,11 @@ def select(store: RunStore, ids: Sequence[str], wanted: RunFilter) -> Iterator[R
         store.ended.add(unlisted, store.trust())
 
 
+def records_of(store: RunStore, wanted: RunFilter) -> list[RunRecord]:
+    """The records of all runs that fit, newest first, without damaged ones."""
+    return [run for run in select(store, store.run_ids(), wanted) if isinstance(run, RunRecord)]
+
+
 def parse_states(text: str) -> frozenset[RunState]:
     """``failed`` or ``failed,lost``. Raises UsageError with the words that are allowed."""
     words = [word.strip() for word in text.split(",")]
