@@ -9,6 +9,7 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import UsageError
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
@@ -36,7 +37,8 @@ def name(epoch: int) -> str:
 
 def removed(results: Path, rule: str, measured: EpochScores | None = VALUES, **more: object) -> list[int]:
     """The epochs of what the rule does not keep."""
-    old = old_checkpoints(results, CONTRACT, parse_keep_rule(rule), measured, **more)  # type: ignore[arg-type]
+    found = find_checkpoints(results, CONTRACT)
+    old = old_checkpoints(found, results, CONTRACT, parse_keep_rule(rule), measured, **more)  # type: ignore[arg-type]
     return [int(one.path.name[12:15]) + 1 for one in old]
 
 

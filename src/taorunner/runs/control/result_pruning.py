@@ -126,7 +126,10 @@ def _old_of(
         return [], "no metric on record says which is best"
     point = find_resume_point(contract, results)
     resumed_from = point.checkpoint if point is not None else None
-    return old_checkpoints(results, contract.checkpoints, rule, measured, resumed_from=resumed_from), None
+    old = old_checkpoints(
+        checkpoints, results, contract.checkpoints, rule, measured, resumed_from=resumed_from
+    )
+    return old, None
 
 
 def remove_result(store: RunStore, chosen: PrunableResult) -> None:

@@ -20,22 +20,24 @@ Report = Callable[[str, str, str, str], None]
 
 
 class CheckpointKeeper:
-    """An event sink that removes old checkpoints while a training runs."""
+    """An event sink that removes old checkpoints while a training runs.
+
+    ``known`` gives the record and the plan of a run of the batch.
+    """
 
     name = "checkpoints"
 
-    def __init__(self, store: RunStore, report: Report) -> None:
-        self._store, self._report = store, report
+    def __init__(
+        self, store: RunStore, known: Callable[[str], tuple[RunRecord, RunPlan]], report: Report
+    ) -> None:
+        self._store, self._known, self._report = store, known, report
         self._failed: set[str] = set()
 
     def write(self, run_id: str, events: Sequence[Event]) -> None:
-        """Raises RunStateError or OSError when the record or the results of the run cannot be read."""
+        """Raises OSError when the results of the run cannot be read."""
         if not any(isinstance(event, CheckpointSaved) for event in events):
             return
-        record = self._store.load(run_id)
-        if record.keep_checkpoints is None:
-            return
-        plan = self._store.load_plan(run_id)
+        record, plan = self._known(run_id)
         for level, code, text in removed_by_rule(self._store, record, plan, now(), is_running=True):
             if level == "info" or run_id not in self._failed:
                 self._report(run_id, level, code, text)
@@ -69,7 +71,7 @@ def removed_by_rule(
         return [("warning", "checkpoints-kept", f"{option} removed nothing: {why}")]
     resumed_from = plan.resume.checkpoint if plan.resume is not None else None
     old = old_checkpoints(
-        plan.results_dir, contract, rule, measured, resumed_from=resumed_from, is_running=is_running
+        found, plan.results_dir, contract, rule, measured, resumed_from=resumed_from, is_running=is_running
     )
     notices = []
     for one in old:

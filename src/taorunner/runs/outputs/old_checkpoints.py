@@ -16,12 +16,7 @@ from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.errors import UsageError
-from taorunner.planning.checkpoints.checkpoint_files import (
-    epoch_of,
-    find_checkpoints,
-    newest_whole,
-    whole_checkpoints,
-)
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of, whole_checkpoints
 from taorunner.planning.model.epoch_scores import EpochScores
 
 _RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
@@ -60,21 +55,23 @@ def parse_keep_rule(text: str) -> KeepRule:
 
 
 def old_checkpoints(
-    results: Path, contract: CheckpointContract, rule: KeepRule, measured: EpochScores | None, *,
-    resumed_from: Path | None = None, is_running: bool = False,
+    checkpoints: Sequence[Path], results: Path, contract: CheckpointContract, rule: KeepRule,
+    measured: EpochScores | None, *, resumed_from: Path | None = None, is_running: bool = False,
 ) -> list[OldCheckpoint]:  # fmt: skip
     """What the rule does not keep, oldest epoch first. Raises OSError when the results cannot be read.
 
+    ``checkpoints`` are all that ``find_checkpoints`` found in the results.
     ``is_running``: the newest may not be complete and the last epochs may not be measured, so more is kept. Without
     ``measured`` no epoch is better than another, and ``best:N`` keeps everything.
     """
-    found = [path for path in find_checkpoints(results, contract) if not path.is_dir()]
+    found = [path for path in checkpoints if not path.is_dir()]
     by_epoch = {path: epoch_of(path, contract) for path in found}
     epochs = {epoch for epoch in by_epoch.values() if epoch is not None}
     ranked = measured.ranked(epochs) if measured is not None else []
     keep = {*found[-2:]} if is_running else {*found[-1:]}
     keep |= set(whole_checkpoints(found)[-1:])
-    keep |= {path for path in (newest_whole(found, results, contract), resumed_from) if path is not None}
+    if resumed_from is not None:
+        keep.add(resumed_from)
     if contract.latest is not None and (results / contract.latest).is_symlink():
         aimed = (results / contract.latest).resolve()
         keep |= {path for path in found if path.resolve() == aimed}

@@ -97,7 +97,7 @@ class BatchRunner:
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
         self._problems = Problems()
-        keeper = CheckpointKeeper(store, self._problems.report)
+        keeper = CheckpointKeeper(store, lambda run_id: self._journal.known(run_id), self._problems.report)
         hook = FinishHook(store, environ, self._problems)
         self._sinks = EventSinks([HistoryWriter(store), keeper, hook], self._problems)
         self._journal = Journal(store, self._monitor, self._sinks)
