@@ -6,14 +6,14 @@ the batch goes on with it. Its plan was made at the launch; when it starts, the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import RunState
 from taorunner.planning.model.plan import Awaited, RunPlan
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, runs_before
 from taorunner.runs.state.store import RunStore
 
 _AFTER = {RunState.STOPPED: "was stopped", RunState.LOST: "was lost", RunState.DAMAGED: "is damaged"}
@@ -42,14 +42,14 @@ def is_over(records: Mapping[str, RunRecord], undecided: Collection[str]) -> boo
     """Whether nothing is left for this supervisor: every run is final, undecided, or waits for one that is
     undecided."""
     return all(
-        record.state.is_final or any(one.id in undecided for one in (record, *_before(record, records)))
+        record.state.is_final or any(one.id in undecided for one in (record, *runs_before(record, records)))
         for record in records.values()
     )
 
 
 def why_never(record: RunRecord, records: Mapping[str, RunRecord]) -> str:
     """``not started: train failed``: the first run of the chain that did not succeed."""
-    chain = [*_before(record, records)]
+    chain = [*runs_before(record, records)]
     first = chain[-1].after if chain else record.after
     if first is not None and first not in records:
         return "not started: the record of the run before it cannot be read"
@@ -69,9 +69,9 @@ def with_models(
         MachineError: the results cannot be read.
     """
     from taorunner.backends.secrets import change_private_spec
-    from taorunner.planning.inputs.awaited import filled, with_models
+    from taorunner.planning.inputs.awaited import filled, path_inside, with_models
 
-    makers = {one.action: one for one in reversed([*_before(record, records)])}
+    makers = {one.action: one for one in reversed([*runs_before(record, records)])}
     try:
         made = {one: _model(store, one, makers, plans) for one in plan.awaits}
     except OSError as error:
@@ -79,21 +79,9 @@ def with_models(
         raise MachineError(f"the results in {plan.results_dir} cannot be read: {reason}") from error
     models = {one.stand_in: path for one, (path, _) in made.items()}
     found = filled(plan, models)
-    inside = {
-        one: f"{plan.results_inside}/{path.relative_to(plan.results_dir)}" for one, path in models.items()
-    }
+    inside = {one: path_inside(plan, path) for one, path in models.items()}
     change_private_spec(plan, store.paths(record.id).directory, lambda text: with_models(text, inside))
     return found, "; ".join(f"reads {path.name}, {what}" for path, what in made.values())
-
-
-def _before(record: RunRecord, records: Mapping[str, RunRecord]) -> Iterator[RunRecord]:
-    """The runs of the chain before this one, the nearest first."""
-    seen = {record.id}
-    current = records.get(record.after) if record.after is not None else None
-    while current is not None and current.id not in seen:
-        seen.add(current.id)
-        yield current
-        current = records.get(current.after) if current.after is not None else None
 
 
 def _model(
@@ -137,9 +125,10 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
 
 
 def _written(record: RunRecord, plan: RunPlan) -> Path | None:
-    """The newest artifact of the action since its start; where the catalog names none, the newest weights of its
+    """The newest artifact of the action since its first start; where the catalog names none, the newest weights of its
     folder."""
     from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
+    from taorunner.runs.outputs.run_times import began_at
     from taorunner.runs.results import CLOCK_SLACK_S, results_of
 
     access = results_of(plan)
@@ -147,7 +136,7 @@ def _written(record: RunRecord, plan: RunPlan) -> Path | None:
     if not plan.contract.verdict.artifacts:
         folder = plan.results_dir / plan.contract.action
         paths = (path for path in folder.rglob("*") if path.name.endswith(PRETRAINED_SUFFIXES))
-    since_s = record.launched_at.timestamp() - CLOCK_SLACK_S if record.launched_at is not None else 0.0
+    since_s = began_at(record).timestamp() - CLOCK_SLACK_S
     dated = ((access.modified_s(path), path) for path in paths if path.is_relative_to(plan.results_dir))
     found = [(time_s, path) for time_s, path in dated if time_s is not None and time_s >= since_s]
     return max(found, default=(0.0, None))[1]

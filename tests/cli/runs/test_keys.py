@@ -300,9 +300,9 @@ def test_a_kill_request_is_in_the_run(person: Cli, workspace: Path) -> None:
     assert person("train", "first", "--detach", cwd=workspace).code == 0
     (run,) = person("ps", "--json", cwd=workspace).json
     store = RunStore(workspace / ".taorunner")
-    assert not store.kill_requested(run["id"])
+    assert store.stop_request(run["id"], is_queued=False) is None
     store.request_stop(run["id"], now(), kill=True)
-    assert store.kill_requested(run["id"]) and store.stop_requested(run["id"], is_queued=False)
+    assert store.stop_request(run["id"], is_queued=False) == "kill"
     body = json.loads(store.paths(run["id"]).stop_request.read_text())
     assert body["kill"] is True
     wait_for(lambda: states(person, workspace) == {"first": "STOPPED"})

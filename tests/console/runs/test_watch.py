@@ -105,7 +105,7 @@ def test_a_signal_stops_the_runs_that_were_started_here(
 
     def stop_it() -> None:
         """What the supervisor does after a request."""
-        while not store.stop_requested(running, is_queued=False):
+        while not store.stop_request(running, is_queued=False):
             threading.Event().wait(0.01)
         at = now()
         store.append_events(
@@ -122,7 +122,7 @@ def test_a_signal_stops_the_runs_that_were_started_here(
     helper.join()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert capsys.readouterr().err == ""  # the events are JSON, and nothing else is said
-    assert not store.stop_requested(done, is_queued=False)
+    assert not store.stop_request(done, is_queued=False)
 
 
 @pytest.mark.parametrize("json", [True, False])
@@ -132,7 +132,7 @@ def test_a_signal_only_ends_the_watching_of_earlier_runs(
     store, batch = start(a=RunState.RUNNING, b=RunState.QUEUED)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     assert watch_runs(store, batch.runs, json=json, plain=True) == 0
-    assert not any(store.stop_requested(run, is_queued=True) for run in batch.runs)
+    assert not any(store.stop_request(run, is_queued=True) for run in batch.runs)
     said = "detached; 2 runs go on. taorunner attach watches, taorunner stop --all ends\n"
     assert capsys.readouterr().err == ("" if json else said)
 

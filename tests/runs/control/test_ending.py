@@ -169,6 +169,14 @@ def test_a_plan_that_cannot_be_read_leaves_little_to_say(store: RunStore, ended:
     assert endings(store, [record]) == {RUN: Ending()}
 
 
+def test_a_release_that_the_catalog_has_no_more_leaves_what_was_found(store: RunStore, ended: Ended) -> None:
+    record = ended("rtdetr", "export", files=("export/model.onnx",))
+    plan = store.load_plan(RUN)
+    store.save_plan(RUN, replace(plan, contract=replace(plan.contract, release="1.0.0")))
+    ending = endings(store, [record])[RUN]
+    assert ending.steps == () and [one.path.name for one in ending.results.outputs] == ["model.onnx"]
+
+
 def test_how_actions_are_typed() -> None:
     typed = {
         name: command_of(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -78,6 +78,10 @@ def saved(
     return events
 
 
+def known(store: RunStore) -> Callable[[str], tuple[RunRecord, RunPlan]]:
+    return lambda run_id: (store.load(run_id), store.load_plan(run_id))
+
+
 def left(results: Path) -> list[int]:
     return sorted(int(path.name[12:15]) + 1 for path in (results / "train").glob("*.npz"))
 
@@ -89,7 +93,7 @@ def test_after_each_new_checkpoint_old_ones_are_removed_and_reported(store: RunS
     run(store, results, "last:2")
     events = saved(store, results, [0.9, 0.2, 0.3, 0.4])
     said: list[tuple[str, str, str, str]] = []
-    keeper = CheckpointKeeper(store, lambda *notice: said.append(notice))
+    keeper = CheckpointKeeper(store, known(store), lambda *notice: said.append(notice))
     keeper.write(RUN, [EpochProgress(run=RUN, at=AT, epoch=1)])
     assert said == [] and left(results) == [1, 2, 3, 4]
     keeper.write(RUN, events)
@@ -100,7 +104,7 @@ def test_after_each_new_checkpoint_old_ones_are_removed_and_reported(store: RunS
 
 def test_without_a_rule_nothing_is_removed(store: RunStore, results: Path) -> None:
     run(store, results, None)
-    CheckpointKeeper(store, lambda *_: pytest.fail("reported")).write(
+    CheckpointKeeper(store, known(store), lambda *_: pytest.fail("reported")).write(
         RUN, saved(store, results, [0.1, 0.2, 0.3])
     )
     assert left(results) == [1, 2, 3]

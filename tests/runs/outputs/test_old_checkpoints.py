@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import UsageError
+from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
+from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
-    Measured,
-    OldCheckpoint,
     old_checkpoints,
     parse_keep_rule,
-    remove_checkpoints,
+    remove_checkpoint,
 )
 
 CONTRACT = load_network("tinydet").contract("train").checkpoints
-VALUES = Measured({1: 0.1, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.4}, is_lower_better=False)
+VALUES = EpochScores("mAP", values={1: 0.1, 2: 0.9, 3: 0.5, 4: 0.6, 5: 0.4}, is_lower_better=False)
 Make = Callable[..., Path]
 
 
@@ -35,9 +35,10 @@ def name(epoch: int) -> str:
     return f"model_epoch_{epoch - 1:03}_step_00010.npz"
 
 
-def removed(results: Path, rule: str, measured: Measured | None = VALUES, **more: object) -> list[int]:
+def removed(results: Path, rule: str, measured: EpochScores | None = VALUES, **more: object) -> list[int]:
     """The epochs of what the rule does not keep."""
-    old = old_checkpoints(results, CONTRACT, parse_keep_rule(rule), measured, **more)  # type: ignore[arg-type]
+    found = find_checkpoints(results, CONTRACT)
+    old = old_checkpoints(found, results, CONTRACT, parse_keep_rule(rule), measured, **more)  # type: ignore[arg-type]
     return [int(one.path.name[12:15]) + 1 for one in old]
 
 
@@ -58,8 +59,14 @@ def test_the_best_and_the_newest_always_stay(results: Path, rule: str, expected:
 
 
 def test_lower_values_may_be_better(results: Path) -> None:
-    loss = Measured(VALUES.values, is_lower_better=True)
+    loss = EpochScores("mAP", values=VALUES.values, is_lower_better=True)
     assert removed(results, "best:1", loss) == [2, 3, 4]
+
+
+def test_of_equal_epochs_the_one_stays_that_counts_as_the_best(results: Path) -> None:
+    equal = EpochScores("mAP", values={1: 0.1, 2: 0.9, 3: 0.9, 4: 0.2, 5: 0.1})
+    assert equal.best_of({2, 3}) == 2
+    assert removed(results, "best:1", equal) == [1, 3, 4]
 
 
 def test_without_a_metric_nothing_is_best(results: Path) -> None:
@@ -69,7 +76,7 @@ def test_without_a_metric_nothing_is_best(results: Path) -> None:
 
 def test_while_it_runs_the_last_two_and_what_is_not_measured_stay(results: Path) -> None:
     assert removed(results, "last:1", is_running=True) == [1, 3]
-    early = Measured({1: 0.1, 2: 0.2}, is_lower_better=False)
+    early = EpochScores("mAP", values={1: 0.1, 2: 0.2}, is_lower_better=False)
     assert removed(results, "best:1", early, is_running=True) == [1]
     assert removed(results, "best:1", early) == [1, 3, 4]
 
@@ -81,7 +88,7 @@ def test_what_a_training_resumes_from_stays(results: Path) -> None:
 
 
 def test_not_a_number_is_never_the_best(results: Path) -> None:
-    odd = Measured({1: float("nan"), 2: 0.2, 3: 0.1}, is_lower_better=False)
+    odd = EpochScores("mAP", values={1: float("nan"), 2: 0.2, 3: 0.1}, is_lower_better=False)
     assert removed(results, "best:1", odd) == [1, 3, 4]
 
 
@@ -111,18 +118,14 @@ def test_a_rule_is_read() -> None:
     assert (KeepRule(3).text, KeepRule(12, is_best=True).text) == ("last:3", "best:12")
 
 
-def old(paths: Sequence[Path]) -> list[OldCheckpoint]:
-    return [OldCheckpoint(path, 1) for path in paths]
-
-
 def test_removal_passes_over_links_and_what_is_gone(results: Path, tmp_path: Path) -> None:
     kept = tmp_path / "precious.npz"
     kept.write_text("precious")
     linked = results / "train" / name(6)
     linked.symlink_to(kept)
     first = results / "train" / name(1)
-    done = remove_checkpoints(results, old([first, linked, results / "train" / name(9)]))
-    assert [one.path for one in done] == [first]
+    paths = (first, linked, results / "train" / name(9))
+    assert [remove_checkpoint(results, path) for path in paths] == [True, False, False]
     assert kept.read_text() == "precious" and linked.is_symlink() and not first.exists()
 
 
@@ -130,5 +133,5 @@ def test_a_folder_that_became_a_link_leads_nowhere(results: Path, tmp_path: Path
     elsewhere = tmp_path / "elsewhere"
     (results / "train").rename(elsewhere)
     (results / "train").symlink_to(elsewhere)
-    assert remove_checkpoints(results, old([results / "train" / name(1)])) == []
+    assert not remove_checkpoint(results, results / "train" / name(1))
     assert (elsewhere / name(1)).exists()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -169,6 +172,40 @@ def test_a_step_that_fails_undoes_the_steps_before(
         put_back(chosen, own, NOW)
     assert tree(paths.models_dir) == before
     assert sorted(os.listdir(paths.models_dir)) == ["e", f"e.{OLD}"]
+
+
+class Interrupt:
+    """Ctrl-C right before or right after the n-th change of the file system."""
+
+    def __init__(self, number: int, event: str) -> None:
+        self.left, self.event = number, event
+
+    def __call__(self, _frame: FrameType, event: str, called: Any) -> None:
+        if event == self.event and getattr(called, "__name__", "") in ("rename", "mkdir", "rmdir"):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("event", ["c_call", "c_return"])
+@pytest.mark.parametrize("number", range(1, 7))
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_an_interruption_undoes_the_steps_before(
+    number: int, event: str, is_taken: bool, paths: ProjectPaths, write: Callable[[Tree], None]
+) -> None:
+    write({f"models/e.{OLD}/train/a": "old", f"models/e.{OLD}/b": "old", f"models/e.{OLD}/c": "old"})
+    if is_taken:
+        write({"models/e/train/a": "new", "models/e/export/m": "m"})
+    before = tree(paths.models_dir)
+    (chosen,) = find_set_aside(paths, "e")
+    with pytest.raises(KeyboardInterrupt):
+        sys.setprofile(Interrupt(number if is_taken else min(number, 5), event))
+        try:
+            put_back(chosen, own, NOW)
+        finally:
+            sys.setprofile(None)
+    assert tree(paths.models_dir) == before
+    assert sorted(os.listdir(paths.models_dir)) == (["e", f"e.{OLD}"] if is_taken else [f"e.{OLD}"])
 
 
 def test_a_place_that_became_a_link_is_refused(

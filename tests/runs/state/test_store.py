@@ -136,12 +136,12 @@ def test_a_torn_last_event_is_removed_and_the_next_one_is_read(store: RunStore) 
     assert store.read_events(saved.id)[0] == [first, second]
 
 
-@pytest.mark.parametrize("text", ["", "{", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "\x00", "[]", "7", "{}"])
 def test_a_damaged_stop_request_is_still_a_request(store: RunStore, text: str) -> None:
     saved = save(store, record())
-    assert store.stop_requested(saved.id, is_queued=True) is False
+    assert store.stop_request(saved.id, is_queued=True) is None
     store.paths(saved.id).stop_request.write_text(text)
-    assert store.stop_requested(saved.id, is_queued=False) is True
+    assert store.stop_request(saved.id, is_queued=False) == "stop"
 
 
 def test_a_batch_is_an_orphan_only_after_its_creator_has_gone(store: RunStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ def test_a_training_that_goes_on_counts_with_the_one_before(store: RunStore, ran
     assert found is not None and found.values == {1: 0.1, 2: 0.2, 3: 0.4}
 
 
+def test_a_training_that_goes_on_from_a_pruned_one_counts_alone(store: RunStore, ran: Ran) -> None:
+    ran(1, {"val_mAP50": {1: 0.9, 2: 0.8}})
+    pruned = ran(2, {"val_mAP50": {1: 0.1}})
+    ran(3, {"val_mAP50": {2: 0.2}}, resume=RESUMED)
+    shutil.rmtree(store.paths(pruned).directory)
+    found = training_scores(store, "p", "e1")
+    assert found is not None and found.values == {2: 0.2}
+
+
 def test_a_training_without_a_metric_is_passed_over(store: RunStore, ran: Ran) -> None:
     ran(1, {"val_mAP50": {1: 0.2}})
     ran(2, {})
@@ -101,5 +111,5 @@ def test_without_a_training_there_is_nothing(store: RunStore, ran: Ran) -> None:
     assert training_scores(store, "p", "e1") is None
     run = ran(1, {"val_mAP50": {1: 0.2}})
     assert training_scores(store, "other", "e1") is None
-    store.paths(run).plan.write_text("{")
+    store.paths(run).record.write_text("{")
     assert training_scores(store, "p", "e1") is None

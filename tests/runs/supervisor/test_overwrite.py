@@ -21,6 +21,7 @@ from taorunner.backends.contract import (
     Handle,
     LogChunk,
     LogPosition,
+    PullProgress,
     Report,
     Started,
 )  # fmt: skip
@@ -132,9 +133,9 @@ class World:
     def tree(self) -> list[str]:
         return sorted(str(path.relative_to(self.models)) for path in self.models.rglob("*"))
 
-    def stop(self, name: str) -> None:
+    def stop(self, name: str, *, kill: bool = False) -> None:
         (run_id,) = [run for run in self.store.run_ids() if f"-{name}-" in run]
-        self.store.request_stop(run_id, now())
+        self.store.request_stop(run_id, now(), kill=kill)
 
 
 @pytest.fixture
@@ -186,6 +187,26 @@ def test_results_come_back_when_the_container_could_not_be_started(
         ("put-back", f"put {world.models / 'e1'} back: the run never started")
     ]
     assert recorded_moves(world.store.paths(record.id).directory) == []
+
+
+@dataclass
+class Pulling(Engine):
+    """Reports its pull until the start is cancelled, for five seconds at most."""
+
+    def prepare(self, plan: RunPlan, report: Report) -> str | None:
+        super().prepare(plan, report)
+        deadline = now().timestamp() + 5
+        while now().timestamp() < deadline:
+            report(PullProgress("tao", 1, 2, 10, 20, None))
+        return None
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_run_that_is_stopped_while_its_image_is_pulled_does_not_start(world: World, kill: bool) -> None:
+    engine = Pulling([lambda: world.stop("e1", kill=kill)])
+    (record,) = world.run(engine, world.plan())
+    assert (record.state, record.reason) == (RunState.STOPPED, "stopped before it started")
+    assert (engine.submitted, world.tree()) == ([], ["e1", "e1/old.hdf5"])
 
 
 def test_a_stop_right_before_the_start_leaves_the_results_in_their_place(world: World) -> None:

@@ -94,7 +94,7 @@ def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
     Raises:
         UserFilesError: the command line cannot be built, or the action would not overwrite a file that is there.
     """
-    inside = {stand_in: _inside(plan, path) for stand_in, path in models.items()}
+    inside = {stand_in: path_inside(plan, path) for stand_in, path in models.items()}
     values = dict(plan.arguments.values)
     values.update({one.argument: inside[one.stand_in] for one in plan.awaits if one.argument is not None})
     contract, arguments = plan.contract, replace(plan.arguments, values=values)
@@ -122,7 +122,7 @@ def with_models(text: str, models: Mapping[str, str]) -> str:
     return text
 
 
-def _inside(plan: RunPlan, path: Path) -> str:
+def path_inside(plan: RunPlan, path: Path) -> str:
     return str(PurePosixPath(plan.results_inside) / path.relative_to(plan.results_dir).as_posix())
 
 

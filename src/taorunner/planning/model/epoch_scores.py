@@ -5,7 +5,8 @@ The values are in the records of runs, which planning does not read: a caller gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,11 +22,15 @@ class EpochScores:
     values: Mapping[int, float] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
-    def best_of(self, epochs: set[int]) -> int | None:
-        """The epoch with the best value among ``epochs``, the first one of several; None without a value."""
-        known = sorted(epoch for epoch in self.values if epoch in epochs)
+    def ranked(self, epochs: Collection[int]) -> list[int]:
+        """Those of ``epochs`` that have a value, the best first; of equal ones the earlier."""
+        known = [epoch for epoch in epochs if math.isfinite(self.values.get(epoch, math.nan))]
         sign = 1 if self.is_lower_better else -1
-        return min(known, key=lambda epoch: sign * self.values[epoch], default=None)
+        return sorted(known, key=lambda epoch: (sign * self.values[epoch], epoch))
+
+    def best_of(self, epochs: Collection[int]) -> int | None:
+        """The epoch with the best value among ``epochs``, the first one of several; None without a value."""
+        return next(iter(self.ranked(epochs)), None)
 
 
 Scores: TypeAlias = "Callable[[str], EpochScores | None]"

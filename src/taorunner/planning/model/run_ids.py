@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from datetime import datetime
 
-_NAME_LIMIT = 80
+NAME_LIMIT = 80
+"""Characters of an experiment and an action in a run's id."""
 
 
 def new_run_id(experiment: str, action: str, at: datetime) -> str:
@@ -15,4 +16,4 @@ def new_run_id(experiment: str, action: str, at: datetime) -> str:
 
 def name_in_run_id(experiment: str, action: str) -> str:
     """The part of a run's id that says what it is; cut off where it would be too long for a name."""
-    return f"{experiment}-{action}"[:_NAME_LIMIT]
+    return f"{experiment}-{action}"[:NAME_LIMIT]

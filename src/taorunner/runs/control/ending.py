@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
-MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
+_MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
 """Codes of causes that a smaller batch ends."""
 _AFTER_STOP = {
     NextStep.RESUME: "resume {}",
@@ -29,6 +29,8 @@ _AFTER_STOP = {
     NextStep.START_AFRESH: "train {} --overwrite",
     NextStep.EVALUATE: "evaluate {}",
 }
+_UNREADABLE = (TaorunnerError, OSError, ValueError, KeyError, TypeError)
+"""What reading the files of a run, its results or its network may raise."""
 _CONVERSIONS = frozenset({"convert", "dataset_convert"})
 
 
@@ -56,30 +58,37 @@ class Ending:
 def endings(store: RunStore, records: Iterable[RunRecord]) -> dict[str, Ending]:
     """The ending of each run, by run id.
 
-    Never raises for files of a run: what cannot be read has no steps.
+    Never raises for files of a run or its network: what cannot be read has no steps.
     """
     found: dict[str, Ending] = {}
     for record in records:
         try:
             plan = store.load_plan(record.id)
-        except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             steps = after_stop(store, [record])
             found[record.id] = Ending(steps=tuple(_AFTER_STOP[step] for step in steps.values()))
-            continue
-        results = run_results(store, record, plan)
-        best = best_checkpoint(store, record, results)
-        ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
-        steps_of_run = tuple(_steps(store, record, plan, ending))
-        found[record.id] = replace(
-            ending, steps=steps_of_run, is_untouched=_is_untouched(record, plan),
+        else:
+            found[record.id] = _ending(store, record, plan)
+    return found
+
+
+def _ending(store: RunStore, record: RunRecord, plan: RunPlan) -> Ending:
+    results = run_results(store, record, plan)
+    best = best_checkpoint(store, record, results)
+    ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
+    try:
+        return replace(
+            ending, steps=tuple(_steps(store, record, plan, ending)), is_untouched=_is_untouched(record, plan),
             set_aside=None if results.outputs else set_aside_in(store, record),
         )  # fmt: skip
-    return found
+    except _UNREADABLE:
+        return ending
 
 
 def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
     """What the run wrote and what is still in its place: as recorded at its end, else searched for."""
-    from taorunner.runs.outputs.scan import began_at, scan_results
+    from taorunner.runs.outputs.run_times import began_at
+    from taorunner.runs.outputs.scan import scan_results
 
     recorded = recorded_results(store, record.id)
     if recorded is not None:
@@ -89,19 +98,19 @@ def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None)
         return RunResults(folder)
     try:
         return scan_results(plan or store.load_plan(record.id), began_at(record), hashes=False)
-    except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+    except _UNREADABLE:
         return RunResults(folder)
 
 
 def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
     """Where a later run moved what this run wrote; None where that is not known."""
     from taorunner.project.workspace import ProjectPaths
-    from taorunner.runs.outputs.set_aside import find_set_aside
+    from taorunner.runs.outputs.set_aside import list_set_aside
 
     recorded = recorded_results(store, record.id)
     if recorded is None or not recorded.outputs or record.results_dir is None:
         return None
-    for item in find_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
+    for item in list_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
         for one in recorded.outputs:
             if not one.path.is_relative_to(item.place):
                 continue
@@ -161,7 +170,7 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
 
     cause = find_cause(record.reason or "")
     size = batch_size(plan)
-    if cause is None or cause.cause.code not in MEMORY_CAUSES or size is None or size < 2:
+    if cause is None or cause.cause.code not in _MEMORY_CAUSES or size is None or size < 2:
         return
     command = f"{command_of(record.action)} {{}}"
     if record.action == "train":

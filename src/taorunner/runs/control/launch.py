@@ -18,6 +18,7 @@ from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
 from taorunner.planning.model.request import ACTION_OF_COMMAND, Order
 from taorunner.project.keys import MAX_GPUS
+from taorunner.runs.control.busy import training_runs
 from taorunner.runs.control.spawn import Supervisor
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
@@ -264,9 +265,8 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
 
     Raises RunStateError naming the run.
     """
-    for record in store.unfinished() if "train" in (request.action, *request.then) else ():
-        same = record.project == project and record.experiment in request.experiments
-        if same and (record.action == "train" or record.after is not None):
+    for record in training_runs(store, project) if "train" in (request.action, *request.then) else ():
+        if record.experiment in request.experiments:
             does = f'is training "{record.experiment}"'
             if record.action != "train":
                 does = f'is part of a chain, {record.action} of "{record.experiment}",'

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.contracts import Contract
-from taorunner.errors import RunStateError, TaorunnerError, UnknownNameError
+from taorunner.errors import TaorunnerError, UnknownNameError
+from taorunner.events import now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.inputs.earlier_results import results_of_training
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
+from taorunner.runs.control.busy import refuse_while_running
 from taorunner.runs.control.launch import alone
+from taorunner.runs.outputs.run_times import ran_at
 from taorunner.runs.outputs.scan import size_of_folder
 from taorunner.runs.outputs.set_aside import (
     MODEL,
@@ -25,14 +28,14 @@ from taorunner.runs.outputs.set_aside import (
     names_set_aside,
     put_back,
 )
-from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.lookup.run_filter import RunFilter, records_of
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.run_files import recorded_moves
 from taorunner.text import did_you_mean, printable
 
-_CLOCK_S = 5.0
 _ACTIONS = {TRAINING: ("train", "distill"), RECORDS: ("convert", "dataset_convert")}
 
 
@@ -54,20 +57,23 @@ class Earlier:
 
 
 class EarlierResults:
-    """The results of the experiments of one project, in place and set aside."""
+    """The results of the experiments of one project, in place and set aside.
+
+    ``experiments`` are those of experiments.yml, then those that have only records or results that were set aside. They
+    and the records are read once, at the start.
+    """
 
     def __init__(self, workspace: Workspace, store: RunStore, project: str) -> None:
-        self._workspace, self._store, self._project = workspace, store, project
+        self._store, self._project = store, project
         self._paths = workspace.project(project)
         self._experiments = load_project(workspace, project).experiments
         self._networks = Networks(workspace.networks_dir)
-        self._records = [record for record in store.records() if record.project == project]
-
-    @property
-    def experiments(self) -> list[str]:
-        """The experiments of experiments.yml, then those that have only records or results that were set aside."""
+        self._records = records_of(store, RunFilter(project=project))
+        self._waiting = set(self._moved_by_unfinished())
         recorded = (record.experiment for record in self._records)
-        return list(dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)]))
+        self.experiments = tuple(
+            dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)])
+        )
 
     def check(self, experiment: str) -> None:
         """Raises UnknownNameError for an experiment that is neither in the project nor recorded."""
@@ -79,12 +85,11 @@ class EarlierResults:
         """What was set aside for the experiment, the newest first. What a run in progress set aside is left out: it is
         put back if that run does not start."""
         self.check(experiment)
-        waiting = set(self._moved_by_unfinished())
         found = find_set_aside(self._paths, experiment, tuple(self._experiments))
         return [
             self._described(item)
             for item in found
-            if item.path not in waiting and not any(path.is_relative_to(item.path) for path in waiting)
+            if not any(path.is_relative_to(item.path) for path in self._waiting)
         ]
 
     def in_place(self, item: SetAside) -> Earlier | None:
@@ -110,16 +115,8 @@ class EarlierResults:
         """
         item = earlier.item
         with alone(self._store):
-            self._refuse_while_running(item.experiment)
+            refuse_while_running(self._store, self._project, item.experiment)
             return put_back(item, lambda place: self._written_by_training(item.experiment, place), at)
-
-    def _refuse_while_running(self, experiment: str) -> None:
-        for record in self._store.unfinished():
-            if (record.project, record.experiment) == (self._project, experiment):
-                raise RunStateError(
-                    f'run "{record.id}" of "{experiment}" has not ended ({record.state.value.lower()})',
-                    hint=f"taorunner stop {record.id}",
-                )
 
     def _moved_by_unfinished(self) -> Iterable[Path]:
         for record in self._store.unfinished():
@@ -136,23 +133,19 @@ class EarlierResults:
     def _run_of(self, item: SetAside) -> RunRecord | None:
         """The newest run of the experiment that ran when the newest file was written."""
         for record in self._records:
-            if record.experiment != item.experiment or record.started_at is None:
+            if record.experiment != item.experiment:
                 continue
             is_other = record.action not in _ACTIONS.get(item.kind, (record.action,))
             if is_other or (item.kind == MODEL and record.action in ("train", "evaluate")):
                 continue
-            begun = (record.started_at - timedelta(seconds=_CLOCK_S)).timestamp()
-            ended = (record.finished_at or record.started_at) + timedelta(seconds=_CLOCK_S)
-            if begun <= item.newest_s <= ended.timestamp():
+            if ran_at(record, item.newest_s, now()):
                 return record
         return None
 
     def _best(self, run: RunRecord | None) -> tuple[str, float] | None:
         if run is None:
             return None
-        feed = EventReader(self._store, [run.id])
-        feed.poll()
-        (snapshot,) = feed.snapshots()
+        snapshot = fold(self._store.read_events(run.id)[0], run.id)
         name = kpi_name(snapshot.best, snapshot.judged)
         return (name, snapshot.best[name].value) if name is not None else None
 

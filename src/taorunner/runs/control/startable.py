@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from taorunner.runs.control.busy import training_runs
 from taorunner.runs.state.store import RunStore
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ def not_startable(
     """The reason for each of the request's experiments that a start of all leaves out. Starts nothing."""
     found: dict[str, str] = {}
     if "train" in (request.action, *request.then):
-        for record in RunStore(workspace.state_dir).unfinished():
-            if record.project == project and (record.action == "train" or record.after is not None):
-                found[record.experiment] = f"run {record.id} has not ended"
+        for record in training_runs(RunStore(workspace.state_dir), project):
+            found[record.experiment] = f"run {record.id} has not ended"
     if request.resume:
         for name in request.experiments:
             reason = _why_not_resumed(workspace, project, replace(request, experiments=(name,)), environ)

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from taorunner.errors import RunStateError
 from taorunner.events import CheckpointSaved, Event, now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.measured import measured_epochs
-from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoints
+from taorunner.runs.outputs.old_checkpoints import old_checkpoints, parse_keep_rule, remove_checkpoint
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.resume_origin import with_resumed
 from taorunner.runs.state.store import RunStore
 from taorunner.text import size
 
 Report = Callable[[str, str, str, str], None]
 """``report(run id, level, code, text)``: records a notice of the run."""
-_RESUMED_FROM = 20
 
 
 class CheckpointKeeper:
-    """An event sink that removes old checkpoints while a training runs."""
+    """An event sink that removes old checkpoints while a training runs.
+
+    ``known`` gives the record and the plan of a run of the batch.
+    """
 
     name = "checkpoints"
 
-    def __init__(self, store: RunStore, report: Report) -> None:
-        self._store, self._report = store, report
+    def __init__(
+        self, store: RunStore, known: Callable[[str], tuple[RunRecord, RunPlan]], report: Report
+    ) -> None:
+        self._store, self._known, self._report = store, known, report
         self._failed: set[str] = set()
 
     def write(self, run_id: str, events: Sequence[Event]) -> None:
-        """Raises RunStateError or OSError when the record or the results of the run cannot be read."""
+        """Raises OSError when the results of the run cannot be read."""
         if not any(isinstance(event, CheckpointSaved) for event in events):
             return
-        record = self._store.load(run_id)
-        if record.keep_checkpoints is None:
-            return
-        plan = self._store.load_plan(run_id)
+        record, plan = self._known(run_id)
         for level, code, text in removed_by_rule(self._store, record, plan, now(), is_running=True):
             if level == "info" or run_id not in self._failed:
                 self._report(run_id, level, code, text)
@@ -60,7 +61,7 @@ def removed_by_rule(
     rule = parse_keep_rule(record.keep_checkpoints)
     option = f"--keep-checkpoints {rule.text}"
     found = find_checkpoints(plan.results_dir, contract)
-    measured = measured_epochs(store, _chain(store, record), found, contract, at)
+    measured = measured_epochs(store, with_resumed(store, record), found, contract, at)
     if not is_running and found and (contract.is_directory or (rule.is_best and measured is None)):
         why = (
             "this network's checkpoints are folders"
@@ -70,32 +71,19 @@ def removed_by_rule(
         return [("warning", "checkpoints-kept", f"{option} removed nothing: {why}")]
     resumed_from = plan.resume.checkpoint if plan.resume is not None else None
     old = old_checkpoints(
-        plan.results_dir, contract, rule, measured, resumed_from=resumed_from, is_running=is_running
+        found, plan.results_dir, contract, rule, measured, resumed_from=resumed_from, is_running=is_running
     )
     notices = []
     for one in old:
         try:
-            gone = remove_checkpoints(plan.results_dir, [one])
+            is_removed = remove_checkpoint(plan.results_dir, one.path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             notices.append(
                 ("warning", "checkpoint-not-removed", f"{one.path.name} cannot be removed: {reason}")
             )
             break
-        notices += [
-            ("info", "checkpoint-removed", f"removed {each.path.name} ({size(each.bytes)}): {option}")
-            for each in gone
-        ]
+        if is_removed:
+            text = f"removed {one.path.name} ({size(one.bytes)}): {option}"
+            notices.append(("info", "checkpoint-removed", text))
     return notices
-
-
-def _chain(store: RunStore, record: RunRecord) -> Iterator[RunRecord]:
-    """The run, and those that it resumes, newest first."""
-    for _ in range(_RESUMED_FROM):
-        yield record
-        if record.resumed_from is None:
-            return
-        try:
-            record = store.load(record.resumed_from)
-        except RunStateError:
-            return

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
-from taorunner.runs.outputs.old_checkpoints import Measured
+from taorunner.planning.model.epoch_scores import EpochScores
+from taorunner.runs.outputs.run_times import ran_at
 from taorunner.runs.state.lookup.training_scores import scores_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-
-_CLOCK_S = 5.0
-
-
-def ran_at(record: RunRecord, moment_s: float, now: datetime) -> bool:
-    """Whether the run was under way at ``moment_s`` (seconds of the epoch), as far as clocks agree."""
-    if record.started_at is None:
-        return False
-    spare = timedelta(seconds=_CLOCK_S)
-    began = min(record.started_at, record.launched_at or record.started_at)
-    if record.retries_made:
-        began = record.queued_at
-    ended = record.finished_at or now
-    return (began - spare).timestamp() <= moment_s <= (ended + spare).timestamp()
 
 
 def measured_epochs(
@@ -34,7 +21,7 @@ def measured_epochs(
     checkpoints: Sequence[Path],
     contract: CheckpointContract,
     now: datetime,
-) -> Measured | None:
+) -> EpochScores | None:
     """The values for the epochs of these checkpoints, each from the run that wrote it. ``records`` newest first.
 
     None when no metric with a known direction was reported, or the runs name different ones.
@@ -56,4 +43,6 @@ def measured_epochs(
             epoch = epoch_of(path, contract)
             if epoch is not None and epoch in scores.values:
                 values.setdefault(epoch, scores.values[epoch])
-    return Measured(values, lower) if lower is not None and len(names) == 1 and values else None
+    if lower is None or len(names) != 1 or not values:
+        return None
+    return EpochScores(names.pop(), lower, values)

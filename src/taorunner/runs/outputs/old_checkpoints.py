@@ -10,18 +10,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract
 from taorunner.errors import UsageError
-from taorunner.planning.checkpoints.checkpoint_files import (
-    epoch_of,
-    find_checkpoints,
-    newest_whole,
-    whole_checkpoints,
-)
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of, whole_checkpoints
+from taorunner.planning.model.epoch_scores import EpochScores
 
 _RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -37,22 +33,6 @@ class KeepRule:
     @property
     def text(self) -> str:
         return f"{'best' if self.is_best else 'last'}:{self.count}"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The main metric of a training: its value by 1-based epoch, and whether lower ones are better."""
-
-    values: Mapping[int, float]
-    is_lower_better: bool
-
-    def best_first(self, epochs: Collection[int]) -> list[int]:
-        """The epochs with a value, the best first; of equal ones the later."""
-        known = [
-            epoch for epoch in epochs if epoch in self.values and self.values[epoch] == self.values[epoch]
-        ]
-        sign = 1 if self.is_lower_better else -1
-        return sorted(known, key=lambda epoch: (sign * self.values[epoch], -epoch))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +55,23 @@ def parse_keep_rule(text: str) -> KeepRule:
 
 
 def old_checkpoints(
-    results: Path, contract: CheckpointContract, rule: KeepRule, measured: Measured | None, *,
-    resumed_from: Path | None = None, is_running: bool = False,
+    checkpoints: Sequence[Path], results: Path, contract: CheckpointContract, rule: KeepRule,
+    measured: EpochScores | None, *, resumed_from: Path | None = None, is_running: bool = False,
 ) -> list[OldCheckpoint]:  # fmt: skip
     """What the rule does not keep, oldest epoch first. Raises OSError when the results cannot be read.
 
+    ``checkpoints`` are all that ``find_checkpoints`` found in the results.
     ``is_running``: the newest may not be complete and the last epochs may not be measured, so more is kept. Without
     ``measured`` no epoch is better than another, and ``best:N`` keeps everything.
     """
-    found = [path for path in find_checkpoints(results, contract) if not path.is_dir()]
+    found = [path for path in checkpoints if not path.is_dir()]
     by_epoch = {path: epoch_of(path, contract) for path in found}
     epochs = {epoch for epoch in by_epoch.values() if epoch is not None}
-    ranked = measured.best_first(epochs) if measured is not None else []
+    ranked = measured.ranked(epochs) if measured is not None else []
     keep = {*found[-2:]} if is_running else {*found[-1:]}
     keep |= set(whole_checkpoints(found)[-1:])
-    keep |= {path for path in (newest_whole(found, results, contract), resumed_from) if path is not None}
+    if resumed_from is not None:
+        keep.add(resumed_from)
     if contract.latest is not None and (results / contract.latest).is_symlink():
         aimed = (results / contract.latest).resolve()
         keep |= {path for path in found if path.resolve() == aimed}
@@ -109,26 +91,24 @@ def old_checkpoints(
     return old
 
 
-def remove_checkpoints(results: Path, old: Sequence[OldCheckpoint]) -> list[OldCheckpoint]:
-    """Removes them; gives those that were removed. One that is gone, or no regular file any more, is passed over.
+def remove_checkpoint(results: Path, path: Path) -> bool:
+    """Removes one. False for one that is gone, or no regular file any more.
 
     Raises:
-        OSError: one cannot be removed; those before it are.
+        OSError: it cannot be removed.
     """
-    removed: list[OldCheckpoint] = []
-    for one in old:
-        folder = _open_folder(results, one.path.parent.relative_to(results).parts)
-        if folder is None:
-            continue
-        try:
-            if stat.S_ISREG(os.lstat(one.path.name, dir_fd=folder).st_mode):
-                os.unlink(one.path.name, dir_fd=folder)
-                removed.append(one)
-        except FileNotFoundError:
-            continue
-        finally:
-            os.close(folder)
-    return removed
+    folder = _open_folder(results, path.parent.relative_to(results).parts)
+    if folder is None:
+        return False
+    try:
+        is_file = stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode)
+        if is_file:
+            os.unlink(path.name, dir_fd=folder)
+        return is_file
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(folder)
 
 
 def _open_folder(root: Path, parts: Sequence[str]) -> int | None:

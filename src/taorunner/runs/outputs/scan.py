@@ -18,14 +18,11 @@ from pathlib import Path
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
-from taorunner.runs.results import results_of
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.results import CLOCK_SLACK_S, results_of
 
 HASHED_BYTES = 256 * 1024**2
 """Files are hashed as long as all of a run's together are not larger: a second of work."""
 _OUTPUTS_KEPT = 500
-_CLOCK_S = 2.0
-"""How far the times of a file system may be behind the clock."""
 _BLOCK = 1024**2
 
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
@@ -49,7 +46,7 @@ def results_folder(plan: RunPlan) -> Path:
 
 def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunResults:
     """What was written at or after ``since``. Never raises OSError: what cannot be read is left out."""
-    since_s = since.timestamp() - _CLOCK_S
+    since_s = since.timestamp() - CLOCK_SLACK_S
     checkpoints = list(_checkpoints(plan, since_s))
     known = {output.path for output in checkpoints}
     others: dict[Path, Output] = {}
@@ -67,14 +64,7 @@ def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunR
     return RunResults(results_folder(plan), (*checkpoints, *found))
 
 
-def began_at(record: RunRecord) -> datetime:
-    """The time after which files in the results count as written by the run, over all its attempts."""
-    if record.retries_made or record.launched_at is None:
-        return record.queued_at
-    return min(record.started_at or record.launched_at, record.launched_at)
-
-
-def writes_checkpoints(plan: RunPlan) -> bool:
+def _writes_checkpoints(plan: RunPlan) -> bool:
     """Whether the action of ``plan`` writes the network's checkpoints."""
     return plan.action == "train" or bool(
         set(plan.contract.checkpoints.globs).intersection(plan.contract.verdict.artifacts)
@@ -82,7 +72,7 @@ def writes_checkpoints(plan: RunPlan) -> bool:
 
 
 def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
-    if not writes_checkpoints(plan):
+    if not _writes_checkpoints(plan):
         return
     contract = plan.contract.checkpoints
     try:

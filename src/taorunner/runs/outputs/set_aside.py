@@ -48,21 +48,39 @@ class SetAside:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class NamedAside:
+    """As ``SetAside``, but not measured: what its name says."""
+
+    kind: str
+    path: Path
+    place: Path
+    at: datetime
+
+
 def find_set_aside(paths: ProjectPaths, experiment: str, experiments: Collection[str] = ()) -> list[SetAside]:
+    """As ``list_set_aside``, measured: every file of each is counted."""
+    listed = list_set_aside(paths, experiment, experiments)
+    return [one for named in listed for one in _measured(experiment, named)]
+
+
+def list_set_aside(
+    paths: ProjectPaths, experiment: str, experiments: Collection[str] = ()
+) -> list[NamedAside]:
     """What was set aside for ``experiment``, the newest first. ``experiments`` are the names that are in use: their
     results are never counted, whatever their name looks like."""
     root = paths.root.parent.parent
     results, records = paths.results_dir(experiment), paths.tfrecords_dir(experiment)
-    found: list[SetAside] = []
+    found: list[NamedAside] = []
     if _is_inside(paths.models_dir, root):
         taken = {paths.results_dir(name).name for name in experiments}
-        found += _beside(experiment, TRAINING, results, taken)
+        found += _beside(TRAINING, results, taken)
         for folder in (results, *_folders(results)):
             if _is_inside(folder, root):
-                found += _inside_results(experiment, folder)
+                found += _inside_results(folder)
     if _is_inside(paths.data_dir, root):
         taken = {paths.tfrecords_dir(name).name for name in experiments}
-        found += _beside(experiment, RECORDS, records, taken)
+        found += _beside(RECORDS, records, taken)
     return sorted(found, key=lambda one: (one.at, str(one.path)), reverse=True)
 
 
@@ -82,7 +100,7 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
     """Puts ``chosen`` into its place. What is there is set aside itself; gives where, None if nothing was there.
 
     ``own`` gives the entries of a results folder that a training wrote; others stay. Nothing is deleted. When a step
-    fails, the steps before it are undone.
+    fails or is interrupted, the steps before it are undone.
 
     Raises:
         RunStateError: one of the folders is a link, or what was set aside is gone.
@@ -97,7 +115,7 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
         raise RunStateError(
             f'"{chosen.path}" is no longer there', hint="taorunner runs restore shows what is"
         )
-    aside = _free_name(chosen.place, at)
+    aside = free_name(chosen.place, at)
     moves = _Moves()
     try:
         if chosen.kind == TRAINING:
@@ -113,6 +131,9 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
         raise MachineError(
             f"{error.filename} cannot be moved: {reason}", hint="nothing was changed"
         ) from error
+    except BaseException:
+        moves.undo()
+        raise
 
 
 def remove(chosen: SetAside) -> None:
@@ -131,27 +152,28 @@ def remove(chosen: SetAside) -> None:
 
 
 class _Moves:
-    """Renames that can be undone."""
+    """Changes that can be undone. How to undo each is noted before it is made: Ctrl-C may come at any time."""
 
     def __init__(self) -> None:
-        self._done: list[tuple[Path, Path]] = []
-        self._made: list[Path] = []
+        self._back: list[Callable[[], object]] = []
 
     def move(self, source: Path, target: Path) -> None:
+        self._back.append(lambda: None if os.path.lexists(source) else target.rename(source))
         source.rename(target)
-        self._done.append((source, target))
 
     def make(self, folder: Path) -> None:
+        self._back.append(folder.rmdir)
         folder.mkdir()
-        self._made.append(folder)
+
+    def drop(self, folder: Path) -> None:
+        """Removes an empty folder."""
+        self._back.append(folder.mkdir)
+        folder.rmdir()
 
     def undo(self) -> None:
-        for source, target in reversed(self._done):
+        for back in reversed(self._back):
             with suppress(OSError):
-                target.rename(source)
-        for folder in reversed(self._made):
-            with suppress(OSError):
-                folder.rmdir()
+                back()
 
 
 def _exchange_training(
@@ -173,45 +195,52 @@ def _exchange_training(
         moves.move(chosen.place / name, aside / name)
     for name in coming:
         moves.move(chosen.path / name, chosen.place / name)
-    chosen.path.rmdir()
+    moves.drop(chosen.path)
     return aside if going else None
 
 
-def _free_name(place: Path, at: datetime) -> Path:
+def free_name(place: Path, at: datetime) -> Path:
+    """Where to set aside what is in ``place``: beside it, with the time in the name, or the next free second."""
     while os.path.lexists(aside := place.with_name(f"{place.name}.{at:%Y%m%d-%H%M%S}")):
         at += timedelta(seconds=1)
     return aside
 
 
-def _beside(experiment: str, kind: str, place: Path, taken: Collection[str]) -> Iterator[SetAside]:
+def _beside(kind: str, place: Path, taken: Collection[str]) -> Iterator[NamedAside]:
     for entry in _entries(place.parent):
         match = _TIMED.match(entry.name)
         if match is None or match[1] != place.name or entry.name in taken:
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _found(experiment, kind, Path(entry.path), place, match[2])
+            yield from _named(kind, Path(entry.path), place, match[2])
 
 
-def _inside_results(experiment: str, folder: Path) -> Iterator[SetAside]:
+def _inside_results(folder: Path) -> Iterator[NamedAside]:
     for entry in _entries(folder):
         match = _TIMED.match(entry.name)
         if match is not None and not entry.is_symlink():
-            yield from _found(experiment, MODEL, Path(entry.path), folder / match[1], match[2])
+            yield from _named(MODEL, Path(entry.path), folder / match[1], match[2])
 
 
-def _found(experiment: str, kind: str, path: Path, place: Path, time: str) -> Iterator[SetAside]:
+def _named(kind: str, path: Path, place: Path, time: str) -> Iterator[NamedAside]:
+    with suppress(ValueError):
+        yield NamedAside(
+            kind, path, place, datetime.strptime(time, "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
+        )
+
+
+def _measured(experiment: str, one: NamedAside) -> Iterator[SetAside]:
     try:
-        at = datetime.strptime(time, "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
-        facts = os.lstat(path)
-    except (ValueError, OSError):
+        facts = os.lstat(one.path)
+    except OSError:
         return
     if stat.S_ISDIR(facts.st_mode):
-        size, files, newest_s = size_of_folder(path)
+        size, files, newest_s = size_of_folder(one.path)
     elif stat.S_ISREG(facts.st_mode):
         size, files, newest_s = facts.st_size, 1, facts.st_mtime
     else:
         return
-    yield SetAside(experiment, kind, path, place, at, size, files, newest_s)
+    yield SetAside(experiment, one.kind, one.path, one.place, one.at, size, files, newest_s)
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -6,7 +6,6 @@ from its folder's name is damaged and is not removed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,11 +13,9 @@ from pathlib import Path
 
 from taorunner.errors import RunStateError, UsageError
 from taorunner.runs.state.folders import remove_folder
+from taorunner.runs.state.lookup.run_filter import age_in
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGE = re.compile(r"(\d{1,6})([smhdw])\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +28,12 @@ class Prunable:
 
 def parse_age(text: str) -> timedelta:
     """``30d``, ``12h``, ``90m``, ``45s``, ``2w``. Raises UsageError for anything else."""
-    match = _AGE.match(text.strip())
-    if match is None:
+    age = age_in(text)
+    if age is None:
         raise UsageError(
             f'--older takes a number and s, m, h, d or w, not "{text}"', hint="for example --older 30d"
         )
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return age
 
 
 def prunable(

@@ -1,4 +1,4 @@
-"""Finds the run that a resumed training continues."""
+"""Finds the runs that a resumed training continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from taorunner.planning.model.run_ids import name_in_run_id
 
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan
+    from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
+
+_MOST_RUNS = 100
 
 
 def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
@@ -30,3 +33,17 @@ def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
         if record.results_dir == str(plan.results_dir) and record.action == plan.action:
             return record.id, record.attempt + 1
     return None, 1
+
+
+def with_resumed(store: RunStore, record: RunRecord) -> list[RunRecord]:
+    """The run, and those that it resumes, newest first: up to one that is no longer recorded."""
+    found = [record]
+    while record.resumed_from is not None and len(found) < _MOST_RUNS:
+        try:
+            record = store.load(record.resumed_from)
+        except TaorunnerError:
+            break
+        if any(record.id == one.id for one in found):
+            break
+        found.append(record)
+    return found

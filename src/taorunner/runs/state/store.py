@@ -34,6 +34,8 @@ from taorunner.text import did_you_mean
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
+    from typing import Literal
+
     from taorunner.planning.model.plan import RunPlan
     from taorunner.runs.state.lookup.ended_runs import EndedRuns
 
@@ -352,27 +354,21 @@ class RunStore:
         body = {"at": at.isoformat(), "only_queued": only_queued, **({"kill": True} if kill else {})}
         write_json(self.paths(run_id).stop_request, body)
 
-    def kill_requested(self, run_id: str) -> bool:
-        """Whether the run is to end at once."""
-        try:
-            body = json.loads(read_state(self.paths(run_id).stop_request, self.trust()))
-        except (OSError, ValueError):
-            return False
-        return isinstance(body, dict) and body.get("kill") is True
-
-    def stop_requested(self, run_id: str, *, is_queued: bool) -> bool:
-        """Whether a stop is requested. An only-queued request is withdrawn if the run has started."""
+    def stop_request(self, run_id: str, *, is_queued: bool) -> Literal["stop", "kill"] | None:
+        """What is requested. An only-queued request is withdrawn if the run has started."""
         path = self.paths(run_id).stop_request
         try:
             body = json.loads(read_state(path, self.trust()))
         except (FileNotFoundError, UntrustedFileError):
-            return False
+            return None
         except (OSError, ValueError):
-            return True  # a damaged request is still a request
-        if isinstance(body, dict) and body.get("only_queued") and not is_queued:
+            return "stop"  # a damaged request is still a request
+        if not isinstance(body, dict):
+            return "stop"
+        if body.get("only_queued") and not is_queued:
             path.unlink(missing_ok=True)
-            return False
-        return True
+            return None
+        return "kill" if body.get("kill") is True else "stop"
 
     def _read(self, path: Path) -> bytes:
         """Reads a file that decides what is executed; the owners of its parent folders are checked too."""

@@ -45,8 +45,11 @@ class Active:
         self._ask_engine(grace_s)
 
     def kill(self) -> None:
-        """Ends a run that is stopping, without waiting for its grace period. Once; returns at once."""
-        if self.handle is not None and not self._kill_sent:
+        """Ends the run without a grace period, also when it is stopping already. Once; returns at once."""
+        if self.handle is None:
+            self.worker.abandon()
+            return
+        if not self._kill_sent:
             self._stop_sent = self._kill_sent = True
             self._ask_engine(0)
 

@@ -97,7 +97,7 @@ class BatchRunner:
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
         self._problems = Problems()
-        keeper = CheckpointKeeper(store, self._problems.report)
+        keeper = CheckpointKeeper(store, lambda run_id: self._journal.known(run_id), self._problems.report)
         hook = FinishHook(store, environ, self._problems)
         self._sinks = EventSinks([HistoryWriter(store), keeper, hook], self._problems)
         self._journal = Journal(store, self._monitor, self._sinks)
@@ -385,15 +385,15 @@ class BatchRunner:
         for run_id, record in list(self._journal.records.items()):
             if record.state.is_final or run_id in self._end.undecided:
                 continue
+            asked = self._store.stop_request(run_id, is_queued=run_id not in self._active)
             if record.stop_requested_at is None:
-                asked = self._store.stop_requested(run_id, is_queued=run_id not in self._active)
                 if not (self._stop_all.is_set() or asked):
                     continue
                 self._journal.save(replace(record, stop_requested_at=now()))
             active = self._active.get(run_id)
             if active is None:
                 self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
-            elif self._store.kill_requested(run_id):
+            elif asked == "kill":
                 active.kill()
             else:
                 active.stop(self._batch.grace_s)

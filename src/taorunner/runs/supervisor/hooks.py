@@ -16,7 +16,7 @@ from taorunner import host_commands
 from taorunner.errors import MachineError, UsageError
 from taorunner.events import Event, RunFinished, now
 from taorunner.runs.outputs.recorded import RunResults, recorded_results
-from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
 
@@ -75,9 +75,7 @@ class FinishHook:
 
     def _body(self, run_id: str) -> dict[str, object]:
         """The shape of ``runs show --json``."""
-        feed = EventReader(self._store, [run_id])
-        feed.poll()
-        (snapshot,) = feed.snapshots()
+        snapshot = fold(self._store.read_events(run_id)[0], run_id)
         results = recorded_results(self._store, run_id) or RunResults()
         return {**snapshot.to_json(self._store.paths(run_id).directory, now()), **results.to_json()}
 

@@ -18,7 +18,8 @@ from taorunner.progress.verdict import Verdict
 from taorunner.runs.chain import Turn, turn, why_never
 from taorunner.runs.outputs.keeper import removed_by_rule
 from taorunner.runs.outputs.recorded import save_results
-from taorunner.runs.outputs.scan import began_at, scan_results
+from taorunner.runs.outputs.run_times import began_at
+from taorunner.runs.outputs.scan import scan_results
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
@@ -22,6 +22,7 @@ from taorunner.errors import MachineError
 from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.project.workspace import Workspace
+from taorunner.runs.outputs.set_aside import free_name
 from taorunner.runs.state.store import RunPaths
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.retries import clear_earlier
@@ -140,9 +141,7 @@ def _chosen(plan: RunPlan, paths: Iterable[Path], at: datetime) -> list[Move]:
     for path in paths:
         is_part = _is_part(plan, path)
         moved = plan.results_dir if is_part else path
-        moment = at
-        while os.path.lexists(aside := moved.with_name(f"{moved.name}.{moment:%Y%m%d-%H%M%S}")):
-            moment += timedelta(seconds=1)
+        aside = free_name(moved, at)
         moves.append(Move(path, aside / path.relative_to(moved) if is_part else aside))
     return moves
 

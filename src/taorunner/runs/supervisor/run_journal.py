@@ -39,6 +39,9 @@ class Journal:
         self.records[run_id], self.plans[run_id] = record, plan
         return True
 
+    def known(self, run_id: str) -> tuple[RunRecord, RunPlan]:
+        return self.records[run_id], self.plans[run_id]
+
     def save(self, record: RunRecord) -> None:
         self.records[record.id] = record
         self._store.save(record)

@@ -165,7 +165,7 @@ def _prune_set_aside(
     store = RunStore(root.state_dir)
     found = prunable_results(root, store, projects, keep=options.keep, older=options.age, at=now())
     for one in found if options.yes else ():
-        remove_result(root, store, one)
+        remove_result(store, one)
     return _print_results(invocation, found, options, "set aside", "nothing is set aside")
 
 
@@ -181,7 +181,7 @@ def _prune_checkpoints(
     store = RunStore(root.state_dir)
     found, notes = prunable_checkpoints(root, store, projects, parse_keep_rule(rule), now())
     for one in found if options.yes else ():
-        remove_result(root, store, one)
+        remove_result(store, one)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     return _print_results(invocation, found, options, "checkpoint", "no checkpoints to remove")

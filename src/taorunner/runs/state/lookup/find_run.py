@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taorunner.errors import RunStateError, TaorunnerError, UsageError
+from taorunner.planning.model.run_ids import NAME_LIMIT
 from taorunner.runs.state.folders import is_name
 from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord, current_of
@@ -53,8 +54,8 @@ def find_run(store: RunStore, name: str, project: str | None = None, near: str |
 
 
 def _newest_of(store: RunStore, ids: Sequence[str], experiment: str, project: str | None) -> RunRecord | None:
-    """The newest run of an experiment. An id contains the experiment's name, cut off after 80 characters."""
-    part = f"-{experiment[:80]}"
+    """The newest run of an experiment. An id contains the experiment's name, cut off where it is long."""
+    part = f"-{experiment[:NAME_LIMIT]}"
     for run_id in ids:
         if part in run_id:
             try:
@@ -68,7 +69,7 @@ def _newest_of(store: RunStore, ids: Sequence[str], experiment: str, project: st
 
 def _current(store: RunStore, newest: RunRecord, ids: Sequence[str]) -> RunRecord:
     """The run of a chain that is under way or comes next; ``newest`` itself without one."""
-    part = f"-{newest.experiment[:80]}"
+    part = f"-{newest.experiment[:NAME_LIMIT]}"
     try:
         batch = set(store.load_batch(newest.batch).runs)
         mates = [store.load(run_id) for run_id in ids if run_id in batch and part in run_id]

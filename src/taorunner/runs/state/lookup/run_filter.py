@@ -14,7 +14,6 @@ from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import DamagedRun, RunStore
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGE = r"(\d{1,6})([smhdw])"
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
 CONVERT = {"convert": "dataset_convert"}
 """The command's name of an action that most networks call otherwise."""
@@ -94,6 +93,11 @@ def select(store: RunStore, ids: Sequence[str], wanted: RunFilter) -> Iterator[R
         store.ended.add(unlisted, store.trust())
 
 
+def records_of(store: RunStore, wanted: RunFilter) -> list[RunRecord]:
+    """The records of all runs that fit, newest first, without damaged ones."""
+    return [run for run in select(store, store.run_ids(), wanted) if isinstance(run, RunRecord)]
+
+
 def parse_states(text: str) -> frozenset[RunState]:
     """``failed`` or ``failed,lost``. Raises UsageError with the words that are allowed."""
     words = [word.strip() for word in text.split(",")]
@@ -110,16 +114,22 @@ def parse_states(text: str) -> frozenset[RunState]:
     return frozenset(RunState(word.upper()) for word in words)
 
 
+def age_in(text: str) -> timedelta | None:
+    """``30d``, ``12h``, ``90m``, ``45s``, ``2w``; None for anything else."""
+    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match is not None else None
+
+
 def parse_since(text: str, now: datetime, option: str = "--since") -> datetime:
     """``2h``, ``3d`` or ``2026-11-01`` (local time, also with ``T22:30``) as an aware time that is not after ``now``.
 
     Raises UsageError for anything else.
     """
     wanted = f'{option} takes an age such as 2h or 3d, or a date such as 2026-11-01, not "{text}"'
-    age = re.fullmatch(_AGE, text.strip())
+    age = age_in(text)
     if age is not None:
         try:
-            return now - timedelta(seconds=int(age[1]) * _UNITS[age[2]])
+            return now - age
         except OverflowError:
             raise UsageError(wanted, hint="ages are made of a number and s, m, h, d or w") from None
     for form in _DATES:

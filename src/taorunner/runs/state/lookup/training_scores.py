@@ -7,18 +7,17 @@ command take it from here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.errors import RunStateError
 from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.planning.model.run_ids import name_in_run_id
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.metric_names import Judged, kpi_name
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.resume_origin import with_resumed
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
-
-_MOST_RUNS = 100
 
 
 def scores_of(store: RunStore, run_ids: Iterable[str]) -> EpochScores | None:
@@ -49,40 +48,24 @@ def scores_of(store: RunStore, run_ids: Iterable[str]) -> EpochScores | None:
 
 
 def training_scores(store: RunStore, project: str, experiment: str) -> EpochScores | None:
-    """Those of the newest training of an experiment and of those that it resumes: an earlier one has other weights."""
-    return scores_of(store, _newest_training(store, project, experiment))
-
-
-def lineage_scores(store: RunStore, record: RunRecord) -> EpochScores | None:
-    """Those of a training and of the runs that it resumes."""
-    found = [record.id]
-    current = record
-    while len(found) < _MOST_RUNS:
-        resumed = current.resumed_from
-        if resumed is None or resumed in found:
-            break
-        try:
-            current = store.load(resumed)
-        except RunStateError:
-            break
-        found.append(resumed)
-    return scores_of(store, found)
-
-
-def _newest_training(store: RunStore, project: str, experiment: str) -> Iterator[str]:
-    """Ids, newest first, up to the first training that resumes none and has a metric."""
+    """Those of the newest training of an experiment that has a metric, and of those that it resumes: an earlier one
+    has other weights."""
     part = name_in_run_id(experiment, "train")
     for run_id in store.run_ids():
         if part not in run_id:
             continue
         try:
             record = store.load(run_id)
-            if (record.project, record.experiment, record.action) != (project, experiment, "train"):
-                continue
-            is_resumed = store.load_plan(run_id).resume is not None
-            has_metrics = bool(read_history(store, run_id))
-        except (TaorunnerError, OSError, ValueError):
+        except RunStateError:
             continue
-        yield run_id
-        if has_metrics and not is_resumed:
-            return
+        if (record.project, record.experiment, record.action) != (project, experiment, "train"):
+            continue
+        scores = lineage_scores(store, record)
+        if scores is not None:
+            return scores
+    return None
+
+
+def lineage_scores(store: RunStore, record: RunRecord) -> EpochScores | None:
+    """Those of a training and of the runs that it resumes."""
+    return scores_of(store, [one.id for one in with_resumed(store, record)])
