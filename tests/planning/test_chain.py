@@ -70,6 +70,27 @@ def test_earlier_checkpoints_and_export_model_do_not_count(rtdetr: Path) -> None
     )
 
 
+@pytest.mark.parametrize("has_old_engine", [False, True])
+def test_a_checkpoint_that_is_named_is_not_for_what_reads_a_model_of_the_chain(
+    rtdetr: Path, has_old_engine: bool
+) -> None:
+    results = rtdetr / "projects/p/models/e1"
+    (results / "train").mkdir(parents=True)
+    (results / "train/model_epoch_009.pth").write_bytes(b"weights")
+    if has_old_engine:
+        (results / "gen_trt_engine").mkdir()
+        (results / "gen_trt_engine/model_epoch_009.engine").write_bytes(b"old")
+    export, _, on_engine, evaluate = plans(
+        rtdetr, "export", "gen_trt_engine", "deploy.evaluate", "evaluate", checkpoint="model_epoch_009.pth"
+    )
+    engine = f"{RESULTS}/gen_trt_engine/ENGINE-OF-THE-CHAIN.engine"
+    named = f"{RESULTS}/train/model_epoch_009.pth"
+    assert f"export.checkpoint={named}" in export.argv
+    assert on_engine.awaits == (Awaited("gen_trt_engine", engine, "engine_file"),)
+    assert f"evaluate.trt_engine={engine}" in on_engine.argv
+    assert evaluate.awaits == () and f"evaluate.checkpoint={named}" in evaluate.argv
+
+
 @pytest.mark.parametrize(
     ("chain", "message", "hint"),
     [

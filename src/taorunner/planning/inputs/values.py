@@ -103,7 +103,8 @@ class ValueFinder:
     ) -> RunValues:  # fmt: skip
         """With ``dry_run``, the checkpoint of a training that has not been run yet is a note, and gets a name.
 
-        ``earlier`` are the actions of a chain that run before: a stand-in names what they make.
+        ``earlier`` are the actions of a chain that run before: a stand-in names what they make, and ``checkpoint`` does
+        not count for an action that reads it.
         """
         values = RunValues()
         experiment = self._experiment
@@ -128,8 +129,10 @@ class ValueFinder:
         if experiment.model_key is not None:
             values.arguments["key"] = model_key_mark()
         self._pretrained(values)
-        if earlier and checkpoint is None:
+        if earlier:
             self._await(contract, earlier, values)
+        if values.awaits:
+            checkpoint = None  # which an earlier action has read
         self._weights(contract, results, checkpoint, values, dry_run=dry_run)
         self._from_vars(contract, values)
         return values
