@@ -81,7 +81,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
         count = draft.resources.gpus.count
         hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count, request.env)
         image = choose_image(contract, request, planning.lock)
-        old = planning.driver.finding(image, count)
+        old = planning.machine.driver_finding(image, count)
         here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += _volume_findings(planning, draft)

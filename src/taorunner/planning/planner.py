@@ -12,7 +12,7 @@ from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
 from taorunner.planning.inputs.awaited import CHAIN_CODE
-from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
+from taorunner.planning.inputs.gpu_access import MachineGpus
 from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
@@ -92,7 +92,7 @@ def plan_action(
     planning = Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory, DriverAge(caller.environ), MachineGpus(caller.environ), scores,
+        memory, MachineGpus(caller.environ), scores,
     )  # fmt: skip
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []

@@ -21,7 +21,7 @@ from taorunner.planning.checks.dataset_requirements import Reading, placed_below
 from taorunner.planning.checks.paths.argument_inputs import missing_arguments
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
-from taorunner.planning.inputs.gpu_access import DriverAge, visible_gpus
+from taorunner.planning.inputs.gpu_access import MachineGpus, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
@@ -64,7 +64,7 @@ class _Checks:
     lock: ImageLock
     memory: SpecMemory
     datasets: DatasetPreflight
-    driver: DriverAge
+    machine: MachineGpus
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -144,7 +144,7 @@ def validate_projects(
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
     checks = _Checks(
-        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), DriverAge(environ)
+        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), MachineGpus(environ)
     )
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
@@ -182,7 +182,7 @@ def dataset_findings(
         read_image_lock(workspace),
         memory,
         DatasetPreflight(workspace),
-        DriverAge(environ),
+        MachineGpus(environ),
     )
     wanted = folder.resolve()
     experiments = {
@@ -254,7 +254,7 @@ def _experiment(
         hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)
         if hidden is not None:
             yield hidden
-        old = checks.driver.finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
+        old = checks.machine.driver_finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
         if old is not None:
             line, column = project.place(("experiments", experiment.name), of_key=True)
             yield replace(old, file=project.paths.experiments_file, line=line, column=column)
