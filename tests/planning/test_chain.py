@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,22 @@ def test_what_an_earlier_action_makes_is_a_note(tmp_path: Path) -> None:
         one.severity for one in planned(root, "export", "train").findings if one.code == "not-made-yet"
     ]
     assert Severity.ERROR in without
+
+
+def test_each_group_of_a_network_reads_files_of_its_own(workspace_factory: Callable[..., Path]) -> None:
+    """The inference of ocrnet opens the list of characters, that of its engine does not; the spec is the same."""
+    entry = {"head": "ocrnet", "dataset": "d"}
+    text = "dataset:\n  character_list_file: $dataset_raw/characters.txt\n"
+    root = workspace_factory(
+        {"experiments": {"e1": entry}}, data={"d/a.txt": "a"}, specs={"e1/inference.yaml": text}
+    )
+    found = []
+    for action, then in (("inference", ()), ("deploy.inference", ("inference",)), ("deploy.inference", ())):
+        request = ActionRequest(action, ("e1",), then=then, dry_run=True)
+        findings = plan_chain(Workspace(root), "example_01", request, CALLER).findings
+        found.append([one.message for one in findings if one.code == "missing-input"])
+    missing = ["no such file: data/d/characters.txt"]
+    assert found == [missing, missing, []]
 
 
 def test_the_files_are_filled_in_everywhere(rtdetr: Path) -> None:
