@@ -141,7 +141,7 @@ class ValueFinder:
         values.awaits = awaited(
             contract, wanted_values(contract), earlier, str(values.arguments["results_dir"])
         )
-        values.findings += missing_links(contract, values.awaits, earlier)
+        values.findings += missing_links(self._network.name_of(contract), values.awaits, earlier)
         for one in values.awaits:
             if one.argument is not None:
                 values.arguments[one.argument] = one.stand_in
