@@ -17,10 +17,9 @@ from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checkpoints.checkpoint_choice import chosen_checkpoint, is_choice
 from taorunner.planning.checkpoints.checkpoint_files import (
-    choose_checkpoint,
+    checkpoints_of,
     find_pretrained,
     pretrained_dir,
-    torn_findings,
 )
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.planning.inputs.awaited import awaited, missing_links
@@ -183,14 +182,14 @@ class ValueFinder:
         if "checkpoint" in values.arguments:
             return
         if "checkpoint" in wanted or ("model" in wanted and not is_named_by_file):
-            path, problem, names = choose_checkpoint(
-                results, training.checkpoints, self._experiment.export_model
-            )
+            known = checkpoints_of(results, training.checkpoints)
+            path, problem = known.choose(self._experiment.export_model)
             if path is not None:
                 values.arguments["checkpoint"] = self._inside(path, values)
                 if named is None and self._experiment.export_model is None:
-                    values.findings += torn_findings(path, results, training.checkpoints)
+                    values.findings += known.torn_findings(path)
             else:
+                names = known.names
                 hint = (
                     f"there are: {', '.join(names[-5:])}"
                     if names
