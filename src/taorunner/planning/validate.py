@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, SpecContract
+from taorunner.contracts import TRAININGS, Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
@@ -35,7 +35,7 @@ from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES, missing_spec
 from taorunner.planning.weights.agreement import backbone_findings
-from taorunner.planning.weights.use import TRAININGS, WeightsChecks, weights_use
+from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout, check_projects_folder
