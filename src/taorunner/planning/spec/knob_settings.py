@@ -115,12 +115,9 @@ class _Values:
         except (TypeError, ValueError):
             return None
 
-    def has(self, key: str) -> bool:
-        """False where this release has no such key; without a schema every key counts."""
-        return _is_known(self.schema, key)
-
 
 def _is_known(schema: Schema | None, key: str) -> bool:
+    """False where this release has no such key; without a schema every key counts."""
     return schema is None or schema.find(tuple(key.split("."))) is not None
 
 
@@ -162,7 +159,7 @@ def _following(
     settings = [
         KnobSetting(option, one, str(epochs), was=_shown(values.value(one)))
         for one in spec.within_epochs
-        if one not in values.typed and values.has(one) and (values.number(one) or 0) > epochs
+        if one not in values.typed and _is_known(values.schema, one) and (values.number(one) or 0) > epochs
         and not (one == _BY_STEP[0] and values.value(_BY_STEP[1]) == "step")
     ]  # fmt: skip
     if before is None or before == epochs:
