@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+TRAININGS = ("train", "distill")
+"""The actions that train: they load pretrained weights and have epochs, a learning rate and a seed."""
+
 
 class Framework(str, Enum):
     """The code base inside the container."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,27 @@ def test_earlier_checkpoints_and_export_model_do_not_count(rtdetr: Path) -> None
     )
 
 
+@pytest.mark.parametrize("has_old_engine", [False, True])
+def test_a_checkpoint_that_is_named_is_not_for_what_reads_a_model_of_the_chain(
+    rtdetr: Path, has_old_engine: bool
+) -> None:
+    results = rtdetr / "projects/p/models/e1"
+    (results / "train").mkdir(parents=True)
+    (results / "train/model_epoch_009.pth").write_bytes(b"weights")
+    if has_old_engine:
+        (results / "gen_trt_engine").mkdir()
+        (results / "gen_trt_engine/model_epoch_009.engine").write_bytes(b"old")
+    export, _, on_engine, evaluate = plans(
+        rtdetr, "export", "gen_trt_engine", "deploy.evaluate", "evaluate", checkpoint="model_epoch_009.pth"
+    )
+    engine = f"{RESULTS}/gen_trt_engine/ENGINE-OF-THE-CHAIN.engine"
+    named = f"{RESULTS}/train/model_epoch_009.pth"
+    assert f"export.checkpoint={named}" in export.argv
+    assert on_engine.awaits == (Awaited("gen_trt_engine", engine, "engine_file"),)
+    assert f"evaluate.trt_engine={engine}" in on_engine.argv
+    assert evaluate.awaits == () and f"evaluate.checkpoint={named}" in evaluate.argv
+
+
 @pytest.mark.parametrize(
     ("chain", "message", "hint"),
     [
@@ -130,6 +152,22 @@ def test_what_an_earlier_action_makes_is_a_note(tmp_path: Path) -> None:
         one.severity for one in planned(root, "export", "train").findings if one.code == "not-made-yet"
     ]
     assert Severity.ERROR in without
+
+
+def test_each_group_of_a_network_reads_files_of_its_own(workspace_factory: Callable[..., Path]) -> None:
+    """The inference of ocrnet opens the list of characters, that of its engine does not; the spec is the same."""
+    entry = {"head": "ocrnet", "dataset": "d"}
+    text = "dataset:\n  character_list_file: $dataset_raw/characters.txt\n"
+    root = workspace_factory(
+        {"experiments": {"e1": entry}}, data={"d/a.txt": "a"}, specs={"e1/inference.yaml": text}
+    )
+    found = []
+    for action, then in (("inference", ()), ("deploy.inference", ("inference",)), ("deploy.inference", ())):
+        request = ActionRequest(action, ("e1",), then=then, dry_run=True)
+        findings = plan_chain(Workspace(root), "example_01", request, CALLER).findings
+        found.append([one.message for one in findings if one.code == "missing-input"])
+    missing = ["no such file: data/d/characters.txt"]
+    assert found == [missing, missing, []]
 
 
 def test_the_files_are_filled_in_everywhere(rtdetr: Path) -> None:

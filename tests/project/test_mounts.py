@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.mounts import DockerOptions, MountEntry, Mounts, default_mounts, load_mounts
 from taorunner.project.workspace import Workspace
@@ -66,6 +67,18 @@ def test_missing_repositories_are_not_mounted_but_have_a_name_inside(workspace: 
     ]
     assert mounts.absent == (MountEntry(workspace.repositories_dir, "/workspace/repositories"),)
     assert mounts.to_inside(workspace.repositories_dir / "x") == "/workspace/repositories/x"
+
+
+def test_a_volume_takes_the_place_of_missing_repositories(workspace: Workspace, tmp_path: Path) -> None:
+    place = "/workspace/repositories"
+    given = (Mount(tmp_path / "mine", place), Mount(tmp_path / "other", place))
+    mounts = default_mounts(workspace).with_volumes(given)
+    first = MountEntry(tmp_path / "mine", place)
+    assert (mounts.entries[-1], mounts.volumes, mounts.absent) == (first, (first,), ())
+    assert mounts.to_inside(tmp_path / "mine/x") == f"{place}/x"
+    assert mounts.to_host(f"{place}/x") == tmp_path / "mine/x"
+    with pytest.raises(UserFilesError):
+        mounts.to_inside(workspace.repositories_dir / "x")
 
 
 def test_file_of_the_workspace_then_the_launchers_variable_then_home(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from taorunner.contracts import Contract
+from taorunner.contracts import TRAININGS, Contract
 
 KNOBS = {
     "epochs": ("--epochs", "the number of epochs"),
@@ -18,9 +18,6 @@ KNOBS = {
     "seed": ("--seed", "the seed"),
 }
 """Each knob with its option and what it sets."""
-
-TRAINING = ("train", "distill")
-"""The actions that have epochs, a learning rate and a seed."""
 
 _CHOICE = re.compile(r"(?P<keys>\S+(?: \S+)*?)(?P<total> of all GPUs)?(?: if (?P<key>\S+)=(?P<value>\S+))?\Z")
 _WORDS = {"if", "of"}
@@ -65,6 +62,6 @@ def choices_of(contract: Contract, knob: str) -> tuple[KnobKeys, ...]:
     if spec is None:
         return ()
     text = spec.knobs.get(knob)
-    if text is None and contract.action in TRAINING and knob in ("epochs", "batch_size"):
+    if text is None and contract.action in TRAININGS and knob in ("epochs", "batch_size"):
         text = spec.keys.get(knob)
     return () if text is None else parse_knob(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from taorunner.console.base.typed_commands import project_option
 from taorunner.errors import TaorunnerError
+from taorunner.planning.model.request import COMMANDS, command_of
 
 OTHER_WORDS = {
     "top": "ps", "status": "ps", "stats": "ps", "container": "ps", "jobs": "ps",
@@ -69,7 +70,6 @@ _RENAMED = {
     "--model_path": "--checkpoint", "--num_nodes": "--nodes",
 }  # fmt: skip
 _TAO_OPTIONS = frozenset({*_DROPPED, *_RENAMED, "--use_amp"}) - {"-d", "-n", "-m", "--gpus"}
-_OWN_COMMANDS = ("train", "evaluate", "prune", "export", "inference", "convert")
 _COMES_WITH_IT = "; spec, results and key come from the experiment"
 
 
@@ -120,7 +120,7 @@ def suggested_option(command: str, words: Sequence[str], option: str) -> str | N
         if not places:
             return None
         action = rest.pop(places[0])
-    if (command == "run" or command in _OWN_COMMANDS) and flag in (*_TAO_OPTIONS, "-m", "-d", "-n"):
+    if (command == "run" or command in COMMANDS) and flag in (*_TAO_OPTIONS, "-m", "-d", "-n"):
         return translated(action, rest, None)
     return None
 
@@ -133,9 +133,11 @@ def translated(action: str, rest: Sequence[str], network: str | None) -> str:
     named = [] if network is not None else named
     found = _experiment(network, named, action)
     where, experiment = found if found is not None else ("", " ".join(named) or "EXPERIMENT")
-    command = "convert" if action in ("convert", "dataset_convert") else action
-    first = command if command in _OWN_COMMANDS else f"run {command}"
-    words = [f"taorunner {where}{first} {experiment}", *options, *(["--", *passed] if passed else [])]
+    words = [
+        f"taorunner {where}{command_of(action)} {experiment}",
+        *options,
+        *(["--", *passed] if passed else []),
+    ]
     return " ".join(words) + (_COMES_WITH_IT if is_shorter else "")
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
-from taorunner.planning.planner import Planned, PlannedRun, plan_action
+from taorunner.planning.planner import Planned, PlannedRun, planned_with, planning_of
 from taorunner.project.workspace import Workspace
 
 _MAKES_A_CHECKPOINT = ("train", "prune")
@@ -26,12 +26,13 @@ def plan_chain(
     scores: Scores = no_scores,
 ) -> Planned:
     """As ``plan_action``, with the runs of ``request.then`` behind that of each experiment."""
-    steps = [plan_action(workspace, project_name, request, caller, make_site, scores)]
+    planning = planning_of(workspace, project_name, request, caller, make_site, scores)
+    steps = [planned_with(planning)]
     earlier: list[str] = []
     for action in request.then:
         earlier.append(_plain(request.action if not earlier else request.then[len(earlier) - 1]))
         later = _later(request, action, tuple(earlier))
-        steps.append(plan_action(workspace, project_name, later, caller, make_site, scores))
+        steps.append(planned_with(replace(planning, request=later, findings=[])))
     findings = dict.fromkeys(finding for step in steps for finding in step.findings)
     items = tuple(item for name in request.experiments for item in _linked(name, steps))
     return Planned(items, tuple(findings), all(step.names_are_known for step in steps))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
-from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
+from taorunner.planning.inputs.gpu_access import MachineGpus
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.request import ActionRequest, Caller, Site
@@ -35,7 +35,6 @@ class Planning:
     lock: ImageLock
     cross: CrossChecks
     memory: SpecMemory
-    driver: DriverAge
     machine: MachineGpus
     scores: Scores = no_scores
     findings: list[Finding] = field(default_factory=list)

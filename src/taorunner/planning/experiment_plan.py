@@ -9,7 +9,7 @@ from taorunner.catalog.network import Network
 from taorunner.container_options import Mount
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
-from taorunner.planning.checkpoints.checkpoint_files import torn_findings
+from taorunner.planning.checkpoints.checkpoint_files import checkpoints_of
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.paths.argument_inputs import missing_at_launch, unbuilt_models
@@ -81,7 +81,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
         count = draft.resources.gpus.count
         hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count, request.env)
         image = choose_image(contract, request, planning.lock)
-        old = planning.driver.finding(image, count)
+        old = planning.machine.driver_finding(image, count)
         here += [planning.placed(experiment, one) for one in (hidden, old) if one is not None]
     here += _mount_findings(planning, experiment, contract, draft.mounts)
     here += _volume_findings(planning, draft)
@@ -247,7 +247,8 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
         planning.findings.append(planning.placed(experiment, continued.finding))
         return None
     if continued.resume is not None:
-        torn = torn_findings(continued.resume.checkpoint, plan.results_dir, plan.contract.checkpoints)
+        known = checkpoints_of(plan.results_dir, plan.contract.checkpoints)
+        torn = known.torn_findings(continued.resume.checkpoint)
         planning.findings += [planning.placed(experiment, finding) for finding in torn]
     return continued
 

@@ -73,9 +73,9 @@ def typed_values(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, obj
 def checkpoint_findings(
     request: ActionRequest, contract: Contract, spec: EffectiveSpec, values: RunValues
 ) -> Iterator[Finding]:
-    """``--checkpoint`` is read, or it is an error."""
+    """``--checkpoint`` is read, or it is an error; an action that reads what its chain makes does not get it."""
     goes_to = destination(contract)
-    if request.checkpoint is None or goes_to is None:
+    if request.checkpoint is None or goes_to is None or values.awaits:
         return
     if values.weights is not None and spec.path is None:
         yield not_read(contract, request.checkpoint)

@@ -1,4 +1,7 @@
-"""plan_action: turns project, catalog and request into RunPlans. Reads files, changes nothing, collects findings."""
+"""Turns project, catalog and request into RunPlans. Reads files, changes nothing, collects findings.
+
+``plan_action`` is for one action; ``planning_of`` and ``planned_with`` are its two halves, for several.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
 from taorunner.planning.inputs.awaited import CHAIN_CODE
-from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
+from taorunner.planning.inputs.gpu_access import MachineGpus
 from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
@@ -81,6 +84,21 @@ def plan_action(
 ) -> Planned:
     """Runs every check that is possible before a container starts. Never raises for an error in user files.
 
+    The arguments are those of ``planning_of``.
+    """
+    return planned_with(planning_of(workspace, project_name, request, caller, make_site, scores))
+
+
+def planning_of(
+    workspace: Workspace,
+    project_name: str,
+    request: ActionRequest,
+    caller: Caller,
+    make_site: Callable[[str, str], Site] | None = None,
+    scores: Scores = no_scores,
+) -> Planning:
+    """What the actions of one command are planned with: the files that are read once. ``request`` is the first one.
+
     ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
     ``scores`` gives what ``--checkpoint best`` chooses by.
     """
@@ -89,11 +107,16 @@ def plan_action(
     networks = Networks(workspace.networks_dir)
     memory = SpecMemory()
     site_maker = make_site or _new_runs(workspace)
-    planning = Planning(
+    return Planning(
         workspace, project, mounts, request, caller, site_maker, networks,
         DatasetPreflight(workspace), read_image_lock(workspace), CrossChecks(mounts, memory, networks.layout),
-        memory, DriverAge(caller.environ), MachineGpus(caller.environ), scores,
+        memory, MachineGpus(caller.environ), scores,
     )  # fmt: skip
+
+
+def planned_with(planning: Planning) -> Planned:
+    """The plans of ``planning.request``, which has the volumes of the request that ``planning`` was made for."""
+    project, request = planning.project, planning.request
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:

@@ -14,7 +14,7 @@ from taorunner.errors import UsageError, UserFilesError
 from taorunner.planning.inputs.precedence import choose_contract
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.request import ActionRequest
-from taorunner.planning.spec.spec_files import find_spec
+from taorunner.planning.spec.spec_files import find_spec, spec_name
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace, known_project
@@ -41,9 +41,7 @@ class Selection:
         chosen = tuple(one for one in self.chosen if one[1] not in reasons)
         left_out = (*self.left_out, *reasons.items())
         if not chosen:
-            shown = "; ".join(f"{name}: {reason}" for name, reason in left_out[:_SHOWN])
-            project = self.chosen[0][0] if self.chosen else ""
-            raise UsageError(f'no experiment of "{project}" can be taken for {action}', hint=shown or None)
+            raise _none_taken(self.chosen[0][0] if self.chosen else "", action, left_out)
         return Selection(chosen, left_out)
 
     def by_project(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -56,14 +54,16 @@ class Selection:
                 names = []
 
 
-def matching(pattern: str, names: Sequence[str], kind: str) -> tuple[str, ...]:
-    """The names that fit, in their order. ``kind`` is what is named: ``experiment``, ``project``.
+def matching(pattern: str, names: Sequence[str], kind: str, typed: str | None = None) -> tuple[str, ...]:
+    """The names that fit, in their order. ``kind`` is what is named: ``experiment``, ``project``; ``typed`` is the word
+    of the command line, where the pattern is a part of it.
 
     Raises UsageError with the nearest names when none fits.
     """
     found = tuple(name for name in names if fnmatchcase(name, pattern))
     if not found:
-        raise UsageError(f'no {kind} matches "{printable(pattern)}"', hint=_near(pattern, names, kind))
+        message = f'no {kind} matches "{printable(pattern if typed is None else typed)}"'
+        raise UsageError(message, hint=_near(pattern, names, kind))
     return found
 
 
@@ -87,11 +87,8 @@ def select(
             chosen[projects[0], experiment] = None
             continue
         names = [(project, name) for project in projects for name in _names(workspace, project, loaded)]
-        found = [one for one in names if fnmatchcase(one[1], experiment)]
-        if not found:
-            hint = _near(experiment, tuple(dict.fromkeys(name for _, name in names)), "experiment")
-            raise UsageError(f'no experiment matches "{printable(word)}"', hint=hint)
-        chosen.update(dict.fromkeys(found))
+        fitting = matching(experiment, tuple(dict.fromkeys(name for _, name in names)), "experiment", word)
+        chosen.update(dict.fromkeys(one for one in names if one[1] in fitting))
     return Selection(tuple(chosen))
 
 
@@ -115,12 +112,15 @@ def select_all(workspace: Workspace, project_name: str, request: ActionRequest) 
         else:
             left_out.append((name, reason))
     if not chosen:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:_SHOWN])
-        raise UsageError(
-            f'no experiment of "{project_name}" can be taken for {request.action}',
-            hint=reasons or f"taorunner -p {project_name} add EXPERIMENT --head HEAD makes one",
-        )
+        raise _none_taken(project_name, request.action, left_out)
     return Selection(tuple(chosen), tuple(left_out))
+
+
+def _none_taken(project: str, action: str, left_out: Sequence[tuple[str, str]]) -> UsageError:
+    """The error with the first reasons, or with how to make an experiment where there is none."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out[:_SHOWN])
+    hint = reasons or f"taorunner -p {project} add EXPERIMENT --head HEAD makes one"
+    return UsageError(f'no experiment of "{project}" can be taken for {action}', hint=hint)
 
 
 def _lack(networks: Networks, experiment: Experiment, request: ActionRequest) -> str | None:
@@ -137,8 +137,7 @@ def _lack(networks: Networks, experiment: Experiment, request: ActionRequest) ->
     spec = contract.spec
     if spec is None or not spec.required or find_spec(experiment.spec_dirs, spec) is not None:
         return None
-    suffix = "yaml" if spec.format == "yaml" else "txt"
-    return f"no spec {spec.stems[0]}.{suffix}"
+    return f"no spec {spec_name(spec)}"
 
 
 def _parts(word: str) -> tuple[str | None, str]:

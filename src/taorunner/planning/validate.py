@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, SpecContract
+from taorunner.contracts import TRAININGS, Contract, SpecContract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
@@ -21,7 +21,7 @@ from taorunner.planning.checks.dataset_requirements import Reading, placed_below
 from taorunner.planning.checks.paths.argument_inputs import missing_arguments
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
-from taorunner.planning.inputs.gpu_access import DriverAge, visible_gpus
+from taorunner.planning.inputs.gpu_access import MachineGpus, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
@@ -35,7 +35,7 @@ from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES, missing_spec
 from taorunner.planning.weights.agreement import backbone_findings
-from taorunner.planning.weights.use import TRAININGS, WeightsChecks, weights_use
+from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout, check_projects_folder
@@ -64,7 +64,7 @@ class _Checks:
     lock: ImageLock
     memory: SpecMemory
     datasets: DatasetPreflight
-    driver: DriverAge
+    machine: MachineGpus
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
     folders: dict[Path, frozenset[str]] = field(default_factory=dict)
@@ -144,7 +144,7 @@ def validate_projects(
     networks = Networks(workspace.networks_dir)
     cross = CrossChecks(mounts, memory, networks.layout)
     checks = _Checks(
-        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), DriverAge(environ)
+        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), MachineGpus(environ)
     )
     findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
@@ -182,7 +182,7 @@ def dataset_findings(
         read_image_lock(workspace),
         memory,
         DatasetPreflight(workspace),
-        DriverAge(environ),
+        MachineGpus(environ),
     )
     wanted = folder.resolve()
     experiments = {
@@ -254,7 +254,7 @@ def _experiment(
         hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)
         if hidden is not None:
             yield hidden
-        old = checks.driver.finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
+        old = checks.machine.driver_finding(checks.pinned(contracts["train"], experiment.image).image, gpus)
         if old is not None:
             line, column = project.place(("experiments", experiment.name), of_key=True)
             yield replace(old, file=project.paths.experiments_file, line=line, column=column)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from taorunner.contracts import Contract, EpochMark
+from taorunner.contracts import TRAININGS, Contract, EpochMark
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice
 from taorunner.progress.causes.table import Place, SeenCause, find_cause
 from taorunner.progress.console.lines import (
@@ -34,8 +34,6 @@ from taorunner.progress.metric_table import MetricTable
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
 from taorunner.progress.verdict import Facts, without_label
-
-TRAINING_ACTIONS = frozenset({"train", "distill"})
 
 SURVIVED_AFTER = timedelta(minutes=1)
 """status.json is read a moment after the console, so its epoch may be older than an error just printed."""
@@ -61,7 +59,7 @@ class Tracker:
     ) -> None:
         self._contract = contract
         self._run = run_id
-        self._trains = epochs_planned is not None or contract.action in TRAINING_ACTIONS
+        self._trains = epochs_planned is not None or contract.action in TRAININGS
         self._parser = ConsoleParser(contract.progress, contract.verdict.betrayals, trains=self._trains)
         self._planned = epochs_planned
         self._progress = Position(epochs_planned)

@@ -72,14 +72,18 @@ class Mounts:
         return cls((), env or {}, options or DockerOptions(), is_identity=True)
 
     def with_volumes(self, volumes: Sequence[Mount]) -> Mounts:
-        """These mounts and those of ``--volume``, without volumes at a place that is taken."""
-        at = {one.destination: one for one in (*self.absent, *self.entries)}
-        added = [
-            at.setdefault(one.target, MountEntry(one.source, one.target, one.read_only))
-            for one in volumes
-            if one.target not in at
-        ]
-        return replace(self, entries=(*self.entries, *added), volumes=tuple(added))
+        """These mounts and those of ``--volume``, without volumes at a place that is taken.
+
+        A volume takes the place of a default folder that does not exist.
+        """
+        taken = {one.destination for one in self.entries}
+        added: dict[str, MountEntry] = {}
+        for one in volumes:
+            if one.target not in taken and one.target not in added:
+                added[one.target] = MountEntry(one.source, one.target, one.read_only)
+        absent = tuple(one for one in self.absent if one.destination not in added)
+        volumes_here = tuple(added.values())
+        return replace(self, entries=(*self.entries, *volumes_here), absent=absent, volumes=volumes_here)
 
     def to_inside(self, path: Path) -> str:
         """The container path of ``path``, which need not exist.

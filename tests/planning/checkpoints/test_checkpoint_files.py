@@ -13,7 +13,7 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.planning.checkpoints.checkpoint_files import (
-    choose_checkpoint,
+    checkpoints_of,
     find_checkpoints,
     untrained_leftovers,
 )
@@ -68,14 +68,14 @@ def test_weights_of_a_start_that_failed_are_no_checkpoint(results: Callable[...,
     )
     assert find_checkpoints(folder, POSE.checkpoints) == []
     assert find_resume_point(POSE, folder) is None
-    assert choose_checkpoint(folder, POSE.checkpoints, None) == (
+    assert checkpoints_of(folder, POSE.checkpoints).choose(None) == (
         None,
         f"there is no checkpoint in {folder}: model_epoch_000_step_00000.pth is untrained, TAO wrote it before the first step",
-        [],
     )
+    assert checkpoints_of(folder, POSE.checkpoints).names == ()
     for named in ("model_epoch_000_step_00000", "train/pc_model_latest.pth"):
-        assert choose_checkpoint(folder, POSE.checkpoints, named) == (
-            None, f'"{named}" holds untrained weights: TAO wrote them before the first step', [],
+        assert checkpoints_of(folder, POSE.checkpoints).choose(named) == (
+            None, f'"{named}" holds untrained weights: TAO wrote them before the first step',
         )  # fmt: skip
 
 
@@ -100,10 +100,10 @@ def test_untrained_weights_of_another_action_are_not_found_by_name(results: Call
         }
     )
     assert (
-        choose_checkpoint(folder, POSE.checkpoints, None)[0]
+        checkpoints_of(folder, POSE.checkpoints).choose(None)[0]
         == folder / "train/model_epoch_001_step_00006.pth"
     )
-    assert choose_checkpoint(folder, POSE.checkpoints, "model_epoch_000_step_00000")[0] is None
+    assert checkpoints_of(folder, POSE.checkpoints).choose("model_epoch_000_step_00000")[0] is None
     assert untrained_leftovers(folder, POSE.checkpoints) == ()
 
 
@@ -123,7 +123,7 @@ def test_step_0_of_tensorflow_1_is_no_checkpoint(
     folder = results({f"{left}/model.ckpt-0.index" if mark == "folder" else left: archive()})
     assert find_checkpoints(folder, contract.checkpoints) == []
     assert find_resume_point(contract, folder) is None
-    path, problem, _ = choose_checkpoint(folder, contract.checkpoints, None)
+    path, problem = checkpoints_of(folder, contract.checkpoints).choose(None)
     assert (path, problem) == (
         None, f"there is no checkpoint in {folder}: {left} is untrained, TAO wrote it before the first step",
     )  # fmt: skip
@@ -169,12 +169,12 @@ def test_a_newest_checkpoint_that_was_cut_off_is_not_chosen(
         {name.format(1): whole, name.format(2): whole, name.format(3): whole[: int(len(whole) * share)]}
     )
     assert is_torn(folder / name.format(3)) or not share
-    assert choose_checkpoint(folder, contract.checkpoints, None)[0] == folder / name.format(2)
+    assert checkpoints_of(folder, contract.checkpoints).choose(None)[0] == folder / name.format(2)
     point = find_resume_point(contract, folder)
     assert point is not None and point.checkpoint == folder / name.format(2)
     if not share:  # an empty file is of no format
         return
-    path, problem, _ = choose_checkpoint(folder, contract.checkpoints, Path(name.format(3)).name)
+    path, problem = checkpoints_of(folder, contract.checkpoints).choose(Path(name.format(3)).name)
     assert path is None
     assert (
         problem
@@ -216,7 +216,7 @@ def test_a_small_whole_archive_is_as_good_as_a_large_one(results: Callable[..., 
     folder = results(
         {f"train/model_epoch_00{n}_step_0000{n + 1}.pth": archive(9000 if n < 2 else 100) for n in range(3)}
     )
-    chosen = choose_checkpoint(folder, POSE.checkpoints, None)[0]
+    chosen = checkpoints_of(folder, POSE.checkpoints).choose(None)[0]
     assert chosen == folder / "train/model_epoch_002_step_00003.pth"
 
 
@@ -224,12 +224,12 @@ def test_the_link_is_followed_when_it_points_at_a_whole_one(results: Callable[..
     files = {f"train/model_epoch_00{n}_step_0000{n + 1}.pth": archive() for n in range(3)}
     folder = results(files, {"train/pc_model_latest.pth": "model_epoch_001_step_00002.pth"})
     assert (
-        choose_checkpoint(folder, POSE.checkpoints, None)[0]
+        checkpoints_of(folder, POSE.checkpoints).choose(None)[0]
         == folder / "train/model_epoch_001_step_00002.pth"
     )
     (folder / "train/model_epoch_001_step_00002.pth").write_bytes(archive()[:-40])
     assert (
-        choose_checkpoint(folder, POSE.checkpoints, None)[0]
+        checkpoints_of(folder, POSE.checkpoints).choose(None)[0]
         == folder / "train/model_epoch_002_step_00003.pth"
     )
 
@@ -237,7 +237,7 @@ def test_the_link_is_followed_when_it_points_at_a_whole_one(results: Callable[..
 def test_where_every_checkpoint_is_torn_it_is_said(results: Callable[..., Path]) -> None:
     folder = results({"train/model_epoch_000_step_00003.pth": archive()[:2000]})
     torn = folder / "train/model_epoch_000_step_00003.pth"
-    assert choose_checkpoint(folder, POSE.checkpoints, None)[:2] == (
+    assert checkpoints_of(folder, POSE.checkpoints).choose(None) == (
         None, f"{torn} is incomplete: it was cut off while it was written",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 
 from taorunner.contracts import GpuUse
 from taorunner.errors import Finding
-from taorunner.planning.inputs.gpu_access import DriverAge, MachineGpus
+from taorunner.planning.inputs.gpu_access import MachineGpus
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
 from taorunner.planning.validate import validate_projects
@@ -104,8 +104,8 @@ def test_a_driver_older_than_the_image_needs(
 ) -> None:
     """In a process of its own, which loads the library of NVML anew."""
     program = (
-        "import os, sys; from taorunner.planning.inputs.gpu_access import DriverAge\n"
-        "one = DriverAge(os.environ).finding(sys.argv[1], 1)\n"
+        "import os, sys; from taorunner.planning.inputs.gpu_access import MachineGpus\n"
+        "one = MachineGpus(os.environ).driver_finding(sys.argv[1], 1)\n"
         "print(one and f'{one.severity.value} {one.code} {one.message}')"
     )
     environ = {**fake_nvml(1, driver=driver), "PATH": "/usr/bin:/bin"}
@@ -125,8 +125,8 @@ def test_nothing_is_said_without_a_gpu_and_of_another_machine(
     fake_nvml: Callable[..., dict[str, str]],
 ) -> None:
     environ = fake_nvml(1, driver="470.82")
-    assert DriverAge(environ).finding(TAO_7, 0) is None
-    assert DriverAge({**environ, "DOCKER_HOST": "ssh://me@box"}).finding(TAO_7, 1) is None
+    assert MachineGpus(environ).driver_finding(TAO_7, 0) is None
+    assert MachineGpus({**environ, "DOCKER_HOST": "ssh://me@box"}).driver_finding(TAO_7, 1) is None
 
 
 COUNTED = (
@@ -190,3 +190,24 @@ def test_the_gpus_of_another_machine_are_not_counted() -> None:
         == "--gpus all: it is not known how many GPUs there are: the engine is on another machine"
     )
     assert machine.counted(replace(request, all_gpus=False, gpus=9), GpuUse.MANY, DOCKER)[1] is None
+
+
+def test_nvml_is_asked_once_for_the_number_of_gpus_and_the_driver(
+    fake_nvml: Callable[..., dict[str, str]],
+) -> None:
+    program = (
+        "import os, sys\n"
+        "from taorunner.contracts import GpuUse\n"
+        "from taorunner.planning.inputs.gpu_access import MachineGpus\n"
+        "from taorunner.planning.model.request import ActionRequest\n"
+        "from taorunner.targets import DOCKER\n"
+        "machine = MachineGpus(os.environ)\n"
+        "counted, _ = machine.counted(ActionRequest('train', ('e',), all_gpus=True), GpuUse.MANY, DOCKER)\n"
+        "os.environ['FAKE_NVML_INIT_RC'] = '9'  # from now on the driver does not answer\n"
+        "print(counted.gpus, machine.driver_finding(sys.argv[1], 1).message)\n"
+    )
+    environ = {**fake_nvml(2, driver="570.86"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, TAO_7], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("2 NVIDIA driver 570.86 is older than 580")

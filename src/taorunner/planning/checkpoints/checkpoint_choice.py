@@ -12,13 +12,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UsageError
-from taorunner.planning.checkpoints.checkpoint_files import (
-    choose_checkpoint,
-    epoch_of,
-    find_checkpoints,
-    torn_findings,
-    whole_checkpoints,
-)
+from taorunner.planning.checkpoints.checkpoint_files import checkpoints_of, epoch_of
 from taorunner.planning.model.epoch_scores import EpochScores, Scores
 
 _EPOCH = re.compile(r"epoch=([0-9]{1,9})\Z")
@@ -57,26 +51,24 @@ def chosen_checkpoint(
             f"which files of {training.network} are checkpoints is not known: {why}",
             "name a file: --checkpoint FILE",
         )
+    known = checkpoints_of(results, contract)
     if named == "latest":
-        path, problem, _ = choose_checkpoint(results, contract, None)
+        path, problem = known.choose(None)
         if path is None:
             return _refused(problem or "there is no checkpoint", f"taorunner train {experiment}")
         epoch = epoch_of(path, contract)
         reason = "the newest whole checkpoint" + (f", of epoch {epoch}" if epoch is not None else "")
-        return Choice(path, reason, tuple(torn_findings(path, results, contract)))
-    found = find_checkpoints(results, contract)
-    whole = {
-        epoch: path for path in whole_checkpoints(found) if (epoch := epoch_of(path, contract)) is not None
-    }
+        return Choice(path, reason, tuple(known.torn_findings(path)))
+    whole = {epoch: path for path in known.whole if (epoch := epoch_of(path, contract)) is not None}
     if not whole:
-        _, problem, _ = choose_checkpoint(results, contract, None)
+        _, problem = known.choose(None)
         message = problem or f"no name of a checkpoint in {results} has its epoch"
         return _refused(
             message, f"taorunner train {experiment}" if problem else "name a file: --checkpoint FILE"
         )
     match = _EPOCH.match(named)
     if match is not None:
-        torn = [path for path in found if epoch_of(path, contract) == int(match[1])]
+        torn = [path for path in known.found if epoch_of(path, contract) == int(match[1])]
         return _of_epoch(int(match[1]), whole, torn, results)
     return _best(training, whole, scores(experiment), experiment)
 

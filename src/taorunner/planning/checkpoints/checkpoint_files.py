@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract, Framework
@@ -100,7 +101,10 @@ def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
 
 def newest_whole(checkpoints: Sequence[Path], results: Path, contract: CheckpointContract) -> Path | None:
     """The one to use of ``checkpoints`` (newest last): where the ``latest`` link points, else the newest whole one."""
-    whole = whole_checkpoints(checkpoints)
+    return _newest(whole_checkpoints(checkpoints), results, contract)
+
+
+def _newest(whole: Sequence[Path], results: Path, contract: CheckpointContract) -> Path | None:
     if contract.latest is not None and (results / contract.latest).is_symlink():
         aimed = (results / contract.latest).resolve()  # where TAO itself would resume
         linked = next((path for path in whole if path.resolve() == aimed), None)
@@ -109,48 +113,67 @@ def newest_whole(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     return whole[-1] if whole else None
 
 
-def torn_findings(chosen: Path, results: Path, contract: CheckpointContract) -> list[Finding]:
-    """A warning for each checkpoint that is newer than the chosen one and was cut off."""
-    checkpoints = find_checkpoints(results, contract)
-    if chosen not in checkpoints:
-        return []
-    whole = whole_checkpoints(checkpoints)
-    return [
-        Finding(
-            Severity.WARNING,
-            "checkpoint-torn",
-            f'the checkpoint "{path.name}" is incomplete: it was cut off while it was written',
-            f"{chosen.name} is used instead; the disk may have been full",
-        )
-        for path in checkpoints[checkpoints.index(chosen) + 1 :]
-        if path not in whole
-    ]
-
-
 def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
     """The 1-based epoch in the checkpoint's name; None where it has none."""
     match = re.search(contract.epoch_pattern, path.name) if contract.epoch_pattern else None
     return int(match[1]) + 1 - contract.first_epoch if match else None
 
 
-def choose_checkpoint(
-    results: Path, contract: CheckpointContract, named: str | None
-) -> tuple[Path | None, str | None, Sequence[str]]:
-    """``(path, what is wrong, names there are)``. ``named`` is export_model or ``--checkpoint``: a path, a file
-    name, or a name without its suffix; without it the newest epoch is taken, never untrained or torn weights."""
-    checkpoints = find_checkpoints(results, contract)
-    names = [path.name for path in whole_checkpoints(checkpoints)]
-    if named is None:
-        chosen = newest_whole(checkpoints, results, contract)
-        return chosen, None if chosen else _none_to_use(checkpoints, results, contract), names
-    if named.strip("./") == "":
-        return None, f'"{named}" names no checkpoint', names
-    path, problem = _named_checkpoint(results, checkpoints, named)
-    if path is not None and is_untrained(path, contract):
-        return None, f'"{named}" holds untrained weights: TAO wrote them before the first step', names
-    if path is not None and is_torn(path):
-        return None, f'the checkpoint "{named}" is incomplete: it was cut off while it was written', names
-    return path, problem, names
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The checkpoints in ``results``, each read once: ``found`` newest epoch last, ``whole`` without those cut off."""
+
+    results: Path
+    contract: CheckpointContract
+    found: tuple[Path, ...]
+    whole: tuple[Path, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the whole ones."""
+        return tuple(path.name for path in self.whole)
+
+    def choose(self, named: str | None, shown: str | None = None) -> tuple[Path | None, str | None]:
+        """``(path, what is wrong)``. ``named`` is export_model or ``--checkpoint``: a path, a file name, or a name
+        without its suffix, which a message gives as ``shown``; without it the newest epoch is taken, never untrained or
+        torn weights."""
+        if named is None:
+            chosen = _newest(self.whole, self.results, self.contract)
+            return chosen, None if chosen else _none_to_use(self.found, self.results, self.contract)
+        shown = named if shown is None else shown
+        if named.strip("./") == "":
+            return None, f'"{shown}" names no checkpoint'
+        path = _named_checkpoint(self.results, self.found, named)
+        if path is None:
+            is_path = any(sep in named for sep in "*?[/")
+            what = f'file "{shown}"' if is_path else f'checkpoint "{shown}" in {self.results}'
+            return None, f"there is no {what}"
+        if is_untrained(path, self.contract):
+            return None, f'"{shown}" holds untrained weights: TAO wrote them before the first step'
+        if is_torn(path):
+            return None, f'the checkpoint "{shown}" is incomplete: it was cut off while it was written'
+        return path, None
+
+    def torn_findings(self, chosen: Path) -> list[Finding]:
+        """A warning for each checkpoint that is newer than the chosen one and was cut off."""
+        if chosen not in self.found:
+            return []
+        return [
+            Finding(
+                Severity.WARNING,
+                "checkpoint-torn",
+                f'the checkpoint "{path.name}" is incomplete: it was cut off while it was written',
+                f"{chosen.name} is used instead; the disk may have been full",
+            )
+            for path in self.found[self.found.index(chosen) + 1 :]
+            if path not in self.whole
+        ]
+
+
+def checkpoints_of(results: Path, contract: CheckpointContract) -> Checkpoints:
+    """Those in the results of an experiment. Reads the file system."""
+    found = find_checkpoints(results, contract)
+    return Checkpoints(results, contract, tuple(found), tuple(whole_checkpoints(found)))
 
 
 def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: CheckpointContract) -> str:
@@ -162,21 +185,17 @@ def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     return f"there is no checkpoint in {results}"
 
 
-def _named_checkpoint(
-    results: Path, checkpoints: Sequence[Path], named: str
-) -> tuple[Path | None, str | None]:
+def _named_checkpoint(results: Path, checkpoints: Sequence[Path], named: str) -> Path | None:
     for path in (Path(named), results / named):
         if path.exists() and (path.is_absolute() or path.is_relative_to(results)):
-            return path, None
+            return path
     if any(sep in named for sep in "*?[/"):
-        return None, f'there is no file "{named}"'
+        return None
     by_name = {path.name: path for path in checkpoints} | {path.stem: path for path in checkpoints}
     if named in by_name:
-        return by_name[named], None
+        return by_name[named]
     elsewhere = sorted(path for path in results.rglob("*") if named in (path.name, _stem(path)))
-    if elsewhere:
-        return elsewhere[-1], None
-    return None, f'there is no checkpoint "{named}" in {results}'
+    return elsewhere[-1] if elsewhere else None
 
 
 def _stem(path: Path) -> str:

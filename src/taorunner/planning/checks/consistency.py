@@ -237,12 +237,9 @@ class CrossChecks:
                 severity = Severity.ERROR
             contract = specs[action].contract
             key = (
-                contract.network,
-                action,
-                reader.outline.shape,
-                reader.variables.made_of("dataset"),
-                severity,
-            )
+                contract.network, contract.group, action, reader.outline.shape, reader.variables.made_of("dataset"),
+                severity, reader.mounts.is_identity,
+            )  # fmt: skip
             is_shared = reader.outline.shape.variables <= _OF_THE_DATASET and not reader.overlay
             found = self._inputs.get(key) if is_shared else None
             if found is None:

@@ -64,10 +64,11 @@ def awaited(
     return tuple(found)
 
 
-def missing_links(contract: Contract, awaits: Sequence[Awaited], earlier: Sequence[str]) -> Iterator[Finding]:
-    """Errors for models that the chain does not make, or makes before what they are made of: old ones would be read."""
-    is_twin = contract.group == "deploy" and contract.action in ("evaluate", "inference")
-    action = f"deploy.{contract.action}" if is_twin else contract.action
+def missing_links(action: str, awaits: Sequence[Awaited], earlier: Sequence[str]) -> Iterator[Finding]:
+    """Errors for models that the chain does not make, or makes before what they are made of: old ones would be read.
+
+    ``action`` is the reader's name as the network has it: ``deploy.evaluate``.
+    """
     names = {maker: argument for argument, makers in _MAKERS.items() for maker in makers}
     for one in awaits:
         argument = one.argument or names[one.action]

@@ -31,12 +31,12 @@ _SIGNS = ("/proc/driver/nvidia/version", "/dev/dxg")
 """Of a driver, on Linux and in WSL."""
 _LIBRARY = "libnvidia-ml.so.1"
 VARIABLE = "CUDA_VISIBLE_DEVICES"
-NO_ENV: Mapping[str, str] = MappingProxyType({})
+_NO_ENV: Mapping[str, str] = MappingProxyType({})
 
 
 def visible_gpus(
     project: Project, experiment: Experiment, mounts: Mounts, contract_env: Mapping[str, str], gpus: int,
-    typed: Mapping[str, str] = NO_ENV,
+    typed: Mapping[str, str] = _NO_ENV,
 ) -> Finding | None:  # fmt: skip
     """An error when fewer than ``gpus`` GPUs of the container stay visible; None where the variable hides none.
 
@@ -71,15 +71,18 @@ def _seen(value: str, gpus: int) -> int:
 
 
 @dataclass(slots=True)
-class DriverAge:
-    """``environ`` is the caller's environment, which names the engine. The driver is asked once for each command, and
-    only where there is one; for an engine on another machine nothing is said."""
+class MachineGpus:
+    """The GPUs of this machine, and its driver. ``environ`` is the caller's environment, which names the engine. NVML
+    is asked once for each command, and only when needed."""
 
     environ: Mapping[str, str]
-    _asked: list[str | None] = field(default_factory=list)
+    _asked: list[Inventory | None] = field(default_factory=list)
 
-    def finding(self, image: str | None, gpus: int) -> Finding | None:
-        """An error where nothing works with this driver, a warning where NVIDIA gives no support; without a place."""
+    def driver_finding(self, image: str | None, gpus: int) -> Finding | None:
+        """An error where nothing works with this driver, a warning where NVIDIA gives no support; without a place.
+
+        None without a driver, and for an engine on another machine.
+        """
         version = image_version(image) if image is not None and gpus else None
         driver = self._driver() if version is not None else None
         if driver is None:
@@ -93,24 +96,6 @@ class DriverAge:
             message = f'NVIDIA driver {driver}: NVIDIA requires {floor.stated} for "{image}"'
             return Finding(Severity.WARNING, "driver-old", message, hint)
         return None
-
-    def _driver(self) -> str | None:
-        if not self._asked:
-            is_here = _is_here(self.environ)
-            self._asked.append(_version() if is_here and self._may_have_one() else None)
-        return self._asked[0]
-
-    def _may_have_one(self) -> bool:
-        folders = self.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-        return any(map(os.path.exists, [*_SIGNS, *(f"{folder}/{_LIBRARY}" for folder in folders if folder)]))
-
-
-@dataclass(slots=True)
-class MachineGpus:
-    """How many GPUs this machine has, for ``--gpus``. ``environ`` names the engine. NVML is asked once, when needed."""
-
-    environ: Mapping[str, str]
-    _asked: list[Inventory | None] = field(default_factory=list)
 
     def counted(
         self, request: ActionRequest, use: GpuUse, target: Target
@@ -143,21 +128,30 @@ class MachineGpus:
             return 0, f'the backend "{target.name}" chooses the machine'
         if not target.sees_host_paths and not _is_here(self.environ):
             return 0, "the engine is on another machine"
-        if not self._asked:
-            self._asked.append(_inventory())
-        found = self._asked[0]
+        found = self._inventory()
         if found is None:
             return 0, "the NVIDIA driver does not answer"
         return sum(not gpu.is_split for gpu in found.gpus), found.reason or "all of them are split (MIG)"
 
+    def _driver(self) -> str | None:
+        """The version; None where there is no driver here."""
+        if not _is_here(self.environ) or not self._may_have_driver():
+            return None
+        found = self._inventory()
+        return found.driver if found is not None else None
+
+    def _may_have_driver(self) -> bool:
+        folders = self.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+        return any(map(os.path.exists, [*_SIGNS, *(f"{folder}/{_LIBRARY}" for folder in folders if folder)]))
+
+    def _inventory(self) -> Inventory | None:
+        if not self._asked:
+            self._asked.append(_inventory())
+        return self._asked[0]
+
 
 def _is_here(environ: Mapping[str, str]) -> bool:
     return environ.get("DOCKER_HOST", "unix://").startswith("unix://")
-
-
-def _version() -> str | None:
-    found = _inventory()
-    return found.driver if found is not None else None
 
 
 def _inventory() -> Inventory | None:

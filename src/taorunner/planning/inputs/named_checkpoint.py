@@ -12,7 +12,7 @@ from pathlib import Path
 
 from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
 from taorunner.errors import Finding, Severity
-from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES, choose_checkpoint
+from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES, checkpoints_of
 from taorunner.planning.inputs.argv import argument_names, given_by_hand
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.specs.spec_file import PreparedSpec, read_value
@@ -72,13 +72,12 @@ def find_named(
     """
     from_here = Path.cwd() / named
     is_path_from_here = "/" in named and named.strip("./") != "" and from_here.exists()
-    asked = str(from_here) if is_path_from_here else named
-    path, problem, names = choose_checkpoint(results, training.checkpoints, asked)
+    known = checkpoints_of(results, training.checkpoints)
+    path, problem = known.choose(str(from_here) if is_path_from_here else named, shown=named)
     if path is None and named.strip("./") and not is_path_from_here and from_here.exists():
-        asked = str(from_here)
-        path, problem, _ = choose_checkpoint(results, training.checkpoints, asked)
+        path, problem = known.choose(str(from_here), shown=named)
     if path is None:
-        problem = problem.replace(f'"{asked}"', f'"{named}"') if problem is not None else None
+        names = known.names
         hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {experiment}"
         if contract.action == "train":
             hint = f"give the path of a file{'; ' + hint if names else ''}"

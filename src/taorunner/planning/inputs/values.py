@@ -17,10 +17,9 @@ from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checkpoints.checkpoint_choice import chosen_checkpoint, is_choice
 from taorunner.planning.checkpoints.checkpoint_files import (
-    choose_checkpoint,
+    checkpoints_of,
     find_pretrained,
     pretrained_dir,
-    torn_findings,
 )
 from taorunner.planning.inputs.argv import VALUES
 from taorunner.planning.inputs.awaited import awaited, missing_links
@@ -103,7 +102,8 @@ class ValueFinder:
     ) -> RunValues:  # fmt: skip
         """With ``dry_run``, the checkpoint of a training that has not been run yet is a note, and gets a name.
 
-        ``earlier`` are the actions of a chain that run before: a stand-in names what they make.
+        ``earlier`` are the actions of a chain that run before: a stand-in names what they make, and ``checkpoint`` does
+        not count for an action that reads it.
         """
         values = RunValues()
         experiment = self._experiment
@@ -128,8 +128,10 @@ class ValueFinder:
         if experiment.model_key is not None:
             values.arguments["key"] = model_key_mark()
         self._pretrained(values)
-        if earlier and checkpoint is None:
+        if earlier:
             self._await(contract, earlier, values)
+        if values.awaits:
+            checkpoint = None  # which an earlier action has read
         self._weights(contract, results, checkpoint, values, dry_run=dry_run)
         self._from_vars(contract, values)
         return values
@@ -138,7 +140,7 @@ class ValueFinder:
         values.awaits = awaited(
             contract, wanted_values(contract), earlier, str(values.arguments["results_dir"])
         )
-        values.findings += missing_links(contract, values.awaits, earlier)
+        values.findings += missing_links(self._network.name_of(contract), values.awaits, earlier)
         for one in values.awaits:
             if one.argument is not None:
                 values.arguments[one.argument] = one.stand_in
@@ -180,14 +182,14 @@ class ValueFinder:
         if "checkpoint" in values.arguments:
             return
         if "checkpoint" in wanted or ("model" in wanted and not is_named_by_file):
-            path, problem, names = choose_checkpoint(
-                results, training.checkpoints, self._experiment.export_model
-            )
+            known = checkpoints_of(results, training.checkpoints)
+            path, problem = known.choose(self._experiment.export_model)
             if path is not None:
                 values.arguments["checkpoint"] = self._inside(path, values)
                 if named is None and self._experiment.export_model is None:
-                    values.findings += torn_findings(path, results, training.checkpoints)
+                    values.findings += known.torn_findings(path)
             else:
+                names = known.names
                 hint = (
                     f"there are: {', '.join(names[-5:])}"
                     if names

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from taorunner.catalog.knobs import KNOBS, TRAINING, KnobKeys, choices_of
-from taorunner.contracts import Contract
+from taorunner.catalog.knobs import KNOBS, KnobKeys, choices_of
+from taorunner.contracts import TRAININGS, Contract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.knobs import Knobs, KnobSetting, number_text
 from taorunner.planning.spec.effective_spec import EffectiveSpec
@@ -115,12 +115,9 @@ class _Values:
         except (TypeError, ValueError):
             return None
 
-    def has(self, key: str) -> bool:
-        """False where this release has no such key; without a schema every key counts."""
-        return _is_known(self.schema, key)
-
 
 def _is_known(schema: Schema | None, key: str) -> bool:
+    """False where this release has no such key; without a schema every key counts."""
     return schema is None or schema.find(tuple(key.split("."))) is not None
 
 
@@ -162,7 +159,7 @@ def _following(
     settings = [
         KnobSetting(option, one, str(epochs), was=_shown(values.value(one)))
         for one in spec.within_epochs
-        if one not in values.typed and values.has(one) and (values.number(one) or 0) > epochs
+        if one not in values.typed and _is_known(values.schema, one) and (values.number(one) or 0) > epochs
         and not (one == _BY_STEP[0] and values.value(_BY_STEP[1]) == "step")
     ]  # fmt: skip
     if before is None or before == epochs:
@@ -246,12 +243,12 @@ def _not_read(contract: Contract, knob: str, value: int | float, schema: Schema 
     iterations = contract.spec.keys.get("iterations") if contract.spec is not None else None
     others = [KNOBS[name][0] for name in KNOBS if name != knob and known_choices(contract, name, schema)]
     hint = f"leave {option} out"
-    if contract.action not in TRAINING and knob != "batch_size":
+    if contract.action not in TRAININGS and knob != "batch_size":
         message = f"{action} trains nothing: it has no {option}"
         hint += f"; it is an option of train: taorunner train EXPERIMENT {option} {number_text(value)}"
     elif contract.spec is None:
         message = f"{action} reads no spec, so nothing sets {what}"
-    elif knob == "epochs" and iterations is not None and contract.action in TRAINING:
+    elif knob == "epochs" and iterations is not None and contract.action in TRAININGS:
         message = f"{action} of release {contract.release} counts iterations, not epochs"
         hint = f"set their number: --set {iterations}=N"
     else:

@@ -73,8 +73,8 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
                     if known is None:
                         at = _asked_at(project, experiment, reference)
                         known = NeededImage(reference, lock.resolved(reference), (), at)
-                    more = (*known.experiments, owner), tuple(dict.fromkeys((*known.actions, *actions)))
-                    found[reference] = replace(known, experiments=more[0], actions=more[1])
+                    both = tuple(dict.fromkeys((*known.actions, *actions)))
+                    found[reference] = replace(known, experiments=(*known.experiments, owner), actions=both)
             except UserFilesError as error:
                 findings += error.findings or (_unusable(project, experiment, error),)
     return NeededImages(tuple(found.values()), tuple(dict.fromkeys(findings)), lock)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.catalog.network import Network
-from taorunner.contracts import Framework
+from taorunner.contracts import TRAININGS, Framework
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.planning.checkpoints.checkpoint_files import find_pretrained, pretrained_dir
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.spec_files import find_spec
-from taorunner.planning.weights.use import TRAININGS, is_named, weights_use
+from taorunner.planning.weights.use import is_named, weights_use
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
-from taorunner.contracts import Contract, Framework
+from taorunner.contracts import TRAININGS, Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checkpoints.checkpoint_files import find_pretrained, pretrained_dir
 from taorunner.project.experiments import Experiment
@@ -24,8 +24,6 @@ from taorunner.specs.outline import outline_of
 from taorunner.specs.spec_file import SpecFile, flattened
 
 VARIABLE = "pretrained_model"
-TRAININGS = ("train", "distill")
-"""Actions that load the weights. Others only read a spec that names them."""
 
 _ARGUMENT = re.compile(r"\{pretrained\*?\??\}")
 _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretrained_model\})")
