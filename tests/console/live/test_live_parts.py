@@ -132,6 +132,18 @@ def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
     assert other["b"] == "next; needs 1 GPU, 1 is free" and other["c"] == "behind a"
 
 
+def test_limits_count_the_runs_of_their_batch_and_gpus_those_of_all(scene: Any) -> None:
+    """``attach`` shows the runs of several batches."""
+    other = scene.training()
+    runs = [other, scene.queued("a")]
+    elsewhere = {other.experiment: RunFacts("another batch", None, 1)}
+    limited = {**elsewhere, "a": RunFacts("b", 1, 1)}
+    assert reasons(scene, runs, limited)["a"] == "next; needs 1 GPU, 1 is free"
+    assert reasons(scene, runs, {**elsewhere, "a": RunFacts("b", None, 0)})["a"] == "next"
+    same = {other.experiment: RunFacts("b", 1, 1), "a": RunFacts("b", 1, 1)}
+    assert reasons(scene, runs, same)["a"] == "next; --parallel 1 is reached"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

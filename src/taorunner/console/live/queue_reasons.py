@@ -47,7 +47,8 @@ def queue_reasons(
         if known.batch in ahead:
             reasons[run.id] = f"behind {ahead[known.batch]}"
         else:
-            reason = _of_next(run, runs, known, gpus)
+            in_batch = [one for one in runs if facts.get(one.id, RunFacts()).batch == known.batch]
+            reason = _of_next(run, runs, in_batch, known, gpus)
             reasons[run.id] = f"next; {reason}" if reason else "next"
             if known.gpu_ids is not None:  # runs behind it may want other GPUs
                 continue
@@ -56,16 +57,21 @@ def queue_reasons(
 
 
 def _of_next(
-    run: RunSnapshot, runs: Sequence[RunSnapshot], facts: RunFacts, gpus: Sequence[GpuReading]
+    run: RunSnapshot,
+    runs: Sequence[RunSnapshot],
+    in_batch: Sequence[RunSnapshot],
+    facts: RunFacts,
+    gpus: Sequence[GpuReading],
 ) -> str:
-    running = [one for one in runs if one.state in (RunState.STARTING, RunState.RUNNING)]
+    """``in_batch`` are those of ``runs`` that are in its batch: limits are of a batch, GPUs of the machine."""
+    running = _active(in_batch)
     if facts.parallel is not None and len(running) >= facts.parallel:
         return f"--parallel {facts.parallel} is reached"
     if facts.gpu_count is None:
         return ""
     if facts.gpu_count == 0:
         return "runs without GPU start one at a time" if running else ""
-    ours = {gpu for one in running for gpu in one.gpus}
+    ours = {gpu for one in _active(runs) for gpu in one.gpus}
     blockers = [(gpu, why) for gpu, why in _blockers(run, gpus).items() if gpu not in ours]
     held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]
     if len(blockers) > _SHOWN_BLOCKERS:
@@ -81,6 +87,10 @@ def _of_next(
             return f"{needs}: {free} free, {', '.join(held)}"
         return f"{needs}, {free or 'none'} {'are' if free > 1 else 'is'} free"
     return f"{needs}: {', '.join(held)}" if held else needs
+
+
+def _active(runs: Sequence[RunSnapshot]) -> list[RunSnapshot]:
+    return [run for run in runs if run.state in (RunState.STARTING, RunState.RUNNING)]
 
 
 def _blockers(run: RunSnapshot, gpus: Sequence[GpuReading]) -> dict[str, str]:
