@@ -14,12 +14,14 @@ from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import for_dataset
 
 OF_PROJECT = frozenset({
-    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "specs", "train",
+    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "runs restore",
+    "specs", "train",
 })  # fmt: skip
-"""Commands that mean one project. Others take one too (``image ls``, ``runs list``) and mean all without."""
-OF_WORKSPACE = frozenset({"attach", "image", "logs", "pretrained", "ps", "runs", "stop", "validate"})
+"""Commands that mean one project. Others take one too (``image ls``, ``runs list``) and mean all without. ``shell``
+means one only where it names an experiment."""
+OF_WORKSPACE = frozenset({"attach", "image", "logs", "pretrained", "ps", "runs", "shell", "stop", "validate"})
 _CALL = re.compile(
-    r"\btaorunner((?: (?:-p|--project|--workspace) \S+)*) ([a-z][a-z-]*)(?![^\s;,)\"'`])([^;,)\"`\n]*)"
+    r"\btaorunner((?: (?:-p|--project|--workspace) \S+)*) (runs [a-z]+|[a-z][a-z-]*)(?![^\s;,)\"'`])([^;,)\"`\n]*)"
 )
 _NAMED = re.compile(r" (?:-p|--project) (\S+)")
 
@@ -70,7 +72,12 @@ def as_typed(text: str, place: Place | None) -> str:
 
     def placed(call: re.Match[str]) -> str:
         before, command, rest = call[1], call[2], call[3]
-        if command not in OF_PROJECT | OF_WORKSPACE or "--workspace" in before + rest or place is None:
+        group = command.partition(" ")[0]
+        if (
+            not {command, group} & (OF_PROJECT | OF_WORKSPACE)
+            or "--workspace" in before + rest
+            or place is None
+        ):
             return call[0]
         given = _NAMED.search(before) or _NAMED.search(rest)
         project = given[1] if given is not None else place.project if command in OF_PROJECT else None
