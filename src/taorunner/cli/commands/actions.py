@@ -224,6 +224,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
 
 def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins: bool) -> int:
     """Prints the ids at once, and returns when what can start has started or has failed to."""
+    from taorunner.console.base.typed_commands import Place, as_typed
     from taorunner.runs.control.wait_for_start import wait_for_start
     from taorunner.text import detached_text
 
@@ -234,9 +235,10 @@ def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins:
     else:
         typer.echo("\n".join(batch.runs))
     refused = wait_for_start(store, batch.id, batch.runs, joins=joins)
+    root = store.state_dir.parent
     for record in refused:
-        hint = f" ({record.hint})" if record.hint else ""
+        hint = f" ({as_typed(record.hint, Place(root, record.project))})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
     if not json and not is_quiet and len(refused) < len(batch.runs):
-        typer.echo(detached_text(len(batch.runs) - len(refused)), err=True)
+        typer.echo(as_typed(detached_text(len(batch.runs) - len(refused)), Place(root)), err=True)
     return max((record.error_code or 0 for record in refused), default=0)
