@@ -67,6 +67,11 @@ def project_option(root: Path, project: str | None) -> str:
 
 def as_typed(text: str, place: Place | None) -> str:
     """``text`` with its commands for ``place``. Other text does not change."""
+    return _typed(text, place, {})
+
+
+def _typed(text: str, place: Place | None, options: dict[tuple[Path, str | None], str]) -> str:
+    """``options`` has the ``project_option`` of each root and project that was asked for."""
     if "taorunner " not in text:
         return text
 
@@ -81,7 +86,9 @@ def as_typed(text: str, place: Place | None) -> str:
             return call[0]
         given = _NAMED.search(before) or _NAMED.search(rest)
         project = given[1] if given is not None else place.project if command in OF_PROJECT else None
-        wanted = project_option(place.root, project)
+        if (place.root, project) not in options:
+            options[place.root, project] = project_option(place.root, project)
+        wanted = options[place.root, project]
         if given is None:
             return f"taorunner {wanted}{command}{rest}"
         if wanted and not wanted.startswith("--workspace"):
@@ -96,10 +103,13 @@ def as_typed(text: str, place: Place | None) -> str:
 
 def hints_as_typed(findings: Iterable[Finding], place: Place | None = None) -> list[Finding]:
     """The findings, with hints for the project and the dataset that each one's file is in, else for ``place``."""
+    options: dict[tuple[Path, str | None], str] = {}
     return [
         replace(
             one,
-            hint=as_typed(for_dataset(one.hint, _dataset_of(one.file)) or "", place_of(one.file) or place),
+            hint=_typed(
+                for_dataset(one.hint, _dataset_of(one.file)) or "", place_of(one.file) or place, options
+            ),
         )
         if one.hint
         else one
