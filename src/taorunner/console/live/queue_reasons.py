@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from taorunner.console.live.queue_order import limit_text, need_text, turns
 from taorunner.console.live.run_facts import RunFacts
 from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
 from taorunner.runs.state.snapshot import RunSnapshot
-from taorunner.text import amount
 
 _GPU_WAIT = "gpu-wait"
 _BLOCKER = re.compile(r"GPU (?P<gpu>[\w.-]+) \((?P<why>.*?)\)(?=; |$)")
@@ -30,29 +30,27 @@ def queue_reasons(
 
     ``retries`` say why a run waits for its next attempt. ``gpus`` are all GPUs of this machine; empty if unknown.
     """
-    reasons: dict[str, str] = {}
-    ahead: dict[str, str] = {}
-    unfinished = {run.id: run for run in runs if not run.state.is_final}
+    reasons = {
+        run.id: _of_retry(retries[run.id].text)
+        for run in runs
+        if run.state is RunState.QUEUED and run.id in retries
+    }
+    known = {run.id: facts.get(run.id, RunFacts()) for run in runs}
+    after = {run_id: of_run.after for run_id, of_run in known.items()}
+    by_id = {run.id: run for run in runs}
+    batches: dict[str, list[RunSnapshot]] = {}
     for run in runs:
-        if run.state is not RunState.QUEUED:
-            continue
-        known = facts.get(run.id, RunFacts())
-        if run.id in retries:
-            reasons[run.id] = _of_retry(retries[run.id].text)
-            continue
-        before = unfinished.get(known.after or "")
-        if before is not None:
-            reasons[run.id] = f"after {before.action}"
-            continue
-        if known.batch in ahead:
-            reasons[run.id] = f"behind {ahead[known.batch]}"
-        else:
-            in_batch = [one for one in runs if facts.get(one.id, RunFacts()).batch == known.batch]
-            reason = _of_next(run, runs, in_batch, known, gpus)
-            reasons[run.id] = f"next; {reason}" if reason else "next"
-            if known.gpu_ids is not None:  # runs behind it may want other GPUs
-                continue
-        ahead[known.batch] = names.get(run.id, run.id)
+        batches.setdefault(known[run.id].batch, []).append(run)
+    for members in batches.values():
+        order = turns(members, after, lambda run_id: known[run_id].gpu_ids is not None, retries)
+        for run_id, turn in order.items():
+            if turn.after is not None:
+                reasons[run_id] = f"after {turn.after}"
+            elif turn.behind is not None:
+                reasons[run_id] = f"behind {names.get(turn.behind, turn.behind)}"
+            else:
+                reason = _of_next(by_id[run_id], runs, members, known[run_id], gpus)
+                reasons[run_id] = f"next; {reason}" if reason else "next"
     return reasons
 
 
@@ -66,7 +64,7 @@ def _of_next(
     """``in_batch`` are those of ``runs`` that are in its batch: limits are of a batch, GPUs of the machine."""
     running = _active(in_batch)
     if facts.parallel is not None and len(running) >= facts.parallel:
-        return f"--parallel {facts.parallel} is reached"
+        return limit_text(facts.parallel)
     if facts.gpu_count is None:
         return ""
     if facts.gpu_count == 0:
@@ -76,11 +74,10 @@ def _of_next(
     held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]
     if len(blockers) > _SHOWN_BLOCKERS:
         held.append(f"{len(blockers) - _SHOWN_BLOCKERS} more in use")
+    needs = need_text(facts.gpu_count, facts.gpu_ids)
     if facts.gpu_ids is not None:
-        needs = f"needs GPU {','.join(facts.gpu_ids)}"
         held = held or [f"GPU {gpu} used by a run above" for gpu in facts.gpu_ids if gpu in ours][:1]
         return f"{needs}: {', '.join(held)}" if held else needs
-    needs = f"needs {amount(facts.gpu_count, 'GPU')}"
     if gpus:
         free = max(0, len(gpus) - len(ours) - len(blockers))
         if held:
@@ -90,7 +87,7 @@ def _of_next(
 
 
 def _active(runs: Sequence[RunSnapshot]) -> list[RunSnapshot]:
-    return [run for run in runs if run.state in (RunState.STARTING, RunState.RUNNING)]
+    return [run for run in runs if run.state is not RunState.QUEUED and not run.state.is_final]
 
 
 def _blockers(run: RunSnapshot, gpus: Sequence[GpuReading]) -> dict[str, str]:
