@@ -64,7 +64,7 @@ def test_a_list_and_a_viewer_agree_on_the_queue(store: RunStore) -> None:
     assert list(places(store, records, snapshots, with_backend=True).values()) == EXPECTED
     names = {one.id: one.experiment for one in snapshots}
     facts = read_facts(store, list(names))
-    assert [*queue_reasons(snapshots, names, facts, {}, ()).values()] == EXPECTED[1:]
+    assert [*queue_reasons(snapshots, names, facts, {}, (), now()).values()] == EXPECTED[1:]
 
 
 def test_records_that_are_known_are_not_read_again(store: RunStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from taorunner.console.live.queue_order import limit_text, need_text, turns
@@ -11,12 +12,15 @@ from taorunner.console.live.run_facts import RunFacts
 from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
 from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.scheduling.gpu_allocator import TELL_EVERY_S
 
 _GPU_WAIT = "gpu-wait"
 _BLOCKER = re.compile(r"GPU (?P<gpu>[\w.-]+) \((?P<why>.*?)\)(?=; |$)")
 _PROCESS = re.compile(r"(?P<name>\S.{0,60}?) \(process (?P<pid>\d+) of (?P<user>[^)]*)\)?$")
 _RUN = re.compile(r"run (?P<id>\S+)(?P<user> of .*)?$")
 _SHOWN_BLOCKERS = 2
+_BELIEVED_S = 3 * TELL_EVERY_S
+"""How long a notice about a GPU counts on which nothing computes: a run that has it may be about to start."""
 
 
 def queue_reasons(
@@ -25,10 +29,12 @@ def queue_reasons(
     facts: Mapping[str, RunFacts],
     retries: Mapping[str, Notice],
     gpus: Sequence[GpuReading],
+    now: datetime,
 ) -> dict[str, str]:
     """The reason of each queued run, by id. ``runs`` are in the order of the queue, ``names`` as they are shown.
 
-    ``retries`` say why a run waits for its next attempt. ``gpus`` are all GPUs of this machine; empty if unknown.
+    ``retries`` say why a run waits for its next attempt. ``gpus`` are all GPUs of this machine; empty if unknown. An
+    old notice about a GPU counts only while something computes there.
     """
     reasons = {
         run.id: _of_retry(retries[run.id].text)
@@ -49,7 +55,7 @@ def queue_reasons(
             elif turn.behind is not None:
                 reasons[run_id] = f"behind {names.get(turn.behind, turn.behind)}"
             else:
-                reason = _of_next(by_id[run_id], runs, members, known[run_id], gpus)
+                reason = _of_next(by_id[run_id], runs, members, known[run_id], gpus, now)
                 reasons[run_id] = f"next; {reason}" if reason else "next"
     return reasons
 
@@ -60,6 +66,7 @@ def _of_next(
     in_batch: Sequence[RunSnapshot],
     facts: RunFacts,
     gpus: Sequence[GpuReading],
+    now: datetime,
 ) -> str:
     """``in_batch`` are those of ``runs`` that are in its batch: limits are of a batch, GPUs of the machine."""
     running = _active(in_batch)
@@ -70,7 +77,7 @@ def _of_next(
     if facts.gpu_count == 0:
         return "runs without GPU start one at a time" if running else ""
     ours = {gpu for one in _active(runs) for gpu in one.gpus}
-    blockers = [(gpu, why) for gpu, why in _blockers(run, gpus).items() if gpu not in ours]
+    blockers = [(gpu, why) for gpu, why in _blockers(run, gpus, now).items() if gpu not in ours]
     held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]
     if len(blockers) > _SHOWN_BLOCKERS:
         held.append(f"{len(blockers) - _SHOWN_BLOCKERS} more in use")
@@ -90,12 +97,21 @@ def _active(runs: Sequence[RunSnapshot]) -> list[RunSnapshot]:
     return [run for run in runs if run.state is not RunState.QUEUED and not run.state.is_final]
 
 
-def _blockers(run: RunSnapshot, gpus: Sequence[GpuReading]) -> dict[str, str]:
-    """GPUs that somebody has, each with who that is: by the newest notice, and by what computes on them now."""
+def _blockers(run: RunSnapshot, gpus: Sequence[GpuReading], now: datetime) -> dict[str, str]:
+    """GPUs that somebody has, each with who that is: by the newest notice, and by what computes on them now.
+
+    A notice is written only when its text changes, so an old one may be about a GPU that is free by now.
+    """
     said = [notice for notice in run.notices if notice.code == _GPU_WAIT]
     found = {one.index: f"used by {_process(one.processes[0])}" for one in gpus if one.processes}
     if said:
-        found |= {one["gpu"]: _holder(one["why"]) for one in _BLOCKER.finditer(said[-1].text)}
+        is_old = (now - said[-1].at).total_seconds() > _BELIEVED_S
+        idle = {one.index for one in gpus if not one.processes} if is_old else set()
+        found |= {
+            one["gpu"]: _holder(one["why"])
+            for one in _BLOCKER.finditer(said[-1].text)
+            if one["gpu"] not in idle
+        }
     return found
 
 
