@@ -12,7 +12,7 @@ import pytest
 
 from taorunner.console.base.findings_text import findings_json, print_findings
 from taorunner.console.base.theme import make_console
-from taorunner.console.base.typed_commands import hints_as_typed, project_option
+from taorunner.console.base.typed_commands import below_data, hints_as_typed, project_option
 from taorunner.errors import Finding, Severity
 
 
@@ -51,3 +51,19 @@ def test_one_search_answers_for_all_findings_of_a_project(
     assert searches(lambda: print_findings(make_console(stream, {}), findings)) == 1  # q is cut off
     assert "398 errors" in stream.getvalue()
     assert print_findings(make_console(stream, {}), findings, most=100) == 298
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/w/projects/p/data", ()),
+        ("/w/projects/p/data/d/train/a.json", ("d", "train", "a.json")),
+        ("/home/projects/projects/p/data/d", ("d",)),
+        ("/w/projects/p/specs/data/d", None),
+        ("/w/projects/p", None),
+        ("/w/data/d", None),
+        ("/", None),
+    ],
+)
+def test_what_is_below_the_data_of_a_project(path: str, parts: tuple[str, ...] | None) -> None:
+    assert below_data(Path(path)) == parts

@@ -43,6 +43,15 @@ def place_of(file: Path | None) -> Place | None:
     return None
 
 
+def below_data(file: Path | None) -> tuple[str, ...] | None:
+    """The parts of a path below the ``data`` folder of its project, none for that folder; None for a path elsewhere."""
+    place = place_of(file)
+    if file is None or place is None:
+        return None
+    parts = file.relative_to(place.root).parts
+    return parts[3:] if parts[2:3] == ("data",) else None
+
+
 def project_option(root: Path, project: str | None) -> str:
     """``-p NAME ``, or nothing where a command without it means the same project; in another workspace than that
     around the current folder, ``--workspace DIR -p NAME ``."""
@@ -119,8 +128,5 @@ def hints_as_typed(findings: Iterable[Finding], place: Place | None = None) -> l
 
 def _dataset_of(file: Path | None) -> str:
     """The name below ``data/`` of a project; the word ``DATASET`` for another file."""
-    place = place_of(file)
-    if file is None or place is None:
-        return "DATASET"
-    parts = file.relative_to(place.root).parts
-    return parts[3] if len(parts) > 3 and parts[2] == "data" else "DATASET"
+    parts = below_data(file)
+    return parts[0] if parts else "DATASET"
