@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from taorunner.console.base.typed_commands import below_data, place_of
 from taorunner.errors import Finding, UsageError
 
 _ANNOTATIONS = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", ".yaml", ".yml")
@@ -29,12 +30,13 @@ def output_folder(output: Path | None, source: Path, data: Path | None, word: st
 def project_view(data: Path | None, source: Path) -> tuple[list[Finding], list[Any]]:
     """What the specs of the project around ``data`` say against the dataset, and the different ways in which they read
     it; nothing without a project."""
-    if data is None or not _is_data(data) or source.is_file():
+    place = place_of(data)
+    if place is None or place.project is None or source.is_file():
         return [], []
     from taorunner.planning.validate import dataset_findings
     from taorunner.project.workspace import Workspace
 
-    return dataset_findings(Workspace(data.parent.parent.parent), data.parent.name, source, os.environ)
+    return dataset_findings(Workspace(place.root), place.project, source, os.environ)
 
 
 def answer_keeper(
@@ -42,14 +44,15 @@ def answer_keeper(
 ) -> Callable[[Sequence[Finding], int], None] | None:
     """Keeps the answer for the check before a start, if ``source`` is the dataset of an experiment."""
     own = [reading for reading in readings if reading.folder == source]
-    if data is None or not own:
+    place = place_of(data)
+    if place is None or place.project is None or not own:
         return None
     from taorunner.planning.checks.dataset_preflight import DatasetPreflight
     from taorunner.project.workspace import Workspace
 
-    preflight = DatasetPreflight(Workspace(data.parent.parent.parent))
+    preflight, project = DatasetPreflight(Workspace(place.root)), place.project
     preflight.look(source)
-    return lambda findings, images: preflight.keep(data.parent.name, own, findings, images)
+    return lambda findings, images: preflight.keep(project, own, findings, images)
 
 
 def dataset_folder(
@@ -62,7 +65,7 @@ def dataset_folder(
     given = Path(os.path.abspath(Path(dataset).expanduser()))  # noqa: PTH100 (resolve() would follow links)
     if not (project or invocation.project):
         if _is_there(given):
-            return given, next((above for above in given.parents if _is_data(above)), None)
+            return given, next((above for above in given.parents if below_data(above) == ()), None)
         _refuse_file(given)
         if dataset.startswith(("/", "~", "./", "../")):  # a path, of no project
             from taorunner.text import printable
@@ -138,10 +141,6 @@ def _is_archive(path: Path) -> bool:
     from taorunner.datasets.files.archives.unpack import archive_kind
 
     return path.is_file() and archive_kind(path) is not None
-
-
-def _is_data(folder: Path) -> bool:
-    return folder.name == "data" and folder.parent.parent.name == "projects"
 
 
 def check_format(from_: str | None) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 from taorunner.cli.dataset_folders import dataset_folder, output_folder
 from taorunner.cli.long_work import cleaning_up, named
 from taorunner.cli.options import Invocation, option
-from taorunner.console.base.typed_commands import project_option
+from taorunner.console.base.typed_commands import place_of, project_option
 from taorunner.errors import UsageError
 
 
@@ -97,7 +97,8 @@ def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -
         made = dataset_name(layout, output.relative_to(data).as_posix())
         if dataset != made:
             experiment = wanted.target.experiment
-            where = project_option(data.parent.parent.parent, data.parent.name)
+            place = place_of(data)
+            where = project_option(place.root, place.project) if place is not None else ""
             invocation.note(f'next: write "dataset: {made}" for {experiment} in experiments.yml')
             invocation.note(f"then: taorunner {where}specs refresh {experiment}")
     return 0

@@ -154,17 +154,16 @@ def test_wrong_words_for_projects_experiments_specs_and_weights(cli: Cli, worksp
 
 
 def test_the_commands_that_mean_a_project_are_those_that_take_one() -> None:
-    names = {name.partition(" ")[0] for name in TABLE} | set(GROUPS)
-    takes_project = {
-        name
-        for name in names
-        if any("-p" in one.options for key, one in TABLE.items() if key.partition(" ")[0] == name)
-    }
-    takes_workspace = {
-        name
-        for name in names
-        if any("--workspace" in one.options for key, one in TABLE.items() if key.partition(" ")[0] == name)
-    }
+    names = {name.partition(" ")[0] for name in TABLE} | set(GROUPS) | set(TABLE)
+
+    def with_option(option: str) -> set[str]:
+        return {
+            name
+            for name in names
+            if any(option in one.options for key, one in TABLE.items() if f"{key} ".startswith(f"{name} "))
+        }
+
+    takes_project, takes_workspace = with_option("-p"), with_option("--workspace")
     assert takes_project >= OF_PROJECT
     assert takes_workspace >= OF_WORKSPACE | OF_PROJECT
 
@@ -175,6 +174,9 @@ def test_the_commands_that_mean_a_project_are_those_that_take_one() -> None:
         ("taorunner specs refresh e", "taorunner -p p specs refresh e"),
         ("run taorunner convert e, then taorunner train e", "run taorunner -p p convert e, then taorunner -p p train e"),
         ("taorunner -p q train e", "taorunner -p q train e"),
+        ("taorunner runs restore e 2; taorunner runs show e", "taorunner -p p runs restore e 2; taorunner runs show e"),
+        ("taorunner -p q runs restore", "taorunner -p q runs restore"),
+        ("taorunner runs prune, taorunner runs", "taorunner runs prune, taorunner runs"),
         ("taorunner dataset check d -p q shows it", "taorunner dataset check d -p q shows it"),
         ("taorunner passes the weights", "taorunner passes the weights"),
         ("taorunner networks dino", "taorunner networks dino"),
@@ -195,6 +197,8 @@ def test_text_is_changed_only_where_a_project_is_missing(
     )
     (root.parent / "elsewhere").mkdir()
     monkeypatch.chdir(root.parent / "elsewhere")
-    assert as_typed("taorunner ps; taorunner train e", Place(root, "p")) == (
-        f"taorunner --workspace {root} ps; taorunner --workspace {root} -p p train e"
+    calls = "taorunner ps; taorunner shell --jupyter; taorunner runs restore e"
+    assert as_typed(calls, Place(root, "p")) == (
+        f"taorunner --workspace {root} ps; taorunner --workspace {root} shell --jupyter; "
+        f"taorunner --workspace {root} -p p runs restore e"
     )

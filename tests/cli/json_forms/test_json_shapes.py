@@ -108,6 +108,16 @@ def test_every_command_prints_what_its_schema_says(
     assert seen & set(COMMANDS) == set(COMMANDS) - of_an_engine - of_a_server
 
 
+@pytest.mark.parametrize("words", [("--for", "detectnet_v2"), ("-e", "tiny")])
+def test_a_dataset_that_is_laid_out_for_a_network(
+    words: tuple[str, ...], cli: Cli, workspace: Path, schemas: dict[str, Any]
+) -> None:
+    done = cli("dataset", "convert", "shapes/train", *words, "--json", cwd=workspace)
+    assert done.code == 0, done
+    assert "laid-out" in COMMANDS["dataset convert"]
+    Draft202012Validator(schemas["laid-out"]).validate(done.json)
+
+
 def command_is(name: str, words: tuple[str, ...]) -> bool:
     if name == "networks show":
         return words[0] == "networks" and words[1:2] != ("sync",)

@@ -105,7 +105,9 @@ def reasons(
     names = {run.id: run.experiment for run in runs}
     known = {run.id: facts.get(run.experiment, RunFacts("b", None, 1)) for run in runs}
     gpus = [GpuReading(str(index)) for index in range(total)]
-    found = queue_reasons(runs, names, known, {f"run-{name}": one for name, one in retries.items()}, gpus)
+    found = queue_reasons(
+        runs, names, known, {f"run-{name}": one for name, one in retries.items()}, gpus, scene.at
+    )
     return {names[run_id]: reason for run_id, reason in found.items()}
 
 
@@ -130,6 +132,18 @@ def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
     }
     other = reasons(scene, runs, {"b": RunFacts("another batch", None, 1)})
     assert other["b"] == "next; needs 1 GPU, 1 is free" and other["c"] == "behind a"
+
+
+def test_limits_count_the_runs_of_their_batch_and_gpus_those_of_all(scene: Any) -> None:
+    """``attach`` shows the runs of several batches."""
+    other = scene.training()
+    runs = [other, scene.queued("a")]
+    elsewhere = {other.experiment: RunFacts("another batch", None, 1)}
+    limited = {**elsewhere, "a": RunFacts("b", 1, 1)}
+    assert reasons(scene, runs, limited)["a"] == "next; needs 1 GPU, 1 is free"
+    assert reasons(scene, runs, {**elsewhere, "a": RunFacts("b", None, 0)})["a"] == "next"
+    same = {other.experiment: RunFacts("b", 1, 1), "a": RunFacts("b", 1, 1)}
+    assert reasons(scene, runs, same)["a"] == "next; --parallel 1 is reached"
 
 
 @pytest.mark.parametrize(
@@ -166,10 +180,28 @@ def test_what_computes_on_a_gpu_is_named_without_a_notice(scene: Any) -> None:
     name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
     gpus = [GpuReading("0", processes=(1,)), GpuReading("1", processes=(os.getpid(),))]
     facts = {run.id: RunFacts("b", None, 1) for run in runs}
-    found = queue_reasons(runs, {}, facts, {}, gpus)
+    found = queue_reasons(runs, {}, facts, {}, gpus, scene.at)
     assert found == {"run-a": f"next; needs 1 GPU: 0 free, GPU 1 used by pid {os.getpid()} ({name})"}
     gone = [gpus[0], GpuReading("1", processes=(2**30,))]
-    assert queue_reasons(runs, {}, facts, {}, gone)["run-a"].endswith(f"GPU 1 used by pid {2**30}")
+    assert queue_reasons(runs, {}, facts, {}, gone, scene.at)["run-a"].endswith(f"GPU 1 used by pid {2**30}")
+
+
+def test_an_old_notice_counts_only_while_something_computes_there(scene: Any) -> None:
+    """The scheduler does not say when a GPU is left."""
+    text = "waits for 1 GPU: GPU 1 (used by python (process 4121 of ann))"
+    queued = replace(scene.queued("a"), notices=(told(scene, "gpu-wait", text, run="run-a"),))
+    runs = [scene.training(), queued]
+    facts = {run.id: RunFacts("b", None, 1) for run in runs}
+
+    def reason(seconds: float, *gpus: GpuReading) -> str:
+        return queue_reasons(runs, {}, facts, {}, gpus, scene.at + timedelta(seconds=seconds))["run-a"]
+
+    used, idle = GpuReading("0", processes=(1,)), GpuReading("1")
+    held = "next; needs 1 GPU: 0 free, GPU 1 used by pid 4121 (python)"
+    assert reason(60, used, idle) == held
+    assert reason(600, used, idle) == "next; needs 1 GPU, 1 is free"
+    assert reason(600, used, replace(idle, processes=(4121,))) == held
+    assert reason(600) == "next; needs 1 GPU: GPU 1 used by pid 4121 (python)"  # nothing is known of the GPUs
 
 
 def test_a_named_gpu_is_named(scene: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from taorunner import events
 from taorunner.console.base.theme import UNICODE, make_console
+from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
 from taorunner.runs.control.ending import Ending
@@ -61,6 +62,15 @@ def test_two_runs_are_compared_and_the_better_one_marked(scene):
         "val_mAP      0.5000  * 0.6000",
         "loss         0.5000  * 0.4000",
     ]
+
+
+def test_the_log_and_the_hint_of_a_failure_are_typed_from_another_folder(scene, tmp_path):
+    (tmp_path / "projects").mkdir()
+    run = replace(scene.finished("bad", RunState.FAILED), project="p", hint="taorunner convert bad makes it")
+    place = Place(tmp_path)
+    lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, now=scene.at, place=place)]
+    assert f"  log:  taorunner --workspace {tmp_path} logs {run.id}" in lines
+    assert f"  hint: taorunner --workspace {tmp_path} -p p convert bad makes it" in lines
 
 
 def test_one_run_is_not_compared(scene):

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
 from taorunner.runs.control.ending import Ending
@@ -12,10 +13,10 @@ def checkpoint(epoch):
     return Output(FOLDER / f"model_epoch_{epoch - 1:03}.pth", "checkpoint", 214 << 20, epoch=epoch)
 
 
-def lines(runs, endings, here="/ws"):
+def lines(runs, endings, here="/ws", place=None):
     ends = {run.id: ending for run, ending in zip(runs, endings, strict=True)}
     names = {run.id: run.experiment for run in runs}
-    return [line.plain for line in results_lines(runs, ends, names, Path(here))]
+    return [line.plain for line in results_lines(runs, ends, names, Path(here), place)]
 
 
 def test_the_best_and_the_newest_checkpoint(scene):
@@ -55,7 +56,7 @@ def test_runs_that_left_nothing_to_use_are_not_named(scene):
     )
 
 
-def test_many_runs_and_many_outputs_are_cut(scene):
+def test_many_runs_and_many_outputs_are_cut(scene, tmp_path):
     many = RunResults(FOLDER, tuple(Output(FOLDER / f"{n}.onnx", "onnx", n) for n in range(9)))
     runs = [scene.finished(f"e{n}") for n in range(6)]
     found = lines(runs, [Ending(many)] * 6, here="/elsewhere")
@@ -63,6 +64,9 @@ def test_many_runs_and_many_outputs_are_cut(scene):
     assert found[5].split() == ["and", "5", "more"]
     assert len(found) == 4 * 6 + 1
     assert found[-1] == "results of 2 more runs: taorunner runs show RUN"
+    (tmp_path / "projects").mkdir()
+    found = lines(runs, [Ending(many)] * 6, place=Place(tmp_path))
+    assert found[-1] == f"results of 2 more runs: taorunner --workspace {tmp_path} runs show RUN"
 
 
 def test_a_name_from_a_container_cannot_control_the_terminal(scene):

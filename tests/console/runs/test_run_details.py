@@ -15,6 +15,8 @@ from taorunner.console.runs.run_details import run_detail_lines
 from taorunner.console.runs.run_table import TableFacts, plain_run_lines, run_lines
 from taorunner.errors import UserFilesError
 from taorunner.events import RunState
+from taorunner.runs.control.ending import Ending
+from taorunner.runs.outputs.recorded import RunResults
 
 
 def text_of(lines):
@@ -65,6 +67,17 @@ def test_one_run_in_full(scene, golden, kind):
     }
     lines = run_detail_lines(runs[kind], Path("/ws/.taorunner/runs/r"), 80, UNICODE, scene.at, timezone.utc)
     golden.check(f"run_{kind}_80", text_of(lines))
+
+
+def test_what_was_set_aside_names_the_command_for_its_project(scene, tmp_path):
+    (tmp_path / "projects").mkdir()
+    ending = Ending(results=RunResults(Path("/w/models/e/train")), set_aside=Path("/w/set_aside/e"))
+    run = replace(scene.finished("e"), project="p", hint="taorunner convert e makes it")
+    lines = text_of(
+        run_detail_lines(run, Path("/r"), 80, UNICODE, scene.at, timezone.utc, ending=ending, root=tmp_path)
+    )
+    assert f"(taorunner --workspace {tmp_path} -p p runs restore e)" in lines
+    assert f"taorunner --workspace {tmp_path} -p p convert e makes it" in lines
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -127,13 +127,22 @@ def test_a_signal_stops_the_runs_that_were_started_here(
 
 @pytest.mark.parametrize("json", [True, False])
 def test_a_signal_only_ends_the_watching_of_earlier_runs(
-    json: bool, start: Start, capsys: pytest.CaptureFixture[str]
+    json: bool, start: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, batch = start(a=RunState.RUNNING, b=RunState.QUEUED)
+    root = store.state_dir.parent
+    (root / "projects").mkdir()
+    monkeypatch.chdir(root)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
     assert watch_runs(store, batch.runs, json=json, plain=True) == 0
     assert not any(store.stop_request(run, is_queued=True) for run in batch.runs)
     said = "detached; 2 runs go on. taorunner attach watches, taorunner stop --all ends\n"
+    assert capsys.readouterr().err == ("" if json else said)
+    monkeypatch.chdir("/")
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert watch_runs(store, batch.runs, json=json, plain=True) == 0
+    there = f"--workspace {root.relative_to('/')} "
+    said = said.replace("taorunner ", f"taorunner {there}")
     assert capsys.readouterr().err == ("" if json else said)
 
 

@@ -15,6 +15,7 @@ from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
 from taorunner.errors import Finding
 
 if TYPE_CHECKING:
+    from taorunner.console.base.typed_commands import Place
     from taorunner.planning.model.request import Order
     from taorunner.planning.planner import Planned
     from taorunner.project.workspace import Workspace
@@ -182,24 +183,24 @@ def _print_planned(planned: Planned) -> None:
 def _print_notes(planned: Planned) -> None:
     """Warnings, and where resumed trainings continue."""
     if planned.findings:
-        from taorunner.console.base.typed_commands import Place, hints_as_typed
+        from taorunner.console.base.typed_commands import Place
 
         plan = planned.items[0].plan if planned.items else None
         place = Place(plan.workspace, plan.project) if plan is not None else None
-        _print_findings(hints_as_typed(planned.findings, place))
+        _print_findings(planned.findings, place)
     for item in planned.items:
         if item.plan.resume is not None:
             typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}', err=True)
 
 
-def _print_findings(findings: Sequence[Finding]) -> None:
+def _print_findings(findings: Sequence[Finding], place: Place | None) -> None:
     import os
     import sys
 
     from taorunner.console.base.findings_text import print_findings
     from taorunner.console.base.theme import make_console
 
-    print_findings(make_console(sys.stderr, os.environ), findings)
+    print_findings(make_console(sys.stderr, os.environ), findings, place=place)
 
 
 def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) -> int:
@@ -224,6 +225,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
 
 def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins: bool) -> int:
     """Prints the ids at once, and returns when what can start has started or has failed to."""
+    from taorunner.console.base.typed_commands import Place, as_typed
     from taorunner.runs.control.wait_for_start import wait_for_start
     from taorunner.text import detached_text
 
@@ -234,9 +236,10 @@ def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins:
     else:
         typer.echo("\n".join(batch.runs))
     refused = wait_for_start(store, batch.id, batch.runs, joins=joins)
+    root = store.state_dir.parent
     for record in refused:
-        hint = f" ({record.hint})" if record.hint else ""
+        hint = f" ({as_typed(record.hint, Place(root, record.project))})" if record.hint else ""
         typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
     if not json and not is_quiet and len(refused) < len(batch.runs):
-        typer.echo(detached_text(len(batch.runs) - len(refused)), err=True)
+        typer.echo(as_typed(detached_text(len(batch.runs) - len(refused)), Place(root)), err=True)
     return max((record.error_code or 0 for record in refused), default=0)

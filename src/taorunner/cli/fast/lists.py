@@ -64,10 +64,10 @@ def ps(
     empty = "no runs yet" if with_ended else _NOTHING
     code = _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
     if has_more and not json and not ids_only:
-        print(
-            f"of ended runs the newest {LIMIT} are shown; taorunner runs list -n N shows more",
-            file=sys.stderr,
-        )
+        from taorunner.console.base.typed_commands import Place, as_typed
+
+        text = f"of ended runs the newest {LIMIT} are shown; taorunner runs list -n N shows more"
+        print(as_typed(text, Place(place.root)), file=sys.stderr)
     return code
 
 

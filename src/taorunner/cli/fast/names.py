@@ -24,7 +24,7 @@ _OF_COMMAND = {"convert": "dataset_convert"}
 
 class Line:
     """A command line: its words before the incomplete one (``args``), the variables of the shell, the name of the
-    command and its positional ``words``."""
+    command and its positional ``words``. It lives for one answer, and reads each file once."""
 
     def __init__(
         self, args: list[str], environ: Mapping[str, str], command: str, words: Sequence[str]
@@ -33,6 +33,8 @@ class Line:
         self.environ = environ
         self.command = command
         self.words = words
+        self._experiments: dict[str, str] | None = None
+        self._tables: dict[str, dict[str, list[str]]] | None = None
 
     def option(self, *flags: str) -> str | None:
         for at, arg in enumerate(self.args):
@@ -68,6 +70,11 @@ class Line:
 
     def experiments(self) -> dict[str, str]:
         """Name to network of the experiments of the project; the network is empty where it is not known."""
+        if self._experiments is None:
+            self._experiments = self._read_experiments()
+        return self._experiments
+
+    def _read_experiments(self) -> dict[str, str]:
         root = self.root()
         project = self.project(root) if root else None
         if project is None:
@@ -90,6 +97,12 @@ class Line:
         known = self.experiments()
         heads = [known[one] for one in self.named()] or list(known.values())
         return list(dict.fromkeys(head for head in heads if head))
+
+    def table(self, kind: str) -> dict[str, list[str]]:
+        """The rows of one kind of ``network_words.txt``; those that concern no network have the name ``*``."""
+        if self._tables is None:
+            self._tables = _network_words()
+        return self._tables.get(kind, {})
 
     def action(self) -> str:
         """The action of the command: ``run ACTION`` names it."""
@@ -169,12 +182,12 @@ def _backbones(line: Line) -> list[str]:
     """Of the network of ``--head``, or of the experiment of ``--like``."""
     if line.option("--head") is None and line.option("--like") is None:
         return []
-    return sorted({word for head in line.networks() for word in _table("backbones").get(head, ())})
+    return sorted({word for head in line.networks() for word in line.table("backbones").get(head, ())})
 
 
 def _releases(line: Line) -> list[str]:
     """Of the networks of the line, newest first; all that there are where it names none."""
-    known = _table("releases")
+    known = line.table("releases")
     found = {word for head in line.networks() for word in known.get(head, ())}
     found = found or {word for words in known.values() for word in words}
     return sorted(
@@ -184,15 +197,16 @@ def _releases(line: Line) -> list[str]:
 
 def _actions(line: Line) -> list[str]:
     """Of the networks of the project's experiments; every action where there is none."""
-    return sorted({word for head in line.networks() for word in _actions_of(line, [head])}) or action_names()
+    found = sorted({word for head in line.networks() for word in _actions_of(line, [head])})
+    return found or _every_action(line.table("actions"))
 
 
 def _actions_of(line: Line, heads: Sequence[str]) -> list[str]:
     """All actions for a network that is not known here."""
-    known = _table("actions")
+    known = line.table("actions")
     found: list[str] = []
     for head in heads:
-        found += known.get(head) or _own_actions(line, head) or action_names()
+        found += known.get(head) or _own_actions(line, head) or _every_action(known)
     return found
 
 
@@ -213,18 +227,26 @@ def _own_actions(line: Line, head: str) -> list[str]:
 
 def action_names() -> list[str]:
     """Every action of any network."""
-    return sorted({word for words in _table("actions").values() for word in words})
+    return _every_action(_network_words()["actions"])
+
+
+def _every_action(actions: Mapping[str, Sequence[str]]) -> list[str]:
+    return sorted({word for words in actions.values() for word in words})
 
 
 def _words(kind: str) -> Callable[[Line], list[str]]:
-    return lambda _line: _table(kind)["*"]
+    return lambda line: line.table(kind)["*"]
 
 
-def _table(kind: str) -> dict[str, list[str]]:
-    """The rows of one kind of ``network_words.txt``; those that concern no network have the name ``*``."""
+def _network_words() -> dict[str, dict[str, list[str]]]:
+    """The rows of ``network_words.txt`` by kind and network."""
+    tables: dict[str, dict[str, list[str]]] = {}
     with Path(__file__).with_name("network_words.txt").open(encoding="utf-8") as file:
-        rows = [line.split() for line in file if line.startswith(f"{kind} ")]
-    return {row[1]: row[2:] for row in rows}
+        for row in file:
+            if not row.startswith("#"):
+                kind, name, *words = row.split()
+                tables.setdefault(kind, {})[name] = words
+    return tables
 
 
 def _datasets(line: Line) -> list[str]:
@@ -273,7 +295,7 @@ def _checkpoints(line: Line) -> list[str]:
     root = line.root()
     project = line.project(root) if root else None
     found: list[str] = []
-    endings = tuple(_table("weights")["*"])
+    endings = tuple(line.table("weights")["*"])
     for experiment in line.named():
         if project is None:
             break
@@ -331,5 +353,5 @@ _NAMES: dict[str, Callable[[Line], list[str]]] = {
     "project": _projects, "experiment": _experiments, "head": _heads, "backbone": _backbones, "action": _actions,
     "release": _releases, "dataset": _datasets, "format": _words("formats"), "target": _words("targets"),
     "model": _words("models"), "key": _keys, "checkpoint": _checkpoints,
-    "head or model": lambda line: [*_heads(line), *_table("models")["*"]],
+    "head or model": lambda line: [*_heads(line), *line.table("models")["*"]],
 }  # fmt: skip

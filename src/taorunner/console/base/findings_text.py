@@ -66,14 +66,14 @@ def print_findings(
     see_all: str = " (-v before the command shows them)",
     by_kind: bool = False,
     place: Place | None = None,
-) -> None:
+) -> int:
     """Prints findings sorted by file and place, ``most`` of each kind, with the counts at the end. ``by_kind`` sorts
     them by severity and code before that. ``see_all`` follows the number of those that are left out. ``place``: the
-    project that the hints of findings without a file are about."""
-    listed = hints_as_typed(dict.fromkeys(findings), place)
+    project that the hints of findings without a file are about. Returns how many are left out."""
+    listed = list(dict.fromkeys(findings))
     shown, left = first_of_each_kind(sorted(listed, key=kind_order if by_kind else place_order), most)
     lines = finding_lines(
-        shown,
+        hints_as_typed(shown, place),
         symbols_of(console),
         here=here or Path.cwd(),
         width=width_of(console),
@@ -83,6 +83,7 @@ def print_findings(
     print_lines(console, lines)
     if counts:
         print_lines(console, [Text(count_text(listed))])
+    return left.total()
 
 
 def first_of_each_kind(

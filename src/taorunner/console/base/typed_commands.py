@@ -14,12 +14,14 @@ from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import for_dataset
 
 OF_PROJECT = frozenset({
-    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "specs", "train",
+    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "runs restore",
+    "specs", "train",
 })  # fmt: skip
-"""Commands that mean one project. Others take one too (``image ls``, ``runs list``) and mean all without."""
-OF_WORKSPACE = frozenset({"attach", "image", "logs", "pretrained", "ps", "runs", "stop", "validate"})
+"""Commands that mean one project. Others take one too (``image ls``, ``runs list``) and mean all without. ``shell``
+means one only where it names an experiment."""
+OF_WORKSPACE = frozenset({"attach", "image", "logs", "pretrained", "ps", "runs", "shell", "stop", "validate"})
 _CALL = re.compile(
-    r"\btaorunner((?: (?:-p|--project|--workspace) \S+)*) ([a-z][a-z-]*)(?![^\s;,)\"'`])([^;,)\"`\n]*)"
+    r"\btaorunner((?: (?:-p|--project|--workspace) \S+)*) (runs [a-z]+|[a-z][a-z-]*)(?![^\s;,)\"'`])([^;,)\"`\n]*)"
 )
 _NAMED = re.compile(r" (?:-p|--project) (\S+)")
 
@@ -39,6 +41,15 @@ def place_of(file: Path | None) -> Place | None:
         if parts[at] == "projects":
             return Place(Path(*parts[:at]), parts[at + 1])
     return None
+
+
+def below_data(file: Path | None) -> tuple[str, ...] | None:
+    """The parts of a path below the ``data`` folder of its project, none for that folder; None for a path elsewhere."""
+    place = place_of(file)
+    if file is None or place is None:
+        return None
+    parts = file.relative_to(place.root).parts
+    return parts[3:] if parts[2:3] == ("data",) else None
 
 
 def project_option(root: Path, project: str | None) -> str:
@@ -65,16 +76,28 @@ def project_option(root: Path, project: str | None) -> str:
 
 def as_typed(text: str, place: Place | None) -> str:
     """``text`` with its commands for ``place``. Other text does not change."""
+    return _typed(text, place, {})
+
+
+def _typed(text: str, place: Place | None, options: dict[tuple[Path, str | None], str]) -> str:
+    """``options`` has the ``project_option`` of each root and project that was asked for."""
     if "taorunner " not in text:
         return text
 
     def placed(call: re.Match[str]) -> str:
         before, command, rest = call[1], call[2], call[3]
-        if command not in OF_PROJECT | OF_WORKSPACE or "--workspace" in before + rest or place is None:
+        group = command.partition(" ")[0]
+        if (
+            not {command, group} & (OF_PROJECT | OF_WORKSPACE)
+            or "--workspace" in before + rest
+            or place is None
+        ):
             return call[0]
         given = _NAMED.search(before) or _NAMED.search(rest)
         project = given[1] if given is not None else place.project if command in OF_PROJECT else None
-        wanted = project_option(place.root, project)
+        if (place.root, project) not in options:
+            options[place.root, project] = project_option(place.root, project)
+        wanted = options[place.root, project]
         if given is None:
             return f"taorunner {wanted}{command}{rest}"
         if wanted and not wanted.startswith("--workspace"):
@@ -89,10 +112,13 @@ def as_typed(text: str, place: Place | None) -> str:
 
 def hints_as_typed(findings: Iterable[Finding], place: Place | None = None) -> list[Finding]:
     """The findings, with hints for the project and the dataset that each one's file is in, else for ``place``."""
+    options: dict[tuple[Path, str | None], str] = {}
     return [
         replace(
             one,
-            hint=as_typed(for_dataset(one.hint, _dataset_of(one.file)) or "", place_of(one.file) or place),
+            hint=_typed(
+                for_dataset(one.hint, _dataset_of(one.file)) or "", place_of(one.file) or place, options
+            ),
         )
         if one.hint
         else one
@@ -102,8 +128,5 @@ def hints_as_typed(findings: Iterable[Finding], place: Place | None = None) -> l
 
 def _dataset_of(file: Path | None) -> str:
     """The name below ``data/`` of a project; the word ``DATASET`` for another file."""
-    place = place_of(file)
-    if file is None or place is None:
-        return "DATASET"
-    parts = file.relative_to(place.root).parts
-    return parts[3] if len(parts) > 3 and parts[2] == "data" else "DATASET"
+    parts = below_data(file)
+    return parts[0] if parts else "DATASET"

@@ -22,7 +22,7 @@ from taorunner.console.base.findings_text import (
 )
 from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
 from taorunner.console.base.theme import symbols_of
-from taorunner.console.base.typed_commands import Place, as_typed, hints_as_typed
+from taorunner.console.base.typed_commands import Place, as_typed, below_data, hints_as_typed
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.looked_at import LookedAt
@@ -92,8 +92,7 @@ def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
 
 def _is_data(file: Path | None) -> bool:
     """Whether it is in the ``data`` folder of a project: findings of datasets follow those of specs."""
-    parts = file.parts if file is not None else ()
-    return any(parts[at] == "projects" and parts[at + 2] == "data" for at in range(len(parts) - 2))
+    return below_data(file) is not None
 
 
 def _lines(block: _Block, console: Console, hinted: Collection[Finding]) -> list[Text]:

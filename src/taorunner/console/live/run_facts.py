@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from taorunner.console.live.queue_order import read_need
 from taorunner.errors import TaorunnerError
-from taorunner.state_files import read_state
 
 if TYPE_CHECKING:
     from taorunner.runs.state.store import RunStore
@@ -46,18 +45,5 @@ def _facts(store: RunStore, run_id: str, parallels: dict[str, int | None]) -> Ru
             parallels[batch] = None
             parallels[batch] = store.load_batch(batch).parallel
     parallel = parallels.get(batch)
-    with suppress(*unusable):
-        gpus, nodes = _resources(store, run_id)
-        return RunFacts(batch, parallel, gpus.get("count"), _ids(gpus.get("ids")), nodes, attempt, after)
-    return RunFacts(batch, parallel, attempt=attempt, after=after)
-
-
-def _resources(store: RunStore, run_id: str) -> tuple[dict[str, Any], int]:
-    """GPUs and nodes of the stored plan, without decoding the rest of it; plans of 0.1.0 have no ``resources``."""
-    body = json.loads(read_state(store.paths(run_id).plan, store.trust()))
-    resources = body.get("resources") or {"gpus": body.get("gpus")}
-    return dict(resources.get("gpus") or {}), int(resources.get("nodes") or 1)
-
-
-def _ids(ids: Any) -> tuple[str, ...] | None:
-    return None if ids is None else tuple(map(str, ids))
+    need = read_need(store, run_id)
+    return RunFacts(batch, parallel, need.count, need.ids, need.nodes, attempt, after)

@@ -10,12 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.findings_text import (
-    findings_json,
-    first_of_each_kind,
-    print_findings,
-    without_infos,
-)
+from taorunner.console.base.findings_text import findings_json, print_findings, without_infos
 from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
@@ -45,8 +40,7 @@ def print_check(report: CheckReport, *, json: bool, full: bool, with_infos: bool
     if wanted and report.subsets:
         console.print()
     most = None if full else MOST_PLACES
-    print_findings(console, wanted, counts=False, most=most, see_all="", by_kind=True)
-    _, left = first_of_each_kind(dict.fromkeys(wanted), most)
+    left = print_findings(console, wanted, counts=False, most=most, see_all="", by_kind=True)
     console.print(Text(_last_line(wanted) + ("; all: -v or --json" if left else "")), soft_wrap=True)
 
 

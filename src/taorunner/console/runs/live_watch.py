@@ -234,7 +234,7 @@ class LiveWatch:
         has_gpus = any(run.gpus for run in runs) or any(run.state is RunState.QUEUED for run in runs)
         gpus = self._gpus.by_id() if has_gpus else {}
         retries = {run.id: retry for run in runs if (retry := trails.retry(run.id)) is not None}
-        reasons = queue_reasons(runs, labels(runs), facts, retries, self._gpus.all)
+        reasons = queue_reasons(runs, labels(runs), facts, retries, self._gpus.all, self._now())
         notes = {
             run.id: RunNotes(
                 queue=reasons.get(run.id, ""), stall=trails.stall(run.id), moved_at=trails.moved_at(run.id),

@@ -87,7 +87,8 @@ def outcome_lines(
         if run.state in (RunState.FAILED, RunState.LOST):
             steps = [] if is_quiet else [as_typed(step, place) for step in next_commands([run], ends)]
             tail = tails.get(run.id, ())
-            lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols)]
+            of_project = replace(place, project=run.project) if place is not None else None
+            lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols, of_project)]
             if run.id in ends and ends[run.id].is_untouched:
                 lines.append(
                     Text(f"  nothing was started; the results of {run.experiment} are where they were")
@@ -97,7 +98,7 @@ def outcome_lines(
     compared = _comparison(snapshots, names, width, symbols)
     if compared:
         lines += [Text(), *compared]
-    left = results_lines(snapshots, ends, names, here)
+    left = results_lines(snapshots, ends, names, here, place)
     if left:
         lines += [Text(), *left]
     commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends)]
@@ -157,7 +158,13 @@ def _best(run: RunSnapshot) -> Text:
 
 
 def _failure(
-    run: RunSnapshot, name: str, tail: Sequence[str], steps: Sequence[str], width: int, symbols: Symbols
+    run: RunSnapshot,
+    name: str,
+    tail: Sequence[str],
+    steps: Sequence[str],
+    width: int,
+    symbols: Symbols,
+    place: Place | None,
 ) -> list[Text]:
     code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
     if "exit code" in (run.reason or ""):
@@ -172,14 +179,15 @@ def _failure(
         )
     ]
     if run.hint:
-        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(run.hint)}"))
+        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
     last = [line for line in tail if clean(line).strip() and not is_banner(line)][-LAST_LINES:]
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last
     ]
     lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
-    lines.append(Text.assemble("  ", ("log", "label"), f":  taorunner logs {clean(run.id)}"))
+    log = as_typed(f"taorunner logs {clean(run.id)}", place)
+    lines.append(Text.assemble("  ", ("log", "label"), f":  {log}"))
     return lines
 
 

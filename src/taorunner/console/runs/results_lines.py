@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from taorunner.console.base.formatting import clean, shown_path
+from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -20,9 +21,14 @@ _HIDDEN = frozenset({CHECKPOINT, "status", "spec", "log", "file", "folder"})
 
 
 def results_lines(
-    runs: Sequence[RunSnapshot], ends: Mapping[str, Ending], names: Mapping[str, str], here: Path
+    runs: Sequence[RunSnapshot],
+    ends: Mapping[str, Ending],
+    names: Mapping[str, str],
+    here: Path,
+    place: Place | None = None,
 ) -> list[Text]:
-    """The results of each ended run that left something to use. Paths below ``here`` are relative and never cut."""
+    """The results of each ended run that left something to use. Paths below ``here`` are relative and never cut, a
+    command is for ``place``."""
     lines: list[Text] = []
     shown = 0
     for run in runs:
@@ -38,11 +44,8 @@ def results_lines(
         wide = max(len(label) for label, _ in rows)
         lines += [Text.assemble("  ", (label.ljust(wide), "label"), f"  {text}") for label, text in rows]
     if shown > RUNS_SHOWN:
-        lines.append(
-            Text(
-                f"results of {amount(shown - RUNS_SHOWN, 'more run')}: taorunner runs show RUN", style="quiet"
-            )
-        )
+        command = as_typed("taorunner runs show RUN", place)
+        lines.append(Text(f"results of {amount(shown - RUNS_SHOWN, 'more run')}: {command}", style="quiet"))
     return lines
 
 

@@ -15,6 +15,7 @@ from taorunner.console.base.cells import bar, fact_line, percent
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style
+from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.runs.results_lines import result_rows
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.outputs.recorded import CHECKPOINT
@@ -27,11 +28,13 @@ _OUTPUTS = 5
 
 def run_detail_lines(
     run: RunSnapshot, directory: Path, width: int, symbols: Symbols, now: datetime, zone: tzinfo | None = None,
-    ending: Ending | None = None, next_commands: Sequence[str] = (), here: Path = Path("/"),
+    ending: Ending | None = None, next_commands: Sequence[str] = (), here: Path = Path("/"), root: Path | None = None,
 ) -> list[Text]:  # fmt: skip
     """All facts of one run. ``zone`` is the time zone, the machine's by default; ``ending`` is what the run left,
-    ``next_commands`` are the suggested commands. Paths below ``here`` are relative."""
+    ``next_commands`` are the suggested commands. Paths below ``here`` are relative. Commands in other texts
+    mean the workspace ``root``."""
     style = state_style(run.state)
+    place = Place(root, run.project) if root is not None else None
     head = Text.assemble(
         (f"{symbols.states[run.state]} ", style), (clean(run.experiment or run.id), "title"),
         (f" {symbols.dot} {clean(run.action)}" if run.action else "", "quiet"), "  ",
@@ -43,7 +46,7 @@ def run_detail_lines(
     if run.reason:
         facts.append(("reason", clean(run.reason)))
     if run.hint:
-        facts.append(("hint", clean(run.hint)))
+        facts.append(("hint", clean(as_typed(run.hint, place))))
     facts += [("next", command) for command in next_commands[:1]]
     fraction, left = run.fraction(now), run.eta_s(now)
     if run.epoch is not None:
@@ -68,7 +71,7 @@ def run_detail_lines(
         ("duration", _duration(run.elapsed_s(now))),
         ("checkpoints", "" if ending is not None and ending.results.checkpoints else _checkpoints(run)),
         ("directory", clean(str(directory))),
-        *_results(ending, run.experiment, here),
+        *_results(ending, run.experiment, here, place),
     ]
     lines = [head, *(fact_line(label, value) for label, value in facts if value)]
     if run.metrics:
@@ -108,7 +111,9 @@ def _metric_lines(run: RunSnapshot, width: int, symbols: Symbols) -> list[Text]:
     return laid_out(columns, rows, width, symbols)
 
 
-def _results(ending: Ending | None, experiment: str, here: Path) -> list[tuple[str, Text | str]]:
+def _results(
+    ending: Ending | None, experiment: str, here: Path, place: Place | None
+) -> list[tuple[str, Text | str]]:
     """Where the results are, and what of them is still in its place."""
     if ending is None or ending.results.folder is None:
         return []
@@ -119,7 +124,7 @@ def _results(ending: Ending | None, experiment: str, here: Path) -> list[tuple[s
     more = [f"and {len(others) - _OUTPUTS} more"] if len(others) > _OUTPUTS else []
     left = ", ".join([*facts, *more])
     if not left and ending.set_aside is not None:
-        command = f"taorunner runs restore {clean(experiment)}"
+        command = as_typed(f"taorunner runs restore {clean(experiment)}", place)
         left = f"set aside: {shown_path(ending.set_aside, here)} ({command})"
     left = left or "none of this run is left there"
     rows = [row for row in result_rows(ending) if row[0] in ("best", "newest")]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
+from taorunner.console.live.queue_order import Need, limit_text, need_text, read_need, turns
 from taorunner.events import RunState
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import Batch, DamagedRun, RunStore
-from taorunner.state_files import read_state
-from taorunner.text import amount
 
 
 def places(
@@ -23,8 +21,9 @@ def places(
     ``after train`` in the queue; the engine's reason while it waits there.
     """
     batches = {record.id: record.batch for record in records if isinstance(record, RunRecord)}
+    known = {record.id: record for record in records}
     queues = {
-        batch_id: _Queue(store, batch_id)
+        batch_id: _Queue(store, batch_id, known)
         for batch_id in dict.fromkeys(
             batches[run.id] for run in snapshots if run.state is RunState.QUEUED and run.id in batches
         )
@@ -59,42 +58,41 @@ def _place(run: RunSnapshot, *, with_backend: bool) -> str:
 
 
 class _Queue:
-    """The order of a batch, and which of its runs wait."""
+    """The order of a batch, and which of its runs wait. ``known`` are records that have been read."""
 
-    def __init__(self, store: RunStore, batch_id: str) -> None:
+    def __init__(self, store: RunStore, batch_id: str, known: Mapping[str, RunRecord | DamagedRun]) -> None:
         self._store = store
         try:
             self._batch = store.load_batch(batch_id)
         except (OSError, ValueError, KeyError, TypeError):
             self._batch = Batch(batch_id, ())
-        runs = [store.shown(run_id) for run_id in self._batch.runs]
+        runs = [known.get(run_id) or store.shown(run_id) for run_id in self._batch.runs]
         records = [run for run in runs if isinstance(run, RunRecord) and not run.state.is_final]
-        unfinished = {record.id: record.action for record in records}
-        queued = [record for record in records if record.state is RunState.QUEUED]
-        self._after = {run.id: unfinished[run.after] for run in queued if run.after in unfinished}
-        self._waiting = [run for run in queued if run.id not in self._after]
-        self._active = len(records) - len(queued)
+        self._names = {record.id: record.experiment for record in records}
+        self._active = sum(record.state is not RunState.QUEUED for record in records)
+        self._needs: dict[str, Need] = {}
+        self._turns = turns(
+            records,
+            {record.id: record.after for record in records},
+            lambda run_id: self._need(run_id).ids is not None,
+        )
 
     def place(self, run_id: str) -> str:
-        if run_id in self._after:
-            return f"after {self._after[run_id]}"
-        ids = [record.id for record in self._waiting]
-        if run_id not in ids:
+        turn = self._turns.get(run_id)
+        if turn is None:
             return ""
-        at = ids.index(run_id)
-        if at:
-            return f"behind {self._waiting[at - 1].experiment}"
+        if turn.after is not None:
+            return f"after {turn.after}"
+        if turn.behind is not None:
+            return f"behind {self._names[turn.behind]}"
         parallel = self._batch.parallel
         if parallel is not None and self._active >= parallel:
-            return f"--parallel {parallel} is reached"
-        count = self._needed(run_id)
-        return f"next; needs {amount(count, 'GPU')}" if count else "next"
+            return limit_text(parallel)
+        need = self._need(run_id)
+        needs = need_text(need.count, need.ids)
+        return f"next; {needs}" if needs else "next"
 
-    def _needed(self, run_id: str) -> int:
-        """The number of GPUs of its plan. The plan is not decoded: that takes longer than the whole table."""
-        try:
-            plan = json.loads(read_state(self._store.paths(run_id).plan, self._store.trust()))
-            gpus = plan.get("resources", plan)["gpus"]
-            return int(gpus["count"] or len(gpus["ids"] or ()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return 0
+    def _need(self, run_id: str) -> Need:
+        if run_id not in self._needs:
+            self._needs[run_id] = read_need(self._store, run_id)
+        return self._needs[run_id]

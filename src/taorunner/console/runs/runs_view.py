@@ -104,6 +104,7 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
     lines = run_detail_lines(
         snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],
         next_commands=[as_typed(step, place) for step in next_commands([record], ends)], here=Path.cwd(),
+        root=place.root,
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)

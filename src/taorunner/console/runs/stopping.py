@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.errors import TaorunnerError
 from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
@@ -78,9 +79,11 @@ class Stopping:
     def farewell(self) -> str:
         """The last line of a viewer that leaves before the runs end."""
         left = len(_unfinished(self._feed.snapshots()))
+        text = detached_text(left)
         if self.is_asked:
-            return f"detached; {amount(left, 'run')} {'is' if left == 1 else 'are'} stopping. taorunner attach watches"
-        return detached_text(left)
+            verb = "is" if left == 1 else "are"
+            text = f"detached; {amount(left, 'run')} {verb} stopping. taorunner attach watches"
+        return as_typed(text, Place(self._store.state_dir.parent))
 
     def _grace(self) -> float:
         """The longest grace period of the runs that have not ended."""

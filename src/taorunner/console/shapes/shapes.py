@@ -112,6 +112,10 @@ _SHAPES: Mapping[str, Note] = {
         "classes": [{"name": "str", "written": "str", "before": "int", "left_out": "int", "after": "int"}],
         "subsets": {"*": "int"}, "renamed": [{"from": "str", "to": "str"}], "placed": {"*": "int"},
     },
+    "laid-out": {
+        **_WRITTEN, "source": "str", "for": "str", "images": "int", "classes": {"*": "int"}, "subsets": {"*": "int"},
+        "placed": {"*": "int"},
+    },
     "split": {
         **_WRITTEN, "seed": "int", "groups": "int",
         "parts": [{"name": "str", "share": "num", "images": "int", "classes": {"*": "int"}}],
@@ -170,8 +174,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),
-    "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion",), "dataset split": ("split",),
-    "dataset stats": ("stats",), "dataset resize": ("resize",), "image ls": ("images",),
+    "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion", "laid-out"),
+    "dataset split": ("split",), "dataset stats": ("stats",), "dataset resize": ("resize",), "image ls": ("images",),
     "image pull": ("pulled-images",), "image lock": ("locked-images", "findings"), "image build": ("built-image",),
     "image push": ("pushed-image",), "image release": ("released-image",), "specs show": ("spec",),
     "specs diff": ("spec-differences",), "specs explain": ("explained-key",), "specs refresh": ("spec-changes",),

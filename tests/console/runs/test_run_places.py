@@ -1,0 +1,98 @@
+"""Where the list of runs says that they are, of real runs on disk; what a viewer says of the same runs."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from taorunner.console.live.queue_order import Turn, turns
+from taorunner.console.live.queue_reasons import queue_reasons
+from taorunner.console.live.run_facts import read_facts
+from taorunner.console.runs.run_places import places
+from taorunner.events import RunState, now
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
+from taorunner.runs.state.batch_creation import create_batch
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.runs.state.store import RunStore
+
+ONE = GpuRequest(1)
+
+
+@pytest.fixture
+def store(make_plan: Callable[..., RunPlan], tmp_path: Path) -> RunStore:
+    """One batch: a run that has begun, one that names a GPU, two that take any, and one after the first."""
+    store = RunStore(tmp_path / ".taorunner")
+    asked = {"first": ONE, "named": GpuRequest(1, ("3",)), "any": GpuRequest(2), "last": ONE, "then": ONE}
+    plans = [
+        (f"20260101-00000{at}-{name}-train-abc12{at}", replace(
+            make_plan("sh", experiment=name), resources=Resources(gpus=gpus)
+        ))
+        for at, (name, gpus) in enumerate(asked.items())
+    ]  # fmt: skip
+    batch = create_batch(store, plans, now(), environ={})
+    store.save(replace(store.load(batch.runs[0]), state=RunState.RUNNING))
+    store.save(replace(store.load(batch.runs[4]), after=batch.runs[0]))
+    return store
+
+
+def records_of(store: RunStore) -> list[RunRecord]:
+    return sorted(store.unfinished(), key=lambda record: record.id)
+
+
+def snapshots_of(records: list[RunRecord]) -> list[RunSnapshot]:
+    return [
+        RunSnapshot(
+            id=one.id, experiment=one.experiment, action=one.action, backend="docker", state=one.state
+        )
+        for one in records
+    ]
+
+
+EXPECTED = ["docker", "next; needs GPU 3", "next; needs 2 GPUs", "behind any", "after train"]
+
+
+def test_a_list_and_a_viewer_agree_on_the_queue(store: RunStore) -> None:
+    records = records_of(store)
+    snapshots = snapshots_of(records)
+    assert list(places(store, records, snapshots, with_backend=True).values()) == EXPECTED
+    names = {one.id: one.experiment for one in snapshots}
+    facts = read_facts(store, list(names))
+    assert [*queue_reasons(snapshots, names, facts, {}, (), now()).values()] == EXPECTED[1:]
+
+
+def test_records_that_are_known_are_not_read_again(store: RunStore) -> None:
+    records = records_of(store)
+    snapshots = snapshots_of(records)
+    read: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is RunStore.load.__code__:
+            read[frame.f_locals["run_id"]] += 1
+
+    sys.setprofile(count)
+    try:
+        found = places(store, records, snapshots, with_backend=False)
+        assert not read
+        some = places(store, records[3:4], snapshots[3:4], with_backend=False)
+    finally:
+        sys.setprofile(None)
+    assert some == {records[3].id: found[records[3].id]}
+    assert set(read.values()) == {1} and len(read) == 4
+
+
+def test_a_run_that_is_tried_again_has_no_turn() -> None:
+    runs = [RunSnapshot(id=name, state=RunState.QUEUED) for name in ("a", "b", "c")]
+    assert turns(runs, {}, lambda _: False, {"a"}) == {"b": Turn(), "c": Turn(behind="b")}
+    # behind another, a run that names its GPUs is in the row
+    assert turns(runs, {}, lambda run: run == "b") == {
+        "a": Turn(),
+        "b": Turn(behind="a"),
+        "c": Turn(behind="b"),
+    }
