@@ -78,7 +78,6 @@ def test_a_pull_with_a_login(
         "taorunner-test/pulled", f"nvidia/tao/{tmp_path.name.replace('_', '-').lower()}:1"
     )
     engine.docker("rmi", "-f", "taorunner-test/pulled")
-    engine.docker("image", "prune", "-f")
     plan = make_plan("true", image=reference)
 
     with pytest.raises(MachineError) as caught:
@@ -125,7 +124,6 @@ def test_a_report_that_raises_ends_the_pull(docker_environment: None, registry: 
     assert built.returncode == 0, built.stderr
     reference = registry.push("taorunner-test/stopped", "nvidia/tao/stopped:1")
     engine.docker("rmi", "-f", "taorunner-test/stopped")
-    engine.docker("image", "prune", "-f")
     monkeypatch.setenv("DOCKER_CONFIG", str(registry.credentials(tmp_path / "config")))
 
     class StoppedError(Exception):

@@ -134,8 +134,8 @@ class Images:
         return reference, digest
 
     def forget(self, *references: str) -> None:
+        """Removes these images. Others stay: tests of other workers use the same engine."""
         self.engine.docker("rmi", "-f", *references)
-        self.engine.docker("image", "prune", "-f")
 
 
 @pytest.fixture
@@ -143,8 +143,7 @@ def images(engine: rig.Engine, open_registry: str, noop_image: str) -> Iterator[
     made = Images(engine, open_registry, noop_image)
     yield made
     if made.made:
-        engine.docker("rmi", "-f", *made.made)
-        engine.docker("image", "prune", "-f")
+        made.forget(*made.made)
 
 
 @dataclass

@@ -120,7 +120,7 @@ def test_from_a_source_tree_to_a_run_that_stays_with_its_digest(
     assert moved.code == 3, moved
     assert f'error: "{reference}" moved from {first} to {second} [tag-moved]' in moved.out
 
-    images.forget(reference)  # of the first only the registry knows; nothing names it any more
+    images.forget(reference, pinned)  # of the first only the registry knows; nothing names it any more
     done = docker_cli("train", "e1", cwd=root)
     assert done.code == 0, done
     (run,) = (root / ".taorunner" / "runs").iterdir()
