@@ -177,6 +177,7 @@ class ProgressContract:
     max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
     name matches ``percent_metrics`` so that all are on 0..1. ``kpi_is_cumulative``: an epoch's record repeats the
     values of earlier epochs. ``validation_follows_epoch``: an epoch is validated after its record.
+    ``result_files`` are possible paths of the file in which an evaluation leaves its figures.
     """
 
     console: str
@@ -188,6 +189,7 @@ class ProgressContract:
     percent_metrics: tuple[str, ...] = ()
     kpi_is_cumulative: bool = False
     validation_follows_epoch: bool = False
+    result_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

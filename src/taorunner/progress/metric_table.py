@@ -34,6 +34,13 @@ class Meaning:
     rank: int | None = None
 
 
+def console_name(name: str) -> str:
+    """The name that the console's table has for a value that TAO names ``name``: ``mAP50`` for ``AP50``."""
+    mask = _MASK if name.startswith(_MASK) else ""
+    known = _COCO_NAMES.get(name.removeprefix(mask))
+    return name if known is None else mask + known
+
+
 class MetricTable:
     """``metrics`` are those of one action; ``guesses``: the meaning of others is guessed from their names."""
 

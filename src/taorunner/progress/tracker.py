@@ -10,7 +10,7 @@ import fnmatch
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -100,6 +100,16 @@ class Tracker:
         for record in records:
             self._read_record(record)
         self._emit_step(force=False)
+        return self._taken()
+
+    def feed_results(self, figures: Mapping[str, float], at: datetime) -> list[Event]:
+        """Takes the figures of an evaluation's result file that neither the console nor status.json reported."""
+        self._at = at
+        for raw, value in figures.items():
+            name, value = self._named(raw, value)
+            name = self._table.name_in_status(name)
+            if self._metrics.is_new(name, value, None, "results", repeats=False):
+                self._emit_metric(name, value, None)
         return self._taken()
 
     def flush(self, at: datetime) -> list[Event]:

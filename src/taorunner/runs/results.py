@@ -6,12 +6,14 @@ disk or another machine gets its own class next to ``LocalResults``.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from taorunner.file_locks import open_regular
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints, is_untrained
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.file_wholeness import is_torn
@@ -51,6 +53,10 @@ class ResultsAccess(Protocol):
 
     def artifacts(self) -> Iterator[Path]:
         """The existing artifacts of the action's contract, without untrained weights."""
+        ...
+
+    def content(self, path: Path, most_bytes: int) -> bytes | None:
+        """The content of a file; None for a link, a file that cannot be read, or a larger one."""
         ...
 
     def host_path(self, inside: str) -> Path | None:
@@ -99,6 +105,17 @@ class LocalResults:
             for path in self._matches(pattern):
                 if not is_untrained(path, contract.checkpoints):
                     yield path
+
+    def content(self, path: Path, most_bytes: int) -> bytes | None:
+        descriptor = open_regular(path)
+        if descriptor is None:
+            return None
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(most_bytes + 1)
+        except OSError:
+            return None
+        return data if len(data) <= most_bytes else None
 
     def host_path(self, inside: str) -> Path | None:
         if not self._plan.mounts:

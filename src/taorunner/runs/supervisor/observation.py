@@ -20,6 +20,7 @@ from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.result_file import LARGEST_FILE, read_result_file
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, results_of
@@ -147,7 +148,17 @@ class Observation:
     def _last_events(self, at: datetime) -> list[Event]:
         records = [record for reader in self._readers for record in reader.read_new(last=True)]
         events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
-        return self._new_ones(events + self._new_checkpoints(at))
+        return self._new_ones(events + self._result_figures(at) + self._new_checkpoints(at))
+
+    def _result_figures(self, at: datetime) -> list[Event]:
+        """The figures that an evaluation left in a file of this launch."""
+        events: list[Event] = []
+        for name in self._plan.contract.progress.result_files:
+            path = self._plan.results_dir / name
+            data = self._results.content(path, LARGEST_FILE) if self._is_fresh(path) else None
+            if data is not None:
+                events += self._tracker.feed_results(read_result_file(data), at)
+        return events
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
         """Events of new complete checkpoint files; most frameworks do not report them on the console."""
