@@ -6,7 +6,6 @@ Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 5.2 and 6.
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
 from collections import deque
@@ -29,8 +28,8 @@ from taorunner.progress.console.lines import (
     ProgressHint,
     TracebackHint,
 )
-from taorunner.progress.epoch_position import Position, ReportedMetrics, canonical_name
-from taorunner.progress.metric_table import MetricTable
+from taorunner.progress.epoch_position import Position, ReportedMetrics
+from taorunner.progress.metric_table import MetricNames, MetricTable
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
 from taorunner.progress.verdict import Facts, without_label
@@ -66,6 +65,7 @@ class Tracker:
         self._status_epoch: int | None = None
         self._metrics = ReportedMetrics(epochs_agree=contract.progress.kpi_is_cumulative)
         self._table = MetricTable(contract.kpi, guesses=contract.guesses_metrics)
+        self._names = MetricNames(contract.progress.percent_metrics, trains=self._trains)
         self._generated: set[str] = set()
         self._checkpoints: set[str] = set()
         self._notices: set[str] = set()
@@ -106,7 +106,7 @@ class Tracker:
         """Takes the figures of an evaluation's result file that neither the console nor status.json reported."""
         self._at = at
         for raw, value in figures.items():
-            name, value = self._named(raw, value)
+            name, value = self._names.in_common(raw, value)
             name = self._table.name_in_status(name)
             if self._metrics.is_new(name, value, None, "results", repeats=False):
                 self._emit_metric(name, value, None)
@@ -219,7 +219,7 @@ class Tracker:
             self._emit_metric(name, value, step.epoch)
 
     def _console_metric(self, hint: MetricHint) -> None:
-        name = self._own_name(hint.name)
+        name = self._names.common(hint.name)
         if not self._trains:
             name = self._table.name_in_status(name)
         if hint.running:
@@ -241,10 +241,6 @@ class Tracker:
                 rank=meaning.rank,
             )
         )  # fmt: skip
-
-    def _own_name(self, raw: str) -> str:
-        """The common name of a metric. Keras names the training accuracy just ``acc``."""
-        return "train_acc" if raw == "acc" and self._trains else canonical_name(raw)
 
     def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
         if math.isfinite(value) or "loss" not in name or self._nan_seen:
@@ -354,7 +350,7 @@ class Tracker:
         for raw, value in record.metrics.items():
             if self._table.means_nothing_there(raw, value):
                 continue
-            name, value = self._named(raw, value)
+            name, value = self._names.in_common(raw, value)
             if record.generates_metrics:
                 self._generated.add(name)
             fresh = record.generates_metrics or (
@@ -364,19 +360,12 @@ class Tracker:
             )
             self._status_metric(name, value, epoch, repeats=not fresh)
         for raw, value in record.own_metrics.items():
-            name, value = self._named(raw, value)
+            name, value = self._names.in_common(raw, value)
             self._status_metric(name, value, epoch, repeats=not is_epoch_record)
 
     def _status_metric(self, name: str, value: float, epoch: int | None, *, repeats: bool) -> None:
         if self._metrics.is_new(name, value, epoch, "status", repeats=repeats):
             self._emit_metric(name, value, epoch)
-
-    def _named(self, raw: str, value: float) -> tuple[str, float]:
-        name = self._own_name(raw)
-        for pattern in self._contract.progress.percent_metrics:
-            if fnmatch.fnmatchcase(raw, pattern) or fnmatch.fnmatchcase(name, pattern):
-                return name, round(value / 100, 9)
-        return name, value
 
     def _metric_epoch(self, record: StatusRecord) -> int | None:
         """The epoch of a record's metrics.
