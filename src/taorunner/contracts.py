@@ -177,7 +177,8 @@ class ProgressContract:
     max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
     name matches ``percent_metrics`` so that all are on 0..1. ``kpi_is_cumulative``: an epoch's record repeats the
     values of earlier epochs. ``validation_follows_epoch``: an epoch is validated after its record.
-    ``result_files`` are possible paths of the file in which an evaluation leaves its figures.
+    ``result_files`` are possible paths of the file in which an evaluation leaves its figures. ``event_files`` are globs
+    of TensorBoard's files, ``event_metrics`` patterns of the tags there that neither the console nor status.json has.
     """
 
     console: str
@@ -190,6 +191,8 @@ class ProgressContract:
     kpi_is_cumulative: bool = False
     validation_follows_epoch: bool = False
     result_files: tuple[str, ...] = ()
+    event_files: tuple[str, ...] = ()
+    event_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

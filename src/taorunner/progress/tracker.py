@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,6 +29,7 @@ from taorunner.progress.console.lines import (
     TracebackHint,
 )
 from taorunner.progress.epoch_position import Position, ReportedMetrics
+from taorunner.progress.figures import Figure
 from taorunner.progress.metric_table import MetricNames, MetricTable
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
@@ -102,14 +103,15 @@ class Tracker:
         self._emit_step(force=False)
         return self._taken()
 
-    def feed_results(self, figures: Mapping[str, float], at: datetime) -> list[Event]:
-        """Takes the figures of an evaluation's result file that neither the console nor status.json reported."""
+    def feed_figures(self, figures: Iterable[Figure], at: datetime) -> list[Event]:
+        """Takes the figures of result and event files that neither the console nor status.json reported."""
         self._at = at
-        for raw, value in figures.items():
-            name, value = self._names.in_common(raw, value)
-            name = self._table.name_in_status(name)
-            if self._metrics.is_new(name, value, None, "results", repeats=False):
-                self._emit_metric(name, value, None)
+        for figure in figures:
+            name, value = self._names.in_common(figure.name, figure.value)
+            if not self._trains:
+                name = self._table.name_in_status(name)
+            if self._metrics.is_new(name, value, figure.epoch, "results", repeats=False):
+                self._emit_metric(name, value, figure.epoch)
         return self._taken()
 
     def flush(self, at: datetime) -> list[Event]:

@@ -16,6 +16,7 @@ from typing import Protocol
 from taorunner.file_locks import open_regular
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints, is_untrained
 from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.event_files import Scalar, ScalarReader
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader, StatusRecord
 
@@ -28,6 +29,14 @@ class StatusSource(Protocol):
 
     def read_new(self, *, last: bool = False) -> list[StatusRecord]:
         """Records written since the last call. ``last``: nothing will be written any more."""
+        ...
+
+
+class ScalarSource(Protocol):
+    """The scalars of one event file."""
+
+    def read_new(self) -> list[Scalar]:
+        """Scalars written since the last call."""
         ...
 
 
@@ -53,6 +62,14 @@ class ResultsAccess(Protocol):
 
     def artifacts(self) -> Iterator[Path]:
         """The existing artifacts of the action's contract, without untrained weights."""
+        ...
+
+    def event_files(self) -> list[Path]:
+        """The existing event files of the action's contract, oldest first."""
+        ...
+
+    def scalar_source(self, path: Path) -> ScalarSource:
+        """The scalars of one event file."""
         ...
 
     def content(self, path: Path, most_bytes: int) -> bytes | None:
@@ -105,6 +122,13 @@ class LocalResults:
             for path in self._matches(pattern):
                 if not is_untrained(path, contract.checkpoints):
                     yield path
+
+    def event_files(self) -> list[Path]:
+        patterns = self._plan.contract.progress.event_files
+        return sorted(path for pattern in patterns for path in self._matches(pattern))
+
+    def scalar_source(self, path: Path) -> ScalarSource:
+        return ScalarReader(path)
 
     def content(self, path: Path, most_bytes: int) -> bytes | None:
         descriptor = open_regular(path)

@@ -212,3 +212,24 @@ def test_figures_of_a_result_file_are_those_that_the_console_did_not_say(
     found = [event for event in [*said, *events] if isinstance(event, MetricReported)]
     assert {event.name: event.value for event in found} == values
     assert len(found) == len(values)
+
+
+def test_the_errors_of_a_stereo_training_come_from_its_event_file(
+    tmp_path: Path, make_observation: Callable[..., Observation]
+) -> None:
+    observation = make_observation("depth_net", [9.0])
+    folder = tmp_path / "train" / "lightning_logs" / "version_1"
+    folder.mkdir(parents=True)
+    events = Path(__file__).parents[2] / "progress" / "data" / "events" / "tensorboardx.tfevents"
+    (folder / "events.out.tfevents.0.earlier").write_bytes(events.read_bytes())
+    os.utime(folder / "events.out.tfevents.0.earlier", (LAUNCHED_S - HOUR_S,) * 2)
+    (folder / "events.out.tfevents.1.host").write_bytes(events.read_bytes())
+    os.utime(folder / "events.out.tfevents.1.host", (LAUNCHED_S + 5,) * 2)
+    at = datetime.fromtimestamp(LAUNCHED_S + 9, timezone.utc)
+    _, said = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+    found = [event for event in said if isinstance(event, MetricReported)]
+    assert [(event.name, event.value, event.epoch) for event in found] == [
+        ("val/epe", 3.0, 1), ("val/bp1", 0.5, 1), ("val/epe", 2.0, 2), ("val/bp1", 0.375, 2),
+        ("val/epe", 1.0, 3), ("val/bp1", 0.25, 3),
+    ]  # fmt: skip
+    assert {event.direction for event in found} == {"down"}
