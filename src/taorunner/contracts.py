@@ -205,7 +205,8 @@ class VerdictContract:
     run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE
     line. ``artifacts`` are globs relative to the results folder, with names of ``planning.argv.VALUES``: when
     given, one match must be newer than the start.
-    ``betrayals`` are texts on the console that mean failure although the exit code is 0.
+    ``betrayals`` are texts on the console that mean failure although the exit code is 0, ``omissions`` those that
+    say that a part of the dataset was left out.
     """
 
     exit_zero_means_success: bool = True
@@ -216,6 +217,7 @@ class VerdictContract:
     footer: bool = True
     artifacts: tuple[str, ...] = ()
     betrayals: tuple[str, ...] = ()
+    omissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 5.2 and 6.
 
 from __future__ import annotations
 
-import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -25,6 +24,7 @@ from taorunner.progress.console.lines import (
     FooterHint,
     Hint,
     MetricHint,
+    OmissionHint,
     ProgressHint,
     TracebackHint,
 )
@@ -33,6 +33,7 @@ from taorunner.progress.figures import Figure
 from taorunner.progress.metric_table import MetricNames, MetricTable
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
+from taorunner.progress.value_watch import ValueWatch
 from taorunner.progress.verdict import Facts, without_label
 
 SURVIVED_AFTER = timedelta(minutes=1)
@@ -60,7 +61,9 @@ class Tracker:
         self._contract = contract
         self._run = run_id
         self._trains = epochs_planned is not None or contract.action in TRAININGS
-        self._parser = ConsoleParser(contract.progress, contract.verdict.betrayals, trains=self._trains)
+        self._parser = ConsoleParser(
+            contract.progress, contract.verdict.betrayals, contract.verdict.omissions, trains=self._trains
+        )
         self._planned = epochs_planned
         self._progress = Position(epochs_planned)
         self._status_epoch: int | None = None
@@ -71,7 +74,7 @@ class Tracker:
         self._checkpoints: set[str] = set()
         self._notices: set[str] = set()
         self._footers: list[bool] = []
-        self._betrayals: list[str] = []
+        self._betrayals: dict[str, None] = {}
         self._raised = RaisedErrors()
         self._causes: list[SeenCause] = []
         self._trouble_at: datetime | None = None
@@ -81,8 +84,8 @@ class Tracker:
         self._success: str | None = None
         self._failure: str | None = None
         self._success_is_last = False
-        self._nan_epoch: int | None = None
-        self._nan_seen = False
+        self._omissions: Counter[str] = Counter()
+        self._values = ValueWatch()
         self._resumed, self._resumed_at = False, resumed_at
         self._events: list[Event] = []
         self._at = datetime.min
@@ -134,7 +137,7 @@ class Tracker:
         return Facts(
             action=self._contract.action,
             footer_passed=all(self._footers) if self._footers else None,
-            betrayals=tuple(dict.fromkeys(self._betrayals)),
+            betrayals=tuple(self._betrayals),
             status_records=self._records,
             success_message=self._success,
             failure_message=self._failure,
@@ -145,8 +148,10 @@ class Tracker:
             epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
             epochs_done=self._progress.done,
             epoch=self._progress.epoch,
-            nan_epoch=self._nan_epoch,
-            nan_seen=self._nan_seen,
+            nan_epoch=self._values.nan_epoch,
+            nan_seen=self._values.nan_seen,
+            zero_score=self._values.zero_score,
+            omissions=tuple(self._omissions.items()),
             resumed=self._resumed,
             batch_key=self._contract.spec.keys.get("batch_size") if self._contract.spec else None,
         )
@@ -176,7 +181,9 @@ class Tracker:
                 self._footers.append(hint.passed)
                 del self._footers[:-_NOTICE_LIMIT]
             elif isinstance(hint, BetrayalHint):
-                self._betray(hint.text)
+                self._betrayals.setdefault(hint.text)
+            elif isinstance(hint, OmissionHint):
+                self._omissions[hint.text] += 1
             elif isinstance(hint, TracebackHint):
                 self._raised.add(hint, self._progress.epoch)
                 self._trouble_at = self._at
@@ -236,6 +243,7 @@ class Tracker:
     def _emit_metric(self, name: str, value: float, epoch: int | None) -> None:
         self._watch_nan(name, value, epoch)
         meaning = self._table.meaning(name)
+        self._values.take_score(name, value, meaning)
         direction = meaning.direction.value if meaning.direction is not None else None
         self._events.append(
             MetricReported(
@@ -245,11 +253,10 @@ class Tracker:
         )  # fmt: skip
 
     def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
-        if math.isfinite(value) or "loss" not in name or self._nan_seen:
-            return
-        self._nan_seen, self._nan_epoch = True, epoch or self._progress.epoch
-        at = f" at epoch {self._nan_epoch}" if self._nan_epoch else ""
-        self._notice("warning", "nan-loss", f"{name} became {value}{at}")
+        epoch = epoch or self._progress.epoch
+        if self._values.take_loss(name, value, epoch):
+            at = f" at epoch {epoch}" if epoch else ""
+            self._notice("warning", "nan-loss", f"{name} became {value}{at}")
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
@@ -273,10 +280,6 @@ class Tracker:
                 return glob.replace("*", str(epoch))
         return None
 
-    def _betray(self, text: str) -> None:
-        if len(self._betrayals) < _NOTICE_LIMIT:
-            self._betrayals.append(text)
-
     def _remember(self, seen: SeenCause) -> None:
         self._trouble_at = self._at
         if len(self._causes) < _CAUSE_LIMIT:
@@ -298,7 +301,7 @@ class Tracker:
         message = record.message
         for text in verdict.betrayals:
             if text in message:
-                self._betray(text)
+                self._betrayals.setdefault(text)
         if "was interrupted" in message and (seen := find_cause(message, self._progress.epoch)):
             self._remember(seen)
         if record.status == "FAILURE":
