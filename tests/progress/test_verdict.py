@@ -274,8 +274,8 @@ def test_a_training_that_ended_in_nan_says_success() -> None:
     )
 
 
-_ENDED = "ended at 0: nothing that the model found matches the labels. Most often the class names or ids of the labels "
-_ENDED += "are not those of the spec, or the training was too short"
+_ENDED = "ended at 0: nothing that the model predicts matches the labels. Most often the training was too short, or names or "
+_ENDED += "ids in the labels are not those of the spec"
 
 
 @pytest.mark.parametrize(

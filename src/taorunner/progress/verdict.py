@@ -177,8 +177,8 @@ def _cautions(contract: VerdictContract, facts: Facts) -> tuple[Caution, ...]:
         found.append(Caution("no-final-status", "status.json has no record of success"))
     if facts.zero_score is not None:
         text = (
-            f"{facts.zero_score} ended at 0: nothing that the model found matches the labels. Most often the class "
-            "names or ids of the labels are not those of the spec, or the training was too short"
+            f"{facts.zero_score} ended at 0: nothing that the model predicts matches the labels. Most often the "
+            "training was too short, or names or ids in the labels are not those of the spec"
         )
         found.append(Caution("zero-score", text))
     if facts.omissions:
