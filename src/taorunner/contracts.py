@@ -177,6 +177,8 @@ class ProgressContract:
     max_epoch is the last epoch's number rather than the count. ``metric_scale`` multiplies metrics whose
     name matches ``percent_metrics`` so that all are on 0..1. ``kpi_is_cumulative``: an epoch's record repeats the
     values of earlier epochs. ``validation_follows_epoch``: an epoch is validated after its record.
+    ``result_files`` are possible paths of the file in which an evaluation leaves its figures. ``event_files`` are globs
+    of TensorBoard's files, ``event_metrics`` patterns of the tags there that neither the console nor status.json has.
     """
 
     console: str
@@ -188,6 +190,9 @@ class ProgressContract:
     percent_metrics: tuple[str, ...] = ()
     kpi_is_cumulative: bool = False
     validation_follows_epoch: bool = False
+    result_files: tuple[str, ...] = ()
+    event_files: tuple[str, ...] = ()
+    event_metrics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +205,8 @@ class VerdictContract:
     run may leave no record. ``failure_is_final`` is False in 7.x, where each logged ERROR becomes a FAILURE
     line. ``artifacts`` are globs relative to the results folder, with names of ``planning.argv.VALUES``: when
     given, one match must be newer than the start.
-    ``betrayals`` are texts on the console that mean failure although the exit code is 0.
+    ``betrayals`` are texts on the console that mean failure although the exit code is 0, ``omissions`` those that
+    say that a part of the dataset was left out.
     """
 
     exit_zero_means_success: bool = True
@@ -211,6 +217,7 @@ class VerdictContract:
     footer: bool = True
     artifacts: tuple[str, ...] = ()
     betrayals: tuple[str, ...] = ()
+    omissions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Source: tao/pytorch.md section 2, tao/tensorflow.md sections 2.3, 3 and 5.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taorunner.catalog.load import load_network
 from taorunner.contracts import (
     CheckpointContract,
     Contract,
@@ -25,7 +27,7 @@ from taorunner.contracts import (
     VerdictContract,
 )
 from taorunner.events import RunState
-from taorunner.progress.status_json import StatusReader, StatusRecord
+from taorunner.progress.status_json import StatusReader, StatusRecord, parse_line
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Caution, Facts, Verdict, judge
 
@@ -269,6 +271,70 @@ def test_a_training_that_ended_in_nan_says_success() -> None:
         "finished 1 epoch",
         None,
         (Caution("nan-loss", "the loss became NaN at epoch 1: the weights are likely worthless"),),
+    )
+
+
+_ENDED = "ended at 0: nothing that the model predicts matches the labels. Most often the training was too short, or names or "
+_ENDED += "ids in the labels are not those of the spec"
+
+
+@pytest.mark.parametrize(
+    ("network", "action", "kpis", "cautions"),
+    [
+        (
+            "detectnet_v2",
+            "train",
+            [{"mean average precision": 0.0}, {"mean average precision": 0.0}],
+            ["mAP"],
+        ),
+        ("detectnet_v2", "train", [{"mean average precision": 0.0}, {"mean average precision": 1.5}], []),
+        (
+            "detectnet_v2",
+            "train",
+            [{"mean average precision": 9.0}, {"mean average precision": 0.0}],
+            ["mAP"],
+        ),
+        ("detectnet_v2", "train", [{}], []),
+        ("dino", "evaluate", [{"test_mAP": 0.0, "test_mAP50": 0.0}], ["test_mAP50"]),
+        ("dino", "evaluate", [{"test_mAP": 0.0, "test_mAP50": 0.01}], []),
+        ("centerpose", "train", [{"val_3DIoU": 0.5, "val_2DMPE": 0.0}], []),  # an error of 0 is no doubt
+    ],
+)
+def test_scores_that_end_at_zero_are_a_doubt(
+    network: str, action: str, kpis: list[dict[str, float]], cautions: list[str]
+) -> None:
+    tracker = Tracker(load_network(network).contract(action), "r", 9 if action == "train" else None)
+    for epoch, kpi in enumerate(kpis):
+        text = {"status": "RUNNING", "epoch": epoch, "max_epoch": 9, "kpi": kpi, "message": "x"}
+        record = parse_line(json.dumps(text).encode())
+        assert record is not None
+        tracker.feed_status([record], T0)
+    facts = replace(
+        tracker.facts, exit_code=0, success_message="done", footer_passed=True, artifact_fresh=True
+    )
+    verdict = judge(load_network(network).contract(action).verdict, facts)
+    found = [caution.text for caution in verdict.cautions if caution.code == "zero-score"]
+    assert (verdict.state, found) == (RunState.SUCCEEDED, [f"{name} {_ENDED}" for name in cautions])
+
+
+def test_labels_that_a_conversion_left_out_are_a_doubt() -> None:
+    contract = load_network("detectnet_v2").contract("dataset_convert")
+    tracker = Tracker(contract, "r")
+    line = b"Error in object 1 of labels/1.txt. Coordinates: x1 = 9, x2 = 3. Skipping this object\n"
+    tracker.feed_console(
+        line * 6 + b"There were errors in the labels. Details are logged at /x/_waring.json\n", T0
+    )
+    facts = replace(
+        tracker.facts, exit_code=0, success_message="done", footer_passed=True, artifact_fresh=True
+    )
+    verdict = judge(contract.verdict, facts)
+    assert verdict.state is RunState.SUCCEEDED
+    assert verdict.cautions == (
+        Caution(
+            "labels-left-out",
+            'TAO left out parts of the labels, so they are not trained on: the log says "Skipping this object" 6 '
+            'times and "There were errors in the labels"',
+        ),
     )
 
 

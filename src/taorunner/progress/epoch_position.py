@@ -47,7 +47,11 @@ class Position:
             self.epochs = hint.epochs
         self._eta_s = hint.eta_s if hint.eta_s is not None else self._eta_s
         epoch = max(1, min(hint.epoch, self.epochs) if self.epochs else hint.epoch)
-        if epoch <= self.done or (self.epoch is not None and epoch < self.epoch):
+        if epoch <= self.done:
+            return []
+        if self.epoch is not None and epoch < self.epoch:
+            if hint.completed:  # by the slower source
+                self.done = epoch
             return []
         self.first = self.first or epoch
         found: list[ProgressHint] = []

@@ -75,6 +75,13 @@ class DetailHint:
 
 
 @dataclass(frozen=True, slots=True)
+class OmissionHint:
+    """One line that says that a part of the dataset was left out."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CauseHint:
     seen: SeenCause
 
@@ -85,6 +92,7 @@ Hint = (
     | CheckpointHint
     | FooterHint
     | BetrayalHint
+    | OmissionHint
     | TracebackHint
     | DetailHint
     | CauseHint

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from taorunner.contracts import Direction, Metric, MetricScale
 from taorunner.progress.epoch_position import canonical_name
@@ -32,6 +33,35 @@ class Meaning:
 
     direction: Direction | None
     rank: int | None = None
+
+
+def console_name(name: str) -> str:
+    """The name that the console's table has for a value that TAO names ``name``: ``mAP50`` for ``AP50``."""
+    mask = _MASK if name.startswith(_MASK) else ""
+    known = _COCO_NAMES.get(name.removeprefix(mask))
+    return name if known is None else mask + known
+
+
+class MetricNames:
+    """One name, and fractions, for values that families of networks write differently.
+
+    ``percent_metrics`` are patterns of names whose values are written in percent.
+    """
+
+    def __init__(self, percent_metrics: Sequence[str], *, trains: bool) -> None:
+        self._percent_metrics, self._trains = percent_metrics, trains
+
+    def common(self, raw: str) -> str:
+        """The common name of a metric. Keras names the training accuracy just ``acc``."""
+        return "train_acc" if raw == "acc" and self._trains else canonical_name(raw)
+
+    def in_common(self, raw: str, value: float) -> tuple[str, float]:
+        """The common name, and the value as a fraction where it is written in percent."""
+        name = self.common(raw)
+        for pattern in self._percent_metrics:
+            if fnmatchcase(raw, pattern) or fnmatchcase(name, pattern):
+                return name, round(value / 100, 9)
+        return name, value
 
 
 class MetricTable:

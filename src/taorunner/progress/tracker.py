@@ -6,10 +6,8 @@ Source: tao/pytorch.md sections 3 and 4, tao/tensorflow.md sections 5.2 and 6.
 
 from __future__ import annotations
 
-import fnmatch
-import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,13 +24,16 @@ from taorunner.progress.console.lines import (
     FooterHint,
     Hint,
     MetricHint,
+    OmissionHint,
     ProgressHint,
     TracebackHint,
 )
-from taorunner.progress.epoch_position import Position, ReportedMetrics, canonical_name
-from taorunner.progress.metric_table import MetricTable
+from taorunner.progress.epoch_position import Position, ReportedMetrics
+from taorunner.progress.figures import Figure
+from taorunner.progress.metric_table import MetricNames, MetricTable
 from taorunner.progress.raised import RaisedErrors
 from taorunner.progress.status_json import StatusRecord
+from taorunner.progress.value_watch import ValueWatch
 from taorunner.progress.verdict import Facts, without_label
 
 SURVIVED_AFTER = timedelta(minutes=1)
@@ -60,17 +61,20 @@ class Tracker:
         self._contract = contract
         self._run = run_id
         self._trains = epochs_planned is not None or contract.action in TRAININGS
-        self._parser = ConsoleParser(contract.progress, contract.verdict.betrayals, trains=self._trains)
+        self._parser = ConsoleParser(
+            contract.progress, contract.verdict.betrayals, contract.verdict.omissions, trains=self._trains
+        )
         self._planned = epochs_planned
         self._progress = Position(epochs_planned)
         self._status_epoch: int | None = None
         self._metrics = ReportedMetrics(epochs_agree=contract.progress.kpi_is_cumulative)
         self._table = MetricTable(contract.kpi, guesses=contract.guesses_metrics)
+        self._names = MetricNames(contract.progress.percent_metrics, trains=self._trains)
         self._generated: set[str] = set()
         self._checkpoints: set[str] = set()
         self._notices: set[str] = set()
         self._footers: list[bool] = []
-        self._betrayals: list[str] = []
+        self._betrayals: dict[str, None] = {}
         self._raised = RaisedErrors()
         self._causes: list[SeenCause] = []
         self._trouble_at: datetime | None = None
@@ -80,8 +84,8 @@ class Tracker:
         self._success: str | None = None
         self._failure: str | None = None
         self._success_is_last = False
-        self._nan_epoch: int | None = None
-        self._nan_seen = False
+        self._omissions: Counter[str] = Counter()
+        self._values = ValueWatch()
         self._resumed, self._resumed_at = False, resumed_at
         self._events: list[Event] = []
         self._at = datetime.min
@@ -100,6 +104,17 @@ class Tracker:
         for record in records:
             self._read_record(record)
         self._emit_step(force=False)
+        return self._taken()
+
+    def feed_figures(self, figures: Iterable[Figure], at: datetime) -> list[Event]:
+        """Takes the figures of result and event files that neither the console nor status.json reported."""
+        self._at = at
+        for figure in figures:
+            name, value = self._names.in_common(figure.name, figure.value)
+            if not self._trains:
+                name = self._table.name_in_status(name)
+            if self._metrics.is_new(name, value, figure.epoch, "results", repeats=False):
+                self._emit_metric(name, value, figure.epoch)
         return self._taken()
 
     def flush(self, at: datetime) -> list[Event]:
@@ -122,7 +137,7 @@ class Tracker:
         return Facts(
             action=self._contract.action,
             footer_passed=all(self._footers) if self._footers else None,
-            betrayals=tuple(dict.fromkeys(self._betrayals)),
+            betrayals=tuple(self._betrayals),
             status_records=self._records,
             success_message=self._success,
             failure_message=self._failure,
@@ -133,8 +148,10 @@ class Tracker:
             epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
             epochs_done=self._progress.done,
             epoch=self._progress.epoch,
-            nan_epoch=self._nan_epoch,
-            nan_seen=self._nan_seen,
+            nan_epoch=self._values.nan_epoch,
+            nan_seen=self._values.nan_seen,
+            zero_score=self._values.zero_score,
+            omissions=tuple(self._omissions.items()),
             resumed=self._resumed,
             batch_key=self._contract.spec.keys.get("batch_size") if self._contract.spec else None,
         )
@@ -164,7 +181,9 @@ class Tracker:
                 self._footers.append(hint.passed)
                 del self._footers[:-_NOTICE_LIMIT]
             elif isinstance(hint, BetrayalHint):
-                self._betray(hint.text)
+                self._betrayals.setdefault(hint.text)
+            elif isinstance(hint, OmissionHint):
+                self._omissions[hint.text] += 1
             elif isinstance(hint, TracebackHint):
                 self._raised.add(hint, self._progress.epoch)
                 self._trouble_at = self._at
@@ -209,7 +228,7 @@ class Tracker:
             self._emit_metric(name, value, step.epoch)
 
     def _console_metric(self, hint: MetricHint) -> None:
-        name = self._own_name(hint.name)
+        name = self._names.common(hint.name)
         if not self._trains:
             name = self._table.name_in_status(name)
         if hint.running:
@@ -224,6 +243,7 @@ class Tracker:
     def _emit_metric(self, name: str, value: float, epoch: int | None) -> None:
         self._watch_nan(name, value, epoch)
         meaning = self._table.meaning(name)
+        self._values.take_score(name, value, meaning)
         direction = meaning.direction.value if meaning.direction is not None else None
         self._events.append(
             MetricReported(
@@ -232,16 +252,11 @@ class Tracker:
             )
         )  # fmt: skip
 
-    def _own_name(self, raw: str) -> str:
-        """The common name of a metric. Keras names the training accuracy just ``acc``."""
-        return "train_acc" if raw == "acc" and self._trains else canonical_name(raw)
-
     def _watch_nan(self, name: str, value: float, epoch: int | None) -> None:
-        if math.isfinite(value) or "loss" not in name or self._nan_seen:
-            return
-        self._nan_seen, self._nan_epoch = True, epoch or self._progress.epoch
-        at = f" at epoch {self._nan_epoch}" if self._nan_epoch else ""
-        self._notice("warning", "nan-loss", f"{name} became {value}{at}")
+        epoch = epoch or self._progress.epoch
+        if self._values.take_loss(name, value, epoch):
+            at = f" at epoch {epoch}" if epoch else ""
+            self._notice("warning", "nan-loss", f"{name} became {value}{at}")
 
     def _checkpoint(self, hint: CheckpointHint) -> None:
         epoch = hint.epoch
@@ -265,10 +280,6 @@ class Tracker:
                 return glob.replace("*", str(epoch))
         return None
 
-    def _betray(self, text: str) -> None:
-        if len(self._betrayals) < _NOTICE_LIMIT:
-            self._betrayals.append(text)
-
     def _remember(self, seen: SeenCause) -> None:
         self._trouble_at = self._at
         if len(self._causes) < _CAUSE_LIMIT:
@@ -290,7 +301,7 @@ class Tracker:
         message = record.message
         for text in verdict.betrayals:
             if text in message:
-                self._betray(text)
+                self._betrayals.setdefault(text)
         if "was interrupted" in message and (seen := find_cause(message, self._progress.epoch)):
             self._remember(seen)
         if record.status == "FAILURE":
@@ -344,7 +355,7 @@ class Tracker:
         for raw, value in record.metrics.items():
             if self._table.means_nothing_there(raw, value):
                 continue
-            name, value = self._named(raw, value)
+            name, value = self._names.in_common(raw, value)
             if record.generates_metrics:
                 self._generated.add(name)
             fresh = record.generates_metrics or (
@@ -354,19 +365,12 @@ class Tracker:
             )
             self._status_metric(name, value, epoch, repeats=not fresh)
         for raw, value in record.own_metrics.items():
-            name, value = self._named(raw, value)
+            name, value = self._names.in_common(raw, value)
             self._status_metric(name, value, epoch, repeats=not is_epoch_record)
 
     def _status_metric(self, name: str, value: float, epoch: int | None, *, repeats: bool) -> None:
         if self._metrics.is_new(name, value, epoch, "status", repeats=repeats):
             self._emit_metric(name, value, epoch)
-
-    def _named(self, raw: str, value: float) -> tuple[str, float]:
-        name = self._own_name(raw)
-        for pattern in self._contract.progress.percent_metrics:
-            if fnmatch.fnmatchcase(raw, pattern) or fnmatch.fnmatchcase(name, pattern):
-                return name, round(value / 100, 9)
-        return name, value
 
     def _metric_epoch(self, record: StatusRecord) -> int | None:
         """The epoch of a record's metrics.

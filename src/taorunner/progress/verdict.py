@@ -175,6 +175,18 @@ def _cautions(contract: VerdictContract, facts: Facts) -> tuple[Caution, ...]:
         and (contract.success_statuses or contract.success_suffix)
     ):
         found.append(Caution("no-final-status", "status.json has no record of success"))
+    if facts.zero_score is not None:
+        text = (
+            f"{facts.zero_score} ended at 0: nothing that the model predicts matches the labels. Most often the "
+            "training was too short, or names or ids in the labels are not those of the spec"
+        )
+        found.append(Caution("zero-score", text))
+    if facts.omissions:
+        said = " and ".join(
+            f'"{text}"' + (f" {count} times" if count > 1 else "") for text, count in facts.omissions
+        )
+        text = f"TAO left out parts of the labels, so they are not trained on: the log says {said}"
+        found.append(Caution("labels-left-out", text))
     return tuple(found)
 
 

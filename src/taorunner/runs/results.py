@@ -6,14 +6,17 @@ disk or another machine gets its own class next to ``LocalResults``.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from taorunner.file_locks import open_regular
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints, is_untrained
 from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.event_files import Scalar, ScalarReader
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader, StatusRecord
 
@@ -26,6 +29,14 @@ class StatusSource(Protocol):
 
     def read_new(self, *, last: bool = False) -> list[StatusRecord]:
         """Records written since the last call. ``last``: nothing will be written any more."""
+        ...
+
+
+class ScalarSource(Protocol):
+    """The scalars of one event file."""
+
+    def read_new(self) -> list[Scalar]:
+        """Scalars written since the last call."""
         ...
 
 
@@ -51,6 +62,18 @@ class ResultsAccess(Protocol):
 
     def artifacts(self) -> Iterator[Path]:
         """The existing artifacts of the action's contract, without untrained weights."""
+        ...
+
+    def event_files(self) -> list[Path]:
+        """The existing event files of the action's contract, oldest first."""
+        ...
+
+    def scalar_source(self, path: Path) -> ScalarSource:
+        """The scalars of one event file."""
+        ...
+
+    def content(self, path: Path, most_bytes: int) -> bytes | None:
+        """The content of a file; None for a link, a file that cannot be read, or a larger one."""
         ...
 
     def host_path(self, inside: str) -> Path | None:
@@ -99,6 +122,24 @@ class LocalResults:
             for path in self._matches(pattern):
                 if not is_untrained(path, contract.checkpoints):
                     yield path
+
+    def event_files(self) -> list[Path]:
+        patterns = self._plan.contract.progress.event_files
+        return sorted(path for pattern in patterns for path in self._matches(pattern))
+
+    def scalar_source(self, path: Path) -> ScalarSource:
+        return ScalarReader(path)
+
+    def content(self, path: Path, most_bytes: int) -> bytes | None:
+        descriptor = open_regular(path)
+        if descriptor is None:
+            return None
+        try:
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(most_bytes + 1)
+        except OSError:
+            return None
+        return data if len(data) <= most_bytes else None
 
     def host_path(self, inside: str) -> Path | None:
         if not self._plan.mounts:

@@ -175,3 +175,61 @@ def test_the_first_validation_of_a_resumed_training_belongs_to_its_first_epoch(
     events = observation.read_status(datetime.fromtimestamp(LAUNCHED_S, timezone.utc))
     metrics = [(event.value, event.epoch) for event in events if isinstance(event, MetricReported)]
     assert metrics == [(0.25, epoch), (0.5, epoch + 1)]
+
+
+@pytest.mark.parametrize(
+    ("written", "age_s", "values"),
+    [
+        ('{"AP": 0.4112, "AP50": 0.66}', 0.0, {"mAP": 0.411, "AP50": 0.66}),
+        ('{"AP": 0.4112, "AP50": 0.66}', HOUR_S, {"mAP": 0.411}),  # of an earlier evaluation
+        ("no JSON", 0.0, {"mAP": 0.411}),
+        (None, 0.0, {"mAP": 0.411}),
+    ],
+)
+def test_figures_of_a_result_file_are_those_that_the_console_did_not_say(
+    tmp_path: Path, written: str | None, age_s: float, values: dict[str, float]
+) -> None:
+    plan = RunPlan(
+        project="p", experiment="e", action="deploy.evaluate", backend="docker", argv=("x",), workspace=tmp_path,
+        contract=load_network("dino").contract("deploy.evaluate"), results_dir=tmp_path,
+        results_inside=str(tmp_path), run_inside="/r",
+    )  # fmt: skip
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    observation = Observation(plan, "r", at, wall_clock=lambda: LAUNCHED_S + 9, steady_clock=lambda: 9.0)
+    results = tmp_path / "trt_evaluate" / "results.json"
+    results.parent.mkdir()
+    if written is None:
+        target = tmp_path / "elsewhere"
+        target.write_text('{"AP": 0.9}')
+        results.symlink_to(target)
+    else:
+        results.write_text(written)
+    os.utime(results, (LAUNCHED_S + 5 - age_s,) * 2, follow_symlinks=written is not None)
+    said = observation.printed(
+        b" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.411\n", at
+    )
+    _, events = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+    found = [event for event in [*said, *events] if isinstance(event, MetricReported)]
+    assert {event.name: event.value for event in found} == values
+    assert len(found) == len(values)
+
+
+def test_the_errors_of_a_stereo_training_come_from_its_event_file(
+    tmp_path: Path, make_observation: Callable[..., Observation]
+) -> None:
+    observation = make_observation("depth_net", [9.0])
+    folder = tmp_path / "train" / "lightning_logs" / "version_1"
+    folder.mkdir(parents=True)
+    events = Path(__file__).parents[2] / "progress" / "data" / "events" / "tensorboardx.tfevents"
+    (folder / "events.out.tfevents.0.earlier").write_bytes(events.read_bytes())
+    os.utime(folder / "events.out.tfevents.0.earlier", (LAUNCHED_S - HOUR_S,) * 2)
+    (folder / "events.out.tfevents.1.host").write_bytes(events.read_bytes())
+    os.utime(folder / "events.out.tfevents.1.host", (LAUNCHED_S + 5,) * 2)
+    at = datetime.fromtimestamp(LAUNCHED_S + 9, timezone.utc)
+    _, said = observation.judge(EngineStatus(EngineState.EXITED, 0), stop_requested=False, at=at)
+    found = [event for event in said if isinstance(event, MetricReported)]
+    assert [(event.name, event.value, event.epoch) for event in found] == [
+        ("val/epe", 3.0, 1), ("val/bp1", 0.5, 1), ("val/epe", 2.0, 2), ("val/bp1", 0.375, 2),
+        ("val/epe", 1.0, 3), ("val/bp1", 0.25, 3),
+    ]  # fmt: skip
+    assert {event.direction for event in found} == {"down"}

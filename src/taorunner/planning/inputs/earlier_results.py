@@ -120,7 +120,7 @@ def _first_parts(contract: Contract) -> set[str]:
     """Names, some with wildcards, of what the action writes directly in the results folder."""
     known = contract.checkpoints
     paths = [contract.results_subdir, *known.globs, *known.resume_globs, known.latest or ""]
-    paths += contract.progress.status_files
+    paths += (*contract.progress.status_files, *contract.progress.result_files)
     return {PurePosixPath(path).parts[0] for path in paths if path}
 
 

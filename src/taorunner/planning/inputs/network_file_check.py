@@ -43,7 +43,7 @@ ROLES = (
 )  # fmt: skip
 """The roles of a spec key."""
 
-_RELATIVE = ("status_files", "globs", "latest", "results_subdir")
+_RELATIVE = ("status_files", "result_files", "event_files", "globs", "latest", "results_subdir")
 _NAMES = re.compile(r"\{([a-z_][a-z0-9_]*)(?:\*|\?)?\}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*\Z")
 _KEY_PATH = re.compile(r"(?:[A-Za-z_][\w-]*|\{[a-z_][a-z0-9_]*\})(?:\.(?:[\w-]+|\{[a-z_][a-z0-9_]*\}))*\Z")

@@ -9,6 +9,14 @@ _LOADER = r"data|load|coco|odvg|annot|market|kitti|convert|transform|augment|rea
 
 DATA: tuple[Cause, ...] = (
     row(
+        "label-list-columns",
+        "not enough values to unpack",
+        r"(?P<what>not enough values to unpack \(expected 2, got 1\))",
+        "a line of the list of labels does not have two columns: {what}",
+        "put a tab between the image and its text in each line of the list (gt_file)",
+        frame=r"createDataset|ocrnet",
+    ),
+    row(
         "image-too-large",
         "ecompressionBomb|ecompression bomb",
         r"DecompressionBomb|decompression bomb",

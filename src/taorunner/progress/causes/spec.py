@@ -105,6 +105,20 @@ SPEC: tuple[Cause, ...] = (
         "use another train.optim.policy (or lr_scheduler)",
     ),
     row(
+        "scheduler-unknown",
+        "schedulers are supported",
+        r"Only \[(?P<what>[\w, '\"-]{1,160})\] schedulers are supported",
+        "the learning rate scheduler of the spec is unknown; there are {what}",
+        "set train.optim.lr_scheduler (or policy) to one of them",
+    ),
+    row(
+        "pruned-file-unset",
+        "Parent directory pruned_",
+        r"Parent directory pruned_[^\n]{1,300} does not exist",
+        "TAO made the name of the pruned model from the path of the checkpoint, which is no file name",
+        "set prune.pruned_file in the spec, for example to $results_dir/prune/model_pruned.pth",
+    ),
+    row(
         "engine-batch",
         "than engine max batch",
         r"(?P<what>input list bigger \(\d{1,9}\) than engine max batch size \(\d{1,9}\))",

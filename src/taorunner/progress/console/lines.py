@@ -29,6 +29,7 @@ from taorunner.progress.hints import (
     FooterHint,
     Hint,
     MetricHint,
+    OmissionHint,
     ProgressHint,
     TracebackHint,
 )
@@ -98,27 +99,31 @@ _BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |â”â”
 class ConsoleParser:
     """Parses the console of one run. Feed it all chunks of each stream in order; not thread-safe.
 
-    ``betrayals`` are texts that mean failure (see ``VerdictContract``). ``trains`` is False for actions without epochs:
-    their bars become steps of one epoch.
+    ``betrayals`` and ``omissions`` are texts with a meaning of their own (see ``VerdictContract``). ``trains`` is
+    False for actions without epochs: their bars become steps of one epoch.
     """
 
     def __init__(
         self,
         progress: ProgressContract,
         betrayals: Iterable[str] = (),
+        omissions: Iterable[str] = (),
         *,
         trains: bool = True,
         compares_all: bool = False,
     ) -> None:
         self._progress, self._trains, self._compares_all = progress, trains, compares_all
         self._family = FAMILIES.get(progress.console, FAMILIES["plain"])(trains)
-        self._betrayals = tuple((text.encode(), text) for text in betrayals if text)
+        self._telling: list[tuple[bytes, Hint]] = [
+            (text.encode(), BetrayalHint(text)) for text in betrayals if text
+        ]
+        self._telling += [(text.encode(), OmissionHint(text)) for text in omissions if text]
         common = {
             b"Execution status: ",
             _TRACEBACK,
             *_IGNORED,
             _IN_THREAD,
-            *(needle for needle, _ in self._betrayals),
+            *(needle for needle, _ in self._telling),
         }
         self._needles = _without_covered({*common, *_LIVE, *self._family.needles})
         self._streams: dict[str, _Stream] = {}
@@ -217,9 +222,7 @@ class ConsoleParser:
             state.follower, state.follow_left = follower, _TABLE_LIMIT
         if footer := _FOOTER.search(line):
             found.append(FooterHint(footer.group(1) == b"PASS"))
-        for needle, betrayal in self._betrayals:
-            if needle in line:
-                found.append(BetrayalHint(betrayal))
+        found += [hint for needle, hint in self._telling if needle in line]
         if _TRACEBACK in line:
             state.begin_traceback(is_chained=b"Original Traceback" in line)
             return
@@ -368,6 +371,7 @@ __all__ = [
     "FooterHint",
     "Hint",
     "MetricHint",
+    "OmissionHint",
     "ProgressHint",
     "TracebackHint",
 ]

@@ -14,15 +14,19 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
+from itertools import starmap
 from pathlib import Path
 
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.plan import RunPlan
+from taorunner.progress.event_files import Scalar
+from taorunner.progress.figures import EpochFigures, Figure
+from taorunner.progress.result_file import LARGEST_FILE, read_result_file
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
-from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, results_of
+from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, ScalarSource, results_of
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
@@ -63,6 +67,8 @@ class Observation:
         self._look_until_s = -math.inf
         resumed_at = plan.resume.next_epoch if plan.resume is not None else None
         self._tracker = Tracker(plan.contract, self._run, plan.epochs, resumed_at)
+        self._scalars: dict[Path, ScalarSource] = {}
+        self._epoch_figures = EpochFigures(plan.contract.progress.event_metrics)
         self.status_sizes = status_sizes
         self._readers = [
             self._results.status_source(path, status_sizes.get(str(path), 0)) for path in self._status_files()
@@ -98,6 +104,7 @@ class Observation:
         records = [record for reader in self._readers for record in reader.read_new()]
         events = self._looked_after(self._tracker.feed_status(records, at))
         if self._steady_clock() <= self._look_until_s:
+            events += self._logged_figures(at)
             found = self._new_checkpoints(at)
             if found:
                 self._look_until_s = -math.inf
@@ -147,7 +154,29 @@ class Observation:
     def _last_events(self, at: datetime) -> list[Event]:
         records = [record for reader in self._readers for record in reader.read_new(last=True)]
         events = self._tracker.feed_status(records, at) + self._tracker.flush(at)
-        return self._new_ones(events + self._new_checkpoints(at))
+        return self._new_ones(
+            events + self._logged_figures(at) + self._result_figures(at) + self._new_checkpoints(at)
+        )
+
+    def _result_figures(self, at: datetime) -> list[Event]:
+        """The figures that an evaluation left in a file of this launch."""
+        events: list[Event] = []
+        for name in self._plan.contract.progress.result_files:
+            path = self._plan.results_dir / name
+            data = self._results.content(path, LARGEST_FILE) if self._is_fresh(path) else None
+            if data is not None:
+                events += self._tracker.feed_figures(starmap(Figure, read_result_file(data).items()), at)
+        return events
+
+    def _logged_figures(self, at: datetime) -> list[Event]:
+        """New figures of event files of this launch."""
+        scalars: list[Scalar] = []
+        for path in self._results.event_files():
+            if path not in self._scalars and self._is_fresh(path):
+                self._scalars[path] = self._results.scalar_source(path)
+        for source in self._scalars.values():
+            scalars += source.read_new()
+        return self._tracker.feed_figures(self._epoch_figures.of(scalars), at)
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
         """Events of new complete checkpoint files; most frameworks do not report them on the console."""
