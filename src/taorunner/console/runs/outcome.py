@@ -302,14 +302,14 @@ def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending])
     commands = ["taorunner attach"] if any(not run.state.is_final for run in snapshots) else []
     commands += next_commands([run for run in ended if run.state is RunState.STOPPED], ends)
     commands += next_commands(
-        [run for run in ended if run.state is not RunState.STOPPED], _left(snapshots, ends)
+        [run for run in ended if run.state is not RunState.STOPPED], not_taken(snapshots, ends)
     )
     if not commands and ended:
         commands.append(f"taorunner runs show {clean(ended[0].id)}")
     return commands[:NEXT_COMMANDS]
 
 
-def _left(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> dict[str, Ending]:
+def not_taken(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> dict[str, Ending]:
     """The endings without steps that were taken already, as in a chain."""
     taken = {(run.project, run.experiment, command_of(run.action)) for run in snapshots}
     return {

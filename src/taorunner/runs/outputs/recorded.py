@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHECKPOINT = "checkpoint"
+BYPRODUCTS = frozenset({"status", "spec", "log", "file", "folder"})
+"""Kinds that a person does not go on with."""
 ENTRIES_READ = 20_000
 """Files of a folder that are counted at most."""
 
