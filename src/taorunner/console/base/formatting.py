@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from taorunner.text import amount, printable
+from taorunner.text import SIZE_UNITS, amount, printable
 from taorunner.text import size as size_text
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 
 _ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
 _MOST_PROJECTS = 12
@@ -94,7 +93,7 @@ def used_of(used_bytes: float, total_bytes: float) -> str:
     """
     total = size_text(total_bytes)
     unit = total.partition(" ")[2]
-    scale = 1024.0 ** _UNITS.index(unit)
+    scale = 1024.0 ** SIZE_UNITS.index(unit)
     return f"{max(0.0, used_bytes) / scale:.{0 if unit == 'B' else 1}f} of {total}"
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from taorunner.console.base.theme import Symbols
 from taorunner.events import Notice, RunState
+from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 
@@ -17,7 +18,6 @@ _OF_THE_RUNNING = frozenset(
     {"engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back"}
 )
 """Notices about how a run is operated, which say nothing about its result."""
-_SHORT_ID = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class RunView:
 
 def short_id(run_id: str) -> str:
     """``a57ce4`` of ``20261128-222200-rtdetr_01-train-a57ce4``."""
-    return run_id.rpartition("-")[2][-_SHORT_ID:]
+    return run_id.rpartition("-")[2][-LENGTH:]
 
 
 def shown_metrics(run: RunSnapshot) -> list[str]:
