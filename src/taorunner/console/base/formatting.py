@@ -37,15 +37,22 @@ def clean(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """At most four significant digits: ``0.4312``, ``12.35``, ``1.2e-05``, ``nan``."""
+    """Four decimals up to 1, else four significant digits: ``0.4312``, ``1.0000``, ``12.35``, ``1.20e-05``, ``nan``."""
     if not math.isfinite(value):
         return str(value)
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value)) if abs(value) >= 10 else f"{value:.1f}"
     size = abs(value)
-    if size < 1e-3 or size >= 1e6:
+    if size >= 1e3 and size < 1e6 and value == int(value):
+        return str(int(value))
+    if 0 < size < 1e-3 or size >= 1e6:
         return f"{value:.2e}"
-    return f"{value:.4f}" if size < 1 else f"{value:#.4g}".rstrip(".")
+    return f"{value:.4f}" if size <= 1 else f"{value:#.4g}".rstrip(".")
+
+
+def beside_success(reason: str) -> str:
+    """The reason of a success without what the state and the number of epochs say: ``320 records in 4 files``, ``after 3
+    of 5 epochs``, mostly nothing."""
+    rest = reason.removeprefix("finished").lstrip(": ")
+    return "" if rest[:1].isdecimal() and rest.endswith((" epoch", " epochs")) else rest
 
 
 def metric_label(name: str) -> str:

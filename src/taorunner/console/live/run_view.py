@@ -94,11 +94,16 @@ class RunView:
 
     @property
     def caution(self) -> Notice | None:
-        """What casts doubt on a success: the newest warning about the result."""
-        if self.run.state is not RunState.SUCCEEDED:
-            return None
-        doubts = [n for n in self.run.notices if n.level == "warning" and n.code not in _OF_THE_RUNNING]
-        return doubts[-1] if doubts else None
+        """What casts doubt on a success."""
+        return caution_of(self.run)
+
+
+def caution_of(run: RunSnapshot) -> Notice | None:
+    """What casts doubt on a success: the newest warning about the result."""
+    if run.state is not RunState.SUCCEEDED:
+        return None
+    doubts = [n for n in run.notices if n.level == "warning" and n.code not in _OF_THE_RUNNING]
+    return doubts[-1] if doubts else None
 
 
 def short_id(run_id: str) -> str:

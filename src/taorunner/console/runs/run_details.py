@@ -15,7 +15,16 @@ from rich.text import Text
 
 from taorunner.console.base.cells import bar, fact_line, folded, percent
 from taorunner.console.base.columns import Column, Row, cut, laid_out
-from taorunner.console.base.formatting import clean, metric_label, minute, number, of, shown_path, shown_paths
+from taorunner.console.base.formatting import (
+    beside_success,
+    clean,
+    metric_label,
+    minute,
+    number,
+    of,
+    shown_path,
+    shown_paths,
+)
 from taorunner.console.base.theme import Symbols, state_style
 from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.live.sparkline import sparkline
@@ -51,7 +60,7 @@ class PageFacts:
     """What the page shows besides the snapshot.
 
     ``where`` is the place of the run, or what it waits for. ``project`` is empty where the workspace has only one.
-    ``short_ids`` are those of the runs that ``origin`` names. ``history`` has the curves; without, there are none.
+    ``short_ids`` are those of the run and of those that ``origin`` names. ``history`` has the curves; without, there are none.
     ``commands`` are the next steps. Paths below ``here`` are relative; commands in other texts mean the workspace
     ``root``.
     """
@@ -86,7 +95,7 @@ def run_detail_lines(
         ("image", _image(run, symbols)),
         *_origin_rows(run, facts, symbols),
         *_results(run, facts, place),
-        ("log", _log(run, place)),
+        ("log", _log(run, facts, place)),
     ]
     lines = [_head(run, now, width, symbols)]
     for label, value in rows:
@@ -155,10 +164,11 @@ def _state_rows(
 ) -> list[tuple[str, Text | str]]:
     """Why it ended, and how far it is."""
     rows: list[tuple[str, Text | str]] = []
-    if run.reason and not _says_only_the_state(run):
-        has_code = run.exit_code and run.state is RunState.FAILED and "exit code" not in run.reason
+    reason = _reason(run)
+    if reason:
+        has_code = run.exit_code and run.state is RunState.FAILED and "exit code" not in reason
         code = f" (exit code {run.exit_code})" if has_code else ""
-        rows.append(("reason", f"{clean(run.reason)}{code}"))
+        rows.append(("reason", f"{reason}{code}"))
     if run.hint:
         rows.append(("hint", clean(as_typed(run.hint, place))))
     if run.epoch is not None and not run.state.is_final:
@@ -173,10 +183,11 @@ def _state_rows(
     return rows
 
 
-def _says_only_the_state(run: RunSnapshot) -> bool:
-    """``finished``, ``finished 36 epochs``: the head has it."""
-    reason = run.reason or ""
-    return run.state is RunState.SUCCEEDED and reason.startswith("finished") and ":" not in reason
+def _reason(run: RunSnapshot) -> str:
+    """Empty where the head says it all."""
+    if run.state is not RunState.SUCCEEDED:
+        return clean(run.reason or "")
+    return beside_success(clean(run.reason or ""))
 
 
 def _when(run: RunSnapshot, now: datetime, zone: tzinfo | None) -> str:
@@ -211,10 +222,10 @@ def _image(run: RunSnapshot, symbols: Symbols) -> str:
     return clean(run.image or "") + digest
 
 
-def _log(run: RunSnapshot, place: Place | None) -> str:
+def _log(run: RunSnapshot, facts: PageFacts, place: Place | None) -> str:
     """The command that prints the log of a run that failed."""
     is_asked_for = run.state in (RunState.FAILED, RunState.LOST) and run.started_at is not None
-    return as_typed(f"taorunner logs {clean(run.id)}", place) if is_asked_for else ""
+    return as_typed(f"taorunner logs {_short(run.id, facts)}", place) if is_asked_for else ""
 
 
 def _origin_rows(run: RunSnapshot, facts: PageFacts, symbols: Symbols) -> list[tuple[str, Text | str]]:

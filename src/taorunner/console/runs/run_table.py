@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from taorunner.console.base.columns import Column, Row, cut, laid_out, laid_out_plainly
-from taorunner.console.base.formatting import age, clean, metric_label, minute, number, of
+from taorunner.console.base.formatting import age, beside_success, clean, metric_label, minute, number, of
 from taorunner.console.base.theme import Symbols, state_style
 from taorunner.events import RunState
 from taorunner.runs.state.metric_names import kpi_name, loss_name
@@ -225,9 +225,7 @@ def _best(run: RunSnapshot) -> _Cell:
     if run.state is RunState.SUCCEEDED and run.last_checkpoint:
         return ((clean(run.last_checkpoint.rstrip("/").rpartition("/")[2]), ""),)
     reason = clean(run.reason or "") if run.state.is_final or run.state is RunState.DAMAGED else ""
-    if run.state is RunState.SUCCEEDED and reason.startswith("finished"):
-        reason = reason.partition(": ")[2]  # the state has said so
-    return ((reason, ""),)
+    return ((beside_success(reason) if run.state is RunState.SUCCEEDED else reason, ""),)
 
 
 def _is_metric(cell: _Cell) -> bool:

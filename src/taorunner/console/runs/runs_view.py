@@ -146,7 +146,13 @@ def _page_facts(
     root = store.state_dir.parent
     followed = [replace(snapshot, action=action) for action, _ in origin.followed_by]
     steps = next_commands([record], not_taken([snapshot, *followed], ends) if followed else ends)
-    named = [origin.source, origin.resumed_by, origin.later, *(run_id for _, run_id in origin.followed_by)]
+    named = [
+        record.id,
+        origin.source,
+        origin.resumed_by,
+        origin.later,
+        *(run_id for _, run_id in origin.followed_by),
+    ]
     return PageFacts(
         where=places(store, [record], [snapshot], with_backend=True).get(record.id, ""),
         record=record, origin=origin, ending=ends[record.id],
