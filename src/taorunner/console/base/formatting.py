@@ -49,8 +49,8 @@ def number(value: float) -> str:
 
 
 def beside_success(reason: str) -> str:
-    """The reason of a success without what the state and the number of epochs say: ``320 records in 4 files``, ``after 3
-    of 5 epochs``, mostly nothing."""
+    """The reason of a success without what the state and the number of epochs say: ``320 records in 4 files``,
+    ``after 3 of 5 epochs``, mostly nothing."""
     rest = reason.removeprefix("finished").lstrip(": ")
     return "" if rest[:1].isdecimal() and rest.endswith((" epoch", " epochs")) else rest
 

@@ -60,9 +60,9 @@ class PageFacts:
     """What the page shows besides the snapshot.
 
     ``where`` is the place of the run, or what it waits for. ``project`` is empty where the workspace has only one.
-    ``short_ids`` are those of the run and of those that ``origin`` names. ``history`` has the curves; without, there are none.
-    ``commands`` are the next steps. Paths below ``here`` are relative; commands in other texts mean the workspace
-    ``root``.
+    ``short_ids`` are those of the run and of those that ``origin`` names. ``history`` has the curves; without,
+    there are none. ``commands`` are the next steps. Paths below ``here`` are relative; commands in other texts mean the
+    workspace ``root``.
     """
 
     where: str = ""
