@@ -6,10 +6,12 @@ gone.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,7 +19,7 @@ from rich.text import Text
 
 from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean, shown_path, shown_paths
-from taorunner.console.base.theme import Symbols, symbols_of
+from taorunner.console.base.theme import Symbols, make_console, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed, hints_as_typed
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount, is_secret_name, masked_line
@@ -292,6 +294,15 @@ def print_lines(console: Console, lines: Iterable[Text]) -> None:
     for line in lines:
         for part in [line] if width is None or line.no_wrap else folded(line, width):
             console.print(part, soft_wrap=True)
+
+
+def print_text(stream: TextIO, text: str) -> None:
+    """Plain lines; on a terminal long ones are folded between words."""
+    if not stream.isatty():
+        stream.write(f"{text}\n")
+        stream.flush()
+        return
+    print_lines(make_console(stream, os.environ), map(Text, text.split("\n")))
 
 
 def folded(line: Text, width: int) -> list[Text]:

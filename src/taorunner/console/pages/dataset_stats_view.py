@@ -45,7 +45,7 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     facts = [
         amount(stats.images, "image"),
         amount(stats.boxes, "box", "boxes"),
-        f"{stats.backgrounds:,} background",
+        *([f"{amount(stats.backgrounds, 'image')} without boxes"] if stats.backgrounds else []),
         *subsets,
     ]
     sizes = [f"{w}x{h} ({count:,})" for (w, h), count in stats.image_sizes.most_common(3)]

@@ -14,7 +14,8 @@ from rich.text import Text
 from taorunner import events
 from taorunner.console.base.cells import fit, labels
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.formatting import clean, metric_label, number, of, shown_path
+from taorunner.console.base.findings_text import folded
+from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.live.run_view import caution_of, short_id
@@ -24,6 +25,7 @@ from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
 from taorunner.progress.causes.table import cause_with_reason
 from taorunner.progress.console.line_kind import is_banner
+from taorunner.progress.explanation import SEE_LOG
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -68,7 +70,9 @@ def print_outcome(
         short_ids=short_ids,
     )  # fmt: skip
     for line in lines:
-        console.print(line, soft_wrap=True)
+        is_long = console.is_terminal and line.cell_len > console.width
+        for part in folded(line, console.width) if is_long else [line]:
+            console.print(part, soft_wrap=True)
 
 
 def outcome_lines(
@@ -166,8 +170,10 @@ def _best(run: RunSnapshot, ending: Ending | None) -> Text:
     """The main metric at its best, else what came out."""
     name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is None:
-        made = ending.main_output if ending is not None and run.state is RunState.SUCCEEDED else None
-        return Text(clean(made.path.name) if made is not None else "")
+        if run.state is not RunState.SUCCEEDED:
+            return Text()
+        made = ending.results.main_output if ending is not None else None
+        return Text(clean(beside_success(run.reason or "") or (made.path.name if made is not None else "")))
     best = run.best[name]
     at = f" at {best.epoch}" if best.epoch is not None else ""
     return Text.assemble(f"{clean(metric_label(name))} ", (number(best.value), "best"), (at, "quiet"))
@@ -207,7 +213,7 @@ def _failure(
             f": {reason}", (code, "quiet"),
         )
     ]  # fmt: skip
-    if run.hint:
+    if run.hint and run.hint != SEE_LOG:
         lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
     last = [line for line in tail if clean(line).strip() and not is_banner(line)]
     last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]

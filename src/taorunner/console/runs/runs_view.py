@@ -62,6 +62,7 @@ def print_runs(
         short,
         places(store, records, snapshots, with_backend=not is_live),
         {run_id: at for run_id in damaged if (at := queued_at(run_id)) is not None},
+        made=_made(store, snapshots),
     )
     table = [replace(run, reason=damaged[run.id]) if run.id in damaged else run for run in snapshots]
     columns = LIVE if is_live else LIST
@@ -84,6 +85,19 @@ def print_runs(
 def _width_in_pipes() -> int:
     """COLUMNS where it is set; else a file or a pipe gets every column and every name whole."""
     return columns_without_terminal(os.environ) if os.environ.get("COLUMNS") else _UNLIMITED
+
+
+def _made(store: RunStore, snapshots: Sequence[RunSnapshot]) -> dict[str, str]:
+    """The name of what each run without a metric made."""
+    found = {}
+    for run in snapshots:
+        if run.state is RunState.SUCCEEDED and not run.best:
+            from taorunner.runs.outputs.recorded import recorded_results
+
+            results = recorded_results(store, run.id)
+            made = results.main_output if results is not None else None
+            found[run.id] = made.path.name if made is not None else ""
+    return found
 
 
 def print_run(

@@ -14,7 +14,7 @@ from taorunner.events import RunState, now
 from taorunner.planning.model.request import command_of
 from taorunner.runs.control.next_step import NextStep, after_stop
 from taorunner.runs.control.origin import later_run, resumes
-from taorunner.runs.outputs.recorded import BYPRODUCTS, CHECKPOINT, Output, RunResults, recorded_results
+from taorunner.runs.outputs.recorded import BYPRODUCTS, Output, RunResults, recorded_results
 
 if TYPE_CHECKING:
     from taorunner.catalog.network import Network
@@ -54,12 +54,6 @@ class Ending:
     @property
     def newest(self) -> Output | None:
         return self.results.checkpoints[-1] if self.results.checkpoints else None
-
-    @property
-    def main_output(self) -> Output | None:
-        """What a person goes on with: a model, an engine, records; else the newest checkpoint."""
-        others = (one for one in self.results.outputs if one.kind not in {CHECKPOINT, *BYPRODUCTS})
-        return next(others, self.newest)
 
 
 def endings(store: RunStore, records: Iterable[RunRecord]) -> dict[str, Ending]:

@@ -77,6 +77,12 @@ class RunResults(Value):
         return tuple(one for one in self.outputs if one.kind == CHECKPOINT)
 
     @property
+    def main_output(self) -> Output | None:
+        """What a person goes on with: a model, an engine, records; else the newest checkpoint."""
+        useful = (one for one in self.outputs if one.kind not in {CHECKPOINT, *BYPRODUCTS})
+        return next(useful, self.checkpoints[-1] if self.checkpoints else None)
+
+    @property
     def in_place(self) -> RunResults:
         """Without what was removed, replaced or set aside since."""
         return RunResults(self.folder, tuple(one for one in self.outputs if one.is_there))
