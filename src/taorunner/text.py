@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 MASK = "***"
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
 # compiled when they are first used: most commands redact nothing
@@ -88,8 +88,8 @@ def duration(seconds: float) -> str:
 def size(count_bytes: float) -> str:
     """``512 B``, ``1.5 KiB``, ``20.3 GiB``."""
     value = float(max(0, count_bytes))
-    for unit in _UNITS:
-        if value < 1024 or unit == _UNITS[-1]:
+    for unit in SIZE_UNITS:
+        if value < 1024 or unit == SIZE_UNITS[-1]:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     raise AssertionError("unreachable")

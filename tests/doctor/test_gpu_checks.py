@@ -104,11 +104,11 @@ def test_a_driver_that_does_not_say_its_version(place: Place) -> None:
 def test_gpus_as_they_should_be_and_a_split_one(place: Place) -> None:
     split = Gpu(1, "GPU-1", "NVIDIA A100", memory_total_bytes=40 * GB, is_split=True)
     assert look("gpu", seeing(place, Inventory((H100, split), driver="580"))) == [
-        Finding(Severity.OK, "gpu", "GPU 0: NVIDIA H100, 80 GB"),
+        Finding(Severity.OK, "gpu", "GPU 0: NVIDIA H100, 74.5 GiB"),
         Finding(
             Severity.INFO,
             "gpu-split",
-            "GPU 1: NVIDIA A100, 40 GB is split into MIG devices: write the UUID of one of them into gpu_indices",
+            "GPU 1: NVIDIA A100, 37.3 GiB is split into MIG devices: write the UUID of one of them into gpu_indices",
             "nvidia-smi -L",
         ),
     ]
@@ -117,7 +117,7 @@ def test_gpus_as_they_should_be_and_a_split_one(place: Place) -> None:
 def test_a_bad_gpu_beside_a_good_one_names_the_good_one(place: Place) -> None:
     small = Gpu(1, "GPU-1", "GTX 750", memory_total_bytes=2 * GB, compute_capability=(5, 0))
     _, found = look("gpu", seeing(place, Inventory((H100, small), driver="580")))
-    text = "GPU 1: GTX 750, 2 GB has compute capability 5.0: TAO needs 6.0 (use others in experiments.yml: gpu_indices: [0])"
+    text = "GPU 1: GTX 750, 1.9 GiB has compute capability 5.0: TAO needs 6.0 (use others in experiments.yml: gpu_indices: [0])"
     assert (found.severity, found.code, found.message) == (Severity.ERROR, "gpu-too-old", text)
 
 
@@ -174,11 +174,11 @@ def test_a_driver_of_windows_is_updated_there(place: Place) -> None:
     ("gpu", "expected", "end"),
     [
         (Gpu(0, "G", "X", 4 * GB - 1), (Severity.WARNING, "gpu-memory"), "is less than the 4 GB that NVIDIA requires"),
-        (Gpu(0, "G", "X", 4 * GB), (Severity.OK, "gpu"), "GPU 0: X, 4 GB (NVIDIA recommends 32 GB)"),
+        (Gpu(0, "G", "X", 4 * GB), (Severity.OK, "gpu"), "GPU 0: X, 3.7 GiB (NVIDIA recommends 32 GB)"),
         (Gpu(0, "G", "X", 32 * GB - 1), (Severity.OK, "gpu"), "(NVIDIA recommends 32 GB)"),
-        (Gpu(0, "G", "X", 32 * GB), (Severity.OK, "gpu"), "GPU 0: X, 32 GB"),
+        (Gpu(0, "G", "X", 32 * GB), (Severity.OK, "gpu"), "GPU 0: X, 29.8 GiB"),
         (Gpu(0, "G", "X"), (Severity.OK, "gpu"), "GPU 0: X"),
-        (Gpu(0, "G", "X", 32 * GB, compute_capability=(6, 0)), (Severity.OK, "gpu"), "GPU 0: X, 32 GB"),
+        (Gpu(0, "G", "X", 32 * GB, compute_capability=(6, 0)), (Severity.OK, "gpu"), "GPU 0: X, 29.8 GiB"),
         (Gpu(0, "G", "X", compute_capability=(5, 2)), (Severity.ERROR, "gpu-too-old"), "5.2: TAO needs 6.0"),
     ],
 )  # fmt: skip
@@ -195,7 +195,7 @@ def test_tao_7_needs_a_newer_gpu(place: Place) -> None:
     needs = Needs(is_known=True, images={IMAGE_5: ("p/a",), IMAGE_7: ("p/b",)})
     (found,) = look("gpu", seeing(place, Inventory((volta,), driver="580"), needs=needs))
     assert (found.code, found.message) == (
-        "gpu-too-old", "GPU 0: V100, 32 GB has compute capability 7.0: TAO needs 7.5",
+        "gpu-too-old", "GPU 0: V100, 29.8 GiB has compute capability 7.0: TAO needs 7.5",
     )  # fmt: skip
 
 
@@ -220,7 +220,7 @@ def test_other_processes_are_named_and_those_of_our_runs_are_not(
     owner = pwd.getpwuid(os.geteuid()).pw_name
     (found,) = look("gpu-foreign", seeing(place, Inventory((busy,))))
     text = (
-        f"GPU 0 is in use by other processes (3.0 GB used): python of {owner}, pid 71, 2.0 GB; ? of ?, pid 72"
+        f"GPU 0 is in use by other processes (2.8 GiB used): python of {owner}, pid 71, 1.9 GiB; ? of ?, pid 72"
     )
     assert found == Finding(Severity.WARNING, "gpu-in-use", text, "ps -o pid,user,etime,args -p 71,72")
     lease = Leases(Path(place.environ["TAORUNNER_LEASES"])).take(["GPU-0"])

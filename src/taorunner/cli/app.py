@@ -227,13 +227,15 @@ def _crash(error: Exception, *, as_json: bool) -> int:
     import traceback
     from datetime import datetime, timezone
 
+    from taorunner.console.base.typed_commands import near
+
     at = datetime.now(timezone.utc)
     text = "".join(traceback.format_exception(error))
     path = _crash_file(f"crash-{at:%Y%m%d-%H%M%S}-{os.getpid()}.log")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"taorunner {__version__}\n{text}", encoding="utf-8")
-        where, what_to_send = _near(path), "that file"
+        where, what_to_send = near(path), "that file"
     except OSError:
         where, what_to_send = f"\n{text.rstrip()}", "it"
     reason = " ".join(str(error).split())
@@ -246,11 +248,6 @@ def _crash(error: Exception, *, as_json: bool) -> int:
         file=sys.stderr,
     )
     return ExitCode.BUG
-
-
-def _near(path: Path) -> str:
-    """Relative where the file is below the current folder."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _crash_file(name: str) -> Path:

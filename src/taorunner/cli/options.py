@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,12 @@ class Invocation:
                 from taorunner.console.base.typed_commands import Place, as_typed
 
                 text = as_typed(text, Place(self.root, self.project_found))
-            typer.echo(text, err=True)
+            if sys.stderr.isatty():
+                from taorunner.console.base.findings_text import print_text
+
+                print_text(sys.stderr, text)
+            else:
+                typer.echo(text, err=True)
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
         import os

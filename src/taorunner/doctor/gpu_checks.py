@@ -28,6 +28,7 @@ from taorunner.gpu import inventory
 from taorunner.gpu.driver_floors import driver_floor, image_version, is_older, parse_version
 from taorunner.gpu.inventory import Gpu, GpuProcess, Inventory
 from taorunner.gpu.leases import Leases, default_directory
+from taorunner.text import size
 
 _USUAL_BRANCH = 580
 _PROBE_LIMIT_S = 20.0
@@ -135,7 +136,7 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
     )
     for gpu in found.gpus:
         memory = gpu.memory_total_bytes
-        name = f"GPU {gpu.index}: {gpu.name}" + (f", {memory / GB:.0f} GB" if memory else "")
+        name = f"GPU {gpu.index}: {gpu.name}" + (f", {size(memory)}" if memory else "")
         capability = gpu.compute_capability
         if capability is not None and capability < floor:
             text = f"{name} has compute capability {_dotted(capability)}: TAO needs {_dotted(floor)}"
@@ -172,7 +173,7 @@ def look_for_other_processes(machine: Machine) -> Iterator[Finding]:
         if gpu.processes and not _is_leased(machine, gpu):
             is_found = True
             people = "; ".join(_process(machine, process) for process in gpu.processes)
-            used = f" ({gpu.memory_used_bytes / GB:.1f} GB used)" if gpu.memory_used_bytes else ""
+            used = f" ({size(gpu.memory_used_bytes)} used)" if gpu.memory_used_bytes else ""
             pids = ",".join(str(process.pid) for process in gpu.processes)
             text = f"GPU {gpu.index} is in use by other processes{used}: {people}"
             yield warning("gpu-in-use", text, f"ps -o pid,user,etime,args -p {pids}")
@@ -196,7 +197,7 @@ def _process(machine: Machine, process: GpuProcess) -> str:
         user = pwd.getpwuid(machine.path(f"proc/{process.pid}").stat().st_uid).pw_name
     except (OSError, KeyError):
         user = "?"
-    memory = f", {process.memory_bytes / GB:.1f} GB" if process.memory_bytes else ""
+    memory = f", {size(process.memory_bytes)}" if process.memory_bytes else ""
     return f"{name} of {user}, pid {process.pid}{memory}"
 
 

@@ -163,7 +163,7 @@ def _next_steps(
     convert = f"{program} convert {experiment}"
     again = layout.facts.get("conversion", {}).get("again")
     if again is None:
-        return *first, convert, train
+        return *first, f"{convert} --then train"
     return *first, convert, f"{convert} {again.format(dataset=inside)}", train
 
 

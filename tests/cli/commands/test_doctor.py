@@ -113,8 +113,8 @@ def test_good_idle_gpus(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
     done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
     assert [(f["severity"], f["message"]) for f in done.json] == [
         ("ok", "NVIDIA driver 580.65.06"),
-        ("ok", "GPU 0: NVIDIA H100 80GB HBM3, 86 GB"),
-        ("ok", "GPU 1: NVIDIA H100 80GB HBM3, 86 GB"),
+        ("ok", "GPU 0: NVIDIA H100 80GB HBM3, 79.6 GiB"),
+        ("ok", "GPU 1: NVIDIA H100 80GB HBM3, 79.6 GiB"),
         ("ok", "no other processes on the GPUs"),
     ]
     assert done.code == 0
@@ -124,7 +124,7 @@ def test_a_small_gpu_of_an_old_generation(cli: Cli, workspace: Path, fake_nvml: 
     environ = {**fake_nvml(1, name="Tesla V100", total_mib=16384), "FAKE_NVML_CAPABILITY": "7.0"}
     done = cli("doctor", "--only", "gpu", "--json", cwd=workspace, env=environ)
     assert next((f["severity"], f["code"], f["message"]) for f in done.json) == (
-        "error", "gpu-too-old", "GPU 0: Tesla V100, 17 GB has compute capability 7.0: TAO needs 7.5",
+        "error", "gpu-too-old", "GPU 0: Tesla V100, 16.0 GiB has compute capability 7.0: TAO needs 7.5",
     )  # fmt: skip
     environ = {**fake_nvml(1, name="GTX 1050", total_mib=2048), "FAKE_NVML_CAPABILITY": "6.1"}
     done = cli("doctor", "--only", "gpu", "--json", env=environ)
@@ -144,7 +144,7 @@ def test_a_foreign_process_is_on_a_gpu(cli: Cli, workspace: Path, fake_nvml: Nvm
     name = Path("/proc/self/comm").read_text().strip()
     assert (
         f"{name} of " in found["message"]
-        and f"pid {os.getpid()}, 4.3 GB; ? of ?, pid 99999999" in found["message"]
+        and f"pid {os.getpid()}, 4.0 GiB; ? of ?, pid 99999999" in found["message"]
     )
 
 

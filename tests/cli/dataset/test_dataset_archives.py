@@ -78,7 +78,7 @@ def test_the_result_owns_its_images(cli: Cli) -> None:
     packed(exported(cli.home), cli.home / "set.zip")
     done = cli("dataset", "convert", "set.zip", "--to", "kitti", "-o", "deep/made")
     assert done.code == 0, done.err
-    assert "10 hard links" in done.out  # none was copied: it was unpacked on the same file system
+    assert "10 images linked" in done.out  # none was copied: it was unpacked on the same file system
     images = list((cli.home / "deep/made").rglob("*.png"))
     assert len(images) == 10 and {path.stat().st_nlink for path in images} == {1}
     assert [path.name for path in (cli.home / "deep").iterdir()] == ["made"]

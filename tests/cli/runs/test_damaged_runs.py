@@ -47,7 +47,7 @@ def test_prune_and_rm_remove_nothing_for_a_damaged_record(cli: Cli, workspace: P
     refused = cli("runs", "rm", BAD, cwd=workspace)
     assert refused.code == 6 and f'the record of run "{BAD}" is damaged' in refused.err
     assert "Traceback" not in refused.err
-    for words in (("runs", "show", BAD), ("runs", "mark-lost", BAD), ("logs", BAD), ("stop", BAD)):
+    for words in (("runs", "mark-lost", BAD), ("logs", BAD), ("stop", BAD)):
         answer = cli(*words, cwd=workspace)
         assert (answer.code, "Traceback" in answer.err) == (6, False), words
     pruned = cli("runs", "prune", "--keep", "0", "--yes", cwd=workspace)
@@ -64,3 +64,16 @@ def test_a_damaged_run_is_shown_as_such_in_its_place(cli: Cli, workspace: Path) 
     rows = [line.split() for line in cli("runs", "list", cwd=workspace).out.splitlines()[1:]]
     assert [row[1:3] for row in rows] == [["in-bad", "damaged"], ["n-good", "e"]]
     assert [run["id"] for run in cli("runs", "list", "--json", "-p", "p", cwd=workspace).json] == [GOOD]
+
+
+def test_a_damaged_run_has_a_page(cli: Cli, workspace: Path) -> None:
+    damage(workspace, "../../precious")
+    (workspace / ".taorunner" / "runs" / BAD / "console.log").write_text("log\n" * 256)
+    shown = cli("runs", "show", BAD, cwd=workspace)
+    first, *rest = shown.out.splitlines()
+    assert (shown.code, shown.err) == (0, "")
+    assert first == '! in-bad damaged: record.json: it says "id": "../../precious" [damaged-record]'
+    assert [line.split()[0] for line in rest] == ["intact", "hint"]
+    assert "console.log (1.0 KiB)" in rest[0]
+    (found,) = cli("runs", "show", BAD, "--json", cwd=workspace).json
+    assert (found["id"], found["state"]) == (BAD, "DAMAGED")

@@ -56,12 +56,13 @@ def test_every_next_command_of_the_way_works(cli: Cli, workspace: Path) -> None:
     training = next(one for one in listed if one["action"] == "train")
     assert [Path(one["path"]).name for one in training["checkpoints"]] == left
     page = cli("runs", "show", training["id"], cwd=workspace).out
-    assert "results      projects/shapes/models/tiny/train" in page
+    assert "  results    projects/shapes/models/tiny/train" in page.splitlines()
     again = cli("train", "tiny", "--overwrite", *EPOCHS, cwd=workspace, timeout_s=120)
     assert again.code == 0
     page = cli("runs", "show", training["id"], cwd=workspace).out
-    assert "outputs      set aside: projects/shapes/models/tiny.2" in page
-    assert "(taorunner runs restore tiny)" in page
+    assert "  results    set aside: projects/shapes/models/tiny.2" in page
+    assert "  restore    taorunner runs restore tiny" in page.splitlines()
+    assert "next:" not in page and "\n  best" not in page  # those would be of the newer run
 
 
 def test_a_stopped_training_is_resumed_as_printed(cli: Cli, workspace: Path) -> None:

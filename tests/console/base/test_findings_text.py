@@ -224,7 +224,7 @@ def test_at_most_a_dozen_of_a_kind_and_how_to_see_all(tmp_path):
     lines = stream.getvalue().splitlines()
     assert sum("wrong" in line for line in lines) == 12
     at = lines.index("  … and 3 more [unknown-key] (-v before the command shows them)")
-    assert lines[at + 1 :] == ["  hint: run this", "error: a [other]", "error: nothing was started"]
+    assert lines[at + 1 :] == ["  hint: run this", "error: a [other]", "nothing was started"]
     stream = io.StringIO()
     print_error(make_console(stream, {}), error, with_infos=True)
     assert stream.getvalue().count("[unknown-key]") == 15

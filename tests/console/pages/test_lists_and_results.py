@@ -212,8 +212,8 @@ def test_a_split(shown: Shown, golden: Any) -> None:
     assert json.loads(shown(print_split, split, json=True)) == json.loads(json.dumps(split.to_json()))
     same = Split(Path("/made"), "kitti", "kitti", 7, 2, (Part("a", 1.0),), Counter(copies=1), 0)
     assert shown(print_split, same, json=False).splitlines()[-2:] == [
-        "1 copies; 2 groups; seed 7, kept in split.json",
-        "made /made (kitti)",
+        "1 image copied; 2 groups",
+        "wrote /made (kitti): a 0; seed 7, kept in split.json",
     ]
 
 

@@ -12,6 +12,7 @@ from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
 from taorunner.runs.control.ending import Ending
+from taorunner.runs.outputs.recorded import Output, RunResults
 from taorunner.runs.state.snapshot import fold
 
 END = {
@@ -69,7 +70,7 @@ def test_the_log_and_the_hint_of_a_failure_are_typed_from_another_folder(scene, 
     run = replace(scene.finished("bad", RunState.FAILED), project="p", hint="taorunner convert bad makes it")
     place = Place(tmp_path)
     lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, now=scene.at, place=place)]
-    assert f"  log:  taorunner --workspace {tmp_path} logs {run.id}" in lines
+    assert f"  log:  taorunner --workspace {tmp_path} logs bad" in lines
     assert f"  hint: taorunner --workspace {tmp_path} -p p convert bad makes it" in lines
 
 
@@ -135,7 +136,7 @@ def test_what_the_chain_did_is_no_next_step(scene):
 
 def test_nothing_that_follows_leaves_the_details(scene):
     lines = [line.plain for line in outcome_lines([scene.finished("a")], {}, {}, 80, UNICODE, now=scene.at)]
-    assert lines[-1] == "next: taorunner runs show run-a"
+    assert lines[-1] == "next: taorunner runs show a"
 
 
 def test_what_was_never_started_is_said_with_its_reason(scene):
@@ -169,3 +170,46 @@ def test_what_only_one_run_measured_is_not_compared(scene):
     at = lines.index("best values     one       two")
     assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["val_mAP", "loss"]
     assert not any("only_here" in line for line in lines[at:])
+
+
+def text(scene, runs, **facts):
+    return [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at, **facts)]
+
+
+def test_a_doubtful_success_is_no_plain_success(scene):
+    caution = events.Notice(
+        run="run-e", at=scene.at, level="warning", code="no-learning", text="val_mAP50 was 0 in all 36 epochs"
+    )
+    run = replace(scene.finished("e"), notices=(caution,))
+    lines = text(scene, [run, replace(scene.finished("f"), notices=())])
+    assert [line[:1] for line in lines[2:4]] == ["!", "✓"]
+    assert "! e succeeded, but val_mAP50 was 0 in all 36 epochs [no-learning]" in lines
+
+
+def test_a_failure_names_its_epoch_once_and_the_code_of_its_cause(scene):
+    run = replace(scene.finished("e", RunState.FAILED), reason="CUDA out of memory", epoch_completed=False)
+    assert "✗ e failed in epoch 3: CUDA out of memory [cuda-out-of-memory]" in text(scene, [run])
+    run = replace(run, reason="CUDA out of memory at epoch 3")
+    assert "✗ e failed: CUDA out of memory at epoch 3 [cuda-out-of-memory]" in text(scene, [run])
+    run = replace(run, reason="cause unknown", epoch_completed=True)
+    assert "✗ e failed: cause unknown (exit code 1)" in text(scene, [run])
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("CUDA out of memory", 4), ("cause unknown", 6)])
+def test_fewer_lines_of_the_log_where_the_cause_is_known(scene, reason, shown):
+    run = replace(scene.finished("e", RunState.FAILED), reason=reason)
+    tails = {run.id: [f"line {number}" for number in range(20)]}
+    lines = [line.plain for line in outcome_lines([run], tails, {}, 80, UNICODE, now=scene.at)]
+    assert sum(line.startswith("  │ line") for line in lines) == shown
+
+
+def test_without_a_metric_the_table_has_what_came_out(scene):
+    run = replace(scene.finished("e"), action="export", metrics={}, best={}, notices=())
+    outputs = (Output(Path("/r/experiment.yaml"), "spec", 1), Output(Path("/r/model.onnx"), "onnx", 1))
+    lines = text(
+        scene, [run], ends={run.id: Ending(RunResults(Path("/r"), outputs))}, short_ids={run.id: "cd289e"}
+    )
+    assert lines[1].split() == ["run", "experiment", "state", "epochs", "best", "duration"]
+    assert lines[2].split() == ["✓", "cd289e", "e", "succeeded", "80/80", "model.onnx", "8m", "25s"]
+    evaluated = replace(scene.finished("f"), action="evaluate")
+    assert "action" in text(scene, [run, evaluated])[1].split()

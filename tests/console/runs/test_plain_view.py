@@ -2,6 +2,7 @@ import io
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -43,10 +44,10 @@ def pulling(seconds, done):
     )  # fmt: skip
 
 
-def shown(events, flush=True, encoding="utf-8"):
+def shown(events, flush=True, encoding="utf-8", here=Path("/")):
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    view = PlainView(stream, zone=timezone.utc)
+    view = PlainView(stream, zone=timezone.utc, here=here)
     for event in events:
         view.show(event)
     if flush:
@@ -133,7 +134,7 @@ def test_an_epoch_is_one_line_whatever_comes_first():
         "12:00:02 e train a: epoch 1/3  train_loss 5.250  val_mAP50 0.3500  val_loss 4.750  4s left",
         "12:00:02 e train a: checkpoint m/1.pth",
         "12:00:04 e train a: epoch 2/3  train_loss 4.500  2s left",
-        "12:00:06 e train a: epoch 3/3  train_loss 4.0  lr 0.0010",
+        "12:00:06 e train a: epoch 3/3  train_loss 4.000  lr 0.0010",
     ]
 
 
@@ -195,7 +196,8 @@ def test_a_long_epoch_gives_a_sign_of_life():
         (RunState.FAILED, None, "out of memory", "failed: out of memory; a hint"),
         (RunState.FAILED, 7, "ended with exit code 7", "failed: ended with exit code 7; a hint"),
         (RunState.STOPPED, 143, "asked", "stopped: asked; a hint"),
-        (RunState.SUCCEEDED, 0, "finished", "succeeded: finished; a hint"),
+        (RunState.SUCCEEDED, 0, "finished 16 epochs", "succeeded; a hint"),
+        (RunState.SUCCEEDED, 0, "finished: 3 records", "succeeded: 3 records; a hint"),
     ],
 )
 def test_the_end_of_a_run_says_the_exit_code_of_a_failure(state, code, reason, text):
@@ -271,3 +273,10 @@ def test_the_order_of_metrics_on_a_line():
     assert told[:2] == ["loss", "mAP"]
     assert told.index("acc") < told.index("val_acc")  # as they came: the order says nothing of them
     assert told[-1] == "lr" and sorted(told) == sorted(names)
+
+
+def test_the_path_of_a_checkpoint_is_relative_to_the_folder_of_the_viewer():
+    saved = CheckpointSaved(run="a", at=at(5), path="/ws/projects/p/models/e/model.pth", epoch=1)
+    assert shown([queued("a", "e"), saved], here=Path("/ws"))[-1].endswith(
+        ": checkpoint projects/p/models/e/model.pth"
+    )

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import timezone
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,12 +11,14 @@ from taorunner.catalog.load import load_network, network_names
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.theme import ASCII, UNICODE
 from taorunner.console.pages.network_page import network_lines, network_table_lines
-from taorunner.console.runs.run_details import run_detail_lines
+from taorunner.console.runs.run_details import PageFacts, run_detail_lines
 from taorunner.console.runs.run_table import TableFacts, plain_run_lines, run_lines
 from taorunner.errors import UserFilesError
 from taorunner.events import RunState
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.outputs.recorded import RunResults
+from taorunner.runs.control.origin import Origin
+from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
+from taorunner.runs.state.metric_names import Best
 
 
 def text_of(lines):
@@ -44,8 +46,9 @@ def test_a_table_without_a_terminal_has_the_same_lines(scene, width, symbols):
 
 def test_a_run_that_waits_in_its_engine_says_why(scene):
     run = scene.waiting("dino_big", "Priority, job 48213")
-    facts = text_of(run_detail_lines(run, Path("/ws"), 80, UNICODE, scene.at, timezone.utc))
-    assert facts.splitlines()[1].split() == ["waiting", "Priority,", "job", "48213"]
+    facts = text_of(run_detail_lines(run, 80, UNICODE, scene.at, timezone.utc))
+    assert facts.splitlines()[0] == "○ dino_big · train  waiting for 35m 38s"
+    assert "  waits      docker: Priority, job 48213" in facts.splitlines()
 
 
 def test_characters_of_unknown_width_are_left_to_those_who_know(scene):
@@ -65,19 +68,96 @@ def test_one_run_in_full(scene, golden, kind):
         "failed": scene.finished("bad_run", RunState.FAILED),
         "pulling": scene.pulling("dino_fan"),
     }
-    lines = run_detail_lines(runs[kind], Path("/ws/.taorunner/runs/r"), 80, UNICODE, scene.at, timezone.utc)
+    lines = run_detail_lines(runs[kind], 80, UNICODE, scene.at, timezone.utc)
     golden.check(f"run_{kind}_80", text_of(lines))
+
+
+OTHER = "20261128-230000-rtdetr_01-export-cd289e"
+
+
+def page(scene):
+    """The run of the manual's example, with all parts that a page has."""
+    epochs = range(1, 37)
+    history = {
+        "val_mAP50": {epoch: 0.748 - abs(epoch - 31) / 60 for epoch in epochs},
+        "val_loss": {epoch: 4.981 + abs(epoch - 29) / 5 for epoch in epochs},
+    }
+    run = replace(
+        scene.finished("rtdetr_01"), id="20261128-222200-rtdetr_01-train-eaf22b", epoch=36, epochs=36, notices=(),
+        image="nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt", image_digest=f"sha256:4e01c7{'0' * 58}",
+        metrics={name: values[36] for name, values in history.items()},
+        best={"val_mAP50": Best(0.748, 31), "val_loss": Best(4.981, 29)},
+        queued_at=scene.at, started_at=scene.at + timedelta(minutes=3), finished_at=scene.at + timedelta(minutes=127),
+    )  # fmt: skip
+    folder = Path("/ws/projects/parts/models/rtdetr_01/train")
+    checkpoints = [
+        Output(folder / f"model_epoch_{epoch - 1:03}.pth", CHECKPOINT, 214 * 2**20, epoch=epoch)
+        for epoch in epochs
+    ]
+    others = [Output(folder / name, "spec", 10) for name in ("experiment.yaml", "status.json")]
+    facts = PageFacts(
+        where="docker, GPU 0",
+        origin=Origin(
+            Path("/ws/projects/parts/data/parts"), "random values", followed_by=(("export", OTHER),)
+        ),
+        ending=Ending(RunResults(folder, (*checkpoints, *others)), best=checkpoints[30]),
+        history=history, short_ids={OTHER: "cd289e"}, here=Path("/ws"),
+        commands=["taorunner evaluate rtdetr_01 --checkpoint best"],
+    )  # fmt: skip
+    return run, facts
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("symbols", [UNICODE, ASCII], ids=["utf8", "ascii"])
+def test_the_page_of_a_training_has_every_part(scene, golden, width, symbols):
+    run, facts = page(scene)
+    lines = run_detail_lines(run, width, symbols, scene.at, timezone.utc, facts)
+    assert all(line.cell_len <= width for line in lines)
+    golden.check(f"run_page_{'80' if symbols is UNICODE else 'ascii'}", text_of(lines))
+
+
+def test_a_narrow_page_drops_the_curve_and_breaks_no_word(scene):
+    run, facts = page(scene)
+    lines = text_of(run_detail_lines(run, 44, UNICODE, scene.at, timezone.utc, facts)).splitlines()
+    assert "metric       last    best  epoch" in lines
+    assert (
+        lines[lines.index("  outputs    36 checkpoints (7.5 GiB),") + 1]
+        == "             experiment.yaml, status.json"
+    )
+
+
+def test_a_metric_without_a_better_direction_has_no_best(scene):
+    run = replace(scene.finished("e"), metrics={"lr": 0.01}, best={"lr": Best(0.1, 1)})
+    lines = text_of(run_detail_lines(run, 80, UNICODE, scene.at, timezone.utc)).splitlines()
+    assert lines[lines.index("metric    last") + 1] == "lr      0.0100"
 
 
 def test_what_was_set_aside_names_the_command_for_its_project(scene, tmp_path):
     (tmp_path / "projects").mkdir()
     ending = Ending(results=RunResults(Path("/w/models/e/train")), set_aside=Path("/w/set_aside/e"))
     run = replace(scene.finished("e"), project="p", hint="taorunner convert e makes it")
-    lines = text_of(
-        run_detail_lines(run, Path("/r"), 80, UNICODE, scene.at, timezone.utc, ending=ending, root=tmp_path)
+    facts = PageFacts(ending=ending, root=tmp_path)
+    lines = text_of(run_detail_lines(run, 80, UNICODE, scene.at, timezone.utc, facts)).splitlines()
+    assert "  results    set aside: /w/set_aside/e" in lines
+    assert f"  restore    taorunner --workspace {tmp_path} -p p runs restore e" in lines
+    assert f"  hint       taorunner --workspace {tmp_path} -p p convert e makes it" in lines
+
+
+def test_results_that_are_gone_name_the_run_that_came_later(scene):
+    facts = PageFacts(
+        ending=Ending(RunResults(Path("/w/e"))),
+        origin=Origin(later="x-bbbd9e"),
+        short_ids={"x-bbbd9e": "bbbd9e"},
     )
-    assert f"(taorunner --workspace {tmp_path} -p p runs restore e)" in lines
-    assert f"taorunner --workspace {tmp_path} -p p convert e makes it" in lines
+    lines = text_of(run_detail_lines(scene.finished("e"), 80, UNICODE, scene.at, timezone.utc, facts))
+    assert "  results    none are left; run bbbd9e came later\n" in lines
+
+
+def test_a_run_that_never_started_has_no_results_of_another(scene):
+    there = Output(Path("/w/e/model.pth"), CHECKPOINT, 1, epoch=1)
+    facts = PageFacts(ending=Ending(RunResults(Path("/w/e"), (there,)), best=there))
+    lines = text_of(run_detail_lines(scene.queued("e"), 80, UNICODE, scene.at, timezone.utc, facts))
+    assert "results" not in lines and "model.pth" not in lines
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

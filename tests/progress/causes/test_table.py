@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taorunner.progress.causes.table import CAUSES, Place, find_cause
+from taorunner.progress.causes.table import CAUSES, Place, SeenCause, cause_with_reason, find_cause
 
 SAMPLES: list[tuple[str, str, str]] = [
     (
@@ -358,3 +358,13 @@ def test_hostile_lines_take_no_time(unit: str) -> None:
     for _ in range(20):
         find_cause(text)
     assert time.process_time() - began < 1.0
+
+
+@pytest.mark.parametrize("filled", [True, False], ids=["filled", "empty"])
+def test_a_reason_leads_back_to_its_cause(filled: bool) -> None:
+    facts = ("/a/b.tfrecord", "what", "3", 2) if filled else (None, None, None, None)
+    for cause in CAUSES:
+        reason = SeenCause(cause, 0, *facts).reason()
+        found = cause_with_reason(f"{reason} (exit code 1)")
+        assert found is not None and found.code == cause.code, reason
+    assert cause_with_reason("exit code 1") is None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taorunner.catalog.load import load_network
+from taorunner.container_options import Mount
 from taorunner.events import MetricReported, RunState, now
 from taorunner.planning.model.arguments import ArgumentValues
-from taorunner.planning.model.plan import RenderedSpec, RunPlan
+from taorunner.planning.model.plan import RenderedSpec, ResumePoint, RunPlan
 from taorunner.planning.model.request import command_of
 from taorunner.runs.control.ending import Ending, batch_size, endings
+from taorunner.runs.control.origin import Origin, origin_of
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -199,3 +204,93 @@ def test_a_start_that_failed_left_earlier_results_untouched(
     assert not endings(store, [record])[RUN].is_untouched
     (tmp_path / "models/e1/train").rename(tmp_path / "models/e1.20260101-000000")
     assert not endings(store, [never])[RUN].is_untouched
+
+
+NEWER = "20260102-000000-e1-train-def456"
+
+
+@pytest.fixture
+def newer(store: RunStore) -> Ended:
+    """A later training of the same experiment, started unless ``started`` is False."""
+
+    def make(*, started: bool = True, **facts: Any) -> RunRecord:
+        create_batch(store, [(NEWER, store.load_plan(RUN))], now(), environ={})
+        at = store.load(RUN).queued_at + timedelta(hours=1)
+        record = replace(store.load(NEWER), queued_at=at, started_at=at if started else None, **facts)
+        store.save(record)
+        return record
+
+    return make
+
+
+def test_what_a_newer_run_wrote_is_not_that_of_an_older_one(
+    store: RunStore, ended: Ended, newer: Ended, tmp_path: Path
+) -> None:
+    """Neither run has a record of its outputs, as after a supervisor that was killed."""
+    record = ended("tinydet", "train", RunState.STOPPED, files=CHECKPOINTS)
+    record = replace(record, finished_at=now())
+    store.save(record)
+    results = tmp_path / "models/e1"
+    results.rename(aside := tmp_path / "models/e1.20260102-000000")
+    (results / "train").mkdir(parents=True)
+    for name in CHECKPOINTS:
+        (results / name).write_text("newer weights")
+        os.utime(results / name, times=(time.time() + 3600,) * 2)
+    newer(state=RunState.RUNNING)
+    ending = endings(store, [record])[RUN]
+    assert (ending.results.outputs, ending.steps, ending.best) == ((), (), None)
+    assert ending.set_aside == aside
+
+
+def test_the_steps_of_a_run_end_with_a_newer_run_that_was_started(
+    store: RunStore, ended: Ended, newer: Ended
+) -> None:
+    record = ended("tinydet", "train", RunState.STOPPED)
+    assert steps(store, record) == ("train {}",)
+    later = newer(started=False)
+    assert steps(store, record) == ("train {}",)
+    store.save(replace(later, started_at=now()))
+    assert steps(store, record) == () and origin_of(store, record).later == NEWER
+
+
+def test_results_that_were_restored_have_their_steps_again(
+    store: RunStore, ended: Ended, newer: Ended
+) -> None:
+    record = ended("tinydet", "train", files=CHECKPOINTS)
+    newer()
+    assert steps(store, record) == ("evaluate {}", "export {}")
+
+
+def test_a_run_that_was_resumed_names_the_run_that_went_on(
+    store: RunStore, ended: Ended, newer: Ended
+) -> None:
+    record = ended("tinydet", "train", RunState.STOPPED, files=CHECKPOINTS)
+    later = newer(resumed_from=RUN)
+    origin = origin_of(store, record)
+    assert (origin.resumed_by, origin.later, steps(store, record)) == (NEWER, NEWER, ())
+    assert origin_of(store, later).source == RUN
+
+
+def test_what_a_training_was_made_from(store: RunStore, ended: Ended, tmp_path: Path) -> None:
+    record = ended("tinydet", "train")
+    plan = store.load_plan(RUN)
+
+    def made_from(**changes: Any) -> str | None:
+        store.save_plan(RUN, replace(plan, **changes))
+        return origin_of(store, record).made_from
+
+    assert made_from() == "random values"
+    assert made_from(weights="model_011.pth: best val_mAP50 0.41, epoch 12") == (
+        "model_011.pth: best val_mAP50 0.41, epoch 12"
+    )
+    assert made_from(resume=ResumePoint(Path("/r/model_004.npz"), 5)) == "model_004.npz, after epoch 5"
+    arguments = ArgumentValues({"pretrained": "/workspace/repositories/x/resnet18.hdf5"})
+    assert made_from(arguments=arguments, argv=("-m", "/workspace/repositories/x/resnet18.hdf5")) == (
+        "resnet18.hdf5"
+    )
+    mounts = (Mount(tmp_path / "projects", "/workspace/projects"),)
+    values = ArgumentValues({"dataset_raw": "/workspace/projects/p/data/parts"})
+    store.save_plan(RUN, replace(plan, mounts=mounts, arguments=values))
+    assert origin_of(store, record).data == tmp_path / "projects/p/data/parts"
+    store.paths(RUN).plan.write_text("{")
+    assert origin_of(store, record) == Origin()

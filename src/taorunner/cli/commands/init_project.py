@@ -159,6 +159,9 @@ def _init_project(
 
 
 def _show_made(invocation: Invocation, made: NewProject) -> None:
+    import sys
+
+    from taorunner.console.base.findings_text import print_text
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_paths
 
     for line in made_lines(made.files, Path.cwd()):
@@ -167,7 +170,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
     if made.start.hint is not None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
-        typer.echo(fill_in_text(made.fill_ins))
+        print_text(sys.stdout, fill_in_text(made.fill_ins))
     invocation.note(shown_paths(f"next: {made.next_step}", Path.cwd()))
 
 
@@ -265,6 +268,9 @@ def _add(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
+    import sys
+
+    from taorunner.console.base.findings_text import print_text
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
 
@@ -278,7 +284,7 @@ def _add(
     for line in made_lines(added.made, Path.cwd()):
         typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
     if added.fill_ins:
-        typer.echo(fill_in_text(added.fill_ins))
+        print_text(sys.stdout, fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
     context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")

@@ -108,17 +108,22 @@ def _show(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.runs.runs_view import print_run
+    from taorunner.console.runs.runs_view import print_damaged, print_run
     from taorunner.runs.control.recovery import start_missing_supervisors
-    from taorunner.runs.state.store import RunStore
+    from taorunner.runs.state.store import DamagedRunError, RunStore
 
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     start_missing_supervisors(store)
-    (record,) = context.obj.runs_named(store, place, [run], project)
-    print_run(store, record, json=json)
-    return 0
+    try:
+        (record,) = context.obj.runs_named(store, place, [run], project)
+    except DamagedRunError as error:
+        print_damaged(store, error, json=json)
+        return ExitCode.DONE
+    several = len(place.project_names()) > 1
+    print_run(store, record, json=json, with_project=several, is_quiet=context.obj.is_quiet)
+    return ExitCode.DONE
 
 
 def _mark_lost(

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import shlex
 
-from taorunner.cli.fast.names import Line, action_names, values
+from taorunner.cli.fast.names import Line, values
 from taorunner.cli.fast.words import DEFAULTS, GROUPS, ROOT_OPTIONS, TABLE, Command
 
 TYPE_CHECKING = False  # importing typing would take a tenth of the time of an answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-__all__ = ["action_names", "answer", "complete"]
 
 
 def answer(shell: str, environ: Mapping[str, str]) -> int:

@@ -319,7 +319,9 @@ def _runs(line: Line, incomplete: str, *, only_live: bool) -> list[tuple[str, st
     )
     found = [one for one in ids if one.startswith(incomplete)]
     if not found:
-        found = [one[-6:] for one in ids if one[-6:].startswith(incomplete)]
+        from taorunner.runs.state.lookup.short_ids import LENGTH
+
+        found = [one[-LENGTH:] for one in ids if one[-LENGTH:].startswith(incomplete)]
     if not found and only_live:
         found = list(dict.fromkeys("-".join(one.split("-")[2:-2]) for one in ids))
     return [(one, "") for one in found[:_MOST_RUNS]]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from taorunner.errors import UsageError
 from taorunner.project.workspace import Workspace, find_project
 from taorunner.runs.state.lookup.run_filter import CONVERT, RunFilter
 from taorunner.runs.state.store import RunStore
-from taorunner.text import did_you_mean
+from taorunner.text import did_you_mean, is_pattern
 
 
 def check_names(workspace: Workspace, store: RunStore, wanted: RunFilter) -> None:
@@ -20,7 +19,7 @@ def check_names(workspace: Workspace, store: RunStore, wanted: RunFilter) -> Non
     recorded = _recorded(store)
     if wanted.project is not None and wanted.project not in {project for project, *_ in recorded}:
         find_project(workspace, workspace.root, wanted.project, {})
-    if wanted.experiment is not None and re.search(r"[*?\[]", wanted.experiment) is None:
+    if wanted.experiment is not None and not is_pattern(wanted.experiment):
         _check_experiment(workspace, [pair[:2] for pair in recorded], wanted)
     if wanted.action is not None and wanted.action not in {*CONVERT, *(action for *_, action in recorded)}:
         from taorunner.cli.fast.names import action_names

@@ -77,9 +77,9 @@ def labels(snapshots: Iterable[RunSnapshot]) -> Mapping[str, str]:
     return {id_: f"{name} {clean(id_)}" if twice[name] > 1 else name for id_, name in names.items()}
 
 
-def fact_line(label: str, value: Text | str) -> Text:
-    """One fact: the label in 11 cells, then the value."""
-    return Text.assemble("  ", (pad(label, 11), "label"), "  ", value)
+def fact_line(label: str, value: Text | str, label_width: int = 11) -> Text:
+    """One fact: the label in ``label_width`` cells, then the value."""
+    return Text.assemble("  ", (pad(label, label_width), "label"), "  ", value)
 
 
 def folded_fact(label: str, value: str, width: int) -> list[Text]:

@@ -6,10 +6,12 @@ gone.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,7 +19,7 @@ from rich.text import Text
 
 from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean, shown_path, shown_paths
-from taorunner.console.base.theme import Symbols, symbols_of
+from taorunner.console.base.theme import Symbols, make_console, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed, hints_as_typed
 from taorunner.errors import Finding, Severity, TaorunnerError
 from taorunner.text import amount, is_secret_name, masked_line
@@ -30,7 +32,9 @@ MOST_OF_A_KIND = 12
 """Findings with the same severity and code; ``-v`` prints all."""
 _GUTTER = "  1234 | "
 _NARROWEST = 40
-_COMMAND = "taorunner "
+_COMMAND = r"\btaorunner [^;,)]*"
+_CONSEQUENCE = "nothing was started"
+"""A message that begins so counts the findings before it; it is no error of its own."""
 _YAML_OR_JSON = (".yaml", ".yml", ".json")
 """In the maps of a protobuf spec ``key`` is the name of a class."""
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO, Severity.OK)
@@ -51,7 +55,9 @@ def print_error(
     if shown:
         most = None if with_infos else MOST_OF_A_KIND
         print_findings(console, shown, here=here, counts=False, most=most, place=place)
-    line = Text.assemble(("error", "severity.error"), ": ", clean(shown_paths(error.message, here)))
+    line = Text(clean(shown_paths(error.message, here)))
+    if not (shown and line.plain.startswith(_CONSEQUENCE)):
+        line = Text.assemble(("error", "severity.error"), ": ", line)
     hint = as_typed(error.hint, place) if error.hint else None
     print_lines(console, [line, *_hint(hint, "", here)])
 
@@ -268,12 +274,13 @@ def _secret_keys(file: Path, lines: Sequence[str], at: int) -> tuple[str, ...]:
 
 
 def _hint(hint: str | None, indent: str, here: Path) -> list[Text]:
-    """A line with a command is never folded: it can be copied."""
     if not hint:
         return []
     first, *more = [clean(shown_paths(line, here, home=False)) for line in hint.splitlines()] or [""]
-    lines = [Text.assemble(indent, ("hint", "hint"), f": {first}", no_wrap=_COMMAND in first)]
-    return lines + [Text(f"{indent}      {line}", no_wrap=_COMMAND in line) for line in more]
+    return [
+        Text.assemble(indent, ("hint", "hint"), f": {first}"),
+        *(Text(f"{indent}      {line}") for line in more),
+    ]
 
 
 def width_of(console: Console) -> int | None:
@@ -289,16 +296,30 @@ def print_lines(console: Console, lines: Iterable[Text]) -> None:
             console.print(part, soft_wrap=True)
 
 
+def print_text(stream: TextIO, text: str) -> None:
+    """Plain lines; on a terminal long ones are folded between words."""
+    if not stream.isatty():
+        stream.write(f"{text}\n")
+        stream.flush()
+        return
+    print_lines(make_console(stream, os.environ), map(Text, text.split("\n")))
+
+
 def folded(line: Text, width: int) -> list[Text]:
     """Lines of at most ``width`` cells, broken at blanks, the later ones indented by 2 more than the first. A word that
-    is longer stays whole."""
+    is longer stays whole, and so does a command: it can be copied."""
     plain = line.plain
+    commands = [call.span() for call in re.finditer(_COMMAND, plain)]
     indent = " " * (len(plain) - len(plain.lstrip(" ")) + 2)
     parts: list[Text] = []
     start = 0
     while cell_len(plain[start:]) > (room := width - (len(indent) if parts else 0)):
         first = len(plain) - len(plain[start:].lstrip(" "))
-        breaks = [at for at in range(first + 1, len(plain)) if plain[at] == " "]
+        breaks = [
+            at
+            for at in range(first + 1, len(plain))
+            if plain[at] == " " and not any(begin < at < end for begin, end in commands)
+        ]
         fitting = [at for at in breaks if cell_len(plain[start:at]) <= room]
         if not breaks:
             break

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-from taorunner.text import amount, printable
+from taorunner.text import SIZE_UNITS, amount, printable
 from taorunner.text import size as size_text
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from taorunner.planning.model.looked_at import LookedAt
 
 _ESCAPES = r"(?s)\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|.)"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _CONSIDERED = 2000
 """A longer line is cut here: no terminal is that wide."""
 _MOST_PROJECTS = 12
@@ -38,15 +37,22 @@ def clean(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """At most four significant digits: ``0.4312``, ``12.35``, ``1.2e-05``, ``nan``."""
+    """Four decimals up to 1, else four significant digits: ``0.4312``, ``1.0000``, ``12.35``, ``1.20e-05``, ``nan``."""
     if not math.isfinite(value):
         return str(value)
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value)) if abs(value) >= 10 else f"{value:.1f}"
     size = abs(value)
-    if size < 1e-3 or size >= 1e6:
+    if size >= 1e3 and size < 1e6 and value == int(value):
+        return str(int(value))
+    if 0 < size < 1e-3 or size >= 1e6:
         return f"{value:.2e}"
-    return f"{value:.4f}" if size < 1 else f"{value:#.4g}".rstrip(".")
+    return f"{value:.4f}" if size <= 1 else f"{value:#.4g}".rstrip(".")
+
+
+def beside_success(reason: str) -> str:
+    """The reason of a success without what the state and the number of epochs say: ``320 records in 4 files``,
+    ``after 3 of 5 epochs``, mostly nothing."""
+    rest = reason.removeprefix("finished").lstrip(": ")
+    return "" if rest[:1].isdecimal() and rest.endswith((" epoch", " epochs")) else rest
 
 
 def metric_label(name: str) -> str:
@@ -94,7 +100,7 @@ def used_of(used_bytes: float, total_bytes: float) -> str:
     """
     total = size_text(total_bytes)
     unit = total.partition(" ")[2]
-    scale = 1024.0 ** _UNITS.index(unit)
+    scale = 1024.0 ** SIZE_UNITS.index(unit)
     return f"{max(0.0, used_bytes) / scale:.{0 if unit == 'B' else 1}f} of {total}"
 
 

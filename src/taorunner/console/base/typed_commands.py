@@ -58,8 +58,7 @@ def project_option(root: Path, project: str | None) -> str:
     from taorunner.project.workspace import find_project, find_workspace
 
     named = f"-p {project} " if project else ""
-    near = root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root
-    elsewhere = f"--workspace {shlex.quote(str(near))} {named}"
+    elsewhere = f"--workspace {shlex.quote(near(root))} {named}"
     try:
         workspace = find_workspace(Path.cwd(), None, os.environ)
         if not workspace.root.samefile(root):
@@ -72,6 +71,11 @@ def project_option(root: Path, project: str | None) -> str:
         return "" if find_project(workspace, Path.cwd(), None, os.environ) == project else named
     except TaorunnerError:
         return named
+
+
+def near(path: Path) -> str:
+    """The path as a shell takes it: relative where it is below the current folder."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def as_typed(text: str, place: Place | None) -> str:

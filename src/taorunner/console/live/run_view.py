@@ -9,6 +9,7 @@ from functools import cached_property
 
 from taorunner.console.base.theme import Symbols
 from taorunner.events import Notice, RunState
+from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 
@@ -17,7 +18,6 @@ _OF_THE_RUNNING = frozenset(
     {"engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back"}
 )
 """Notices about how a run is operated, which say nothing about its result."""
-_SHORT_ID = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,21 @@ class RunView:
 
     @property
     def caution(self) -> Notice | None:
-        """What casts doubt on a success: the newest warning about the result."""
-        if self.run.state is not RunState.SUCCEEDED:
-            return None
-        doubts = [n for n in self.run.notices if n.level == "warning" and n.code not in _OF_THE_RUNNING]
-        return doubts[-1] if doubts else None
+        """What casts doubt on a success."""
+        return caution_of(self.run)
+
+
+def caution_of(run: RunSnapshot) -> Notice | None:
+    """What casts doubt on a success: the newest warning about the result."""
+    if run.state is not RunState.SUCCEEDED:
+        return None
+    doubts = [n for n in run.notices if n.level == "warning" and n.code not in _OF_THE_RUNNING]
+    return doubts[-1] if doubts else None
 
 
 def short_id(run_id: str) -> str:
     """``a57ce4`` of ``20261128-222200-rtdetr_01-train-a57ce4``."""
-    return run_id.rpartition("-")[2][-_SHORT_ID:]
+    return run_id.rpartition("-")[2][-LENGTH:]
 
 
 def shown_metrics(run: RunSnapshot) -> list[str]:

@@ -7,7 +7,7 @@ from rich.text import Text
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import symbols_of
-from taorunner.console.pages.dataset_view import print_made, print_opening
+from taorunner.console.pages.dataset_view import placed_text, print_made, print_opening
 from taorunner.datasets.transform.split import LIST_FILE, Split
 from taorunner.text import amount
 
@@ -24,17 +24,15 @@ def print_split(split: Split, *, json: bool) -> None:
         rows.append(_row(name, [part.classes[name] for part in split.parts]))
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
-    placed = ", ".join(f"{count} {way}" for way, count in split.placed.items())
-    console.print(
-        Text(f"{placed}; {amount(split.groups, 'group')}; seed {split.seed}, kept in {LIST_FILE}"),
-        soft_wrap=True,
-    )
-    print_made(console, split.output, split.format, split.target, split.lost_outlines)
+    console.print(Text(f"{placed_text(split.placed)}; {amount(split.groups, 'group')}"), soft_wrap=True)
+    counts = ", ".join(f"{part.name} {len(part.images):,}" for part in split.parts)
+    facts = f"{counts}; seed {split.seed}, kept in {LIST_FILE}"
+    print_made(console, split.output, split.format, split.target, split.lost_outlines, facts)
 
 
 def _row(name: str, counts: list[int]) -> Row:
     total = sum(counts) or 1
     cells = [Text(clean(name))]
     for count in counts:
-        cells += [Text(str(count)), Text(f"{100 * count / total:.1f} %", style="quiet")]
+        cells += [Text(f"{count:,}"), Text(f"{100 * count / total:.1f} %", style="quiet")]
     return Row(tuple(cells))

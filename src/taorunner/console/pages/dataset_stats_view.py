@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import make_console, symbols_of
+from taorunner.console.base.typed_commands import near
 from taorunner.datasets.report.stats import SIZES, Stats
 from taorunner.text import amount
 
@@ -45,7 +45,7 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     facts = [
         amount(stats.images, "image"),
         amount(stats.boxes, "box", "boxes"),
-        f"{stats.backgrounds:,} background",
+        *([f"{amount(stats.backgrounds, 'image')} without boxes"] if stats.backgrounds else []),
         *subsets,
     ]
     sizes = [f"{w}x{h} ({count:,})" for (w, h), count in stats.image_sizes.most_common(3)]
@@ -54,7 +54,7 @@ def print_stats(stats: Stats, *, json: bool) -> None:
     console.print(Text(f"sizes: {', '.join(sizes)}{f' and {more:,} more' if more else ''}"), soft_wrap=True)
     if stats.left_out:
         left = amount(stats.left_out, "image, label or line", "images, labels or lines")
-        root = stats.root
-        shown = str(root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root)
-        message = f"{left} could not be read: taorunner dataset check {shlex.quote(shown)} lists them"
+        message = (
+            f"{left} could not be read: taorunner dataset check {shlex.quote(near(stats.root))} lists them"
+        )
         console.print(Text(message), soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -86,15 +86,22 @@ def print_conversion(done: Conversion, *, json: bool) -> None:
     ]
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
-    subsets = ", ".join(f"{name} {count}" for name, count in done.subsets.items() if name)
-    placed = ", ".join(f"{count} {way}" for way, count in done.placed.items())
-    facts = [f"{done.backgrounds} background images", *([subsets] if subsets else []), placed]
+    subsets = ", ".join(f"{name} {count:,}" for name, count in done.subsets.items() if name)
+    empty = f"{amount(done.backgrounds, 'image')} without boxes" if done.backgrounds else ""
+    facts = [fact for fact in (placed_text(done.placed), empty, subsets) if fact]
     if done.renamed:
         facts.append(f"{amount(len(done.renamed), 'image')} renamed (--json lists them)")
     console.print(Text("; ".join(facts)), soft_wrap=True)
     console.print(
-        Text(f"made {shown_path(done.output, Path.cwd())} ({done.format} to {done.target})"), soft_wrap=True
+        Text(f"wrote {shown_path(done.output, Path.cwd())} ({done.format} to {done.target})"), soft_wrap=True
     )
+
+
+def placed_text(placed: Mapping[str, int]) -> str:
+    """``7 images linked, 1 copied``"""
+    texts = [f"{count:,} {_PLACED.get(way, way)}" for way, count in placed.items()]
+    first = amount(next(iter(placed.values())), "image") if placed else ""
+    return ", ".join([first + texts[0][texts[0].index(" ") :], *texts[1:]]) if texts else ""
 
 
 def print_laid_out(
@@ -134,9 +141,12 @@ def print_resize(done: Resize, *, json: bool) -> None:
     print_made(console, done.output, done.format, done.target, done.lost_outlines)
 
 
-def print_made(console: Console, output: Path, source: str, target: str, lost_outlines: int) -> None:
-    """Prints the new folder, whether its format differs from the source's, and which data was lost."""
-    console.print(Text(f"made {shown_path(output, Path.cwd())} ({target})"), soft_wrap=True)
+def print_made(
+    console: Console, output: Path, source: str, target: str, lost_outlines: int, facts: str = ""
+) -> None:
+    """Prints the new folder with ``facts``, whether its format differs from the source's, and which data was lost."""
+    more = f": {facts}" if facts else ""
+    console.print(Text(f"wrote {shown_path(output, Path.cwd())} ({target}){more}"), soft_wrap=True)
     if source != target:
         console.print(Text(f"{source} cannot be written, so {target} was written"), soft_wrap=True)
     if lost_outlines:
@@ -145,5 +155,5 @@ def print_made(console: Console, output: Path, source: str, target: str, lost_ou
 
 
 def _row(name: str, written: str, before: int, left_out: int, after: int) -> Row:
-    numbers = (str(before), str(left_out) if left_out else "", str(after))
+    numbers = (f"{before:,}", f"{left_out:,}" if left_out else "", f"{after:,}")
     return Row((Text(clean(name)), Text(clean(written)), *(Text(text) for text in numbers)))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner.console.base.findings_text import print_findings
-from taorunner.console.base.formatting import clean, shown_path
+from taorunner.console.base.formatting import clean, made_lines, shown_path
 from taorunner.console.base.theme import make_console
 from taorunner.datasets.files.output_folders import Way
 from taorunner.errors import Finding, Severity
@@ -71,14 +71,15 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
     yield "weights", made.weights
     if made.weights_hint is not None:
         yield "", f"({made.weights_hint})"
-    specs = made.paths.spec_dir(made.experiment)
-    yield "specs", f"{shown_path(specs, here)}/{_listed(sorted(one.name for one in specs.iterdir()))}"
+    specs = sorted(made.paths.spec_dir(made.experiment).iterdir())
+    for number, line in enumerate(made_lines(specs, here)):
+        yield "" if number else "spec", line.removeprefix("made ")
     if made.changes:
         yield "", _values(made.changes)
 
 
 def _classes(classes: Iterable[tuple[str, int]]) -> str:
-    every = list(classes)
+    every = sorted(classes, key=lambda one: -one[1])
     shown = [f"{clean(name)} {count:,}" for name, count in every[:_SHOWN_CLASSES]]
     more = [f"and {len(every) - _SHOWN_CLASSES:,} more"] if len(every) > _SHOWN_CLASSES else []
     return f"{len(every):,}: {', '.join([*shown, *more])}"
@@ -90,10 +91,6 @@ def _how_split(made: ReadyProject) -> str:
     copies = made.laid_out.copies
     together = f"; {amount(copies, 'group')} of near-identical images kept together" if copies else ""
     return f"by class{together}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
 
 
 def _values(changes: Sequence[Change]) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from taorunner.backends.contract import EngineRequest
 from taorunner.backends.dry_run import Simulation
+from taorunner.console.base.formatting import shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.planning.model.plan import SHELL
 from taorunner.targets import Resource, target_of
@@ -34,12 +36,12 @@ def print_simulations(console: Console, simulations: Sequence[Simulation], *, js
 def _facts(simulation: Simulation) -> list[tuple[str, str]]:
     request, plan = simulation.request, simulation.plan
     is_shell = plan.action == SHELL  # a shell has no project and no results
-    run = f"{plan.project} / {plan.experiment}: {plan.action} on {request.backend}"
+    run = f"{plan.project}/{plan.experiment}: {plan.action} on {request.backend}"
     facts = [
         ("run", "" if is_shell else run),
         ("image", request.image or ""),
-        ("spec", str(simulation.spec) if simulation.spec else ""),
-        ("results", "" if is_shell else str(plan.results_dir)),
+        ("spec", shown_path(simulation.spec, Path.cwd()) if simulation.spec else ""),
+        ("results", "" if is_shell else shown_path(plan.results_dir, Path.cwd())),
         ("gpus", ", ".join(request.gpus) or "none"),
         ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
@@ -53,7 +55,7 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
     ]
     facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in plan.options.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
-    facts += [("moved aside", str(path)) for path in plan.set_aside]
+    facts += [("set aside", shown_path(path, Path.cwd())) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.formatting import clean, metric_label, number
+from taorunner.console.base.formatting import clean, metric_label, minute, number
 from taorunner.console.base.theme import Symbols
 from taorunner.runs.control.restore import Earlier
+from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.text import amount, size
-
-_ID_END = 6
 
 
 def earlier_lines(
@@ -30,7 +29,7 @@ def earlier_lines(
             (
                 Text(f"  {number_}"),
                 Text(_time(one.item.at, now, zone)),
-                Text(f"run {clean(one.run[-_ID_END:])}" if one.run is not None else "run unknown"),
+                Text(f"run {clean(one.run[-LENGTH:])}" if one.run is not None else "run unknown"),
                 Text(what_it_is(one)),
                 Text(size(one.item.bytes)),
                 Text(_best(one)),
@@ -60,10 +59,10 @@ def question(found: Sequence[Earlier], here: Earlier | None) -> str:
 
 def restored_text(chosen: Earlier, here: Earlier | None, aside: Path | None) -> str:
     """``restored a8f310; eaf22b is now rtdetr_01.20261129-010200, nothing was deleted``."""
-    what = chosen.run[-_ID_END:] if chosen.run is not None else clean(chosen.item.path.name)
+    what = chosen.run[-LENGTH:] if chosen.run is not None else clean(chosen.item.path.name)
     if aside is None:
         return f"restored {clean(what)}; nothing was in its place"
-    was = here.run[-_ID_END:] if here is not None and here.run is not None else "what was there"
+    was = here.run[-LENGTH:] if here is not None and here.run is not None else "what was there"
     return f"restored {clean(what)}; {clean(was)} is now {clean(aside.name)}, nothing was deleted"
 
 
@@ -71,7 +70,7 @@ def _named(here: Earlier) -> str:
     if here.run is None:
         return clean(here.item.place.name)
     value = f" ({number(here.best[1])})" if here.best is not None else ""
-    return f"run {clean(here.run[-_ID_END:])}{value}"
+    return f"run {clean(here.run[-LENGTH:])}{value}"
 
 
 def _best(one: Earlier) -> str:
@@ -82,5 +81,5 @@ def _time(at: datetime, now: datetime, zone: tzinfo | None) -> str:
     """``Nov 27 20:14``; of another year ``2025-11-27 20:14``."""
     local, today = at.astimezone(zone), now.astimezone(zone)
     if local.year != today.year:
-        return f"{local:%Y-%m-%d %H:%M}"
+        return minute(at, zone)
     return f"{local:%b} {local.day:>2} {local:%H:%M}"

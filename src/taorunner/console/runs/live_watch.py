@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from rich.text import Text
@@ -19,7 +20,7 @@ from taorunner.console.live.run_view import RunNotes, RunView, short_id, shown_m
 from taorunner.console.live.screen import LiveScreen
 from taorunner.console.live.signals import Signals
 from taorunner.console.live.trails import Trails
-from taorunner.console.runs.live_view import LiveView, Picture, views_of
+from taorunner.console.runs.live_view import PANEL_WIDTH_MIN, LiveView, Picture, views_of
 from taorunner.console.runs.one_run_view import log_lines, one_run_lines, scroll_limit
 from taorunner.console.runs.stopping import Stopping
 from taorunner.events import RunState
@@ -225,7 +226,7 @@ class LiveWatch:
         if self._page == _ONE:
             return [self._selected] if self._selected is not None else []
         active = [run.id for run in self._feed.snapshots() if run.state is RunState.RUNNING]
-        columns = max(1, width // 78)
+        columns = max(1, width // PANEL_WIDTH_MIN)
         return active if len(active) * _PANEL_LINES <= height * columns else []
 
     def _picture(self, with_logs: Sequence[str] = ()) -> Picture:
@@ -276,13 +277,4 @@ class LiveWatch:
             if self._scrolled and self._log[0] == run_id:  # what is read stays in its place
                 self._scrolled += max(0, len(lines) - len(self._log[2]))
             self._log = run_id, size, lines
-        return RunView(
-            view.run,
-            view.label,
-            self._log[2],
-            view.gpus,
-            view.now,
-            view.symbols,
-            view.notes,
-            view.is_selected,
-        )
+        return replace(view, tail=self._log[2])

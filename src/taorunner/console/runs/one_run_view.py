@@ -87,7 +87,7 @@ def _why(view: RunView, width: int) -> list[Text]:
     facts = [
         ("waiting", run.waiting or ""),
         ("queue", view.notes.queue if run.state is RunState.QUEUED else ""),
-        ("reason", run.reason or ""),
+        ("reason", run.reason if run.reason and run.state is not RunState.SUCCEEDED else ""),
         ("hint", run.hint or ""),
         ("warning", view.caution.text if view.caution is not None else ""),
     ]

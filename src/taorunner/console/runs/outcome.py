@@ -14,20 +14,25 @@ from rich.text import Text
 from taorunner import events
 from taorunner.console.base.cells import fit, labels
 from taorunner.console.base.columns import Column, Row, laid_out
-from taorunner.console.base.formatting import clean, metric_label, number, of, shown_path
+from taorunner.console.base.findings_text import folded
+from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of, shown_path
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed
+from taorunner.console.live.run_view import caution_of, short_id
 from taorunner.console.runs.results_lines import results_lines
+from taorunner.errors import Severity
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
+from taorunner.progress.causes.table import cause_with_reason
 from taorunner.progress.console.line_kind import is_banner
+from taorunner.progress.explanation import SEE_LOG
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
 
-LAST_LINES = 8
-COMPARED_METRICS = 12
+LAST_LINES, LINES_WITHOUT_CAUSE = 4, 6
+COMPARED_METRICS = 4
 NEXT_COMMANDS = 3
 SHOWN_NAMES = 3
 
@@ -53,16 +58,21 @@ def print_outcome(
     is_quiet: bool = False,
     now: datetime | None = None,
     root: Path | None = None,
+    short_ids: Mapping[str, str] = {},
 ) -> None:
     """``tails`` are the last log lines by run id, ``directories`` the run folders, ``ends`` what each run left and
-    which commands follow. ``is_quiet`` drops the commands at the end. Commands mean the workspace ``root``."""
+    which commands follow, ``short_ids`` their short ids. ``is_quiet`` drops the commands at the end. Commands mean the
+    workspace ``root``."""
     place = Place(root) if root is not None else None
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
         ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(), place=place,
+        short_ids=short_ids,
     )  # fmt: skip
     for line in lines:
-        console.print(line, soft_wrap=True)
+        is_long = console.is_terminal and line.cell_len > console.width
+        for part in folded(line, console.width) if is_long else [line]:
+            console.print(part, soft_wrap=True)
 
 
 def outcome_lines(
@@ -77,18 +87,24 @@ def outcome_lines(
     is_quiet: bool = False,
     here: Path = Path("/"),
     place: Place | None = None,
+    short_ids: Mapping[str, str] = {},
 ) -> list[Text]:
     """Paths below ``here`` are relative, commands for ``place`` as they are typed there. Tables fit ``width``; reasons,
     hints, paths and commands are never cut."""
     names = labels(snapshots)
-    lines = [Text(), *_table(snapshots, names, width, symbols, now)]
+    short = {run.id: clean(short_ids.get(run.id) or short_id(run.id)) for run in snapshots}
+    lines = [Text(), *_table(snapshots, ends, short, width, symbols, now)]
     lines += _never_started(snapshots, names, symbols)
+    lines += _cautions(snapshots, names)
     for run in snapshots:
         if run.state in (RunState.FAILED, RunState.LOST):
             steps = [] if is_quiet else [as_typed(step, place) for step in next_commands([run], ends)]
             tail = tails.get(run.id, ())
             of_project = replace(place, project=run.project) if place is not None else None
-            lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols, of_project)]
+            lines += [Text(), *_failure(run, names[run.id], tail, width, symbols, of_project)]
+            lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
+            log = as_typed(f"taorunner logs {short[run.id]}", place)
+            lines.append(Text.assemble("  ", ("log", "label"), f":  {log}"))
             if run.id in ends and ends[run.id].is_untouched:
                 lines.append(
                     Text(f"  nothing was started; the results of {run.experiment} are where they were")
@@ -101,7 +117,7 @@ def outcome_lines(
     left = results_lines(snapshots, ends, names, here, place)
     if left:
         lines += [Text(), *left]
-    commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends)]
+    commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends, short)]
     if commands:
         lines += [Text()] * (not left) + next_lines(commands)
     return lines
@@ -117,30 +133,32 @@ def next_lines(commands: Sequence[str]) -> list[Text]:
 
 
 def _table(
-    snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols, now: datetime
-) -> list[Text]:
+    snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending], short: Mapping[str, str], width: int,
+    symbols: Symbols, now: datetime,
+) -> list[Text]:  # fmt: skip
+    """The action is a column where there are several."""
     columns = [
-        Column(""),
-        Column("experiment", shrinks_to=20),
-        Column("action", drop=1),
-        Column("state"),
-        Column("epochs", drop=2, right=True),
-        Column("best", drop=4),
-        Column("duration", drop=3, right=True),
-    ]
+        Column(""), Column("run"), Column("experiment", shrinks_to=20), Column("action", drop=1), Column("state"),
+        Column("epochs", drop=2, right=True), Column("best", drop=4), Column("duration", drop=3, right=True),
+    ]  # fmt: skip
+    several = len({run.project for run in snapshots}) > 1
+    has_actions = len({run.action for run in snapshots}) > 1
     rows = []
     for run in snapshots:
         elapsed_s = run.elapsed_s(now)
-        style = state_style(run.state)
+        style = "severity.warning" if caution_of(run) else state_style(run.state)
+        sign = symbols.severities[Severity.WARNING] if caution_of(run) else symbols.states[run.state]
+        name = f"{run.project}/{run.experiment}" if several else run.experiment
         rows.append(
             Row(
                 (
-                    Text(symbols.states[run.state], style=style),
-                    Text(names[run.id], style="name"),
-                    Text(run.action),
-                    Text(run.state.value.lower(), style=style),
+                    Text(sign, style=style),
+                    Text(short[run.id]),
+                    Text(clean(name) or short[run.id], style="name"),
+                    Text(run.action if has_actions else ""),
+                    Text(run.state.value.lower(), style=state_style(run.state)),
                     Text(of(run.epoch, run.epochs)),
-                    _best(run),
+                    _best(run, ends.get(run.id)),
                     Text(duration(elapsed_s) if elapsed_s is not None else ""),
                 )
             )
@@ -148,46 +166,61 @@ def _table(
     return laid_out(columns, rows, width, symbols)
 
 
-def _best(run: RunSnapshot) -> Text:
+def _best(run: RunSnapshot, ending: Ending | None) -> Text:
+    """The main metric at its best, else what came out."""
     name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is None:
-        return Text()
+        if run.state is not RunState.SUCCEEDED:
+            return Text()
+        made = ending.results.main_output if ending is not None else None
+        return Text(clean(beside_success(run.reason or "") or (made.path.name if made is not None else "")))
     best = run.best[name]
-    at = f" at epoch {best.epoch}" if best.epoch is not None else ""
+    at = f" at {best.epoch}" if best.epoch is not None else ""
     return Text.assemble(f"{clean(metric_label(name))} ", (number(best.value), "best"), (at, "quiet"))
+
+
+def _cautions(snapshots: Sequence[RunSnapshot], names: Mapping[str, str]) -> list[Text]:
+    """What casts doubt on a success: it is not shown as one without a word."""
+    lines: list[Text] = []
+    for run in snapshots:
+        caution = caution_of(run)
+        if caution is not None:
+            head = (f"! {names[run.id]} succeeded", "severity.warning")
+            said = (f", but {clean(caution.text)}", (f" [{clean(caution.code)}]", "quiet"))
+            lines += [*([] if lines else [Text()]), Text.assemble(head, *said)]
+    return lines
 
 
 def _failure(
     run: RunSnapshot,
     name: str,
     tail: Sequence[str],
-    steps: Sequence[str],
     width: int,
     symbols: Symbols,
     place: Place | None,
 ) -> list[Text]:
-    code = f" (exit code {run.exit_code})" if run.exit_code is not None else ""
-    if "exit code" in (run.reason or ""):
-        code = ""
-    style = state_style(run.state)
+    """Why it failed, the next step, and the last lines of its log: fewer where the cause is known."""
     reason = clean(run.reason or "no reason is known")
+    cause = cause_with_reason(reason)
+    code = f" [{cause.code}]" if cause is not None else ""
+    if cause is None and run.exit_code is not None and "exit code" not in reason:
+        code = f" (exit code {run.exit_code})"
+    is_in_epoch = run.epoch is not None and not run.epoch_completed and "epoch" not in reason
+    where = f" in epoch {run.epoch}" if is_in_epoch else ""
     lines = [
         Text.assemble(
-            (f"{symbols.states[run.state]} {name} {run.state.value.lower()}", style),
-            f": {reason}",
-            (code, "quiet"),
+            (f"{symbols.states[run.state]} {name} {run.state.value.lower()}{where}", state_style(run.state)),
+            f": {reason}", (code, "quiet"),
         )
-    ]
-    if run.hint:
+    ]  # fmt: skip
+    if run.hint and run.hint != SEE_LOG:
         lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
-    last = [line for line in tail if clean(line).strip() and not is_banner(line)][-LAST_LINES:]
+    last = [line for line in tail if clean(line).strip() and not is_banner(line)]
+    last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last
     ]
-    lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
-    log = as_typed(f"taorunner logs {clean(run.id)}", place)
-    lines.append(Text.assemble("  ", ("log", "label"), f":  {log}"))
     return lines
 
 
@@ -295,21 +328,23 @@ def next_commands(runs: Sequence[Named], ends: Mapping[str, Ending]) -> list[str
     return [_command(step, members) for (_, step), members in groups.items()]
 
 
-def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> list[str]:
+def _next_commands(
+    snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending], short: Mapping[str, str]
+) -> list[str]:
     """At most three; those after a failure are shown with it."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
     ended = [run for run in snapshots if run.state.is_final and run not in failed]
     commands = ["taorunner attach"] if any(not run.state.is_final for run in snapshots) else []
     commands += next_commands([run for run in ended if run.state is RunState.STOPPED], ends)
     commands += next_commands(
-        [run for run in ended if run.state is not RunState.STOPPED], _left(snapshots, ends)
+        [run for run in ended if run.state is not RunState.STOPPED], not_taken(snapshots, ends)
     )
     if not commands and ended:
-        commands.append(f"taorunner runs show {clean(ended[0].id)}")
+        commands.append(f"taorunner runs show {short[ended[0].id]}")
     return commands[:NEXT_COMMANDS]
 
 
-def _left(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> dict[str, Ending]:
+def not_taken(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> dict[str, Ending]:
     """The endings without steps that were taken already, as in a chain."""
     taken = {(run.project, run.experiment, command_of(run.action)) for run in snapshots}
     return {

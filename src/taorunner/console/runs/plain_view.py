@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import TextIO
 
 from taorunner import events as ev
-from taorunner.console.base.formatting import clean, metric_label, number, of
+from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of, shown_path
 from taorunner.console.live.run_view import short_id
 from taorunner.events import Event, RunState
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
@@ -31,12 +32,14 @@ _EPOCHS_KEPT = 4
 
 
 class PlainView:
-    """Writes events to ``stream``. ``zone`` is the time zone of the prefix, the machine's own by default."""
+    """Writes events to ``stream``. ``zone`` is the time zone of the prefix, the machine's own by default. Paths below
+    ``here`` are relative."""
 
     def __init__(
-        self, stream: TextIO, *, zone: tzinfo | None = None, pull_every_s: float = PULL_EVERY_S
-    ) -> None:
-        self._stream = stream
+        self, stream: TextIO, *, zone: tzinfo | None = None, pull_every_s: float = PULL_EVERY_S,
+        here: Path = Path("/"),
+    ) -> None:  # fmt: skip
+        self._stream, self._here = stream, here
         self._zone = zone
         self._pull_every_s = pull_every_s
         self._runs: dict[str, _Run] = {}
@@ -174,7 +177,7 @@ class PlainView:
         if isinstance(event, ev.RunStarted):
             return f"started{_gpu_text(event.gpus)}"
         if isinstance(event, ev.CheckpointSaved):
-            return f"checkpoint {event.path}"
+            return f"checkpoint {shown_path(Path(event.path), self._here)}"
         if isinstance(event, ev.Notice):
             return event.text if event.level == "info" else f"{event.level}: {event.text} [{event.code}]"
         if isinstance(event, ev.RunFinished):
@@ -279,4 +282,5 @@ def _end_text(event: ev.RunFinished, snapshot: RunSnapshot) -> str:
         else ""
     )
     hint = f"; {event.hint}" if event.hint else ""
-    return f"{event.state.value.lower()}{took}: {event.reason}{code}{hint}"
+    reason = beside_success(event.reason) if event.state is RunState.SUCCEEDED else event.reason
+    return f"{event.state.value.lower()}{took}{': ' if reason else ''}{reason}{code}{hint}"

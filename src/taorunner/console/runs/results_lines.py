@@ -10,14 +10,12 @@ from rich.text import Text
 from taorunner.console.base.formatting import clean, shown_path
 from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.runs.control.ending import Ending
-from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output
+from taorunner.runs.outputs.recorded import BYPRODUCTS, CHECKPOINT, ENTRIES_READ, Output
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import amount, size
 
 RUNS_SHOWN = 4
 _ROWS = 4
-_HIDDEN = frozenset({CHECKPOINT, "status", "spec", "log", "file", "folder"})
-"""Kinds that a person does not go on with."""
 
 
 def results_lines(
@@ -58,7 +56,7 @@ def result_rows(ending: Ending) -> list[tuple[str, str]]:
         rows.append(("best", _checkpoint(best, ending.counts_from, "the newest" if is_newest else None)))
     if newest is not None and newest != best:
         rows.append(("newest", clean(newest.path.name)))
-    useful = [one for one in ending.results.outputs if one.kind not in _HIDDEN]
+    useful = [one for one in ending.results.outputs if one.kind not in {CHECKPOINT, *BYPRODUCTS}]
     rows += [(one.kind, output_text(one)) for one in useful[:_ROWS]]
     if len(useful) > _ROWS:
         rows.append(("", f"and {len(useful) - _ROWS} more"))

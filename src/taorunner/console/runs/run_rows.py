@@ -5,9 +5,11 @@ Pure: the same view gives the same lines. No line is wider than requested.
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from taorunner.console.base.cells import bar, fit, pad, percent
+from taorunner.console.base.columns import cut
 from taorunner.console.base.formatting import clean, metric_label, number, of
 from taorunner.console.base.theme import state_style
 from taorunner.console.live.gpu_text import compact_gpus
@@ -200,14 +202,7 @@ def _head(view: RunView, name_width: int) -> Text:
 def fit_middle(view: RunView, width: int) -> str:
     """The name of a run in at most ``width`` cells; a long one loses its middle."""
     name = view.symbols.shown(clean(view.label))
-    if Text(name).cell_len <= width:
-        return name
-    mark_text = view.symbols.ellipsis
-    first = max(1, (width - len(mark_text)) * 2 // 5)
-    last = width - len(mark_text) - first
-    if last < 1 or len(name) != Text(name).cell_len:
-        return fit(name, width, view.symbols)
-    return name[:first] + mark_text + name[-last:]
+    return cut(name, width, view.symbols.ellipsis, cell_len, middle=True)
 
 
 def _fitting(view: RunView, width: int) -> tuple[Text, Text | None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
 
 from taorunner.console.base.columns import Column, Row, cut, laid_out, laid_out_plainly
-from taorunner.console.base.formatting import age, clean, metric_label, minute, number, of
+from taorunner.console.base.formatting import age, beside_success, clean, metric_label, minute, number, of
 from taorunner.console.base.theme import Symbols, state_style
 from taorunner.events import RunState
 from taorunner.runs.state.metric_names import kpi_name, loss_name
@@ -68,10 +68,11 @@ _ELASTIC = {"experiment": _LEAST_NAME, "project": _LEAST_NAME, "best": _LEAST_TE
 class TableFacts:
     """What a table shows besides the snapshots, by run id: ``short_ids``, and ``where`` a run is or what it waits for.
 
-    ``at`` are times for runs whose events have none. ``zone`` is the machine's by default. No dataclass, as above.
+    ``at`` are times for runs whose events have none, ``made`` the name of what a run without a metric made. ``zone`` is
+    the machine's by default. No dataclass, as above.
     """
 
-    __slots__ = ("at", "short_ids", "where", "zone")
+    __slots__ = ("at", "made", "short_ids", "where", "zone")
 
     def __init__(
         self,
@@ -79,8 +80,9 @@ class TableFacts:
         where: Mapping[str, str] = _NO_TEXTS,
         at: Mapping[str, datetime] = _NO_TIMES,
         zone: tzinfo | None = None,
+        made: Mapping[str, str] = _NO_TEXTS,
     ) -> None:
-        self.short_ids, self.where, self.at, self.zone = short_ids, where, at, zone
+        self.short_ids, self.where, self.at, self.zone, self.made = short_ids, where, at, zone, made
 
 
 def run_lines(
@@ -210,12 +212,12 @@ def _cells(run: RunSnapshot, now: datetime, facts: TableFacts, *, several: bool)
         "run": ((clean(facts.short_ids.get(run.id, run.id)), ""),),
         "experiment": ((clean(run.experiment), "name"),),
         "state": ((run.state.value.lower(), state_style(run.state)),),
-        "best": _best(run),
+        "best": _best(run, facts.made.get(run.id, "")),
         **{title: ((text, ""),) for title, text in texts.items()},
     }
 
 
-def _best(run: RunSnapshot) -> _Cell:
+def _best(run: RunSnapshot, made: str) -> _Cell:
     """The main metric at its best, else what came out, else the reason."""
     name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is not None:
@@ -225,9 +227,7 @@ def _best(run: RunSnapshot) -> _Cell:
     if run.state is RunState.SUCCEEDED and run.last_checkpoint:
         return ((clean(run.last_checkpoint.rstrip("/").rpartition("/")[2]), ""),)
     reason = clean(run.reason or "") if run.state.is_final or run.state is RunState.DAMAGED else ""
-    if run.state is RunState.SUCCEEDED and reason.startswith("finished"):
-        reason = reason.partition(": ")[2]  # the state has said so
-    return ((reason, ""),)
+    return ((beside_success(reason) or clean(made) if run.state is RunState.SUCCEEDED else reason, ""),)
 
 
 def _is_metric(cell: _Cell) -> bool:

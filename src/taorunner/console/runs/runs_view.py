@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,11 @@ from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
-from taorunner.runs.state.store import DamagedRun, RunStore
+from taorunner.runs.state.store import DamagedRun, DamagedRunError, RunStore
+
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
+if TYPE_CHECKING:
+    from taorunner.console.runs.run_details import PageFacts
 
 _UNLIMITED = 100_000
 _LEAST_WIDTH = 40
@@ -57,6 +62,7 @@ def print_runs(
         short,
         places(store, records, snapshots, with_backend=not is_live),
         {run_id: at for run_id in damaged if (at := queued_at(run_id)) is not None},
+        made=_made(store, snapshots),
     )
     table = [replace(run, reason=damaged[run.id]) if run.id in damaged else run for run in snapshots]
     columns = LIVE if is_live else LIST
@@ -81,33 +87,105 @@ def _width_in_pipes() -> int:
     return columns_without_terminal(os.environ) if os.environ.get("COLUMNS") else _UNLIMITED
 
 
-def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
-    """All facts of one run. JSON is a list with one item, like the other lists."""
+def _made(store: RunStore, snapshots: Sequence[RunSnapshot]) -> dict[str, str]:
+    """The name of what each run without a metric made."""
+    found = {}
+    for run in snapshots:
+        if run.state is RunState.SUCCEEDED and not run.best:
+            from taorunner.runs.outputs.recorded import recorded_results
+
+            results = recorded_results(store, run.id)
+            made = results.main_output if results is not None else None
+            found[run.id] = made.path.name if made is not None else ""
+    return found
+
+
+def print_run(
+    store: RunStore, record: RunRecord, *, json: bool, with_project: bool = False, is_quiet: bool = False
+) -> None:  # fmt: skip
+    """All facts of one run. JSON is a list with one item, like the other lists. ``with_project`` names the project of
+    the run; ``is_quiet`` drops the next steps."""
     (snapshot,) = _snapshots(store, [record])
-    directory = store.paths(record.id).directory
+    ids = store.folder_names()
     if json:
         from taorunner.runs.control.ending import run_results
 
-        short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
-
-        body = {**snapshot.to_json(directory, now(), short), **run_results(store, record).to_json()}
-        write_json([body], sys.stdout.buffer)
+        body = snapshot.to_json(
+            store.paths(record.id).directory, now(), short_ids([record.id], ids)[record.id]
+        )
+        write_json([{**body, **run_results(store, record).to_json()}], sys.stdout.buffer)
         return
-    from taorunner.console.base.typed_commands import Place, as_typed
-    from taorunner.console.runs.outcome import next_commands
     from taorunner.console.runs.run_details import run_detail_lines
+
+    console = make_console(sys.stdout, os.environ)
+    facts = _page_facts(store, record, snapshot, ids, has_curves=console.is_terminal)
+    facts = replace(facts, project=record.project if with_project else "")
+    if is_quiet:
+        facts = replace(facts, commands=())
+    width = max(_LEAST_WIDTH, console.width)
+    for line in run_detail_lines(snapshot, width, symbols_of(console), now(), facts=facts):
+        console.print(line, soft_wrap=True)
+
+
+def print_damaged(store: RunStore, error: DamagedRunError, *, json: bool) -> None:
+    """A run whose record cannot be used, as far as it is known."""
+    ids = short_ids([error.run_id], store.folder_names())
+    if json:
+        run = DamagedRun(error.run_id, error.message, error.place)
+        (snapshot,) = _snapshots(store, [run])
+        write_json([_as_json(store, snapshot, run, ids)], sys.stdout.buffer)
+        return
+    from taorunner.console.runs.run_details import damaged_lines
+
+    console = make_console(sys.stdout, os.environ)
+    reason = f"{error.place}: {error.what.removeprefix('is damaged: ')}"
+    for line in damaged_lines(
+        ids[error.run_id], reason, _intact(store, error.run_id), error.hint, symbols_of(console)
+    ):
+        console.print(line, soft_wrap=True)
+
+
+def _page_facts(
+    store: RunStore, record: RunRecord, snapshot: RunSnapshot, ids: Sequence[str], *, has_curves: bool
+) -> PageFacts:
+    from taorunner.console.base.typed_commands import Place, as_typed
+    from taorunner.console.runs.outcome import NEXT_COMMANDS, next_commands, not_taken
+    from taorunner.console.runs.run_details import PageFacts
     from taorunner.runs.control.ending import endings
+    from taorunner.runs.control.origin import origin_of
+    from taorunner.runs.state.history import read_history
 
     ends = endings(store, [record])
-    place = Place(store.state_dir.parent)
-    console = make_console(sys.stdout, os.environ)
-    lines = run_detail_lines(
-        snapshot, directory, console.width, symbols_of(console), now(), ending=ends[record.id],
-        next_commands=[as_typed(step, place) for step in next_commands([record], ends)], here=Path.cwd(),
-        root=place.root,
+    origin = origin_of(store, record)
+    root = store.state_dir.parent
+    followed = [replace(snapshot, action=action) for action, _ in origin.followed_by]
+    steps = next_commands([record], not_taken([snapshot, *followed], ends) if followed else ends)
+    named = [
+        record.id,
+        origin.source,
+        origin.resumed_by,
+        origin.later,
+        *(run_id for _, run_id in origin.followed_by),
+    ]
+    return PageFacts(
+        where=places(store, [record], [snapshot], with_backend=True).get(record.id, ""),
+        record=record, origin=origin, ending=ends[record.id],
+        history=read_history(store, record.id) if has_curves else None,
+        short_ids=short_ids([one for one in named if one is not None], ids),
+        commands=[as_typed(step, Place(root)) for step in steps[:NEXT_COMMANDS]], here=Path.cwd(), root=root,
     )  # fmt: skip
-    for line in lines:
-        console.print(line, soft_wrap=True)
+
+
+def _intact(store: RunStore, run_id: str) -> list[str]:
+    """The files of a damaged run that are there, with their sizes."""
+    from taorunner.text import size
+
+    paths = store.paths(run_id)
+    found = []
+    for path in (paths.events, paths.console, paths.plan):
+        with suppress(OSError):
+            found.append(f"{path.name} ({size(path.lstat().st_size)})")
+    return found
 
 
 def _as_json(

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from taorunner.console.base.theme import can_draw, make_console, symbols_of
@@ -23,6 +24,7 @@ from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.control.ending import endings
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.text import amount
 
@@ -96,6 +98,7 @@ class _Watch:
                 ends=ends,
                 is_quiet=self._quiet,
                 root=self._store.state_dir.parent,
+                short_ids=short_ids(feed.run_ids, self._store.folder_names()),
             )
         return self._exit_code()
 
@@ -119,7 +122,7 @@ class _Watch:
     def _follow_plain(self, signals: Signals) -> bool:
         from taorunner.console.runs.plain_view import PlainView
 
-        view = PlainView(sys.stdout)
+        view = PlainView(sys.stdout, here=Path.cwd())
         while True:
             for event in sorted(self._feed.poll(), key=lambda event: event.at):
                 view.show(event)

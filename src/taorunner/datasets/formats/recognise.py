@@ -236,7 +236,7 @@ def recognised(folder: Folder) -> str:
     _refuse_without_boxes(folder)
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations in a known format '
-        f"({len(folder.files)} files, {len(folder.image_files)} images)",
+        f"({amount(len(folder.files), 'file')}, {amount(len(folder.image_files), 'image')})",
         hint=f"known formats: {', '.join(FORMATS)}; choose one with --from to see why it does not fit",
         findings=folder.findings,
     )

@@ -23,6 +23,7 @@ from taorunner.progress.causes.weights import WEIGHTS
 CAUSES: tuple[Cause, ...] = (*MACHINE, *GPU, *SPEC, *TENSORRT, *NETWORK, *WEIGHTS, *DATA, *FILES, *PEERS)
 
 _SCAN_LIMIT = 4096
+_PLACEHOLDER = r"\{\w+\}"
 _HARMLESS = re.compile(
     r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR|\bwandb\b"
     r"|dso_loader\.cc|Unable to register cu(?:FFT|DNN|BLAS) factory|SHMEM allocation limit"
@@ -53,6 +54,18 @@ def find_cause(
             path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
             return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
     return None
+
+
+def cause_with_reason(reason: str) -> Cause | None:
+    """The known cause whose reason begins ``reason``, as ``SeenCause.reason`` filled it; the longest one that fits."""
+    found = [cause for cause in CAUSES if re.match(_as_pattern(cause.reason), reason[:_SCAN_LIMIT])]
+    return max(found, key=lambda cause: len(re.sub(_PLACEHOLDER, "", cause.reason)), default=None)
+
+
+def _as_pattern(template: str) -> str:
+    """A pattern for the filled template. Blanks and signs at a placeholder may be missing."""
+    parts = re.split(_PLACEHOLDER, template.strip(" :."))
+    return ".*?".join(re.escape(part.strip(" :.")) for part in parts)
 
 
 def is_harmless(text: str) -> bool:

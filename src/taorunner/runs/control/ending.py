@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.errors import TaorunnerError
-from taorunner.events import RunState
+from taorunner.events import RunState, now
 from taorunner.planning.model.request import command_of
 from taorunner.runs.control.next_step import NextStep, after_stop
-from taorunner.runs.outputs.recorded import Output, RunResults, recorded_results
+from taorunner.runs.control.origin import later_run, resumes
+from taorunner.runs.outputs.recorded import BYPRODUCTS, Output, RunResults, recorded_results
 
 if TYPE_CHECKING:
     from taorunner.catalog.network import Network
@@ -76,13 +77,22 @@ def _ending(store: RunStore, record: RunRecord, plan: RunPlan) -> Ending:
     results = run_results(store, record, plan)
     best = best_checkpoint(store, record, results)
     ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
+    is_left = any(one.kind not in BYPRODUCTS for one in results.outputs)
     try:
+        steps = () if _is_over(store, record, is_left=is_left) else tuple(_steps(store, record, plan, ending))
         return replace(
-            ending, steps=tuple(_steps(store, record, plan, ending)), is_untouched=_is_untouched(record, plan),
-            set_aside=None if results.outputs else set_aside_in(store, record),
+            ending, steps=steps, is_untouched=_is_untouched(record, plan),
+            set_aside=None if is_left else set_aside_in(store, record),
         )  # fmt: skip
     except _UNREADABLE:
         return ending
+
+
+def _is_over(store: RunStore, record: RunRecord, *, is_left: bool) -> bool:
+    """Whether a command for the experiment would mean the results of a later run: one that went on from this run, or
+    one that was started when nothing of this run was left (``is_left``)."""
+    later = later_run(store, record)
+    return later is not None and (not is_left or resumes(store, later, record))
 
 
 def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None) -> RunResults:
@@ -97,20 +107,28 @@ def run_results(store: RunStore, record: RunRecord, plan: RunPlan | None = None)
     if record.started_at is None:
         return RunResults(folder)
     try:
-        return scan_results(plan or store.load_plan(record.id), began_at(record), hashes=False)
+        plan = plan or store.load_plan(record.id)
+        return scan_results(plan, began_at(record), until=record.finished_at, hashes=False)
     except _UNREADABLE:
         return RunResults(folder)
 
 
 def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
-    """Where a later run moved what this run wrote; None where that is not known."""
+    """Where a later run moved what this run wrote; None where that is not known. Of a run without a record of what it
+    wrote, the times of the files decide."""
     from taorunner.project.workspace import ProjectPaths
-    from taorunner.runs.outputs.set_aside import list_set_aside
+    from taorunner.runs.outputs.run_times import ran_at
+    from taorunner.runs.outputs.set_aside import TRAINING, find_set_aside, list_set_aside
 
-    recorded = recorded_results(store, record.id)
-    if recorded is None or not recorded.outputs or record.results_dir is None:
+    if record.results_dir is None:
         return None
-    for item in list_set_aside(ProjectPaths(Path(record.results_dir).parent.parent), record.experiment):
+    project = ProjectPaths(Path(record.results_dir).parent.parent)
+    recorded = recorded_results(store, record.id)
+    if recorded is None:
+        measured = find_set_aside(project, record.experiment) if record.action == "train" else []
+        own = (one for one in measured if one.kind == TRAINING and ran_at(record, one.newest_s, now()))
+        return next((one.path for one in own), None)
+    for item in list_set_aside(project, record.experiment):
         for one in recorded.outputs:
             if not one.path.is_relative_to(item.place):
                 continue

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 CHECKPOINT = "checkpoint"
+BYPRODUCTS = frozenset({"status", "spec", "log", "file", "folder"})
+"""Kinds that a person does not go on with."""
 ENTRIES_READ = 20_000
 """Files of a folder that are counted at most."""
 
@@ -73,6 +75,12 @@ class RunResults(Value):
     @property
     def checkpoints(self) -> tuple[Output, ...]:
         return tuple(one for one in self.outputs if one.kind == CHECKPOINT)
+
+    @property
+    def main_output(self) -> Output | None:
+        """What a person goes on with: a model, an engine, records; else the newest checkpoint."""
+        useful = (one for one in self.outputs if one.kind not in {CHECKPOINT, *BYPRODUCTS})
+        return next(useful, self.checkpoints[-1] if self.checkpoints else None)
 
     @property
     def in_place(self) -> RunResults:

@@ -7,6 +7,7 @@ search has a limit.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -44,10 +45,14 @@ def results_folder(plan: RunPlan) -> Path:
     return plan.results_dir / sub if sub else plan.results_dir
 
 
-def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunResults:
-    """What was written at or after ``since``. Never raises OSError: what cannot be read is left out."""
-    since_s = since.timestamp() - CLOCK_SLACK_S
-    checkpoints = list(_checkpoints(plan, since_s))
+def scan_results(
+    plan: RunPlan, since: datetime, *, until: datetime | None = None, hashes: bool = True
+) -> RunResults:
+    """What was written at or after ``since``, and not after ``until``. Never raises OSError: what cannot be read is
+    left out."""
+    until_s = until.timestamp() + CLOCK_SLACK_S if until is not None else math.inf
+    span = (since.timestamp() - CLOCK_SLACK_S, until_s)
+    checkpoints = list(_checkpoints(plan, span))
     known = {output.path for output in checkpoints}
     others: dict[Path, Output] = {}
     for path in _candidates(plan):
@@ -55,7 +60,7 @@ def scan_results(plan: RunPlan, since: datetime, *, hashes: bool = True) -> RunR
             break
         if path in known or path in others:
             continue
-        output = _output(path, plan, since_s)
+        output = _output(path, plan, span)
         if output is not None:
             others[path] = output
     found = list(others.values())
@@ -71,7 +76,7 @@ def _writes_checkpoints(plan: RunPlan) -> bool:
     )
 
 
-def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
+def _checkpoints(plan: RunPlan, span: tuple[float, float]) -> Iterator[Output]:
     if not _writes_checkpoints(plan):
         return
     contract = plan.contract.checkpoints
@@ -85,10 +90,10 @@ def _checkpoints(plan: RunPlan, since_s: float) -> Iterator[Output]:
             continue
         if stat.S_ISDIR(facts.st_mode):
             size, files, newest_s = size_of_folder(path)
-            if newest_s >= since_s:
+            if span[0] <= newest_s <= span[1]:
                 epoch = epoch_of(path, contract)
                 yield Output(path, CHECKPOINT, size, None, epoch, files, facts.st_mtime_ns)
-        elif facts.st_mtime >= since_s:
+        elif span[0] <= facts.st_mtime <= span[1]:
             epoch = epoch_of(path, contract)
             yield Output(path, CHECKPOINT, facts.st_size, None, epoch, None, facts.st_mtime_ns)
 
@@ -104,17 +109,17 @@ def _candidates(plan: RunPlan) -> Iterator[Path]:
             yield path  # where actions share a folder, the folders in it belong to others
 
 
-def _output(path: Path, plan: RunPlan, since_s: float) -> Output | None:
+def _output(path: Path, plan: RunPlan, span: tuple[float, float]) -> Output | None:
     facts = _facts(path, plan)
     if facts is None:
         return None
     if stat.S_ISREG(facts.st_mode):
         file = Output(path, _kind(path), facts.st_size, modified_ns=facts.st_mtime_ns)
-        return file if facts.st_mtime >= since_s else None
+        return file if span[0] <= facts.st_mtime <= span[1] else None
     if not stat.S_ISDIR(facts.st_mode):
         return None
     size, files, newest_s = size_of_folder(path)
-    if not files or newest_s < since_s:
+    if not files or not span[0] <= newest_s <= span[1]:
         return None
     return Output(path, _kind_of_folder(path), size, files=files, modified_ns=facts.st_mtime_ns)
 

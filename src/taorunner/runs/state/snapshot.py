@@ -15,6 +15,7 @@ from pathlib import Path
 
 from taorunner import events as ev
 from taorunner.events import Event, ImagePulling, Notice, RunState, Value
+from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 
 EPOCHS_MEASURED = 5
@@ -171,7 +172,7 @@ class RunSnapshot(Value):
         eta_s = self.eta_s(_aware(now or ev.now()))
         return {
             "id": self.id,
-            "short_id": short_id or self.id[-6:],
+            "short_id": short_id or self.id[-LENGTH:],
             "project": self.project,
             "experiment": self.experiment,
             "action": self.action,

@@ -138,10 +138,11 @@ class DamagedRun(Value):
 class DamagedRunError(RunStateError):
     """The record of a run is no record, contradicts its folder, or is reached through a symbolic link.
 
-    ``place`` is where, in few words: ``record.json, line 1``.
+    ``what`` is the fault without the name of the run, ``place`` where, in few words: ``record.json, line 1``.
     """
 
     def __init__(self, paths: RunPaths, what: str, place: str = "record.json") -> None:
+        self.run_id, self.what = paths.directory.name, what
         super().__init__(
             f'the record of run "{paths.directory.name}" {what}',
             hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',

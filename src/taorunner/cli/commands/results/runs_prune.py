@@ -208,8 +208,6 @@ def _print_results(
         typer.echo(f"{size(one.bytes):>{wide}}  {shown_path(one.path, here)}{clean(one.note)}")
     total = size(sum(one.bytes for one in found))
     counted = f"{amount(len(found), 'result')} {what}" if what == "set aside" else amount(len(found), what)
-    if what == "set aside" and len(found) == 1:
-        counted = "1 result set aside"
     if not found:
         invocation.note(nothing)
     elif options.yes:
