@@ -30,7 +30,7 @@ from spec_mutations import mutations
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, UserFilesError
 from taorunner.importers.network_detection import action_of, read_spec
-from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.variables import VARIABLES
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.schema_choice import code_version, schema_for
 from taorunner.specs.schema.protobuf_check import refused_by_library

@@ -18,7 +18,7 @@ import typer
 
 from taorunner.catalog.load import Catalog, load_network
 from taorunner.catalog.names import network_names
-from taorunner.cli.app import app
+from taorunner.cli.app import make_app
 from taorunner.datasets.formats.recognise import NAMED
 from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
 from taorunner.datasets.writers.tao_formats import TARGETS
@@ -67,7 +67,7 @@ class Command:
 
 def text() -> str:
     """The whole file of the commands."""
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(make_app())
     sets = {name: tuple(options(command).items()) for name, command in commands(root)}
     shared = {found: f"_OPTIONS_{number}" for number, found in enumerate(dict.fromkeys(sets.values()), 1)}
     lines = [_wrapped(f"{name}: dict[str, str] = {_literal(dict(found))}") for found, name in shared.items()]

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from taorunner.cli.app import app
+from taorunner.cli.app import make_app
 
 TARGET = Path(__file__).resolve().parents[1] / "src" / "taorunner" / "cli" / "fast" / "root_page.py"
 HEAD = (
@@ -30,7 +30,7 @@ def page() -> str:
 
     Raises ValueError for a character that a Python literal would change, or an old terminal cannot show.
     """
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(make_app())
     shown: str = root.get_help(root.make_context("taorunner", [], resilient_parsing=True))
     if not shown.isascii() or "\\" in shown or '"""' in shown:
         raise ValueError("the page has a character that the file cannot hold")

@@ -13,7 +13,7 @@ from filled_in import filled
 from spec_checks import check_template
 
 from taorunner.importers.network_detection import action_of, read_spec
-from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.variables import VARIABLES
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.scaffold import scaffold_heads

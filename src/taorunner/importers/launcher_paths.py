@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.importers.network_detection import SpecRead
-from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.variables import VARIABLES
 from taorunner.project.mounts import Mounts
 from taorunner.specs.templates.template import parse_template
 

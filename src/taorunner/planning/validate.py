@@ -24,7 +24,7 @@ from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.gpu_access import MachineGpus, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
-from taorunner.planning.inputs.values import STAND_INS, VARIABLES, own_values
+from taorunner.planning.inputs.variables import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.forcing import OF_PATHS, OF_RULES
 from taorunner.planning.model.looked_at import LookedAt
@@ -67,13 +67,13 @@ class _Checks:
     machine: MachineGpus
     heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
-    folders: dict[Path, frozenset[str]] = field(default_factory=dict)
+    folders: dict[str, frozenset[str]] = field(default_factory=dict)
     linked: dict[str, bool] = field(default_factory=dict)
     weights: WeightsChecks = field(init=False)
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
     kept: KeptSchemas = field(init=False)
-    specs: set[Path] = field(default_factory=set)
+    specs: set[str] = field(default_factory=set)
 
     def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
         """The schema of a contract with the experiment's ``image``. One for all experiments, so that it is one key."""
@@ -104,12 +104,13 @@ class _Checks:
         return self.contracts[key]
 
     def names_in(self, folder: Path) -> frozenset[str]:
-        if folder not in self.folders:
+        path = str(folder)
+        if path not in self.folders:
             try:
-                self.folders[folder] = frozenset(os.listdir(folder))
+                self.folders[path] = frozenset(os.listdir(path))
             except OSError:
-                self.folders[folder] = frozenset()
-        return self.folders[folder]
+                self.folders[path] = frozenset()
+        return self.folders[path]
 
     def files_for(
         self, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
@@ -290,7 +291,7 @@ def _specs(
             path = experiment.spec_dirs[found[0]] / found[1]
             outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.linked)
             file = loaded[found] = (outside,) if outside is not None else load_spec(path)
-            checks.specs.add(path)
+            checks.specs.add(str(path))
             first = len(loaded) == 1
             findings += (
                 _spec(checks, project, experiment, contract, spec, file, known, first=first)

@@ -17,7 +17,7 @@ import typer
 from command_line import Cli, Done
 
 import taorunner
-from taorunner.cli.app import app
+from taorunner.cli.app import app_for, make_app
 from taorunner.cli.fast.words import GROUPS, ROOT_OPTIONS, TABLE
 from taorunner.cli.help_pages import COMMAND_GROUPS
 
@@ -82,13 +82,14 @@ def test_the_version(flag: str, cli: Cli) -> None:
 
 BROKEN = """
 import sys
-from taorunner.cli.app import app, run
+from taorunner.cli.app import run
+from taorunner.cli.commands import doctor
 
-@app.command("broken")
 def broken() -> None:
     {}["epochs"]
 
-sys.exit(run(["broken"]))
+doctor.register = lambda app: app.command("doctor")(broken)
+sys.exit(run(["doctor"]))
 """
 
 
@@ -157,7 +158,7 @@ def flags_of(command: Any) -> dict[str, bool]:
 
 
 def test_the_table_of_completion_is_the_app() -> None:
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(make_app())
     tree = dict(command_tree(root))
     assert set(TABLE) == set(tree)
     for name, command in tree.items():
@@ -167,6 +168,12 @@ def test_the_table_of_completion_is_the_app() -> None:
     groups = {name: inner.help for name, inner in root.commands.items() if hasattr(inner, "commands")}
     assert groups == GROUPS
     assert {flag: bool(kind) for flag, kind in ROOT_OPTIONS.items()} == flags_of(root)
+
+
+def test_a_command_is_built_without_the_others() -> None:
+    for name in sorted({words.partition(" ")[0] for words in TABLE}):
+        alone: Any = typer.main.get_command(app_for(["--workspace", "w", name]))
+        assert list(alone.commands) == [name]
 
 
 def test_the_table_of_completion_is_up_to_date() -> None:

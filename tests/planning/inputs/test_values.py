@@ -10,7 +10,8 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.planning.inputs.environment import model_key_mark
-from taorunner.planning.inputs.values import RunValues, ValueFinder, own_values
+from taorunner.planning.inputs.values import RunValues, ValueFinder
+from taorunner.planning.inputs.variables import own_values
 from taorunner.planning.model.plan import GpuRequest
 from taorunner.project.load import load_project
 from taorunner.project.mounts import Mounts

@@ -47,7 +47,8 @@ def print_validation(
     Without ``with_infos``, infos are only counted and the first blocks are printed; what was looked at is printed with
     it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
     """
-    shown, hidden = without_infos(hints_as_typed(findings), with_infos=with_infos)
+    shown, hidden = without_infos(findings, with_infos=with_infos)
+    shown = hints_as_typed(shown)
     names = [one.project for one in projects]
     command = f"taorunner validate {' '.join(names)}".strip() + " -v"
     command = as_typed(command, Place(workspace) if workspace is not None else None)

@@ -17,7 +17,7 @@ from taorunner.datasets.files.mask_reading import MaskReading
 from taorunner.planning.checks.mask_requirements import mask_keys, mask_reading
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import NUM_CLASSES
-from taorunner.planning.inputs.values import STAND_INS, own_values
+from taorunner.planning.inputs.variables import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.specs.outline import Shape
 from taorunner.specs.spec_file import prepare_spec
@@ -54,6 +54,7 @@ class ReadingFinder:
 
     def __init__(self) -> None:
         self._pairs: dict[Shape, tuple[tuple[str, str], ...]] = {}
+        self._folders: dict[str, Path] = {}
 
     def reading(
         self, experiment: Experiment, readers: Mapping[str, SpecReader], layout: DataLayout | None
@@ -62,7 +63,10 @@ class ReadingFinder:
         specs = [readers[action] for action in READ_BY if action in readers]
         if not specs:
             return None
-        folder = Path(str(specs[0].variables["dataset_raw"]))
+        named = str(specs[0].variables["dataset_raw"])
+        if named not in self._folders:
+            self._folders[named] = Path(named)
+        folder = self._folders[named]
         image_folders: dict[Path, Path] = {}
         for spec in specs:
             image_folders.update(self._image_folders(spec, folder))

@@ -35,7 +35,7 @@ def pairs(training: Training) -> Iterator[Fault]:
     """
     for part in ("train", "val"):
         keys = [f"dataset_config.{part}_{kind}_path" for kind in ("images", "masks")]
-        if any(
+        if keys[0] not in training.spec or any(
             f"dataset_config.{part}_data_sources.data_source.{kind}" in training.spec for kind in _IN_LISTS
         ):
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 from taorunner.catalog.layouts import Limit
 from taorunner.errors import UserFilesError
-from taorunner.planning.inputs.values import VARIABLES
+from taorunner.planning.inputs.variables import VARIABLES
 from taorunner.specs.editing.placed import (
     Placed,
     comment_at,

@@ -73,10 +73,11 @@ def _seen(value: str, gpus: int) -> int:
 @dataclass(slots=True)
 class MachineGpus:
     """The GPUs of this machine, and its driver. ``environ`` is the caller's environment, which names the engine. NVML
-    is asked once for each command, and only when needed."""
+    and the signs of a driver are asked once for each command, and only when needed."""
 
     environ: Mapping[str, str]
     _asked: list[Inventory | None] = field(default_factory=list)
+    _drivers: list[str | None] = field(default_factory=list)
 
     def driver_finding(self, image: str | None, gpus: int) -> Finding | None:
         """An error where nothing works with this driver, a warning where NVIDIA gives no support; without a place.
@@ -135,6 +136,11 @@ class MachineGpus:
 
     def _driver(self) -> str | None:
         """The version; None where there is no driver here."""
+        if not self._drivers:
+            self._drivers.append(self._found_driver())
+        return self._drivers[0]
+
+    def _found_driver(self) -> str | None:
         if not _is_here(self.environ) or not self._may_have_driver():
             return None
         found = self._inventory()

@@ -6,7 +6,7 @@ Host paths become container paths; GPU ids become ``0..n-1``. Reads the file sys
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from taorunner.planning.inputs.named_checkpoint import (
     find_named,
     not_read,
 )
+from taorunner.planning.inputs.variables import STAND_INS, own_values
 from taorunner.planning.model.arguments import Value
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.plan import Awaited, GpuRequest
@@ -38,20 +39,8 @@ from taorunner.progress.file_wholeness import is_torn
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
-from taorunner.specs.syntax.literals import inside_text
 from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE
 from taorunner.text import did_you_mean
-
-VARIABLES = (
-    "experiment", "project", "dataset_raw", "dataset", "dataset_tfrecord", "tfrecords",
-    "pretrained_model", "results_dir", "num_gpus", "gpu_ids",
-)  # fmt: skip
-"""Names a spec template may use besides the experiment's own ``vars``. Part of the interface."""
-
-STAND_INS: Mapping[str, Any] = {
-    name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES
-}
-"""Placeholder values of template variables for checks without a run."""
 
 _RECORD_PREFIX = "tfrecord"
 _NOT_TRAINED = "CHECKPOINT-OF-THE-TRAINING"
@@ -279,27 +268,6 @@ class ValueFinder:
                 path = dataset / folder
                 if path.is_dir():
                     values.arguments.setdefault(name, self._inside(path, values))
-
-
-_REFERENCE = re.compile(
-    rf"(?<!\$)\$(?:({'|'.join(VARIABLES)})(?![A-Za-z0-9_])|\{{({'|'.join(VARIABLES)})\}})"
-)
-
-
-def own_values(own: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment's ``vars`` with the variables of taorunner in them filled in: ``image_dir: $dataset_raw/val``.
-
-    Only names of ``VARIABLES`` that ``known`` has; every other dollar stays what it is.
-    """
-
-    def value_of(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        return inside_text(known[name]) if name in known else match[0]
-
-    return {
-        name: _REFERENCE.sub(value_of, value) if isinstance(value, str) and "$" in value else value
-        for name, value in own.items()
-    }
 
 
 def _left_over(name: str, text: str, values: RunValues) -> list[Finding]:

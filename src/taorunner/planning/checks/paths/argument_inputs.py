@@ -33,6 +33,8 @@ def missing_arguments(
 ) -> Iterator[Finding]:
     """For ``validate``: what a training reads and does not find is an error. What only another action reads is a note:
     many projects never take that action, and its own start says it."""
+    if not any(_is_read(name) for name in experiment.vars):
+        return
     reported: set[str] = set()
     for action in sorted(contracts, key=lambda name: name != "train"):
         severity = Severity.ERROR if action == "train" else Severity.INFO
@@ -72,7 +74,12 @@ def unbuilt_models(
 def _named(contract: Contract, experiment: Experiment) -> set[str]:
     """The values of the action's command line that ``vars`` names and the action reads."""
     used = {name for argument in contract.arguments for name in argument_names(argument)}
-    return {name for name in used if name in experiment.vars and name in VALUES and VALUES[name].reads}
+    return {name for name in used if name in experiment.vars and _is_read(name)}
+
+
+def _is_read(name: str) -> bool:
+    """Whether ``name`` is a value of command lines that is a file or folder to read."""
+    return name in VALUES and bool(VALUES[name].reads)
 
 
 def _is_in(argv: Argv, name: str) -> bool:

@@ -97,11 +97,13 @@ def made_inputs(
         is_optional = one.kind is InputKind.MADE and contract.action not in one.needed_by
         if one.key not in spec or is_optional:
             continue
-        for index, (path, start) in enumerate(
-            zip(spec.paths(one.key) or (), spec.starts(one.key), strict=False)
-        ):
+        are_records = one.kind is InputKind.RECORDS
+        starts_with = spec.starts(one.key)
+        if not are_records and all(start in _DATASET for start in starts_with):
+            continue
+        for index, (path, start) in enumerate(zip(spec.paths(one.key) or (), starts_with, strict=False)):
             is_made = start in _MADE or _is_own(path, spec)
-            if one.kind is InputKind.RECORDS or (is_made and start not in _DATASET):
+            if are_records or (is_made and start not in _DATASET):
                 fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
                 if fault is not None:
                     is_coming = is_made and _maker(one, path, spec) in earlier
