@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forked import server_of, serves
+
 PROGRAM = (sys.executable, "-m", "taorunner")
 CALLER = 1234
 """Another uid than ours, when we are root: what a run leaves must belong to the user who typed the command."""
@@ -51,12 +53,25 @@ class Cli:
         env: Mapping[str, str] | None = None,
         stdin: str = "",
         timeout_s: float = 60,
-        program: Sequence[str] = PROGRAM,
+        program: Sequence[str] | None = None,
     ) -> Done:
+        """Without a ``program`` the process is forked from a Python that has imported the command line, where ``env``
+        allows it; ``program=PROGRAM`` is a start from nothing."""
+        environment = self.environment(env)
+        if program is None and serves(environment):
+            server = server_of(tuple(self.prefix))
+            code, out, err = server.run(
+                [*map(str, args)],
+                cwd=cwd or self.home,
+                env=environment,
+                stdin=stdin.encode(),
+                timeout_s=timeout_s,
+            )
+            return Done(code, out.decode(), err.decode())
         done = subprocess.run(
-            [*self.prefix, *program, *map(str, args)],
+            [*self.prefix, *(program or PROGRAM), *map(str, args)],
             cwd=cwd or self.home,
-            env=self.environment(env),
+            env=environment,
             input=stdin.encode(),
             capture_output=True,
             timeout=timeout_s,
