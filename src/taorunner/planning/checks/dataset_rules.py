@@ -5,6 +5,7 @@ TAO reports these inside the container after minutes, or never.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from taorunner.catalog.layouts import Computed, Counts
@@ -128,14 +129,23 @@ def input_size(training: Training) -> Iterator[Fault]:
     """Source: tao/layouts.md (sizes of each network); tao/real_runs.md (EfficientDet refuses others than its own)."""
     for one in training.layout.computed if training.layout is not None else ():
         for key in one.keys if one.multiple_of is not None else ():
-            value, step = training.spec.number(key), one.multiple_of or 1
-            if value is None or value <= 0 or not value % step:
-                continue
-            low = int(value // step) * step
-            near = f"{low} or {low + step}" if low else str(step)
-            severity = Severity.ERROR if one.is_refused else Severity.WARNING
-            message = f'"{key}" is {value:g}, which is no multiple of {step}'
-            yield Fault(severity, "input-size", message, f"set it to {near}", key)
+            step = one.multiple_of or 1
+            for value in _sizes(training, key):
+                if value <= 0 or not value % step:
+                    continue
+                low = int(value // step) * step
+                near = f"{low} or {low + step}" if low else str(step)
+                severity = Severity.ERROR if one.is_refused else Severity.WARNING
+                message = f'"{key}" is {value:g}, which is no multiple of {step}'
+                yield Fault(severity, "input-size", message, f"set it to {near}", key)
+
+
+def _sizes(training: Training, key: str) -> tuple[float, ...]:
+    """The number at ``key``, or those of a text such as ``"(832, 1344)"``."""
+    value = training.spec.number(key)
+    if value is not None:
+        return (value,)
+    return tuple(float(one) for one in re.findall(r"\d+", training.spec.text(key) or ""))
 
 
 def class_names(training: Training) -> Iterator[Fault]:

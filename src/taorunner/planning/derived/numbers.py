@@ -30,8 +30,8 @@ class Source:
 
 def set_numbers(source: Source, row: Computed) -> None:
     """Sets the keys of a row whose value is a number."""
-    if row.value is Value.TOP:
-        _set_top(source, row)
+    if row.value in _OTHERS:
+        _OTHERS[row.value](source, row)
         return
     for key in row.keys:
         wanted = _NUMBERS[row.value](source, row, key) if row.value is not None else None
@@ -188,6 +188,17 @@ def _set_top(source: Source, row: Computed) -> None:
         )  # fmt: skip
 
 
+def _set_outlines(source: Source, row: Computed) -> None:
+    """True only where every annotation to validate with has an outline; false always works."""
+    without, boxes = source.facts.val.without_outline, source.facts.val.boxes.total()
+    if not boxes:
+        return
+    reason = f"{without:,} of {boxes:,} annotations in val have no outline" if without else "val has outlines"
+    for key in row.keys:
+        wanted = Wanted(not without, reason)
+        source.texts.set_scalar(key, wanted, lambda old: old is False or (old is True and not without))
+
+
 _NUMBERS: Mapping[Value, Callable[[Source, Computed, str], Wanted | None]] = {
     Value.CLASS_COUNT: _class_count, Value.CLASS_NAMES_COUNT: _class_names_count, Value.LABEL_COUNT: _label_count,
     Value.TRAIN_IMAGES: _train_images, Value.VAL_IMAGES: _val_images, Value.SAMPLES: _samples, Value.STEPS: _steps,
@@ -195,4 +206,8 @@ _NUMBERS: Mapping[Value, Callable[[Source, Computed, str], Wanted | None]] = {
     Value.SMALL_OBJECTS: _small_objects, Value.LONGEST_TEXT: _longest_text, Value.TEXT_WIDTH: _text_width,
     Value.CHANNELS: _channels, Value.NUMBER_AT: _number_at,
 }  # fmt: skip
-NUMBERS = frozenset({*_NUMBERS, Value.TOP})
+_OTHERS: Mapping[Value | None, Callable[[Source, Computed], None]] = {
+    Value.TOP: _set_top,
+    Value.OUTLINES: _set_outlines,
+}
+NUMBERS = frozenset({*_NUMBERS, *(one for one in _OTHERS if one is not None)})
