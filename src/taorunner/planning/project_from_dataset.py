@@ -148,8 +148,8 @@ def _next_steps(
     start: Path, paths: ProjectPaths, inside: str, experiment: str, layout: DataLayout,
     environ: Mapping[str, str], *, is_missing: bool,
 ) -> tuple[str, ...]:  # fmt: skip
-    """The commands to a trained network: missing weights, a conversion where it trains on records, a second one where a
-    conversion takes one subset. ``inside`` is the path of the dataset in a container."""
+    """The commands to a trained network: missing weights, and the training, behind a conversion where it reads records;
+    behind two where a conversion takes one subset. ``inside`` is the path of the dataset in a container."""
     workspace = Workspace(paths.root.parent.parent)
     try:
         is_found = find_project(workspace, start, None, environ) == paths.name
@@ -163,8 +163,11 @@ def _next_steps(
     convert = f"{program} convert {experiment}"
     again = layout.facts.get("conversion", {}).get("again")
     if again is None:
-        return *first, convert, train
-    return *first, convert, f"{convert} {again.format(dataset=inside)}", train
+        return *first, f"{convert} --then train"
+    once_more = f"{convert} {again.format(dataset=inside)}"
+    if " -- " in once_more:  # words for TAO, which a chain would hand to the training too
+        return *first, convert, once_more, train
+    return *first, convert, f"{once_more} --then train"
 
 
 def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:
