@@ -65,7 +65,8 @@ class Value(str, Enum):
     ``TRAIN_IMAGES``, ``VAL_IMAGES``, ``SAMPLES`` (images that train, without those set aside), ``STEPS`` of an epoch,
     ``TOTAL_STEPS``,
     ``MOST_BOXES`` in an image, ``SMALLEST_BOX`` after resizing, ``SMALL_OBJECTS``, ``LONGEST_TEXT``, ``TEXT_WIDTH``,
-    ``CHANNELS``, ``NUMBER_AT`` (another key), ``OUTLINES`` (whether all annotations to validate with have one).
+    ``CHANNELS``, ``NUMBER_AT`` (another key), ``OUTLINES`` (whether all annotations to validate with have one),
+    ``VAL_PERCENT`` (so much of the images that it is one at least).
 
     Others: ``CLASS_NAMES``, ``CLASS_IDS``, ``CLASS_COLORS``, ``CLASS_MAPPING`` and ``CLASS_BLOCKS`` (repeated blocks),
     ``MASK_BLOCKS``, ``PALETTE``, ``IMAGE_TYPE``, ``EXTENSION``, ``SIZE`` (pairs of keys, width and
@@ -88,6 +89,7 @@ class Value(str, Enum):
     CHANNELS = "channels"
     NUMBER_AT = "number_at"
     OUTLINES = "outlines"
+    VAL_PERCENT = "val_percent"
     CLASS_NAMES = "class_names"
     CLASS_IDS = "class_ids"
     CLASS_COLORS = "class_colors"

@@ -227,3 +227,34 @@ def test_a_second_project_of_the_name_is_refused_before_anything_is_read(
     done = cli(*words, cwd=root)
     assert done.code == 3
     assert 'there is already a project "p"' in done.err
+
+
+def test_a_class_that_only_validates_is_said_where_one_subset_trains(
+    cli: Cli, root: Path, tmp_path: Path
+) -> None:
+    """The records are made of train alone, and so are the classes."""
+    make_source("coco", tmp_path / "source", images=24)
+    file = tmp_path / "source/annotations.json"
+    document = json.loads(file.read_text())
+    document["categories"].append({"id": 9, "name": "rare"})
+    for image in document["images"]:
+        part = "val" if image["id"] < 5 else "train"
+        target = tmp_path / "split" / part / "images" / Path(image["file_name"]).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        next((tmp_path / "source").rglob(Path(image["file_name"]).name)).rename(target)
+        image["file_name"] = target.name
+    for part in ("val", "train"):
+        images = [one for one in document["images"] if (one["id"] < 5) == (part == "val")]
+        ids = {one["id"] for one in images}
+        boxes = [one for one in document["annotations"] if one["image_id"] in ids]
+        if part == "val":
+            boxes[0]["category_id"] = 9
+        text = json.dumps({**document, "images": images, "annotations": boxes})
+        (tmp_path / "split" / part / "annotations.json").write_text(text)
+    words = ("--from-dataset", tmp_path / "split", "--no-weights")
+    made = cli("init-project", "p", "--head", "detectnet_v2", *words, cwd=root)
+    assert made.code == 0, made.err
+    assert (
+        'class "rare" (1 box) is missing in "train": it is not learnt [class-missing-in-subset]' in made.err
+    )
+    assert "projects/p/data/p: warning" in made.err

@@ -192,3 +192,12 @@ def test_mal_loads_masks_only_where_all_annotations_have_one(
     }
     kept = made.computed(off, made.variables, is_new=False)
     assert seen(kept.specs, kept.variables, "dataset.load_mask") is False
+
+
+@pytest.mark.parametrize(("images", "percent"), [(2, 50), (3, 34), (4, 25), (5, 20), (103, 20)])
+def test_one_image_at_least_is_set_aside_for_validation(tmp_path: Path, images: int, percent: int) -> None:
+    made = Made(tmp_path, "detectnet_v2")
+    made.facts = replace(made.facts, train=replace(made.facts.train, images=images))
+    result = made.computed(made.texts, made.variables, is_new=True)
+    assert seen(result.specs, result.variables, "kitti_config.val_split") == percent
+    assert int(images * percent / 100) >= 1

@@ -20,7 +20,7 @@ from taorunner.planning.checks.training_facts import (
     Training,
 )
 from taorunner.specs.outline import UNKNOWN
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _MAPPING = "target_class_mapping"
 _DROP_LAST = frozenset({"dino", "deformable_detr", "rtdetr"})
@@ -48,7 +48,10 @@ def batch_size(training: Training) -> Iterator[Fault]:
     if at_once <= samples:
         return
     what = f'"{key}" {size} on {training.gpus} GPUs' if training.gpus > 1 else f'"{key}" {size}'
-    message = f"a batch of {at_once} ({what}) is more than the {samples} images there are to train on"
+    are = "is" if samples == 1 else "are"
+    message = (
+        f"a batch of {at_once} ({what}) is more than the {amount(samples, 'image')} there {are} to train on"
+    )
     fits = samples // training.gpus
     hint = f"use {fits} or less" if fits else "use fewer GPUs, or more images"
     per_gpu = -(-samples // training.gpus)
