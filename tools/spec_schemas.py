@@ -41,10 +41,17 @@ CORRECTED_OPTIONS = {
         "16-mixed", "16-true", "16", "bf16-mixed", "bf16-true", "bf16", "32-true", "32", "64-true", "64",
     ),
     ("classification_tf2", "model", "backbone"): (),
+    ("codetr", "model", "backbone"): (
+        "swin_large_224_22k", "swin_large_384_22k", "swin_large_patch4_window7_224", "swin_large_patch4_window12_384",
+        "swin_base_224_22k", "swin_base_384_22k", "swin_tiny_224_1k", "fan_tiny", "fan_small", "fan_base", "fan_large",
+        "vit_large_nvdinov2", "vit_large_dinov2", "resnet_34", "resnet_50", "efficientvit_b0", "efficientvit_b1",
+        "efficientvit_b2", "efficientvit_b3", "vit_large_codetr",
+    ),
 }  # fmt: skip
 """Where TAO names other options than its code takes. Source: tao-pytorch 7.0.1 cv/oneformer/scripts/train.py hands the
 word to Lightning's Trainer, which knows neither "fp16" nor the default, "fp32". Without options, any word is accepted:
-resnet_10 trains, which TAO's list lacks (tao/real_runs.md, part TensorFlow, S4).
+resnet_10 trains, which TAO's list lacks (tao/real_runs.md, part TensorFlow, S4). tao-pytorch 7.0.0
+cv/backbone_v2/vit_codetr.py registers vit_large_codetr, which cv/codetr/experiment_specs/train.yaml names.
 """
 
 

@@ -69,9 +69,22 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
     for rows in (body.get("inputs") or {}, body.get("arguments") or {}):
         assert all(row is None or set(row) <= INPUT_KEYS for row in rows.values())
     for row in body.get("computed") or ():
-        known = {"keys", "from", "rule", "counts", "of", "value", "limit", "using", "multiple_of", "refused"}
+        known = {
+            "keys",
+            "from",
+            "rule",
+            "counts",
+            "of",
+            "value",
+            "limit",
+            "using",
+            "multiple_of",
+            "refused",
+            "by_hand",
+        }
         assert {"keys", "from", "rule"} <= set(row) <= known
         assert ("counts" in row) == ("of" in row)
+        assert ("value" in row) != ("by_hand" in row), row["keys"]
         if "value" not in row:
             assert not {"limit", "using"} & set(row)
             continue
@@ -195,7 +208,7 @@ def test_its_weights_are_in_the_list_of_models(path: Path) -> None:
         assert path.stem in listed[one.model]
         assert one.backbone is None or one.backbone in backbone_names(path.stem), one
         assert set(one.versions) <= set(backbone_names(path.stem)), one
-        assert re.fullmatch(r"-m|[a-z_]+(\.[a-z_]+)*", one.key)
+        assert re.fullmatch(r"-m|[a-z_]+(\.[a-z0-9_]+)*", one.key)
 
 
 def test_a_layout_like_another_one_keeps_what_it_does_not_change() -> None:

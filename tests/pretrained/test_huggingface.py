@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hub_server import hub_server
 from ngc_server import noise
 
 from taorunner.errors import MachineError, UserFilesError
@@ -21,7 +19,6 @@ from taorunner.pretrained.pull import MANIFEST, Pulled
 from taorunner.pretrained.verify import verify_local
 
 FILES = {"model.safetensors": noise(300_000, 5), "config.json": b"{}"}
-COMMIT = "a" * 40
 MODEL = HubModel("nvidia/C-RADIOv2-B")
 
 
@@ -36,54 +33,11 @@ class Silent:
         pass
 
 
-class Hub(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path.startswith(f"/{MODEL.repo_id}/resolve/"):
-            name = path.rpartition("/")[2]
-            return self.answer(200, FILES[name], {"ETag": f'"{hashlib.sha1(FILES[name]).hexdigest()}"'})
-        if path.startswith(f"/api/models/{MODEL.repo_id}/tree/"):
-            tree = [
-                {"type": "file", "path": name, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-                for name, content in FILES.items()
-            ]
-            return self.answer(200, json.dumps(tree).encode(), {"Content-Type": "application/json"})
-        if path.startswith(f"/api/models/{MODEL.repo_id}"):
-            rows = [{"rfilename": name} for name in FILES]
-            body = {"id": MODEL.repo_id, "sha": COMMIT, "siblings": rows}
-            return self.answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        if path.startswith("/api/models/nvidia/gated"):
-            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
-        if path.startswith("/api/models/nvidia/ill"):
-            return self.answer(418, b"{}", {})
-        return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-
-    def answer(self, code: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(code)
-        for name, value in {**headers, "X-Repo-Commit": COMMIT, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, str]]:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}"}
-    server.shutdown()
-    server.server_close()
+    with hub_server(MODEL.repo_id, FILES) as environ:
+        yield environ
 
 
 def test_a_repository_arrives_whole_in_its_folder(hub: dict[str, str], tmp_path: Path) -> None:
@@ -135,3 +89,23 @@ def test_what_was_pulled_before_is_replaced(hub: dict[str, str], tmp_path: Path)
     (folder / "old").write_text("")
     pull_hub_model(MODEL, folder, Silent(), hub)
     assert {path.name for path in folder.iterdir()} == {*FILES, MANIFEST}
+
+
+def test_what_is_there_whole_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    folder, seen = tmp_path / "r" / "C-RADIOv2-B_vmain", []
+    with hub_server(MODEL.repo_id, FILES, seen) as environ:
+        first = pull_hub_model(MODEL, folder, Silent(), environ)
+        seen.clear()
+        again = pull_hub_model(MODEL, folder, Silent(), environ)
+        assert (again.files, again.fetched, seen) == (first.files, 0, [])
+        (folder / "config.json").write_bytes(b"[]")
+        assert pull_hub_model(MODEL, folder, Silent(), environ).fetched == first.fetched
+    assert (folder / "config.json").read_bytes() == FILES["config.json"]
+
+
+def test_a_folder_of_another_owner_is_not_taken_for_it(hub: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "r" / "C-RADIOv2-B_vmain"
+    pull_hub_model(MODEL, folder, Silent(), hub)
+    with pytest.raises(UserFilesError, match="Hugging Face has no"):
+        pull_hub_model(HubModel("somebody/C-RADIOv2-B"), folder, Silent(), hub)

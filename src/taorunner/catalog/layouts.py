@@ -65,7 +65,8 @@ class Value(str, Enum):
     ``TRAIN_IMAGES``, ``VAL_IMAGES``, ``SAMPLES`` (images that train, without those set aside), ``STEPS`` of an epoch,
     ``TOTAL_STEPS``,
     ``MOST_BOXES`` in an image, ``SMALLEST_BOX`` after resizing, ``SMALL_OBJECTS``, ``LONGEST_TEXT``, ``TEXT_WIDTH``,
-    ``CHANNELS``, ``NUMBER_AT`` (another key).
+    ``CHANNELS``, ``NUMBER_AT`` (another key), ``OUTLINES`` (whether all annotations to validate with have one),
+    ``VAL_PERCENT`` (so much of the images that it is one at least).
 
     Others: ``CLASS_NAMES``, ``CLASS_IDS``, ``CLASS_COLORS``, ``CLASS_MAPPING`` and ``CLASS_BLOCKS`` (repeated blocks),
     ``MASK_BLOCKS``, ``PALETTE``, ``IMAGE_TYPE``, ``EXTENSION``, ``SIZE`` (pairs of keys, width and
@@ -87,6 +88,8 @@ class Value(str, Enum):
     TEXT_WIDTH = "text_width"
     CHANNELS = "channels"
     NUMBER_AT = "number_at"
+    OUTLINES = "outlines"
+    VAL_PERCENT = "val_percent"
     CLASS_NAMES = "class_names"
     CLASS_IDS = "class_ids"
     CLASS_COLORS = "class_colors"
@@ -117,8 +120,8 @@ class Computed:
     """Keys whose values follow from the data, and how.
 
     ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted. ``value``
-    says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where only the rule is
-    known. A key that begins with ``$`` is a variable of the experiment. Each value is to be a multiple of
+    says it for new projects and ``specs refresh``, with ``using`` for its parameters; None where ``by_hand`` says why
+    nothing sets it. A key that begins with ``$`` is a variable of the experiment. Each value is to be a multiple of
     ``multiple_of``; ``is_refused``: the network stops where it is none.
     """
 
@@ -132,6 +135,7 @@ class Computed:
     using: Mapping[str, Any] = field(default_factory=dict)
     multiple_of: int | None = None
     is_refused: bool = False
+    by_hand: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +266,7 @@ def _computed(row: Mapping[str, Any]) -> Computed:
         row.get("using") or {},
         row.get("multiple_of"),
         bool(row.get("refused")),
+        row.get("by_hand"),
     )
 
 

@@ -18,8 +18,8 @@ from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
-from taorunner.errors import Finding, UsageError, UserFilesError, has_errors
-from taorunner.planning.derived.derive import Change, read_facts, with_data
+from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
+from taorunner.planning.derived.derive import Change, DataFacts, read_facts, with_data
 from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
@@ -33,7 +33,7 @@ from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.scaffold import make_workspace
 from taorunner.project.schema import experiments_schema
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find_project, is_name
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _WEIGHTS_MISSING = "pretrained-missing"
 Progress = Callable[[str, int, int], None]
@@ -108,7 +108,10 @@ def project_from_dataset(
         built = beside.project(wanted.name)
         laid_out = _lay_out(source, built.data_dir / dataset, form, wanted, progress)
         train = network.contracts(wanted.release).get("train")
-        changes = _fill_in(built, made.experiment, layout, dataset, inside, train)
+        changes, facts = _fill_in(built, made.experiment, layout, dataset, inside, train)
+        if layout.dataset is not None:
+            unlearnt = _unlearnt(facts, paths.data_dir / dataset)
+            laid_out = replace(laid_out, findings=(*laid_out.findings, *unlearnt))
         mounts = None
         if wanted.way is Way.REFER and is_contained:
             _refuse_outside(built.data_dir / dataset, source)
@@ -148,8 +151,8 @@ def _next_steps(
     start: Path, paths: ProjectPaths, inside: str, experiment: str, layout: DataLayout,
     environ: Mapping[str, str], *, is_missing: bool,
 ) -> tuple[str, ...]:  # fmt: skip
-    """The commands to a trained network: missing weights, a conversion where it trains on records, a second one where a
-    conversion takes one subset. ``inside`` is the path of the dataset in a container."""
+    """The commands to a trained network: missing weights, and the training, behind a conversion where it reads records;
+    behind two where a conversion takes one subset. ``inside`` is the path of the dataset in a container."""
     workspace = Workspace(paths.root.parent.parent)
     try:
         is_found = find_project(workspace, start, None, environ) == paths.name
@@ -164,7 +167,10 @@ def _next_steps(
     again = layout.facts.get("conversion", {}).get("again")
     if again is None:
         return *first, f"{convert} --then train"
-    return *first, convert, f"{convert} {again.format(dataset=inside)}", train
+    once_more = f"{convert} {again.format(dataset=inside)}"
+    if " -- " in once_more:  # words for TAO, which a chain would hand to the training too
+        return *first, convert, once_more, train
+    return *first, convert, f"{once_more} --then train"
 
 
 def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:
@@ -250,7 +256,7 @@ def _fill_in(
     dataset: str,
     inside: str,
     train: Contract | None,
-) -> tuple[Change, ...]:
+) -> tuple[tuple[Change, ...], DataFacts]:
     """Sets in the specs what follows from the data. ``inside`` is the path of the dataset in a container."""
     folder = paths.spec_dir(experiment)
     specs = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.iterdir())}
@@ -262,4 +268,14 @@ def _fill_in(
     for name, spec in with_lists(layout, data, inside, result.specs).items():
         (folder / name).write_text(spec, encoding="utf-8")
     set_variables(file, experiment, result.variables)
-    return result.changes
+    return result.changes, facts
+
+
+def _unlearnt(facts: DataFacts, data: Path) -> Iterator[Finding]:
+    """Classes of val that train has not: a network that trains on one subset learns none of them."""
+    for name, count in sorted(facts.val.boxes.items()):
+        if name not in facts.train.boxes:
+            boxes = amount(count, "box", "boxes")
+            message = f'class "{printable(name)}" ({boxes}) is missing in "train": it is not learnt'
+            hint = "add images of it, or give a dataset whose split has every class in both"
+            yield Finding(Severity.WARNING, "class-missing-in-subset", message, hint, data)

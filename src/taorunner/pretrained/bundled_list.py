@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from taorunner.pretrained.names import NgcModel, parse_model
+from taorunner.pretrained.names import HubModel, NgcModel, parse_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,13 @@ def known_networks() -> tuple[str, ...]:
     return tuple(sorted({network for model in known_models() for network in model.networks}))
 
 
-def model_of(repository: str, backbone: str) -> NgcModel:
-    """The NGC model of an experiment's repository and backbone: in nvidia/tao unless the list has another place."""
-    paths = [model.name for model in known_models() if not model.name.startswith("hf://")]
+def model_of(repository: str, backbone: str) -> NgcModel | HubModel:
+    """The model of an experiment's repository and backbone: one of the list, else one of nvidia/tao on NGC."""
+    named = [model.name for model in known_models()]
+    for hub in (parse_model(name) for name in named if name.startswith("hf://")):
+        if (hub.name, hub.version) == (repository, backbone):
+            return hub
+    paths = [name for name in named if not name.startswith("hf://")]
     wanted = f"/{repository}:{backbone}"
     exact = [path for path in paths if path.endswith(wanted)]
     near = [path for path in paths if path.partition(":")[0].endswith(f"/{repository}")]

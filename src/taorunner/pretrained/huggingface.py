@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,18 @@ from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained.download import sha256_of
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.pull import Pulled, Watcher, staged, write_manifest
+from taorunner.pretrained.pull import Pulled, Watcher, origin_of, staged, write_manifest
+from taorunner.pretrained.verify import verify_local
 
 
 def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:
-    """Raises MachineError or UserFilesError with the library's message, without its traceback."""
+    """Files that are there as an earlier pull of this model left them are kept.
+
+    Raises MachineError or UserFilesError with the library's message, without its traceback.
+    """
+    if origin_of(folder) == str(model):
+        with suppress(UserFilesError):
+            return verify_local(str(model), folder)
     hub = _library()
     endpoint = environ.get("HF_ENDPOINT") or None
     with staged(folder, watcher) as staging:

@@ -296,6 +296,15 @@ def read_manifest(folder: Path) -> list[RemoteFile]:
         ) from None
 
 
+def origin_of(folder: Path) -> str | None:
+    """The model that a pull into ``folder`` named; None where no pull left its record."""
+    try:
+        model = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return model if isinstance(model, str) else None
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size

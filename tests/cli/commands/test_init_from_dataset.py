@@ -51,7 +51,6 @@ def test_a_dataset_becomes_a_project_that_trains(
     assert made.code == 0, made.out + made.err
     assert "validated: no errors" in made.out
     assert cli("validate", "parts", cwd=root).code == 0
-    (experiment,) = (path.name for path in (root / "projects/parts/specs").iterdir())
     env = {**tao_commands(GENERATIONS.get(head, "pyt_7"), gpus=1), "FAKE_READ_DATA": "1", "FAKE_EPOCHS": "10"}
     words = ("--backend", "local")
     steps = [
@@ -59,13 +58,13 @@ def test_a_dataset_becomes_a_project_that_trains(
         for line in made.err.splitlines()
         if line.startswith(("next: ", "then: "))
     ]
-    assert [step[0] for step in steps] == [*["convert"] * CONVERSIONS.get(head, 0), "train"]
-    for step in steps[:-1]:
+    converts = CONVERSIONS.get(head, 0)
+    assert [step[0] for step in steps] == (["convert"] * converts or ["train"])
+    assert converts == 0 or steps[-1][-2:] == ["--then", "train"]
+    for step in steps:
         host = [word.replace("/workspace/projects", str(root / "projects")) for word in step]
         done = cli(*host[:2], *words, *host[2:], cwd=root, env=env)
         assert done.code == 0, done.out + done.err
-    done = cli("train", experiment, *words, cwd=root, env=env)
-    assert done.code == 0, done.out + done.err
     log = next((root / ".taorunner/runs").glob("*/console.log"))
     logs = [path.read_text() for path in (root / ".taorunner/runs").glob("*/console.log")]
     assert any("loaded " in text for text in logs), log.read_text()
@@ -228,3 +227,34 @@ def test_a_second_project_of_the_name_is_refused_before_anything_is_read(
     done = cli(*words, cwd=root)
     assert done.code == 3
     assert 'there is already a project "p"' in done.err
+
+
+def test_a_class_that_only_validates_is_said_where_one_subset_trains(
+    cli: Cli, root: Path, tmp_path: Path
+) -> None:
+    """The records are made of train alone, and so are the classes."""
+    make_source("coco", tmp_path / "source", images=24)
+    file = tmp_path / "source/annotations.json"
+    document = json.loads(file.read_text())
+    document["categories"].append({"id": 9, "name": "rare"})
+    for image in document["images"]:
+        part = "val" if image["id"] < 5 else "train"
+        target = tmp_path / "split" / part / "images" / Path(image["file_name"]).name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        next((tmp_path / "source").rglob(Path(image["file_name"]).name)).rename(target)
+        image["file_name"] = target.name
+    for part in ("val", "train"):
+        images = [one for one in document["images"] if (one["id"] < 5) == (part == "val")]
+        ids = {one["id"] for one in images}
+        boxes = [one for one in document["annotations"] if one["image_id"] in ids]
+        if part == "val":
+            boxes[0]["category_id"] = 9
+        text = json.dumps({**document, "images": images, "annotations": boxes})
+        (tmp_path / "split" / part / "annotations.json").write_text(text)
+    words = ("--from-dataset", tmp_path / "split", "--no-weights")
+    made = cli("init-project", "p", "--head", "detectnet_v2", *words, cwd=root)
+    assert made.code == 0, made.err
+    assert (
+        'class "rare" (1 box) is missing in "train": it is not learnt [class-missing-in-subset]' in made.err
+    )
+    assert "projects/p/data/p: warning" in made.err

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli, files_holding
+from hub_server import hub_server
 from ngc_server import FakeNgc, noise, slow
 
 CONTENT = noise(2_000_000, 3)
@@ -245,3 +246,36 @@ def test_without_a_network_a_list_needs_no_http_library(person: Cli) -> None:
         [sys.executable, "-c", code], env=person.environment(), capture_output=True, text=True, check=True
     )
     assert done.stderr == "False\n"
+
+
+def test_a_project_that_starts_from_hugging_face_pulls_its_weights(cli: Cli, tmp_path: Path) -> None:
+    assert cli("init-project", "big", "--head", "codetr").code == 0
+    folder = cli.home / "repositories/co-detr-vit-large-coco/co-detr-vit-large-coco_vmain"
+    assert "pretrained-missing" in cli("validate", "big", "--json").out
+    seen: list[str] = []
+    files = {"pytorch_model.pth": CONTENT, "README.md": b"# read me"}
+    with hub_server("zongzhuofan/co-detr-vit-large-coco", files, seen) as environ:
+        env = {**environ, "HF_HOME": str(tmp_path / "hf")}
+        done = cli("pretrained", "pull", "-p", "big", env=env)
+        assert (done.code, (folder / "pytorch_model.pth").read_bytes()) == (0, CONTENT), done.err
+        seen.clear()
+        assert (cli("pretrained", "pull", "-p", "big", env=env).code, seen) == (0, [])
+    assert "pretrained-missing" not in cli("validate", "big", "--json").out
+    spec = cli.home / "projects/big/specs/codetr_01/train.yaml"
+    filled = spec.read_text().replace("num_classes: $FILL_IN", "num_classes: 2")
+    spec.write_text(filled.replace("color_map: $FILL_IN", "color_map: {car: green}"))
+    planned = cli("-p", "big", "specs", "show", "codetr_01", "train")
+    inside = f"/workspace/repositories/{folder.parent.name}/{folder.name}/pytorch_model.pth"
+    assert f"pretrained_model_path: {inside}" in planned.out
+
+
+def test_weights_that_only_their_pull_knows_are_checked_by_it(cli: Cli, tmp_path: Path) -> None:
+    """The list has no such model; the folder says where it is from."""
+    assert cli("init-project", "own", "--head", "codetr").code == 0
+    experiments = cli.home / "projects/own/experiments.yml"
+    experiments.write_text(experiments.read_text().replace("co-detr-vit-large-coco", "mine"))
+    with hub_server("me/mine", {"mine.pth": CONTENT}) as environ:
+        env = {**environ, "HF_HOME": str(tmp_path / "hf")}
+        assert cli("pretrained", "pull", "hf://me/mine", env=env).code == 0
+        done = cli("pretrained", "pull", "-p", "own", "--json", env=env)
+    assert [row["model"] for row in done.json] == ["hf://me/mine@main"]

@@ -198,6 +198,16 @@ def test_too_few_images_for_two_subsets(tmp_path: Path) -> None:
         lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("coco"))
 
 
+@pytest.mark.parametrize("kind", ["coco", "masks"])
+@pytest.mark.parametrize("images", [2, 3])
+def test_few_images_are_enough_for_two_subsets(kind: str, images: int, tmp_path: Path) -> None:
+    make_source(kind, tmp_path / "source", images=images)
+    form = {"coco": "coco", "masks": "segmentation"}[kind]
+    made = lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish(form))
+    assert made.subsets["train"] + made.subsets["val"] == images
+    assert made.subsets["val"] >= 1
+
+
 @pytest.fixture
 def small_disk(mount: Callable[[str], Path]) -> Path:
     return mount("size=64k")

@@ -1045,6 +1045,16 @@ def test_a_validation_fold_without_a_split_leaves_nothing_to_train_on(bench: Mak
     ]
 
 
+def test_a_share_of_few_images_that_is_none_leaves_nothing_to_train_on(bench: Make) -> None:
+    made = bench("yolo_v4")
+    made.edit("convert", ("val_split: 20", "val_split: 1"))
+    assert made.messages() == []
+    made.edit("convert", ("val_split: 1", "val_split: 0.5"))
+    ((severity, _, message),) = made.messages()
+    assert severity == "error empty-training-fold"
+    assert '"val_split" 0.5 of 100 images in convert.txt writes all images as fold 0' in message
+
+
 def test_images_with_another_extension_are_left_out(bench: Make) -> None:
     made = bench("ssd")
     folder = made.project / "data" / DATASET / "images"

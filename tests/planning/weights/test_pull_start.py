@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from hub_server import hub_server
 from ngc_server import FakeNgc, noise
 
 from taorunner.catalog.load import Catalog
@@ -75,3 +76,34 @@ def test_a_version_that_is_gone_is_said(weights: StartWeights, server: FakeNgc, 
     server.models[NAME] = {"resnet34": {"resnet34.hdf5": b"x"}}
     done = pull_start_weights(weights, Workspace(tmp_path), Silent(), server.environ, tmp_path)
     assert done.folder is None and "not pulled" in done.says
+
+
+def test_weights_of_hugging_face_are_pulled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    weights = start_weights(Catalog().layout("codetr"), "vit_large_codetr")
+    assert weights is not None
+    model = "hf://zongzhuofan/co-detr-vit-large-coco"
+    assert (weights.model, weights.key) == (model, "train.pretrained_model_path")
+    seen: list[str] = []
+    with hub_server("zongzhuofan/co-detr-vit-large-coco", {"pytorch_model.pth": CONTENT}, seen) as environ:
+        done = pull_start_weights(weights, Workspace(tmp_path), Silent(), environ, tmp_path)
+        seen.clear()
+        again = pull_start_weights(weights, Workspace(tmp_path), Silent(), environ, tmp_path)
+    folder = tmp_path / "repositories/co-detr-vit-large-coco/co-detr-vit-large-coco_vmain"
+    assert (done.folder, done.says) == (folder, f"{model}, pulled, 2.9 MiB")
+    assert (folder / "pytorch_model.pth").read_bytes() == CONTENT
+    assert (again.says, seen) == (f"{model}, already present", [])
+
+
+def test_weights_of_hugging_face_that_are_refused_are_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    weights = start_weights(Catalog().layout("codetr"), "vit_large_codetr")
+    assert weights is not None
+    with hub_server("somebody/else", {}) as environ:
+        done = pull_start_weights(weights, Workspace(tmp_path), Silent(), environ, tmp_path)
+    assert done.folder is None
+    assert "could not be fetched (Hugging Face has no" in done.says
+    assert done.says.endswith(f"not pulled: taorunner pretrained pull {weights.model}")
+    assert not any((tmp_path / "repositories").rglob("*.pth"))

@@ -134,7 +134,7 @@ def test_resnet18_is_never_another_network() -> None:
 @pytest.mark.parametrize("head", scaffold_heads())
 def test_without_a_choice_there_are_start_weights_or_it_is_said(head: str) -> None:
     start = started(head)
-    some = [row for row in layout_of(head).weights if row.only is None and not row.model.startswith("hf://")]
+    some = [row for row in layout_of(head).weights if row.only is None]
     assert (start.weights is not None) == bool(some)
     if start.weights is None:
         assert "random values" in start.says or "fetch" in start.says

@@ -166,11 +166,19 @@ def _needed(root: Workspace, project: str, *, quiet: bool) -> list[tuple[NgcMode
     """All needed weights, also those present: a pull checks that they are complete."""
     from taorunner.planning.weights.needed import needed_weights
     from taorunner.pretrained.bundled_list import model_of
+    from taorunner.pretrained.names import parse_model
+    from taorunner.pretrained.pull import origin_of
 
     needed = needed_weights(root, project)
     if not (needed or quiet):
         typer.echo(f'no experiment of "{project}" starts from pretrained weights', err=True)
-    return [(model_of(each.repository, each.backbone), each.folder) for each in needed]
+    wanted: list[tuple[NgcModel | HubModel, Path]] = []
+    for each in needed:
+        origin = origin_of(each.folder) or ""
+        is_hub = origin.startswith("hf://")
+        model = parse_model(origin) if is_hub else model_of(each.repository, each.backbone)
+        wanted.append((model, each.folder))
+    return wanted
 
 
 def _copied(wanted: list[tuple[NgcModel | HubModel, Path]], source: Path, watcher: PullView) -> list[Any]:

@@ -35,7 +35,10 @@ def layout_lines(layout: DataLayout, width: int, symbols: Symbols) -> list[Text]
             lines += folded_fact(name, layout.facts[name], width)
     lines += listed("left out without a word", layout.facts.get("left_out", ()), width, symbols)
     lines += listed("TAO stops at", layout.facts.get("stops", ()), width, symbols)
-    computed = (f"{', '.join(one.keys)}: {one.rule}" for one in layout.computed)
+    computed = (
+        f"{', '.join(one.keys)}: {one.rule}" + (f" (by hand: {one.by_hand})" if one.by_hand else "")
+        for one in layout.computed
+    )
     lines += listed("follows from the data", computed, width, symbols)
     lines += listed("backbones (--backbone)", _backbones(layout), width, symbols)
     weights = [

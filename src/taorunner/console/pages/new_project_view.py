@@ -94,15 +94,22 @@ def _how_split(made: ReadyProject) -> str:
 
 
 def _values(changes: Sequence[Change]) -> str:
-    """The values that followed from the data, each once with its reason."""
+    """The values that followed from the data, each once; those of one reason together."""
     seen: dict[str, str] = {}
     for change in changes:
         key = change.key.rpartition(".")[2].lstrip("$")
         is_plain = isinstance(change.new, (int, float, str)) and len(str(change.new)) <= 20
         seen.setdefault(f"{key} {change.new}" if is_plain else key, change.reason)
-    shown = [f"{clean(what)} ({clean(reason)})" for what, reason in list(seen.items())[:_SHOWN_VALUES]]
+    of_reason: dict[str, list[str]] = {}
+    for what, reason in list(seen.items())[:_SHOWN_VALUES]:
+        of_reason.setdefault(clean(reason), []).append(clean(what))
+    shown = [f"{_joined(names)} ({reason})" for reason, names in of_reason.items()]
     more = len(seen) - _SHOWN_VALUES
     return ", ".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _joined(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _verdict(findings: Sequence[Finding]) -> str:

@@ -49,7 +49,7 @@ def arranged(images: Sequence[ImageEntry], source: Path, val: float, progress: P
     if empty := [part.name for part in made.parts if not part.images]:
         message = f'{amount(len(open_images), "image")} in "{printable(str(source))}" '
         raise UserFilesError(
-            f"{message}are too few: none is left for {' and '.join(empty)}",
+            f"{message}{'is' if len(open_images) == 1 else 'are'} too few: none is left for {' and '.join(empty)}",
             hint="add images, or keep copies of one image out; train and val need one image each",
         )
     findings = list(made.findings)

@@ -162,7 +162,8 @@ def _contents(images: Sequence[ImageEntry]) -> dict[Path, bytes]:
 
 
 def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: int) -> None:
-    """Assigns each group to one part: rarest class first, to the part that still needs most of it."""
+    """Assigns each group to one part: rarest class first, to the part that still needs most of it. No part stays empty
+    where there are as many groups."""
     order = list(groups)
     random.Random(seed).shuffle(order)
     counts = [_counted(group) for group in order]
@@ -197,8 +198,33 @@ def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: 
             put(number, max(able, key=lambda part: (wanted[part.name][name], wanted_images[part.name])))
     for number in sorted(left):
         put(number, max(parts, key=lambda part: wanted_images[part.name]))
+    _fill_empty(order, parts)
     for part in parts:
         part.images.sort(key=lambda image: str(image.path))
+
+
+def _fill_empty(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part]) -> None:
+    """Gives each empty part a group of the part that has most of them: a small one with boxes, whose classes the part
+    has elsewhere, too."""
+    group_of = {id(image): number for number, group in enumerate(groups) for image in group}
+    for empty in (part for part in parts if not part.images):
+        held = {part.name: {group_of[id(image)] for image in part.images} for part in parts}
+        giver = max(parts, key=lambda part: len(held[part.name]))
+        if len(held[giver.name]) < 2:
+            return
+        moved = groups[min(held[giver.name], key=lambda number: _cost(groups[number], number, giver.classes))]
+        counts = Counter(_counted(moved))
+        taken = {id(image) for image in moved}
+        giver.images[:] = [image for image in giver.images if id(image) not in taken]
+        giver.classes = giver.classes - counts
+        empty.images += moved
+        empty.classes.update(counts)
+
+
+def _cost(group: Sequence[ImageEntry], number: int, had: Mapping[str, int]) -> tuple[int, bool, int, int]:
+    """Lower is better: how many classes the part loses, whether there is no box, and the number of images."""
+    counts = _counted(group)
+    return sum(had[name] == count for name, count in counts.items()), not counts, len(group), number
 
 
 def _counted(group: Sequence[ImageEntry]) -> Mapping[str, int]:

@@ -5,6 +5,7 @@ TAO reports these inside the container after minutes, or never.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 from taorunner.catalog.layouts import Computed, Counts
@@ -19,7 +20,7 @@ from taorunner.planning.checks.training_facts import (
     Training,
 )
 from taorunner.specs.outline import UNKNOWN
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _MAPPING = "target_class_mapping"
 _DROP_LAST = frozenset({"dino", "deformable_detr", "rtdetr"})
@@ -47,7 +48,10 @@ def batch_size(training: Training) -> Iterator[Fault]:
     if at_once <= samples:
         return
     what = f'"{key}" {size} on {training.gpus} GPUs' if training.gpus > 1 else f'"{key}" {size}'
-    message = f"a batch of {at_once} ({what}) is more than the {samples} images there are to train on"
+    are = "is" if samples == 1 else "are"
+    message = (
+        f"a batch of {at_once} ({what}) is more than the {amount(samples, 'image')} there {are} to train on"
+    )
     fits = samples // training.gpus
     hint = f"use {fits} or less" if fits else "use fewer GPUs, or more images"
     per_gpu = -(-samples // training.gpus)
@@ -128,14 +132,23 @@ def input_size(training: Training) -> Iterator[Fault]:
     """Source: tao/layouts.md (sizes of each network); tao/real_runs.md (EfficientDet refuses others than its own)."""
     for one in training.layout.computed if training.layout is not None else ():
         for key in one.keys if one.multiple_of is not None else ():
-            value, step = training.spec.number(key), one.multiple_of or 1
-            if value is None or value <= 0 or not value % step:
-                continue
-            low = int(value // step) * step
-            near = f"{low} or {low + step}" if low else str(step)
-            severity = Severity.ERROR if one.is_refused else Severity.WARNING
-            message = f'"{key}" is {value:g}, which is no multiple of {step}'
-            yield Fault(severity, "input-size", message, f"set it to {near}", key)
+            step = one.multiple_of or 1
+            for value in _sizes(training, key):
+                if value <= 0 or not value % step:
+                    continue
+                low = int(value // step) * step
+                near = f"{low} or {low + step}" if low else str(step)
+                severity = Severity.ERROR if one.is_refused else Severity.WARNING
+                message = f'"{key}" is {value:g}, which is no multiple of {step}'
+                yield Fault(severity, "input-size", message, f"set it to {near}", key)
+
+
+def _sizes(training: Training, key: str) -> tuple[float, ...]:
+    """The number at ``key``, or those of a text such as ``"(832, 1344)"``."""
+    value = training.spec.number(key)
+    if value is not None:
+        return (value,)
+    return tuple(float(one) for one in re.findall(r"\d+", training.spec.text(key) or ""))
 
 
 def class_names(training: Training) -> Iterator[Fault]:

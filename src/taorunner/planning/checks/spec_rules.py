@@ -6,12 +6,13 @@ TAO reports these inside the container after minutes, or never.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 
 from taorunner.contracts import Framework
 from taorunner.errors import Severity
 from taorunner.planning.checks.training_facts import SOURCES, TRAINED_EXTENSION, Fault, Rule, Training
 from taorunner.planning.spec.schema_choice import schema_of
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _END_NOT_SAVED = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classification", "pointpillars"})
 """Source: tao/tensorflow.md section 5.1; NVIDIA/tao_pytorch_backend pointcloud/pointpillars/tools/train_utils."""
@@ -108,11 +109,18 @@ def interval_zero(training: Training) -> Iterator[Fault]:
 def empty_training_fold(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 7: an empty fold is dropped, and all images are written as fold 0."""
     key, made_by = "dataset_config.validation_fold", training.made_by
-    if made_by is None or training.spec.number(key) != 0 or made_by.percent_for_validation != 0:
+    if made_by is None or training.spec.number(key) != 0 or made_by.set_aside != 0:
         return
-    name = made_by.spec.file.path.name
-    message = f'"{key}" 0 leaves nothing to train on: "val_split" 0 in {name} writes all images as fold 0'
-    hint = f'set "kitti_config.val_split" in {name} to a percentage such as 20, and convert again'
+    name, percent, taken = made_by.spec.file.path.name, made_by.percent_for_validation, made_by.taken
+    if taken == 0:
+        return  # which is said elsewhere
+    of = f" of {amount(taken, 'image')}" if percent and taken is not None else ""
+    split = f'"val_split" {percent:g}{of} in {name} writes all images as fold 0'
+    message = f'"{key}" 0 leaves nothing to train on: {split}'
+    enough = max(20, ceil(100 / taken)) if taken is not None and taken > 1 else 20
+    hint = f'set "kitti_config.val_split" in {name} to a percentage such as {enough}, and convert again'
+    if taken == 1:
+        hint = "add images: one that trains and one that validates are needed"
     yield _error("empty-training-fold", message, hint, key)
 
 

@@ -74,6 +74,14 @@ class Conversion:
         counts = self.data.pictures(self.pictures)
         return sum(count for suffix, count in counts.items() if suffix.endswith(self.extension))
 
+    @cached_property
+    def set_aside(self) -> int | None:
+        """The number of images that become fold 0, which validates; known to be 0 also without the images."""
+        percent = self.percent_for_validation
+        if percent is None or (self.taken is None and percent != 0):
+            return None
+        return int((self.taken or 0) * percent / 100)
+
     def _below_root(self, name: str) -> str | None:
         root = self.spec.path("kitti_config.root_directory_path")
         below = self.spec.text(f"kitti_config.{name}")

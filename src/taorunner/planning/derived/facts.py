@@ -13,11 +13,15 @@ MOST_SHAPES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class SubsetFacts:
-    """``boxes`` by class; ``most_boxes`` in one image. For class folders ``boxes`` counts the images of each."""
+    """``boxes`` by class; ``most_boxes`` in one image. For class folders ``boxes`` counts the images of each.
+
+    ``without_outline``: annotations of a COCO file that have none.
+    """
 
     images: int = 0
     boxes: Counter[str] = field(default_factory=Counter)
     most_boxes: int = 0
+    without_outline: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,14 +42,16 @@ def add_coco(to: Collected, subset: str, file: Path) -> None:
         to.suffixes[os.path.splitext(str(image.get("file_name") or image.get("path") or ""))[1]] += 1  # noqa: PTH122
     boxes: Counter[str] = Counter()
     of_image: Counter[Any] = Counter()
-    for image_id, category, box in _annotations(document):
+    without_outline = 0
+    for image_id, category, box, has_outline in _annotations(document):
         if not isinstance(image_id, (int, str)) or not isinstance(category, (int, str)):
             continue  # which dataset check reports
         of_image[image_id] += 1
+        without_outline += not has_outline
         boxes[names.get(category, str(category)) if isinstance(category, int) else category] += 1
         if box is not None and image_id in sizes:
             to.add_shape(box[2], box[3], sizes[image_id])
-    to.subsets[subset] = SubsetFacts(images, boxes, max(of_image.values(), default=0))
+    to.subsets[subset] = SubsetFacts(images, boxes, max(of_image.values(), default=0), without_outline)
 
 
 def add_odvg(to: Collected, subset: str, file: Path) -> None:
@@ -153,11 +155,14 @@ def _categories(document: JsonObject, file: Path) -> dict[int, str]:
     return found
 
 
-def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, ...] | None]]:
-    """Image, category and box (x, y, width, height) of each; the segments of a panoptic file."""
+def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, ...] | None, bool]]:
+    """Image, category and box (x, y, width, height) of each, and whether it has an outline; the segments of a panoptic
+    file."""
     for batch in batches(document):
         if batch.annotations is not None:
-            yield from ((one.image_id, one.category_id, one.bbox) for one in batch.annotations)
+            yield from (
+                (one.image_id, one.category_id, one.bbox, one.has_outline) for one in batch.annotations
+            )
             continue
         for one in json.loads(batch.text):
             if not isinstance(one, dict):
@@ -165,7 +170,8 @@ def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, 
             segments = one.get("segments_info")
             for part in segments if isinstance(segments, list) else [one]:
                 if isinstance(part, dict):
-                    yield one.get("image_id"), part.get("category_id"), _numbers(part.get("bbox"))
+                    outline = bool(part.get("segmentation"))
+                    yield one.get("image_id"), part.get("category_id"), _numbers(part.get("bbox")), outline
 
 
 def _label_map(file: Path) -> dict[int, str]:

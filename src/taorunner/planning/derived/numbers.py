@@ -9,6 +9,7 @@ from math import ceil
 from taorunner.catalog.layouts import Computed, Counts, Limit, Value
 from taorunner.planning.derived.facts import DataFacts
 from taorunner.planning.derived.spec_texts import SpecTexts, Wanted
+from taorunner.text import amount
 
 _VAL_SPLIT = ("kitti_config.val_split", "dataset_convert.val_split")
 _WITHOUT_SMALL = 0.01
@@ -30,8 +31,8 @@ class Source:
 
 def set_numbers(source: Source, row: Computed) -> None:
     """Sets the keys of a row whose value is a number."""
-    if row.value is Value.TOP:
-        _set_top(source, row)
+    if row.value in _OTHERS:
+        _OTHERS[row.value](source, row)
         return
     for key in row.keys:
         wanted = _NUMBERS[row.value](source, row, key) if row.value is not None else None
@@ -83,12 +84,12 @@ def _label_count(source: Source, row: Computed, key: str) -> Wanted | None:
 
 def _train_images(source: Source, row: Computed, key: str) -> Wanted | None:
     count = source.facts.train.images
-    return Wanted(count, f"{count:,} images in train", "images in train") if count else None
+    return Wanted(count, f"{amount(count, 'image')} in train", "images in train") if count else None
 
 
 def _val_images(source: Source, row: Computed, key: str) -> Wanted | None:
     count = source.facts.val.images
-    return Wanted(count, f"{count:,} images in val", "images in val") if count else None
+    return Wanted(count, f"{amount(count, 'image')} in val", "images in val") if count else None
 
 
 def _samples(source: Source, row: Computed, key: str) -> Wanted | None:
@@ -97,13 +98,15 @@ def _samples(source: Source, row: Computed, key: str) -> Wanted | None:
         return None
     most = max(1, count // source.gpus)
     if key in source.held_out_batch and 0 < held_out < most:
-        return Wanted(held_out, f"{held_out:,} images to validate with", "at most the images that validate")
-    return Wanted(most, f"{count:,} images to train on", "at most the images that train")
+        return Wanted(
+            held_out, f"{amount(held_out, 'image')} to validate with", "at most the images that validate"
+        )
+    return Wanted(most, f"{amount(count, 'image')} to train on", "at most the images that train")
 
 
 def _steps(source: Source, row: Computed, key: str) -> Wanted | None:
     steps = steps_an_epoch(source, row.using["batch"], samples(source))
-    return Wanted(steps, f"{steps:,} steps an epoch", "steps an epoch") if steps else None
+    return Wanted(steps, f"{amount(steps, 'step')} an epoch", "steps an epoch") if steps else None
 
 
 def _total_steps(source: Source, row: Computed, key: str) -> Wanted | None:
@@ -113,7 +116,7 @@ def _total_steps(source: Source, row: Computed, key: str) -> Wanted | None:
         return None
     total = steps * int(epochs)
     share = float(row.using.get("share", 1))
-    reason = f"{int(epochs)} epochs of {steps:,} steps"
+    reason = f"{amount(int(epochs), 'epoch')} of {amount(steps, 'step')}"
     return Wanted(max(1, int(total * share)), reason if share == 1 else f"{share:.0%} of {reason}", None)
 
 
@@ -188,6 +191,29 @@ def _set_top(source: Source, row: Computed) -> None:
         )  # fmt: skip
 
 
+def _set_outlines(source: Source, row: Computed) -> None:
+    """True only where every annotation to validate with has an outline; false always works."""
+    without, boxes = source.facts.val.without_outline, source.facts.val.boxes.total()
+    if not boxes:
+        return
+    reason = f"{without:,} of {boxes:,} annotations in val have no outline" if without else "val has outlines"
+    for key in row.keys:
+        wanted = Wanted(not without, reason)
+        source.texts.set_scalar(key, wanted, lambda old: old is False or (old is True and not without))
+
+
+def _set_val_percent(source: Source, row: Computed) -> None:
+    """0 stays: then another folder validates."""
+    images = source.facts.train.images
+    if images < 2:
+        return
+    wanted = Wanted(ceil(100 / images), f"one of {amount(images, 'image')}, at least")
+    for key in row.keys:
+        source.texts.set_scalar(
+            key, wanted, lambda old: isinstance(old, (int, float)) and (old == 0 or images * old >= 100)
+        )
+
+
 _NUMBERS: Mapping[Value, Callable[[Source, Computed, str], Wanted | None]] = {
     Value.CLASS_COUNT: _class_count, Value.CLASS_NAMES_COUNT: _class_names_count, Value.LABEL_COUNT: _label_count,
     Value.TRAIN_IMAGES: _train_images, Value.VAL_IMAGES: _val_images, Value.SAMPLES: _samples, Value.STEPS: _steps,
@@ -195,4 +221,9 @@ _NUMBERS: Mapping[Value, Callable[[Source, Computed, str], Wanted | None]] = {
     Value.SMALL_OBJECTS: _small_objects, Value.LONGEST_TEXT: _longest_text, Value.TEXT_WIDTH: _text_width,
     Value.CHANNELS: _channels, Value.NUMBER_AT: _number_at,
 }  # fmt: skip
-NUMBERS = frozenset({*_NUMBERS, Value.TOP})
+_OTHERS: Mapping[Value | None, Callable[[Source, Computed], None]] = {
+    Value.TOP: _set_top,
+    Value.OUTLINES: _set_outlines,
+    Value.VAL_PERCENT: _set_val_percent,
+}
+NUMBERS = frozenset({*_NUMBERS, *(one for one in _OTHERS if one is not None)})

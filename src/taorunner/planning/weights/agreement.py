@@ -8,7 +8,9 @@ from taorunner.catalog.backbones import Backbone, plain_name
 from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
+from taorunner.planning.weights.choice import are_weights_of
 from taorunner.planning.weights.use import WeightsUse
+from taorunner.pretrained.names import parse_model
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory
@@ -71,12 +73,11 @@ def stated_backbone(
     if layout.backbones is None:
         return None, False
     for row in layout.weights if repository is not None else ():
-        name = row.model.partition(":")[0].rpartition("/")[2]
-        if name != repository or row.backbone is None:
+        if row.backbone is None:
             continue
-        if row.model.endswith(f":{backbone}"):
+        if are_weights_of(row.model, str(repository), backbone):
             return layout.backbones.find(row.backbone), True
-        if backbone in row.versions:
+        if backbone in row.versions and parse_model(row.model).name == repository:
             return layout.backbones.find(backbone), True
     return layout.backbones.find(backbone), False
 

@@ -10,7 +10,7 @@ from taorunner.catalog.backbones import Backbone
 from taorunner.catalog.layouts import DataLayout
 from taorunner.errors import UsageError
 from taorunner.pretrained.bundled_list import known_models
-from taorunner.pretrained.names import HubModel, parse_model
+from taorunner.pretrained.names import NgcModel, parse_model
 from taorunner.text import did_you_mean, printable
 
 
@@ -48,14 +48,20 @@ def start_weights(layout: DataLayout | None, backbone: str | None) -> StartWeigh
         if fitting is None or fitting.only is not None:
             continue
         model = parse_model(fitting.model)
-        if isinstance(model, HubModel) or model.version is None:
-            continue  # experiments.yml names weights of NGC only
+        if model.version is None:
+            continue  # it names no folder
         files = next((known.files for known in known_models() if known.name == fitting.model), ())
         return StartWeights(
             fitting.model, model.name, model.version, fitting.key, fitting.covers, files[0] if files else None,
-            model.org not in ("nvidia",), fitting.sets,
+            isinstance(model, NgcModel) and model.org != "nvidia", fitting.sets,
         )  # fmt: skip
     return None
+
+
+def are_weights_of(model: str, repository: str, version: str) -> bool:
+    """Whether experiments.yml means the ``model`` of a layout by its ``repository`` and ``backbone``."""
+    named = parse_model(model)
+    return (named.name, named.version) == (repository, version)
 
 
 def choose_backbone(

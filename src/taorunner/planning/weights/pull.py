@@ -11,7 +11,8 @@ from taorunner.planning.checkpoints.checkpoint_files import pretrained_dir
 from taorunner.planning.weights.choice import StartWeights
 from taorunner.pretrained.api_key import find_key
 from taorunner.pretrained.http import Patience, Wire
-from taorunner.pretrained.names import NgcModel, parse_model
+from taorunner.pretrained.huggingface import pull_hub_model
+from taorunner.pretrained.names import HubModel, parse_model
 from taorunner.pretrained.ngc import KeyNeededError, Ngc
 from taorunner.pretrained.pull import Watcher, pull_files
 from taorunner.project.workspace import Workspace
@@ -45,13 +46,15 @@ def pull_start_weights(
     if folder.is_dir():
         return StartPull(folder, f"{weights.model}, already present")
     model = parse_model(weights.model)
-    if not isinstance(model, NgcModel):
-        return StartPull(None, _not_pulled(weights, "is not on NGC"))
-    wire = Wire(Patience(_TRIES, tell=watcher.tells), connections=jobs)
     try:
-        with Ngc(wire, environ, lambda: find_key(environ, home)) as ngc:
-            files = ngc.files(model)
-            pulled = pull_files(weights.model, files, folder, ngc.addresses(model), wire, watcher, jobs)
+        if isinstance(model, HubModel):
+            watcher.tells(f"pulling {weights.model} from Hugging Face")
+            pulled = pull_hub_model(model, folder, watcher, environ)
+        else:
+            wire = Wire(Patience(_TRIES, tell=watcher.tells), connections=jobs)
+            with Ngc(wire, environ, lambda: find_key(environ, home)) as ngc:
+                files = ngc.files(model)
+                pulled = pull_files(weights.model, files, folder, ngc.addresses(model), wire, watcher, jobs)
     except KeyNeededError:
         return StartPull(None, _not_pulled(weights, "needs an NGC key"))
     except (TaorunnerError, OSError) as error:

@@ -17,6 +17,7 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import TRAININGS, Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checkpoints.checkpoint_files import find_pretrained, pretrained_dir
+from taorunner.planning.weights.choice import are_weights_of
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory
@@ -146,9 +147,9 @@ def _unused(
     message = (
         f'repository and backbone of "{experiment.name}" name weights, and its training does not read them'
     )
-    name = f"/{experiment.repository}:{experiment.backbone}"
     rows = layout.weights if layout is not None else ()
-    key = next((row.key for row in rows if row.model.endswith(name)), None)
+    repository, version = str(experiment.repository), str(experiment.backbone)
+    key = next((row.key for row in rows if are_weights_of(row.model, repository, version)), None)
     if key is None and contract.spec is not None:
         key = contract.spec.keys.get("pretrained") or contract.spec.keys.get("pretrained_backbone")
     write = f'set "{key}" to $pretrained_model in the spec, or ' if key and not key.startswith("-") else ""
