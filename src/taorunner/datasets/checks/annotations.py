@@ -13,7 +13,7 @@ from pathlib import Path
 from taorunner.datasets.checks.boxes import are_sound, faults_of
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import Corners, corners_of, names_of
+from taorunner.datasets.model.boxes import Box, Corners, columns_of, corners_of, names_of
 from taorunner.errors import Finding, Severity
 from taorunner.text import printable
 
@@ -29,11 +29,11 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
     size = (image.width, image.height)
     smallest = max([2.0, *(need.smallest_box(size) for need in needs)])
     place = image.source or image.path
-    boxes = list(corners_of(image.boxes))
-    if len(set(boxes)) == len(boxes) and are_sound(boxes, size, smallest):
+    columns = columns_of(image.boxes)
+    if are_sound(columns, size, smallest) and not _has_equal(image.boxes, columns[0]):
         return
     seen: set[Corners] = set()
-    for index, box in enumerate(boxes):
+    for index, box in enumerate(corners_of(image.boxes)):
         name, *corners = box
         named, line = f'{image.path.name}, "{name}": ', image.boxes[index].line
         for fault in faults_of((corners[0], corners[1], corners[2], corners[3]), size, smallest):
@@ -44,6 +44,12 @@ def box_findings(image: ImageEntry, needs: Sequence[ClassNeeds], *, is_repaired:
             hint = _repair_hint("box-duplicate", is_repaired)
             yield Finding(Severity.WARNING, "box-duplicate", message, hint, place, line)
         seen.add(box)
+
+
+def _has_equal(boxes: Sequence[Box], x_min: Sequence[float]) -> bool:
+    """Whether two of ``boxes`` have the same corners and class. Most images have no two boxes with the same
+    ``x_min``."""
+    return len(set(x_min)) < len(x_min) and len(set(corners_of(boxes))) < len(x_min)
 
 
 def _repair_hint(code: str, is_repaired: bool) -> str:

@@ -6,10 +6,9 @@ warning; swapped corners and a box outside of its image are mistakes, which stop
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from taorunner.datasets.model.boxes import Corners as NamedCorners
+from taorunner.datasets.model.boxes import Columns
 from taorunner.errors import Severity
 
 Corners = tuple[float, float, float, float]
@@ -29,13 +28,14 @@ class Fault:
     clipped: Corners | None = None
 
 
-def are_sound(boxes: Iterable[NamedCorners], size: tuple[int, int], min_pixels: float) -> bool:
+def are_sound(boxes: Columns, size: tuple[int, int], min_pixels: float) -> bool:
     """Whether ``faults_of`` finds nothing, without saying what. ``min_pixels`` is 2 or more."""
     least, right, bottom = -_SLACK_PIXELS, size[0] + _SLACK_PIXELS, size[1] + _SLACK_PIXELS
-    for _, x_min, y_min, x_max, y_max in boxes:
+    for x_min, y_min, x_max, y_max in zip(*boxes, strict=True):
         is_large = x_max - x_min >= min_pixels and y_max - y_min >= min_pixels
-        if not (is_large and x_min >= least and y_min >= least and x_max <= right and y_max <= bottom):
-            return False
+        if is_large and x_min >= least and y_min >= least and x_max <= right and y_max <= bottom:
+            continue
+        return False
     return True
 
 

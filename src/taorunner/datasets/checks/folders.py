@@ -82,7 +82,7 @@ def check_class_folders(
             for file in names:
                 facts = read_image_facts(folder / file)
                 found += file_findings(folder / file, facts)
-                equal.add(facts, split, folder / file)
+                equal.add(facts.ends, split, folder / file)
                 paths.append((split, folder / file))
     found += equal.findings()
     if deep:

@@ -16,6 +16,8 @@ SUFFIXES_OF_FORMAT = {"jpeg": (".jpg", ".jpeg"), "png": (".png",), "bmp": (".bmp
                      "webp": (".webp",), "tiff": (".tif", ".tiff")}  # fmt: skip
 
 _ENDS = {"jpeg": b"\xff\xd9", "png": b"IEND"}
+_LAST_BYTES = 4096
+_COMPARED_BYTES = 1024
 _ALPHA = frozenset({2, 4})
 
 
@@ -41,7 +43,7 @@ class ImageFacts(NamedTuple):
 def read_image_facts(path: Path) -> ImageFacts:
     """Never raises: a file that cannot be read has a ``problem``."""
     try:
-        return look_at(path)[1]
+        return facts_of(*look_at(path))
     except ImageError as error:
         problem = str(error)
         code = {"the file is empty": "image-empty", "the JPEG ends before its size": "image-truncated"}
@@ -51,8 +53,17 @@ def read_image_facts(path: Path) -> ImageFacts:
         return ImageFacts(None, problem=problem, problem_code="image-unreadable")
 
 
-def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
-    """Raises ImageError when the file is not an image, OSError when it cannot be read."""
+def facts_of(header: ImageHeader, ends: int, is_cut_off: bool) -> ImageFacts:
+    """From the values of ``look_at``."""
+    if is_cut_off:
+        return ImageFacts(header, ends, "the end of the file is missing", "image-truncated")
+    return ImageFacts(header, ends)
+
+
+def look_at(path: Path) -> tuple[ImageHeader, int, bool]:
+    """The header, the ``ends`` of ``ImageFacts``, and whether the end of the file is missing.
+
+    Raises ImageError when the file is not an image, OSError when it cannot be read."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         head = os.read(file, FIRST_BYTES)
@@ -60,12 +71,10 @@ def look_at(path: Path) -> tuple[ImageHeader, ImageFacts]:
         length, tail = len(head), head
         if length == FIRST_BYTES:  # else this was the whole file
             length = os.lseek(file, 0, os.SEEK_END)
-            tail = os.pread(file, FIRST_BYTES, max(0, length - FIRST_BYTES))
+            tail = os.pread(file, _LAST_BYTES, max(0, length - _LAST_BYTES))
     finally:
         os.close(file)
-    ends = hash((head, tail, length)) or 1
-    mark = _ENDS.get(header.format)
-    is_short = header.format == "bmp" and length < int.from_bytes(head[2:6], "little")
-    if is_short or (mark is not None and tail.rfind(mark) < 0):  # cameras write a few bytes after the marker
-        return header, ImageFacts(header, ends, "the end of the file is missing", "image-truncated")
-    return header, ImageFacts(header, ends)
+    ends = hash((head[:_COMPARED_BYTES], tail[-_COMPARED_BYTES:], length)) or 1
+    if (mark := _ENDS.get(header.format)) is not None:
+        return header, ends, tail.rfind(mark) < 0  # cameras write a few bytes after the marker
+    return header, ends, header.format == "bmp" and length < int.from_bytes(head[2:6], "little")

@@ -107,9 +107,10 @@ class EqualFiles:
         self._ends = array("q")
         self._files: list[tuple[str, Path]] = []
 
-    def add(self, facts: ImageFacts, subset: str, path: Path) -> None:
-        if facts.ends:
-            self._ends.append(facts.ends)
+    def add(self, ends: int, subset: str, path: Path) -> None:
+        """``ends``: see ``ImageFacts``."""
+        if ends:
+            self._ends.append(ends)
             self._files.append((subset, path))
 
     def findings(self) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def check_masks(
             paths.append((subset.name, path))
             facts = read_image_facts(path)
             found += file_findings(path, facts)
-            equal.add(facts, subset.name, path)
+            equal.add(facts.ends, subset.name, path)
             mask = masks.pop(name.rpartition(".")[0], None)
             if mask is None:
                 message = f'there is no mask for this image in "{subset.labels}"'

@@ -7,6 +7,7 @@ The fast level reads label files and image headers; ``deep`` decodes every image
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.datasets.checks.annotations import (
@@ -18,7 +19,7 @@ from taorunner.datasets.checks.annotations import (
 )
 from taorunner.datasets.checks.classes import ClassNeeds, Spellings, class_findings
 from taorunner.datasets.checks.folders import are_classes, check_class_folders
-from taorunner.datasets.checks.image_facts import ImageFacts, look_at, read_image_facts
+from taorunner.datasets.checks.image_facts import ImageFacts, facts_of, look_at, read_image_facts
 from taorunner.datasets.checks.image_files import (
     EqualFiles,
     deep_findings,
@@ -50,6 +51,14 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of each image when its header was read, by the text of its path: see ``ImageFacts``."""
+
+    ends: dict[str, int] = field(default_factory=dict)
+    cut_off: set[str] = field(default_factory=set)
+
+
 def check_dataset(
     root: Path, *, from_: str | None = None, deep: bool = False, needs: Sequence[ClassNeeds] = (),
     progress: Progress | None = None,
@@ -63,12 +72,12 @@ def check_dataset(
         )
     report_progress = progress or (lambda done, total: None)
     subsets = find_kitti(root)
-    facts: dict[str, int | ImageFacts] = {}
-    folder = _folder(root, needs, report_progress, facts)
+    seen = _Seen()
+    folder = _folder(root, needs, report_progress, seen)
     if (texts := found_texts(folder, from_)) is not None:
         return check_texts(folder, texts, deep=deep, progress=report_progress)
     if from_ is not None and not (from_ == "kitti" and subsets):
-        return _check_read(folder, from_, facts, deep=deep, needs=needs, progress=report_progress)
+        return _check_read(folder, from_, seen, deep=deep, needs=needs, progress=report_progress)
     if from_ is None:
         refuse_other_layout(folder)
     known = known_formats(folder) if from_ is None else [from_]
@@ -76,16 +85,16 @@ def check_dataset(
     is_guess = bool(subsets) and is_unknown
     if is_guess or (known == ["kitti"] and _covers(subsets, folder)):
         report = _check_kitti(subsets, deep=deep, needs=needs, progress=report_progress)
-        seen = [*(subset.labels for subset in subsets), *unpaired(subsets)[1]]
-        kitti.report_unread(folder, {path.relative_to(root).as_posix() for path in seen})
+        read = [*(subset.labels for subset in subsets), *unpaired(subsets)[1]]
+        kitti.report_unread(folder, {path.relative_to(root).as_posix() for path in read})
         report.findings += [one for one in folder.findings if one not in report.findings]
         return report
     if not is_unknown:
         name = known[0] if len(known) == 1 else None
         if name is not None:
             report_unread(folder, name)
-        return _check_read(folder, name, facts, deep=deep, needs=needs, progress=report_progress)
-    return _check_folders(root, folder, facts, deep=deep, needs=needs, progress=report_progress)
+        return _check_read(folder, name, seen, deep=deep, needs=needs, progress=report_progress)
+    return _check_folders(root, folder, seen, deep=deep, needs=needs, progress=report_progress)
 
 
 def _covers(subsets: Sequence[Subset], folder: Folder) -> bool:
@@ -94,7 +103,7 @@ def _covers(subsets: Sequence[Subset], folder: Folder) -> bool:
 
 
 def _check_folders(
-    root: Path, folder: Folder, facts: dict[str, int | ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
+    root: Path, folder: Folder, seen: _Seen, *, deep: bool, needs: Sequence[ClassNeeds],
     progress: Progress,
 ) -> CheckReport:  # fmt: skip
     """Checks images with masks, and class folders. Raises UserFilesError when ``root`` holds neither."""
@@ -121,25 +130,24 @@ def _check_folders(
             report.findings.append(Finding(Severity.WARNING, "picture-unused", message, hint, root))
         report.subsets = [SubsetReport(n, sum(c.values()), classes=c) for n, c in counts.items()]
         return report
-    return _check_read(folder, None, facts, deep=deep, needs=needs, progress=progress)
+    return _check_read(folder, None, seen, deep=deep, needs=needs, progress=progress)
 
 
-def _folder(
-    root: Path, needs: Sequence[ClassNeeds], progress: Progress, facts: dict[str, int | ImageFacts]
-) -> Folder:
-    """A folder that keeps the facts of each image whose header is read, so that no image is opened twice: the ends
-    of sound images."""
+def _folder(root: Path, needs: Sequence[ClassNeeds], progress: Progress, seen: _Seen) -> Folder:
+    """A folder that keeps what is seen of each image whose header is read, so that no image is opened twice."""
 
     def look(path: Path) -> ImageHeader:
-        header, known = look_at(path)
-        facts[str(path)] = known.ends if known.problem is None else known
+        header, ends, is_cut_off = look_at(path)
+        seen.ends[str(path)] = ends
+        if is_cut_off:
+            seen.cut_off.add(str(path))
         return header
 
     return Folder(root, lambda what, done, total: progress(done, total), _image_folders(root, needs), look)
 
 
 def _check_read(
-    folder: Folder, from_: str | None, facts: dict[str, int | ImageFacts], *, deep: bool, needs: Sequence[ClassNeeds],
+    folder: Folder, from_: str | None, seen: _Seen, *, deep: bool, needs: Sequence[ClassNeeds],
     progress: Progress,
 ) -> CheckReport:  # fmt: skip
     """Checks any format that ``dataset convert`` reads. Raises UserFilesError when none fits."""
@@ -151,14 +159,18 @@ def _check_read(
     equal = EqualFiles()
     grays: list[Path] = []
     is_repaired = dataset.format in REPAIRED
+    ordinary: set[tuple[ImageHeader | None, str]] = set()  # headers and suffixes with nothing to report
     for image, earlier in with_earlier(dataset):
         if earlier is not None:
             found.append(twice_finding(image, earlier))
             continue
-        known = facts[str(image.path)]
-        if isinstance(known, int):
-            known = ImageFacts(folder.header(image.path), known)
-        _image(image.path, image.subset, known, found, equal, grays, is_repaired=is_repaired)
+        file, header = str(image.path), folder.header(image.path)
+        kind = header, file[file.rfind(".") :]
+        equal.add(seen.ends[file], image.subset, image.path)
+        if header is not None and (kind not in ordinary or file in seen.cut_off):
+            facts = facts_of(header, seen.ends[file], file in seen.cut_off)
+            if not _image(image.path, facts, found, grays, is_repaired=is_repaired):
+                ordinary.add(kind)
         found += box_findings(image, needs, is_repaired=is_repaired)
     for subset in dataset.subsets:
         report.subsets.append(SubsetReport(subset, *counted(dataset, subset)))
@@ -192,20 +204,15 @@ def _image_folders(root: Path, needs: Sequence[ClassNeeds]) -> dict[str, list[st
 
 
 def _image(
-    path: Path,
-    subset: str,
-    facts: ImageFacts,
-    found: list[Finding],
-    equal: EqualFiles,
-    grays: list[Path],
-    *,
-    is_repaired: bool = True,
-) -> None:
-    """``is_repaired``: ``--fix`` renames files."""
+    path: Path, facts: ImageFacts, found: list[Finding], grays: list[Path], *, is_repaired: bool = True
+) -> bool:
+    """``is_repaired``: ``--fix`` renames files. Returns whether there is anything to report."""
+    before = len(found)
     found += file_findings(path, facts, is_repaired=is_repaired)
-    if facts.header is not None and facts.header.channels == 1 and not facts.header.palette:
+    is_gray = facts.header is not None and facts.header.channels == 1 and not facts.header.palette
+    if is_gray:
         grays.append(path)
-    equal.add(facts, subset, path)
+    return is_gray or len(found) > before
 
 
 def _check_kitti(
@@ -227,7 +234,8 @@ def _check_kitti(
         for name in names:
             path = subset.images / name
             facts = read_image_facts(path)
-            _image(path, subset.name, facts, found, equal, grays)
+            _image(path, facts, found, grays)
+            equal.add(facts.ends, subset.name, path)
             _label(part, subset, path, facts, needs, found, spellings)
             done += 1
             if done % 50 == 0:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -31,8 +32,8 @@ class Annotation(msgspec.Struct, gc=False):
     iscrowd: int | float | bool | None = None
     score: float | None = None
     segmentation: Raw | UnsetType = UNSET
-    id: Raw | UnsetType = UNSET
-    area: Raw | UnsetType = UNSET
+    id: Any = UNSET
+    area: Any = UNSET
 
     @property
     def has_outline(self) -> bool:
@@ -43,6 +44,21 @@ class _PlainAnnotation(Annotation, gc=False, forbid_unknown_fields=True):
     """Has no further fields."""
 
 
+class BareAnnotation(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A box with an id and an area, and nothing else."""
+
+    image_id: int | str
+    category_id: int | str
+    bbox: tuple[float, float, float, float]
+    id: int
+    area: float
+    iscrowd: Literal[0] = 0
+    segmentation: ClassVar[UnsetType] = UNSET
+    score: ClassVar[None] = None
+    has_outline: ClassVar[bool] = False
+
+
+_BARE = msgspec.json.Decoder(list[BareAnnotation])
 _PLAIN = msgspec.json.Decoder(list[_PlainAnnotation])
 _OTHERS = msgspec.json.Decoder(list[Annotation])
 _KEYS = msgspec.json.Decoder(list[dict[str, Raw]])
@@ -56,17 +72,28 @@ class Batch:
 
     first: int
     text: bytes
-    annotations: list[Annotation] | None
+    annotations: Sequence[Annotation | BareAnnotation] | None
     keys: list[tuple[str, ...]] | None
+    are_bare: bool = False
+    """All annotations are ``BareAnnotation``."""
+
+    @property
+    def without_area(self) -> int:
+        if self.are_bare:
+            return 0
+        return sum([one.area is UNSET for one in self.annotations or ()])
 
 
 def batches(document: JsonObject, key: str = "annotations") -> Iterator[Batch]:
     """Raises MachineError when the file cannot be read any more."""
     for piece, text in document.pieces(key):
-        annotations: list[Annotation] | None
+        annotations: Sequence[Annotation | BareAnnotation] | None
         keys: list[tuple[str, ...]] | None = None
+        with suppress(msgspec.DecodeError):
+            yield Batch(piece.first, text, _BARE.decode(text), None, are_bare=True)
+            continue
         try:
-            annotations = [*_PLAIN.decode(text)]
+            annotations = _PLAIN.decode(text)
         except msgspec.DecodeError:
             try:
                 annotations = _OTHERS.decode(text)

@@ -25,10 +25,13 @@ UNREAD_SUFFIXES = frozenset({
 })  # fmt: skip
 """Images that are not read here."""
 
-FIRST_BYTES = 4096
+FIRST_BYTES = 16 * 1024
+"""Enough for the header of nearly every image, also with a preview in its EXIF data."""
 _BLOCK_BYTES = 1024 * 1024
 _MAX_SEGMENTS = 2000
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_segment = struct.Struct(">BBH").unpack_from
+_frame = struct.Struct(">BHHB").unpack_from
 _SWAPPING = frozenset({5, 6, 7, 8})
 
 
@@ -106,23 +109,25 @@ def _jpeg(data: bytes) -> ImageHeader | None:
     """None when ``data`` ends before the frame header."""
     at, orientation, end = 2, 1, len(data)
     for _ in range(_MAX_SEGMENTS):
-        while at < end and data[at] == 0xFF and at + 1 < end and data[at + 1] == 0xFF:
-            at += 1  # fill bytes
         if at + 4 > end:
             return None
-        if data[at] != 0xFF:
+        mark, marker, length = _segment(data, at)
+        if mark != 0xFF:
             raise ImageError(f"the JPEG has no marker at byte {at}")
-        marker = data[at + 1]
+        if marker == 0xFF:  # fill bytes
+            at += 1
+            while data[at : at + 2] == b"\xff\xff":
+                at += 1
+            continue
         if marker == 0x01 or 0xD0 <= marker <= 0xD8:
             at += 2
             continue
         if marker in (0xD9, 0xDA):
             raise ImageError("the JPEG has no size before its pixels")
-        (length,) = struct.unpack_from(">H", data, at + 2)
         if marker in _FRAMES:
             if at + 10 > end:
                 return None
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, at + 4)
+            bits, height, width, channels = _frame(data, at + 4)
             return ImageHeader("jpeg", width, height, orientation, bits, channels)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             if at + 2 + length > end:

@@ -6,15 +6,17 @@ Only names are read. Other formats (COCO, VOC, YOLO, VoTT) have no subsets of th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
+from taorunner.text import printable
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
 _DEPTH = 3
+_MAX_DEPTH = 12
 _SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
 _NO_CLASSES = frozenset({
     "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2", *_SUBSETS,
@@ -104,7 +106,7 @@ def images_in(folder: Path) -> list[str]:
 def files_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if not e.name.startswith(".") and _is_file(e))
+            return sorted(e.name for e in entries if not e.name.startswith(".") and is_file(e))
     except (OSError, ValueError):  # not a folder, or not a valid path
         return []
 
@@ -117,6 +119,40 @@ def folders_in(folder: Path) -> list[str]:
             )
     except (OSError, ValueError):  # not a folder, or not a valid path
         return []
+
+
+def files_below(
+    root: Path, error: Callable[[str, str, Path], None], warning: Callable[[str, str, Path], None]
+) -> Iterator[str]:
+    """Paths relative to ``root``, with ``/`` and in no order, of all files but hidden ones, pipes and devices.
+
+    ``error`` and ``warning`` take code, message and place of what is left out."""
+    pending = [("", 0)]
+    while pending:
+        below, depth = pending.pop()
+        try:
+            entries = list(os.scandir(root / below))
+        except OSError as problem:
+            error("unreadable", f"cannot be listed: {(problem.strerror or 'unknown').lower()}", root / below)
+            continue
+        for entry in entries:
+            name = entry.name
+            if name.startswith(".") or name == "__MACOSX":
+                continue
+            path = f"{below}/{name}" if below else name
+            if is_file(entry):
+                yield path
+            elif is_special(entry):
+                continue
+            elif not is_folder(entry):
+                yield path
+            elif leads_back(entry):
+                message = f'"{printable(path)}" is a link to a parent folder: not followed'
+                warning("link-loop", message, root / path)
+            elif depth < _MAX_DEPTH:
+                pending.append((path, depth + 1))
+            else:
+                error("too-deep", f"folders deeper than {_MAX_DEPTH} are not read", root / path)
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
@@ -146,7 +182,7 @@ def leads_back(entry: os.DirEntry[str]) -> bool:
     return above == target or above.startswith(target.rstrip("/") + "/")
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
     except OSError:

@@ -15,7 +15,7 @@ SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "va
 
 
 def is_image(path: str) -> bool:
-    return "." + path.rpartition(".")[2].lower() in IMAGE_SUFFIXES
+    return path[path.rfind(".") :].lower() in IMAGE_SUFFIXES
 
 
 def subset_of(path: str) -> str:

@@ -1,9 +1,13 @@
-"""Decodes the text files of a dataset."""
+"""Decodes the text files of a dataset, and searches large ones."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
+_BLOCK_BYTES = 8 * 1024 * 1024
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _DECLARED = re.compile(rb"""\A\s*<\?xml[^>]*encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
@@ -24,3 +28,14 @@ def decoded(data: bytes) -> str:
         except LookupError:
             pass
         raise
+
+
+def words_in(path: Path, words: Sequence[str]) -> list[bool]:
+    """For each word, whether it is in the file, which is read in blocks and at most once."""
+    left = {word.encode() for word in words}
+    end, overlap = b"", max(map(len, left), default=1) - 1
+    with suppress(OSError), path.open("rb") as file:
+        while left and (block := file.read(_BLOCK_BYTES)):
+            left -= {word for word in left if word in block or word in end + block[:overlap]}
+            end = block[-overlap:]
+    return [word.encode() not in left for word in words]

@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET
-
 from taorunner.datasets.files.coco_rows import AnnotationTexts, batches, category_ids
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
 from taorunner.datasets.files.names import subset_of
@@ -109,7 +107,9 @@ def _with_images(folder: Folder) -> list[str]:
     for path in folder.with_suffix(".json"):
         if folder.mentions(path, '"images"', '"categories"'):
             document = folder.json_object(path, _LISTS)
-            if document is not None and "images" in document.lists and not _is_panoptic(document):
+            if document is None or "images" not in document.lists:
+                continue
+            if not (folder.mentions(path, '"segments_info"') and _is_panoptic(document)):
                 found.append(path)
     return found
 
@@ -150,14 +150,14 @@ class Document:
         seen: set[Any] = set()
         shared: dict[tuple[str, ...], tuple[str, ...]] = {}
         for index, image in enumerate(self._document.elements("images")):
-            reference = _reference(image) if isinstance(image, Mapping) else None
-            if not isinstance(reference, str) or not _is_id(image.get("id")):
+            reference = _reference(image) if isinstance(image, dict) else None
+            if not isinstance(reference, str) or not _is_id(image_id := image.get("id")):
                 self._error("coco-image", 'an image needs "id" and "file_name"', ("images", index))
                 continue
-            if image["id"] in seen:
-                self._error("coco-image", f"the image id {image['id']} is used twice", ("images", index))
+            if image_id in seen:
+                self._error("coco-image", f"the image id {image_id} is used twice", ("images", index))
                 continue
-            seen.add(image["id"])
+            seen.add(image_id)
             image_file = self._folder.image_file(reference, self._path)
             if image_file is None:
                 steps = ("images", index, "file_name")
@@ -166,13 +166,12 @@ class Document:
                 continue
             keys = tuple([key for key in image if key not in _IMAGE])
             extra = Fields(shared.setdefault(keys, keys), tuple([image[key] for key in keys]))
-            stated_size = (number(image.get("width")) or 0.0, number(image.get("height")) or 0.0)
             entry = self._folder.entry(
                 image_file,
-                self._boxes.get(image["id"], ()),
+                self._boxes.get(image_id, ()),
                 subset=self._subset or self._folder_subset(image_file),
                 source=self._file,
-                stated_size=stated_size,
+                stated_size=(image.get("width"), image.get("height")),
                 extra=extra,
             )
             if entry is not None:
@@ -224,7 +223,7 @@ class Document:
         for batch in batches(self._document):
             annotations = batch.annotations or ()
             self._count += len(annotations)
-            self._without_area += sum([one.area is UNSET for one in annotations])
+            self._without_area += batch.without_area
             left = self._rows.add_batch(batch, self._names)
             if left is None or left:
                 for index, annotation in enumerate(json.loads(batch.text)):

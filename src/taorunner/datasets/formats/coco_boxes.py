@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, islice
-from operator import gt
+from operator import add, gt
 from typing import Any
 
 from msgspec import UNSET
 
-from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, Batch
+from taorunner.datasets.files.coco_rows import Annotation, AnnotationTexts, BareAnnotation, Batch
 from taorunner.datasets.files.numbers import number
 from taorunner.datasets.model.boxes import BoxRows, BoxTable, Kind, Rest
 
@@ -38,7 +38,7 @@ class AnnotationRows:
         """Adds the boxes that are right; returns the indices of the others in the batch, None for all."""
         if batch.annotations is None:
             return None
-        if batch.keys is None and self._add_all(batch.first, batch.annotations, names):
+        if batch.keys is None and self._add_all(batch, batch.annotations, names):
             return set()
         left: set[int] = set()
         for index, annotation in enumerate(batch.annotations):
@@ -53,31 +53,45 @@ class AnnotationRows:
             self._annotations.append(batch.first + index)
         return left
 
-    def _add_all(self, first: int, annotations: list[Annotation], names: Mapping[Any, str]) -> bool:
+    def _add_all(
+        self, batch: Batch, annotations: Sequence[Annotation | BareAnnotation], names: Mapping[Any, str]
+    ) -> bool:
         """Adds all of them in columns; False, and none, when one is wrong."""
-        try:
-            named = [names[one.category_id] for one in annotations]
-        except KeyError:
+        categories = [one.category_id for one in annotations]
+        if not annotations or not names.keys() >= set(categories):
             return False
-        boxes = [one.bbox for one in annotations]
-        x_max, y_max = [x + width for x, _, width, _ in boxes], [y + height for _, y, _, height in boxes]
+        x_min, y_min, widths, heights = zip(*[one.bbox for one in annotations], strict=True)
+        x_max, y_max = list(map(add, x_min, widths)), list(map(add, y_min, heights))
         if not math.isfinite(sum(x_max) + sum(y_max)):
             return False
-        shapes = [
-            (one.segmentation is UNSET, one.iscrowd, one.score is None, one.id is UNSET, one.area is UNSET)
-            for one in annotations
-        ]
-        if shapes[0][0] and shapes.count(shapes[0]) == len(shapes):
-            kinds = [self._kind_of(annotations[0], None)] * len(annotations)
-        else:
-            kinds = [self._kind_of(one, None) for one in annotations]
-        self._table.add_rows(named, [box[0] for box in boxes], [box[1] for box in boxes], x_max, y_max, kinds)
-        numbers = self._numbers
-        self._images.extend([numbers.setdefault(one.image_id, len(numbers)) for one in annotations])
-        self._annotations.extend(range(first, first + len(annotations)))
+        kinds = self._kinds_of(annotations, are_bare=batch.are_bare)
+        self._table.add_rows(categories, names, (x_min, y_min, x_max, y_max), kinds)
+        images = [one.image_id for one in annotations]
+        for image_id in dict.fromkeys(images):
+            self._numbers.setdefault(image_id, len(self._numbers))
+        self._images.extend(map(self._numbers.__getitem__, images))
+        self._annotations.extend(range(batch.first, batch.first + len(annotations)))
         return True
 
-    def _kind_of(self, annotation: Annotation, keys: tuple[str, ...] | None) -> int:
+    def _kinds_of(
+        self, annotations: Sequence[Annotation | BareAnnotation], *, are_bare: bool
+    ) -> Sequence[int]:
+        if not are_bare:
+            shapes = [
+                (
+                    one.segmentation is UNSET,
+                    one.iscrowd,
+                    one.score is None,
+                    one.id is UNSET,
+                    one.area is UNSET,
+                )
+                for one in annotations
+            ]
+            if not shapes[0][0] or shapes.count(shapes[0]) < len(shapes):
+                return [self._kind_of(one, None) for one in annotations]
+        return [self._kind_of(annotations[0], None)] * len(annotations)
+
+    def _kind_of(self, annotation: Annotation | BareAnnotation, keys: tuple[str, ...] | None) -> int:
         is_plain = annotation.segmentation is UNSET
         has_outline = not is_plain and annotation.has_outline
         shape = (

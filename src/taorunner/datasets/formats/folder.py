@@ -18,15 +18,15 @@ from typing import Any
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
 from taorunner.datasets.files.json_text import parse_json, place_in_json
-from taorunner.datasets.files.layout import is_folder, is_special, leads_back
+from taorunner.datasets.files.layout import files_below
 from taorunner.datasets.files.names import as_path, is_image, parents_of, subset_in
-from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded
+from taorunner.datasets.files.numbers import number
+from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded, words_in
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, did_you_mean, printable
 
-_MAX_DEPTH = 12
 _FIRST_BYTES = 256 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
 _DETOUR = re.compile(r"(^|/)\.{0,2}(/|$)")
@@ -61,6 +61,7 @@ class Folder:
         self._texts: dict[str, str | None] = {}
         self._json: dict[str, Any] = {}
         self._mentioned: dict[tuple[str, str], bool] = {}
+        self._beginnings: dict[str, tuple[str, ...]] = {}
         self._objects: dict[str, JsonObject | None] = {}
         self._boxes = BoxTable()
         self._headers: dict[str, ImageHeader | None] = {}
@@ -71,33 +72,23 @@ class Folder:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        found: list[str] = []
-        pending = [("", 0)]
-        while pending:
-            below, depth = pending.pop()
-            try:
-                entries = list(os.scandir(self.root / below))
-            except OSError as error:
-                self.error("unreadable", f"cannot be listed: {_reason(error)}", self.root / below)
-                continue
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name == "__MACOSX" or is_special(entry):
-                    continue
-                path = f"{below}/{entry.name}" if below else entry.name
-                if not is_folder(entry):
-                    found.append(path)
-                elif leads_back(entry):
-                    message = f'"{printable(path)}" is a link to a parent folder: not followed'
-                    self.warning("link-loop", message, self.root / path)
-                elif depth < _MAX_DEPTH:
-                    pending.append((path, depth + 1))
-                else:
-                    self.error("too-deep", f"folders deeper than {_MAX_DEPTH} are not read", self.root / path)
-        return tuple(sorted(found))
+        return tuple(sorted(files_below(self.root, self.error, self.warning)))
 
     @cached_property
     def image_files(self) -> tuple[str, ...]:
-        return tuple(path for path in self.files if is_image(path))
+        return self._by_kind[0]
+
+    @cached_property
+    def other_files(self) -> tuple[str, ...]:
+        return self._by_kind[1]
+
+    @cached_property
+    def _by_kind(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        images: list[str] = []
+        others: list[str] = []
+        for path in self.files:
+            (images if is_image(path) else others).append(path)
+        return tuple(images), tuple(others)
 
     @cached_property
     def _images_by_name(self) -> dict[str, str | list[str]]:
@@ -119,10 +110,6 @@ class Folder:
     def with_suffix(self, *suffixes: str) -> list[str]:
         listed = self.files if IMAGE_SUFFIXES.intersection(suffixes) else self.other_files
         return [path for path in listed if path.lower().endswith(suffixes)]
-
-    @cached_property
-    def other_files(self) -> tuple[str, ...]:
-        return tuple(path for path in self.files if not is_image(path))
 
     def folders_named(self, names: Iterable[str]) -> list[str]:
         """Non-empty folders whose name is one of ``names``, ignoring case."""
@@ -171,9 +158,9 @@ class Folder:
     def mentions(self, path: str, *words: str) -> bool:
         """Whether each of ``words`` is in the text. A large file is searched in pieces once, and not kept."""
         if self._is_large(path):
-            for word in words:
-                if (path, word) not in self._mentioned:
-                    self._mentioned[path, word] = _is_in(self.root / path, word.encode())
+            unknown = [word for word in words if (path, word) not in self._mentioned]
+            for word, is_there in zip(unknown, words_in(self.root / path, unknown), strict=True):
+                self._mentioned[path, word] = is_there
             return all(self._mentioned[path, word] for word in words)
         text = self.text(path)
         return text is not None and all(word in text for word in words)
@@ -251,19 +238,20 @@ class Folder:
         path = as_path(reference)
         if not path:
             return None
-        base = beside.rpartition("/")[0]
         listed = self._image_set
-        has_detour = _DETOUR.search(path) is not None
-        for below in (*self._image_folders.get(beside, ()), base, ""):
-            candidate = f"{below}/{path}" if below else path
+        has_detour = "/" in path and _DETOUR.search(path) is not None
+        for below in self._folders_for(beside):
+            candidate = below + path
             if has_detour:
                 candidate = os.path.normpath(candidate)
             if candidate in listed:
                 return self.root / candidate
         if path.startswith("/") and is_image(path) and os.path.isfile(path):  # noqa: PTH113
             return Path(path)
-        name = path.rpartition("/")[2]
-        found = self._named(name)
+        found = self._named(path.rpartition("/")[2])
+        if len(found) == 1:
+            return self.root / found[0]
+        base = beside.rpartition("/")[0]
         if len(found) > 1:
             found = [one for one in found if not _BESIDE.search(one)] or found
         if len(found) > 1:
@@ -278,6 +266,14 @@ class Folder:
             near = near or [one for one in found if subset and subset_in(one.rpartition("/")[0]) == subset]
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
+
+    def _folders_for(self, beside: str) -> tuple[str, ...]:
+        """Beginnings of the paths that a file name in ``beside`` can have."""
+        known = self._beginnings.get(beside)
+        if known is None:
+            folders = dict.fromkeys((*self._image_folders.get(beside, ()), beside.rpartition("/")[0], ""))
+            known = self._beginnings[beside] = tuple(f"{one}/" if one else "" for one in folders)
+        return known
 
     def has_named(self, name: str) -> bool:
         """Whether an image in any folder has this name."""
@@ -317,21 +313,22 @@ class Folder:
     def header(self, path: Path) -> ImageHeader | None:
         """None (and a finding, once) when it is not an image."""
         key = str(path)  # has its hash, and is needed to open the file
-        if key not in self._headers:
-            header: ImageHeader | None = None
-            try:
-                header = self._look(path)
-                header = self._shared_headers.setdefault(header, header)
-            except ImageError as error:
-                self.error("picture-unreadable", f"not an image: {error}", path)
-            except OSError as error:
-                self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
-            self._headers[key] = header
-            if header is not None and header.orientation != 1:
-                self._turned.append(path)
-            if len(self._headers) % 100 == 0:
-                self.progress("reading", len(self._headers), len(self.image_files))
-        return self._headers[key]
+        if key in self._headers:
+            return self._headers[key]
+        header: ImageHeader | None = None
+        try:
+            header = self._look(path)
+            header = self._shared_headers.setdefault(header, header)
+        except ImageError as error:
+            self.error("picture-unreadable", f"not an image: {error}", path)
+        except OSError as error:
+            self.error("picture-unreadable", f"cannot be read: {_reason(error)}", path)
+        self._headers[key] = header
+        if header is not None and header.orientation != 1:
+            self._turned.append(path)
+        if len(self._headers) % 100 == 0:
+            self.progress("reading", len(self._headers), len(self.image_files))
+        return header
 
     def note_box(
         self, code: str, shape: str, file: Path, line: int | None = None, column: int | None = None
@@ -356,19 +353,20 @@ class Folder:
             self.warning("picture-turned", message, first, hint=hint)
 
     def entry(self, path: Path, boxes: Iterable[Box], *, subset: str = "", source: Path | None = None,
-              stated_size: tuple[float, float] | None = None,
+              stated_size: tuple[Any, Any] | None = None,
               extra: Mapping[str, Any] | None = None) -> ImageEntry | None:  # fmt: skip
-        """``boxes`` as written in the source. ``stated_size``: width and height according to the annotations.
+        """``boxes`` as written in the source. ``stated_size``: width and height according to the annotations, of any
+        type.
 
         A tool that ignores EXIF states the stored size; ``exif_turns`` moves its boxes.
         """
         header = self.header(path)
         if header is None:
             return None
-        if stated_size and all(stated_size):
+        seen = (header.width, header.height)
+        if stated_size and stated_size != seen and all(sizes := [number(one) for one in stated_size]):
             stored = (header.stored_width, header.stored_height)
-            seen = (header.width, header.height)
-            stated = (round(stated_size[0]), round(stated_size[1]))
+            stated = (round(sizes[0] or 0), round(sizes[1] or 0))
             if header.orientation != 1 and stated == stored != seen:
                 self.stored_sizes.add(path)  # ``exif_turns`` handles all of them together
             elif stated != seen:
@@ -379,17 +377,7 @@ class Folder:
                     "size-differs", message, path, hint="check whether the boxes were drawn on a resized copy"
                 )
         rows = boxes if isinstance(boxes, BoxRows) else self._boxes.add(boxes)
-        return ImageEntry(path, header.width, header.height, rows, subset, source, extra)
-
-
-def _is_in(path: Path, word: bytes) -> bool:
-    end = b""
-    with suppress(OSError), path.open("rb") as file:
-        while block := file.read(_LARGE_BYTES):
-            if word in block or word in end + block[: len(word)]:
-                return True
-            end = block[1 - len(word) :]
-    return False
+        return ImageEntry(path, *seen, rows, subset, source, extra)
 
 
 def _reason(error: OSError) -> str:

@@ -95,7 +95,7 @@ def likely_kind(folder: Folder) -> tuple[str, str] | None:
 
 def unread_archives(folder: Folder) -> list[str]:
     """Archives in the folder, whose content is never read."""
-    return [path for path in folder.files if _ARCHIVE.search(path)]
+    return [path for path in folder.other_files if _ARCHIVE.search(path)]
 
 
 def _archive(found: list[str]) -> str:

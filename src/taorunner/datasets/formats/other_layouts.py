@@ -127,7 +127,7 @@ def _expression(pattern: str) -> str:
 
 def report_other_files(folder: Folder, severity: Severity = Severity.ERROR) -> None:
     """Reports files in class folders that are not images: they may be labels of another layout."""
-    left = [path for path in folder.files if not is_image(path) and not _BESIDE.search(path)]
+    left = [path for path in folder.other_files if not _BESIDE.search(path)]
     if left:
         message = (
             f'{amount(len(left), "file")} beside the images would be left out, such as "{printable(left[0])}"'

@@ -129,7 +129,7 @@ def _has_lines_beside_coco(folder: Folder) -> bool:
 
 def _report_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
     """Reports images that are in no part of the dataset and were not reported yet."""
-    if unread := [path for path in folder.files if _suffix(path) in UNREAD_SUFFIXES]:
+    if unread := [path for path in folder.other_files if _suffix(path) in UNREAD_SUFFIXES]:
         kinds = ", ".join(sorted({_suffix(path) for path in unread}))
         message = f"{amount(len(unread), 'image')} in formats that are not read here ({kinds}), such as "
         folder.error(

@@ -1,7 +1,7 @@
 """One box, and columns that hold millions of them in about 50 bytes each.
 
 ``BoxRows`` is what an image holds: a sequence that makes each ``Box`` when it is asked for. Loops over all boxes of a
-dataset take ``corners_of``, ``names_of`` and ``kinds_of``, which make none.
+dataset take ``corners_of``, ``columns_of``, ``names_of`` and ``kinds_of``, which make none.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ Corners = tuple[str, float, float, float, float]
 """A box's ``(name, x_min, y_min, x_max, y_max)`` in absolute pixels, origin top left."""
 
 
+Columns = tuple[Sequence[float], Sequence[float], Sequence[float], Sequence[float]]
+"""``x_min``, ``y_min``, ``x_max`` and ``y_max`` of several boxes, in absolute pixels."""
+
+
 class Kind(NamedTuple):
     """Which rare fields a box has. ``extra``: the names of its further fields."""
 
@@ -150,16 +154,15 @@ class BoxTable:
         self._rests.append(0)
 
     def add_rows(
-        self, names: Sequence[str], x_min: Iterable[float], y_min: Iterable[float], x_max: Iterable[float],
-        y_max: Iterable[float], kinds: Iterable[int],
-    ) -> None:  # fmt: skip
-        """Many rows without lines, in columns of the same length."""
-        numbers = {name: self._name_number(name) for name in dict.fromkeys(names)}
-        self._names.extend(map(numbers.__getitem__, names))
-        for column, values in zip(self.corners, (x_min, y_min, x_max, y_max), strict=True):
-            column.extend(values)
-        self._kinds.extend(kinds)
-        nothing = bytes(self._lines.itemsize * len(names))
+        self, categories: Sequence[Any], names: Mapping[Any, str], columns: Columns, kinds: Sequence[int]
+    ) -> None:
+        """Many rows without lines, in columns of the same length. ``names``: the name of each of ``categories``."""
+        numbers = {one: self._name_number(names[one]) for one in dict.fromkeys(categories)}
+        self._names.extend(map(numbers.__getitem__, categories))
+        for column, values in zip(self.corners, columns, strict=True):
+            column.extend(array("d", values))
+        self._kinds.extend(array("I", kinds))
+        nothing = bytes(self._lines.itemsize * len(categories))
         self._lines.frombytes(nothing)
         self._rests.frombytes(nothing)
 
@@ -208,6 +211,10 @@ class BoxTable:
             y_max[start:stop], strict=True,
         )  # fmt: skip
 
+    def columns_of(self, start: int, stop: int) -> Columns:
+        x_min, y_min, x_max, y_max = self.corners
+        return x_min[start:stop], y_min[start:stop], x_max[start:stop], y_max[start:stop]
+
     def names_of(self, start: int, stop: int) -> Iterator[str]:
         return map(self._name_of.__getitem__, self._names[start:stop])
 
@@ -249,6 +256,9 @@ class BoxRows(Sequence[Box]):
     def corners(self) -> Iterator[Corners]:
         return self._table.corners_of(self._start, self._stop)
 
+    def columns(self) -> Columns:
+        return self._table.columns_of(self._start, self._stop)
+
     def names(self) -> Iterator[str]:
         return self._table.names_of(self._start, self._stop)
 
@@ -260,6 +270,15 @@ def corners_of(boxes: Sequence[Box]) -> Iterable[Corners]:
     if isinstance(boxes, BoxRows):
         return boxes.corners()
     return ((box.name, box.x_min, box.y_min, box.x_max, box.y_max) for box in boxes)
+
+
+def columns_of(boxes: Sequence[Box]) -> Columns:
+    if isinstance(boxes, BoxRows):
+        return boxes.columns()
+    return (
+        [box.x_min for box in boxes], [box.y_min for box in boxes], [box.x_max for box in boxes],
+        [box.y_max for box in boxes],
+    )  # fmt: skip
 
 
 def names_of(boxes: Sequence[Box]) -> Iterable[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from taorunner.datasets.checks.annotations import twice_finding, with_earlier
 from taorunner.datasets.checks.boxes import Fault, are_sound, faults_of
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import corners_of, names_of
+from taorunner.datasets.model.boxes import columns_of, names_of
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
 
@@ -105,7 +105,7 @@ def unusable_count(dataset: DetectionDataset) -> int:
 
 def _is_sound(image: ImageEntry) -> bool:
     """Without making a ``Box``: nearly all images are."""
-    return are_sound(corners_of(image.boxes), (image.width, image.height), 2.0)
+    return are_sound(columns_of(image.boxes), (image.width, image.height), 2.0)
 
 
 def _fault(image: ImageEntry, box: Box) -> Fault | None:

@@ -45,7 +45,7 @@ def read(folder: Folder) -> DetectionDataset:
 
 def _names(folder: Folder, path: str) -> list[str]:
     """The class names beside the list, or in one of the folders above it."""
-    found = [one for one in folder.files if _CLASSES.search(one)]
+    found = [one for one in folder.other_files if _CLASSES.search(one)]
     place = path.rpartition("/")[0]
     while True:
         beside = [one for one in found if one.rpartition("/")[0] == place]

@@ -137,7 +137,7 @@ def _add(folder: Folder, path: str, line: int, name: str, text: str, made: _Read
 
 def _characters(folder: Folder) -> Iterator[str]:
     """Each character of the source's own list once. Raises nothing; lines that are none are findings."""
-    found = [path for path in folder.files if path.rpartition("/")[2].lower() in CHARACTER_FILES]
+    found = [path for path in folder.other_files if path.rpartition("/")[2].lower() in CHARACTER_FILES]
     seen: set[str] = set()
     for path in found[:1]:
         for line, row in enumerate((folder.text(path) or "").rstrip("\n").split("\n"), start=1):

@@ -298,5 +298,5 @@ def class_list(folder: Folder) -> str | None:
 def class_lists(folder: Folder) -> list[str]:
     """``classes.txt`` of labelImg and Label Studio, ``obj.names`` of Darknet and Roboflow's ``_darknet.labels``."""
     names = ("classes.txt", "obj.names", "_darknet.labels")
-    found = [path for path in folder.files if path.rpartition("/")[2] in names]
+    found = [path for path in folder.other_files if path.rpartition("/")[2] in names]
     return sorted(found or folder.with_suffix(".names"), key=_depth)
