@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from taorunner.cli.which_project import project_with_dataset
 from taorunner.console.base.typed_commands import below_data, place_of
 from taorunner.errors import Finding, UsageError
+from taorunner.project.workspace import UnnamedProjectError
 
 _ANNOTATIONS = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", ".yaml", ".yml")
 
@@ -72,7 +74,10 @@ def dataset_folder(
 
             raise UsageError(f'there is no dataset "{printable(dataset)}"', hint=_beside(given))
     root = invocation.open_workspace(workspace)
-    paths = root.project(invocation.project_name(root, project))
+    try:
+        paths = root.project(invocation.project_name(root, project))
+    except UnnamedProjectError as error:
+        raise project_with_dataset(root, dataset, error) from None
     named = paths.dataset_dir(dataset)
     if _is_there(named):
         return named, paths.data_dir
