@@ -167,8 +167,19 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
     if made.start.hint is not None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
-        typer.echo(fill_in_text(made.fill_ins))
+        _echo_folded(fill_in_text(made.fill_ins))
     invocation.note(shown_paths(f"next: {made.next_step}", Path.cwd()))
+
+
+def _echo_folded(text: str) -> None:
+    """Prints a line on stdout; on a terminal it is broken between words."""
+    import os
+    import sys
+
+    from taorunner.console.base.findings_text import print_folded
+    from taorunner.console.base.theme import make_console
+
+    print_folded(make_console(sys.stdout, os.environ), text)
 
 
 def _say_needs(invocation: Invocation, head: str) -> None:
@@ -278,10 +289,13 @@ def _add(
     for line in made_lines(added.made, Path.cwd()):
         typer.echo(line.replace("made ", "made    ", 1) + (f" (copy of {like})" if like else ""))
     if added.fill_ins:
-        typer.echo(fill_in_text(added.fill_ins))
+        _echo_folded(fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
+    target = "-e " if added.first.startswith("dataset ") else ""
+    is_to_fill_in = added.fill_ins and not target
+    first = f"validate {name}" if is_to_fill_in else f"{added.first} {target}{experiment}"
+    context.obj.note(f"next: taorunner {first}")
     return 0
 
 

@@ -289,6 +289,11 @@ def print_lines(console: Console, lines: Iterable[Text]) -> None:
             console.print(part, soft_wrap=True)
 
 
+def print_folded(console: Console, text: str) -> None:
+    """Prints one line, folded as those of ``print_lines``."""
+    print_lines(console, [Text(text)])
+
+
 def folded(line: Text, width: int) -> list[Text]:
     """Lines of at most ``width`` cells, broken at blanks, the later ones indented by 2 more than the first. A word that
     is longer stays whole."""

@@ -53,7 +53,7 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
     ]
     facts += [("port", f"{port.address}:{port.outside} → {port.inside}") for port in plan.options.published]
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
-    facts += [("moved aside", str(path)) for path in plan.set_aside]
+    facts += [("moves aside", str(path)) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]
 
 
