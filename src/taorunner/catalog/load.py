@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,18 @@ from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
 from taorunner.contracts import Framework
 from taorunner.errors import TaorunnerError, UnknownNameError, UserFilesError
-from taorunner.text import did_you_mean
+from taorunner.text import did_you_mean, nearest
 from taorunner.yaml_reader import read_yaml
 
 __all__ = ["DATA", "Catalog", "joined", "load_network", "network_names"]
 
 DATA = Path(__file__).parent / "data"
+
+
+def near_network(word: str, known: Iterable[str]) -> str:
+    """The hint for a name that no network has."""
+    close = nearest(word, known)
+    return f'did you mean "{close}"?' if close is not None else "taorunner networks lists them"
 
 
 class Catalog:
@@ -36,7 +42,7 @@ class Catalog:
         """The network of that name. Raises UnknownNameError with the nearest name."""
         if name not in self._networks:
             if name not in network_names():
-                hint = did_you_mean(name, network_names())
+                hint = near_network(name, network_names())
                 raise UnknownNameError(f'"{name}" is not a network of the catalog', hint=hint)
             self._networks[name] = self.network_from(self.network_body(name), name)
         return self._networks[name]

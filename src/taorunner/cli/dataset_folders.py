@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from taorunner.console.base.typed_commands import below_data, place_of
+from taorunner.cli.which_project import project_with_dataset
+from taorunner.console.base.typed_commands import below_data, place_of, project_option
 from taorunner.errors import Finding, UsageError
+from taorunner.project.workspace import UnnamedProjectError
+
+if TYPE_CHECKING:
+    from taorunner.cli.options import Invocation
 
 _ANNOTATIONS = (".json", ".jsonl", ".ndjson", ".xml", ".csv", ".txt", ".yaml", ".yml")
 
@@ -72,7 +78,10 @@ def dataset_folder(
 
             raise UsageError(f'there is no dataset "{printable(dataset)}"', hint=_beside(given))
     root = invocation.open_workspace(workspace)
-    paths = root.project(invocation.project_name(root, project))
+    try:
+        paths = root.project(invocation.project_name(root, project))
+    except UnnamedProjectError as error:
+        raise project_with_dataset(root, dataset, error) from None
     named = paths.dataset_dir(dataset)
     if _is_there(named):
         return named, paths.data_dir
@@ -86,6 +95,37 @@ def dataset_folder(
         f'there is no dataset "{printable(dataset)}" in "{printable(str(paths.data_dir))}"',
         hint=did_you_mean(dataset, names) or "move its folder there, or give a path",
     )
+
+
+def say_next(invocation: Invocation, data: Path | None, output: Path, form: str) -> None:
+    """Says on stderr how the experiments of the project get to read the new dataset, which is in ``form``. Nothing
+    outside of a project, where no experiment reads that form, and where one reads the dataset already."""
+    place = place_of(data)
+    if place is None or place.project is None or data is None or not output.is_relative_to(data):
+        return
+    from taorunner.planning.inputs.workspace_networks import Networks
+    from taorunner.planning.project_from_dataset import dataset_name
+    from taorunner.project.load import load_project
+    from taorunner.project.workspace import Workspace
+
+    workspace = Workspace(place.root)
+    networks, name = Networks(workspace.networks_dir), output.relative_to(data).as_posix()
+    wanted: dict[str, str] = {}
+    for experiment in load_project(workspace, place.project).experiments.values():
+        layout = networks.layout(experiment.head) if experiment.head in networks.names else None
+        if layout is not None and layout.form == form:
+            wanted[experiment.name] = dataset_name(layout, name)
+            if experiment.dataset == wanted[experiment.name]:
+                return
+    if not wanted:
+        return
+    where = project_option(place.root, place.project)
+    if not (output / "train").is_dir() and not (output / "images/train").is_dir():
+        invocation.note(f"next: taorunner {where}dataset split {shlex.quote(name)}")
+        return
+    experiment_name, made = next(iter(wanted.items()))
+    invocation.note(f'next: write "dataset: {made}" for {experiment_name} in experiments.yml')
+    invocation.note(f"then: taorunner {where}specs refresh {experiment_name}")
 
 
 def _beside(missing: Path) -> str:

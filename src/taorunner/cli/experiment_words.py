@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taorunner.errors import UsageError
+from taorunner.text import printable
 
 if TYPE_CHECKING:
     from taorunner.cli.options import Invocation
@@ -18,9 +20,16 @@ _SHOWN = 5
 
 
 def check_words(words: Sequence[str], command: str, *, everything: bool) -> None:
-    """Raises UsageError for no experiment, and for experiments beside ``--all``. ``command`` is what was typed."""
+    """Raises UsageError for no experiment, for experiments beside ``--all``, and for ``KEY=VALUE``, as TAO's own
+    commands take settings. ``command`` is what was typed."""
     if words and everything:
         raise UsageError(f'--all cannot be combined with "{words[0]}"', hint="leave out one of them")
+    setting = next((word for word in words if "=" in word), None)
+    if setting is not None:
+        raise UsageError(
+            f'"{printable(setting)}" is no experiment',
+            hint=f"--set {shlex.quote(setting)} sets a key of the spec",
+        )
     if not words and not everything:
         raise UsageError(
             'missing argument "EXPERIMENT"',
@@ -51,7 +60,7 @@ def orders_of(
         _say_left_out(invocation, selection)
     else:
         selection = select(
-            workspace, words, current=lambda: invocation.project_name(workspace, project),
+            workspace, words, current=lambda: invocation.project_name(workspace, project, words),
             named=project or invocation.project,
         )  # fmt: skip
     return [Order(name, replace(request, experiments=names)) for name, names in selection.by_project()]

@@ -80,13 +80,18 @@ class Invocation:
         except UserFilesError:
             return None
 
-    def project_name(self, workspace: Workspace, given: str | None) -> str:
+    def project_name(self, workspace: Workspace, given: str | None, experiments: Sequence[str] = ()) -> str:
+        """The project that is meant. ``experiments`` are those of the command line, for the hint where none is named.
+
+        Raises UsageError and UserFilesError.
+        """
         import os
 
-        from taorunner.project.workspace import find_project
+        from taorunner.cli.which_project import named_project
 
         self.root = workspace.root
-        self.project_found = find_project(workspace, Path.cwd(), given or self.project, os.environ)
+        named = given or self.project
+        self.project_found = named_project(workspace, Path.cwd(), named, os.environ, experiments)
         return self.project_found
 
     def project_asked(self, workspace: Workspace, given: str | None) -> str | None:

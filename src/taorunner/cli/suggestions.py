@@ -14,7 +14,8 @@ from taorunner.planning.model.request import COMMANDS, command_of
 
 OTHER_WORDS = {
     "top": "ps", "status": "ps", "stats": "ps", "container": "ps", "jobs": "ps",
-    "list": "runs list", "history": "runs list", "report": "runs list", "results": "runs list", "inspect": "runs show",
+    "list": "runs list", "ls": "runs list", "history": "runs list", "report": "runs list", "results": "runs list",
+    "inspect": "runs show",
     "show": "runs show", "rm": "runs rm", "delete": "runs rm", "log": "logs", "tail": "logs", "kill": "stop",
     "cancel": "stop", "abort": "stop", "watch": "attach", "start": "train", "fit": "train", "retrain": "train",
     "restart": "resume", "init": "init-project", "new": "init-project", "create": "init-project",
@@ -34,6 +35,8 @@ OTHER_WORDS = {
 OTHER_COMMANDS = {
     "login": "docker login nvcr.io for images; taorunner doctor shows which keys are missing and where to put them",
     "logout": "docker logout nvcr.io", "version": "taorunner --version",
+    "projects": "taorunner validate checks each project; their folders are in projects/",
+    "experiments": "taorunner validate checks them; experiments.yml of a project lists them",
     "completion": "taorunner --install-completion", "update": "pip install --upgrade taorunner",
     "upgrade": "pip install --upgrade taorunner",
     "setup_venv": "taorunner doctor checks this machine; the environment is made by pip install taorunner",
@@ -103,7 +106,7 @@ def suggested_command(words: Sequence[str], commands: Collection[str]) -> str | 
     for name in (word, plain):
         if name in OTHER_WORDS:
             return f'did you mean "{OTHER_WORDS[name]}"?'
-    return _of_action(word, rest)
+    return _of_action(word, rest) or _of_experiment(word)
 
 
 def suggested_option(command: str, words: Sequence[str], option: str) -> str | None:
@@ -228,6 +231,34 @@ def _of_action(word: str, rest: Sequence[str]) -> str | None:
         found = _experiment(None, rest[:1])
         return f"taorunner {found[0] if found else ''}run {word} {' '.join(map(shlex.quote, rest))}"
     return translated(word, rest, None)
+
+
+def _of_experiment(word: str) -> str | None:
+    """The training of the experiment that was typed without a command."""
+    found = _experiment(None, [word]) if _is_experiment(word) else None
+    return f"taorunner {found[0]}train {shlex.quote(word)}" if found is not None else None
+
+
+def _is_experiment(word: str) -> bool:
+    from taorunner.cli.which_project import owners_of
+    from taorunner.project.workspace import find_workspace
+
+    try:
+        return bool(owners_of(find_workspace(Path.cwd(), None, os.environ), [word]))
+    except TaorunnerError:
+        return False
+
+
+def swapped(words: Sequence[str]) -> str | None:
+    """The hint for ``run EXPERIMENT ACTION``; None where the first word is an action or no experiment."""
+    from taorunner.cli.fast.names import action_names
+
+    known = action_names()
+    if len(words) < 2 or words[0] in known or words[1] not in known or not _is_experiment(words[0]):
+        return None
+    found = _experiment(None, [words[0]])
+    where = found[0] if found is not None else ""
+    return f"taorunner {where}run {' '.join(map(shlex.quote, [words[1], words[0], *words[2:]]))}"
 
 
 def _same_command(words: Sequence[str], commands: Collection[str]) -> str | None:

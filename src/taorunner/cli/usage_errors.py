@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from taorunner.text import nearest
 
 _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\Z", re.DOTALL)
 
+_OF_THE_PROGRAM = ("-q", "--quiet", "-v", "--verbose")
+"""Options that stand before the command."""
 _SAME = {"learning-rate": "lr", "max-epochs": "epochs", "num-epochs": "epochs"}
 """Names that other programs have for an option."""
 
@@ -31,7 +34,8 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     if value is not None:
         text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
-    help_line = f"{_path(getattr(error, 'ctx', None))} --help"
+    context = getattr(error, "ctx", None)
+    help_line = f"{_path(context) if context is not None else _named(words)} --help"
     hint = suggestion[1].replace("'", '"') if suggestion is not None else help_line
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
@@ -47,7 +51,12 @@ def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
     at = words.index(word)
     if getattr(context, "parent", None) is not None:
         group = str(getattr(context, "info_name", ""))
-        return suggested_command([group, *words[at:]], ()) if group == "dataset" else None
+        launcher = suggested_command([group, *words[at:]], ()) if group == "dataset" else None
+        if launcher is not None and launcher.startswith(
+            "did you mean"
+        ):  # no network of TAO's "dataset" follows
+            return f"taorunner {group} --help"
+        return launcher
     hint = suggested_command(words[at:], commands)
     if hint is not None and at and hint.startswith("taorunner ") and " -p " not in hint:
         return hint.replace("taorunner", f"taorunner {' '.join(words[:at])}", 1)
@@ -65,6 +74,9 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
         if meant is not None:
             return meant
     context = getattr(error, "ctx", None)
+    if path and word in _OF_THE_PROGRAM:
+        rest = [shlex.quote(one) for one in words if one != word]
+        return f"taorunner {' '.join([word, *rest])}"
     parameters = getattr(getattr(context, "command", None), "params", ())
     shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
     flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")]
@@ -79,6 +91,15 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
 
 def _path(context: Any) -> str:
     return getattr(context, "command_path", None) or "taorunner"
+
+
+def _named(words: Sequence[str]) -> str:
+    """The command of a line that Typer gave up before it knew the command."""
+    from taorunner.cli.fast.words import TABLE
+
+    plain = [word for word in words if not word.startswith("-")]
+    found = next((name for name in (" ".join(plain[:2]), " ".join(plain[:1])) if name in TABLE), "")
+    return f"taorunner {found}".strip()
 
 
 def _option(error: Any, quoted: str) -> str:

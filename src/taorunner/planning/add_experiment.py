@@ -11,10 +11,11 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
+from taorunner.catalog.layouts import InputKind
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.disk_room import is_no_room, no_room
@@ -60,13 +61,16 @@ class NewExperiment:
 class Added:
     """``line`` is that of the new entry in ``experiments_file``, None where the entry was there.
 
-    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file.
+    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file. ``first`` is what
+    comes next, once nothing is to be filled in: ``train``, ``convert`` where the network trains on records, or
+    ``dataset convert NAME`` where the data of the other experiments has another form.
     """
 
     experiments_file: Path
     line: int | None
     made: tuple[Path, ...]
     fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
+    first: str = "train"
 
 
 def add_experiment(workspace: Workspace, project_name: str, asked: NewExperiment) -> Added:
@@ -106,7 +110,31 @@ def _add(project: Project, networks: Networks, asked: NewExperiment) -> Added:
     marks = fill_ins([file, *made])
     own = tuple(line for line in marks.get(file, ()) if line >= edited.line)
     marks = {path: lines for path, lines in {**marks, file: own}.items() if lines}
-    return Added(file, edited.line, made, marks)
+    return Added(file, edited.line, made, marks, _first(project, networks, asked))
+
+
+def _first(project: Project, networks: Networks, asked: NewExperiment) -> str:
+    """The first command for the new experiment, without its name: see ``Added``."""
+    from taorunner.datasets.transform.for_network import FORMS
+
+    like = project.experiments.get(asked.like or "")
+    head = like.head if like is not None else asked.head or ""
+    layout = networks.layout(head)
+    if layout is None:
+        return "train"
+    if like is None and asked.dataset is None:
+        others = [networks.layout(one.head) for one in project.experiments.values()]
+        forms = {one.form if one is not None else None for one in others}
+        base = _usual_base(project, networks)
+        if (
+            base
+            and layout.form in FORMS
+            and None not in forms
+            and len(forms) == 1
+            and layout.form not in forms
+        ):
+            return f"dataset convert {base}"
+    return "convert" if any(one.kind is InputKind.RECORDS for one in layout.inputs_of("train")) else "train"
 
 
 def _check_name(name: str) -> None:
@@ -174,13 +202,15 @@ def _new(
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     start = _start(networks, network, asked.backbone, asked.release, use_weights=asked.use_weights)
     release = {} if asked.release is None else {"release": asked.release}
-    dataset = asked.dataset or _usual_dataset(project)
+    dataset = asked.dataset or _usual_dataset(project, networks, network.name)
     entry = entry_of(asked.head, dataset, needs, {**start.keys, **release})
     check_words(asked.name, entry)
     specs = dict(start.specs)
     lines = entry_lines(asked.name, entry, specs.pop(VARS_FILE, ""))
     if network.framework is Framework.EMBEDDED:
         lines.insert(1, "    gpus: 0  # it runs on the CPU")
+    elif project.default("gpus") == 0:
+        lines.insert(1, "    gpus: 1  # the default of this project is 0")
     values = read_yaml("\n".join(["experiments:", *lines, ""])).value["experiments"][asked.name]
     return _edited(project, lambda: with_entry(text, NewEntry(asked.name, lines, values))), dict(specs)
 
@@ -245,7 +275,13 @@ def _complete(project: Project, networks: Networks, asked: NewExperiment) -> Add
         hint = f"choose another name, or check it: taorunner -p {project.name} validate"
         raise UserFilesError(f'there is an experiment "{name}" already, with all its spec files', hint=hint)
     made = _write_specs(project.paths.spec_dir(name), missing)
-    return Added(file, None, made, fill_ins(made))
+    return Added(
+        file,
+        None,
+        made,
+        fill_ins(made),
+        _first(project, networks, replace(asked, head=experiment.head, dataset=experiment.dataset)),
+    )
 
 
 def _start(
@@ -275,10 +311,28 @@ def _without_variables(text: str, experiment: Experiment) -> str:
     )
 
 
-def _usual_dataset(project: Project) -> str:
-    """The dataset of the other experiments, where all have the same one."""
+def _usual_dataset(project: Project, networks: Networks, head: str) -> str:
+    """The dataset of the other experiments, where all have the same one, as this network names it."""
+    base, layout = _usual_base(project, networks), networks.layout(head)
+    if base and layout is not None:
+        return f"{base}/{layout.dataset}" if layout.dataset else base
     used = {experiment.dataset for experiment in project.experiments.values()}
     return used.pop() if len(used) == 1 else "train"
+
+
+def _usual_base(project: Project, networks: Networks) -> str | None:
+    """The one folder that the datasets of all experiments are, or are a subset of; None where there is none."""
+    bases: set[str] = set()
+    for experiment in project.experiments.values():
+        layout = networks.layout(experiment.head) if experiment.head in networks.names else None
+        if layout is None:
+            return None
+        bases.add(
+            experiment.dataset.removesuffix(f"/{layout.dataset}") if layout.dataset else experiment.dataset
+        )
+        if layout.dataset == experiment.dataset:
+            return None  # a subset in data/ itself
+    return bases.pop() if len(bases) == 1 else None
 
 
 def _edited(project: Project, edit: Callable[[], Edited]) -> Edited:

@@ -146,8 +146,16 @@ def _parts(word: str) -> tuple[str | None, str]:
     if not slash:
         return None, word
     if not project or not experiment or "/" in project:
-        last = [part for part in word.split("/") if part][-2:]
-        hint = f'did you mean "{"/".join(last)}"?' if len(last) == 2 else "for example parts/rtdetr_01"
+        parts = [part for part in word.split("/") if part]
+        if "specs" in parts[:-1]:  # the path of a spec, or of the folder of specs
+            at = parts.index("specs")
+            parts = [*parts[max(0, at - 1) : at], parts[at + 1]] if parts[: at - 1] else [parts[at + 1]]
+        meant = "/".join(parts[-2:])
+        hint = (
+            f'did you mean "{meant}"?'
+            if len(parts) > 1 or parts != [experiment]
+            else "for example parts/rtdetr_01"
+        )
         raise UsageError(f'"{printable(word)}" is not PROJECT/EXPERIMENT', hint=hint)
     return project, experiment
 

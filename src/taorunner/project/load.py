@@ -91,6 +91,10 @@ class Project:
         )
         return value if isinstance(value, str) else None
 
+    def default(self, key: str) -> Any:
+        """The value of ``tao_config``, for all experiments that have none of their own; None without one."""
+        return _mapping(self._data.get("tao_config")).get(key)
+
     def ancestors(self, name: str) -> tuple[str, ...]:
         """The experiments that ``name`` extends, nearest first, unusable ones included."""
         return self._family(name)[1:]

@@ -154,6 +154,10 @@ class Workspace:
             return ()
 
 
+class UnnamedProjectError(UsageError):
+    """No project is named, and there are several."""
+
+
 def find_workspace(start: Path, explicit: Path | None, environ: Mapping[str, str]) -> Workspace:
     """The workspace of ``explicit`` (--workspace) or TAORUNNER_WORKSPACE, else the nearest at or above ``start``.
 
@@ -207,7 +211,7 @@ def find_project(workspace: Workspace, start: Path, explicit: str | None, enviro
             f'no project in "{workspace.projects_dir}"', hint="taorunner init-project NAME makes one"
         )
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    raise UsageError(
+    raise UnnamedProjectError(
         f"no project named, and there are {len(names)}: {shown}", hint="name one with -p PROJECT"
     )
 

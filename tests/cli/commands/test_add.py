@@ -11,6 +11,7 @@ import pytest
 from command_line import Cli
 from dataset_layouts import put_data
 from filled_in import EXAMPLE, fill_in
+from source_datasets import make_source
 
 SEED = f"# Experiments of the seed\n{EXAMPLE}"
 
@@ -264,3 +265,37 @@ def test_an_older_release_has_its_own_keys(cli: Cli, parts: Path) -> None:
     refused = cli("add", "never", "--head", "segformer", "--release", "5.5.0", cwd=parts)
     assert (refused.code, refused.out) == (2, "")
     assert "hint: releases that they are for: 6.0.0, " in refused.err
+
+
+@pytest.fixture
+def shapes(cli: Cli, tmp_path: Path) -> Path:
+    """A project for the CPU, made from boxes."""
+    make_source("coco", tmp_path / "drawn")
+    root = tmp_path / "small"
+    words = ("init-project", "shapes", "--head", "tinydet", "--from-dataset", tmp_path / "drawn")
+    made = cli(*words, "--workspace", root, cwd=tmp_path)
+    assert made.code == 0, made.err
+    return root
+
+
+def test_a_copy_that_trains_on_records_is_converted_first(cli: Cli, shapes: Path) -> None:
+    done = cli("add", "second", "--like", "tinydet_01", cwd=shapes)
+    assert (done.code, done.err) == (0, "next: taorunner convert second\n")
+    assert cli("convert", "second", "--dry-run", cwd=shapes).code == 0
+
+
+def test_a_network_of_another_form_is_led_to_its_data(cli: Cli, shapes: Path) -> None:
+    """Its data is the folder around the subset, it takes a GPU, and the boxes are converted for it."""
+    done = cli("add", "gpu_01", "--head", "rtdetr", cwd=shapes)
+    assert (done.code, done.err) == (0, "next: taorunner dataset convert shapes -e gpu_01\n")
+    entry = experiments(shapes, "shapes").read_text().partition("  gpu_01:\n")[2]
+    assert "    gpus: 1" in entry and re.search(r"^    dataset: shapes\b(?!/)", entry, re.MULTILINE)
+    converted = cli("dataset", "convert", "shapes", "-e", "gpu_01", cwd=shapes)
+    assert converted.code == 0, converted.err
+    assert 'next: write "dataset: shapes_coco" for gpu_01 in experiments.yml' in converted.err
+
+
+def test_the_dataset_of_the_others_as_the_new_network_names_it(cli: Cli, shapes: Path) -> None:
+    done = cli("add", "more", "--head", "detectnet_v2", cwd=shapes)
+    assert done.code == 0 and done.err == "next: taorunner validate shapes\n"
+    assert "dataset: shapes/train" in experiments(shapes, "shapes").read_text().partition("  more:\n")[2]

@@ -87,7 +87,51 @@ SAID_HERE: list[tuple[str, str]] = [
     ("start_jupyter.sh", "taorunner shell --jupyter"),
     ("tlt-train", 'did you mean "train"?'),
     ("version", "taorunner --version"),
+    ("ls", 'did you mean "runs list"?'),
+    ("cars", "taorunner -p example_01 train cars"),
+    ("cras", "taorunner --help"),
+    ("run cars train", "taorunner -p example_01 run train cars"),
+    ("-p example_01 run cars export", "taorunner -p example_01 run export cars"),
+    ("dataset list", "taorunner dataset --help"),
+    ("validate -q", "taorunner -q validate"),
+    ("-p other validate other --quiet", "taorunner --quiet -p other validate other"),
+    ("schema --of", "taorunner schema --help"),
 ]
+EXPLAINED: list[tuple[str, str]] = [
+    ("networks list", "taorunner networks lists them"),
+    ("validate cars", '"cars" is an experiment of "example_01": taorunner validate example_01'),
+    ("validate .", "taorunner validate checks all projects"),
+    (
+        "validate projects/other/experiments.yml",
+        '"projects/other/experiments.yml" is in "other": taorunner validate other',
+    ),
+    ("train cars train.num_epochs=3", "--set train.num_epochs=3 sets a key of the spec"),
+    ("train projects/example_01/specs/cars/train.yaml", 'did you mean "example_01/cars"?'),
+    ("train specs/cars/train.yaml", 'did you mean "cars"?'),
+    ("train cars", 'add -p example_01, which has "cars"'),
+    ("train cars small", 'add -p example_01, which has "cars"'),
+    ("train cars yard", "name one with -p PROJECT"),
+    ("specs show yard", 'add -p other, which has "yard"'),
+    ("specs explain train.num_epochs -e yard", 'add -p other, which has "yard"'),
+    ("specs explain train.num_epochs", "taorunner specs explain train.num_epochs --head HEAD"),
+    (
+        "-p example_01 specs explain train.num_epochs",
+        "taorunner -p example_01 specs explain train.num_epochs -e small",
+    ),
+    ("dataset check d", 'add -p example_01, which has "d"'),
+    (
+        "dataset check nothing",
+        "give the path of a folder or an archive, or the name of a dataset with -p PROJECT",
+    ),
+]
+"""Hints that are more than a command to type."""
+
+
+@pytest.mark.parametrize(("typed", "hint"), EXPLAINED, ids=lambda text: text[:40])
+def test_what_is_meant_is_explained(
+    typed: str, hint: str, workspace: Path, cli_inside: Callable[..., Done]
+) -> None:
+    assert hint_of(cli_inside(*typed.split(), cwd=workspace)) == hint
 
 
 @pytest.mark.parametrize(("typed", "hint"), SAID_HERE, ids=lambda text: text[:40])

@@ -160,7 +160,7 @@ def test_s_asks_before_it_stops(watched: Terminal, person: Cli, workspace: Path)
     watched.wait_for(r"second +stopped")
     watched.type("\x1bs")
     watched.wait_for(r"(?s)1 running\. Stop it\?.*\n> ")
-    watched.type("stop\n")
+    watched.type("y\n")
     assert watched.end() == 130
     assert watched.settings == watched.before
     assert states(person, workspace) == {"first": "STOPPED", "second": "STOPPED"}

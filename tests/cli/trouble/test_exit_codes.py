@@ -55,7 +55,7 @@ USAGE = [
     ("-p yard train rtdetr_01 --set train.num_epoch=2", 'no key "num_epoch"', "num_epochs"),
     ("-p yard train rtdetr_01 --backend dokcer", 'no backend "dokcer"', '"docker"'),
     ("-p yard train rtdetr_01 --release 7.0.9", 'unknown TAO release "7.0.9"', '"7.0.'),
-    ("train rtdetr_01", "no project named, and there are 2: parts, yard", "-p PROJECT"),
+    ("train rtdetr_01", "no project named, and there are 2: parts, yard", "add -p parts or -p yard"),
     ("-p yard specs show rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
     ("-p yard specs show rtdetr_01 trian", 'no action "trian"', '"train"'),
     ("-p yard specs diff rtdetr_01 rtdetr_2", 'no experiment "rtdetr_2"', '"rtdetr_01"'),

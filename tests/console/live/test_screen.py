@@ -187,3 +187,23 @@ def test_a_question_is_erased_with_its_frame(monkeypatch: pytest.MonkeyPatch) ->
     assert '"what" is none of these: stop, detach' in said
     terminal.write(re.sub(r"(> )", r"\1x\r\n", said))  # the terminal echoes what is typed
     assert terminal.shown == [""] * 12
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"), [("y", "stop"), ("YES", "stop"), ("n", "go on"), ("no", "go on")]
+)
+def test_a_question_of_yes_and_no_takes_both(
+    monkeypatch: pytest.MonkeyPatch, typed: str, answer: str
+) -> None:
+    live, stream, _ = screen(60, 12)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{typed}\n"))
+    choices = {"stop": "end it", "go on": "keep watching"}
+    assert live.prompt("Stop it?", choices, default="go on", interrupt="go on", yes="stop") == answer
+    assert "none of these" not in stream.getvalue()
+
+
+def test_another_question_does_not_take_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+    live, stream, _ = screen(60, 12)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    live.prompt("What now?", {"stop": "end", "detach": "leave"}, default="detach", interrupt="stop")
+    assert '"y" is none of these: stop, detach' in stream.getvalue()

@@ -407,3 +407,29 @@ def test_a_model_that_an_earlier_action_makes_is_a_note_until_the_start(
     (results / built).mkdir()
     (results / built / f"any.{suffix}").write_bytes(b"\x08\x07")
     assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("head", "given", "meant"), [("detectnet_v2", "set", "set/train"), ("tinydet", "set", "set/train")]
+)
+def test_the_folder_around_the_subset_that_is_read(head: str, given: str, meant: str, desk: Make) -> None:
+    """As after ``dataset split``, which makes ``train`` and ``val``."""
+    made = desk(head)
+    for part in ("images", "labels"):
+        (made.data.parent / "train" / part).mkdir(exist_ok=True)
+    assert made.data.name == "train" and (made.data / "images").is_dir()
+    file = made.workspace.project("p").experiments_file
+    file.write_text(file.read_text().replace(f"dataset: {meant}", f"dataset: {given}"))
+    assert f"dataset: {given} " in file.read_text()
+    found = [one for one in made.validated() if one[0] == "error missing-input"]
+    assert found and {hint for *_, hint in found} == {f'write "dataset: {meant}" in experiments.yml'}
+
+
+def test_a_subset_where_the_folder_around_it_is_read(desk: Make) -> None:
+    made = desk("rtdetr")
+    inner = made.data / "train"
+    assert (inner / "images").is_dir()
+    file = made.workspace.project("p").experiments_file
+    file.write_text(file.read_text().replace("dataset: set/train", "dataset: set/train/train"))
+    ((code, _, _, hint),) = made.validated()
+    assert (code, hint) == ("error missing-input", 'write "dataset: set/train" in experiments.yml')

@@ -12,7 +12,7 @@ from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_count
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
-from taorunner.errors import Finding
+from taorunner.errors import Finding, UsageError
 
 if TYPE_CHECKING:
     from taorunner.console.base.typed_commands import Place
@@ -84,6 +84,11 @@ def _run(
     *,
     options: ActionOptions,
 ) -> int:
+    from taorunner.cli.suggestions import swapped
+
+    meant = swapped([action, *(experiments or [])])
+    if meant is not None:
+        raise UsageError(f'"{action}" is an experiment, and no action', hint=meant)
     return act(context.obj, action, experiments or [], options, typed=f"run {action}")
 
 

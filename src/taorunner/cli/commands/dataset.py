@@ -19,6 +19,7 @@ from taorunner.cli.dataset_folders import (
     output_folder,
     project_view,
     refuse_archive,
+    say_next,
 )
 from taorunner.cli.dataset_for_network import Target, Wanted, convert_for_network
 from taorunner.cli.help_pages import add_command, make_group
@@ -135,6 +136,8 @@ def _convert(
             )  # fmt: skip
         done = _named(read.result(done), dataset)
     print_conversion(done, json=json)
+    if not json:
+        say_next(context.obj, data, output, to)
     return 0
 
 
@@ -273,6 +276,8 @@ def _split(
         )  # fmt: skip
         split = _named(read.result(split), dataset)
     print_split(split, json=json)
+    if not json:
+        say_next(context.obj, data, target, split.target)
     return 0
 
 
@@ -347,6 +352,8 @@ def _resize(
         )  # fmt: skip
         done = _named(read.result(done), dataset)
     print_resize(done, json=json)
+    if not json:
+        say_next(context.obj, data, target, done.target)
     return 0
 
 

@@ -287,7 +287,10 @@ def _add(
         print_text(sys.stdout, fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
+    target = "-e " if added.first.startswith("dataset ") else ""
+    is_to_fill_in = added.fill_ins and not target
+    first = f"validate {name}" if is_to_fill_in else f"{added.first} {target}{experiment}"
+    context.obj.note(f"next: taorunner {first}")
     return 0
 
 

@@ -103,9 +103,28 @@ def _projects_named(
     ]
     for name in named:
         if name not in known:
-            hint = did_you_mean(name, known) or "taorunner init-project NAME makes one"
+            meant = _meant(workspace, name)
+            hint = meant or did_you_mean(name, known) or "taorunner init-project NAME makes one"
             raise UsageError(f'there is no project "{printable(name)}"', hint=hint)
     return list(dict.fromkeys([*named, *([one] if one else ())]))
+
+
+def _meant(workspace: Workspace, word: str) -> str | None:
+    """The command for a path in a project, or for an experiment."""
+    from pathlib import Path
+
+    from taorunner.cli.which_project import owners_of
+    from taorunner.project.workspace import project_around
+
+    path = Path(word)
+    around = project_around(workspace, path) if "/" in word or word == "." or path.exists() else None
+    if word == "." and around is None:
+        return "taorunner validate checks all projects"
+    owners = [around] if around is not None else owners_of(workspace, [word])
+    if not owners:
+        return None
+    what = "is in" if around is not None else "is an experiment of"
+    return f'"{word}" {what} "{owners[0]}": taorunner validate {owners[0]}'
 
 
 def _schema(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,12 +50,17 @@ def _quickstart(
     workspace = _make_workspace(folder.absolute(), images, say)
     options = LaunchOptions(parallel=2)
     view = ViewOptions(plain=plain, is_quiet=context.obj.is_quiet)
-    for action in ("convert", "train", "evaluate"):
+    for action, following in pairwise(("convert", "train", "evaluate", "export")):
         say.command(f"taorunner -p {PROJECT} {action} {' '.join(EXPERIMENTS)}")
         overrides = _training(epochs) if action == "train" else {}
         request = ActionRequest(action, EXPERIMENTS, overrides=overrides)
         code = start_and_watch(workspace, [Order(PROJECT, request)], options, view)
         if code != ExitCode.DONE:
+            return code
+        if _goes_on(workspace):
+            say.note(
+                f"when they have ended:  cd {workspace.root} && taorunner {following} {' '.join(EXPERIMENTS)}"
+            )
             return code
     scores = _scores(workspace)
     better = max(scores, key=lambda name: scores[name])
@@ -84,6 +90,13 @@ def _training(epochs: int) -> dict[str, str]:
         "train.num_epochs": str(epochs),
         "train.checkpoint_interval": str(min(epochs, CHECKPOINT_INTERVAL)),
     }
+
+
+def _goes_on(workspace: Workspace) -> bool:
+    """Whether a run has not ended, because the viewer left before: what follows would read half of it."""
+    from taorunner.runs.state.store import RunStore
+
+    return bool(RunStore(workspace.state_dir).unfinished())
 
 
 def _scores(workspace: Workspace) -> dict[str, float]:

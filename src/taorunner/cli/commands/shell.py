@@ -102,7 +102,11 @@ def _shell(
     _refuse(words, json=options.json, dry_run=options.dry_run)
     request = _request(context.obj.extra, options)
     root = _workspace(context.obj, options.workspace, options.experiment)
-    name = context.obj.project_name(root, options.project) if options.experiment is not None else None
+    name = (
+        context.obj.project_name(root, options.project, (options.experiment,))
+        if options.experiment is not None
+        else None
+    )
     if options.dry_run:
         return _show(root, name, request, json=options.json)
     return _open(context.obj, root, name, request)

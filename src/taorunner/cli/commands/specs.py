@@ -3,6 +3,8 @@ data."""
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -13,6 +15,7 @@ from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, op
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.cli.options import Invocation
     from taorunner.planning.inspect.resolved_spec import ShownSpec
 
 
@@ -126,22 +129,44 @@ def _explain(
     from taorunner.planning.model.request import ActionRequest
 
     context.obj.refuse_extra()
-    if (head is None) == (experiment is None):
-        raise UsageError(
-            "give either --head or --experiment",
-            hint=f"taorunner specs explain {key or 'train'} --head dino",
-        )
+    if head is not None and experiment is not None:
+        raise UsageError("--head cannot be combined with --experiment", hint="leave out one of them")
+    if head is None and experiment is None:
+        experiment = _only_experiment(context.obj, key, project, workspace)
     if head is not None:
         explained = explain_for_network(
             context.obj.networks().load(head), key, action, release, context.obj.kept_schemas()
         )
     else:
         place = context.obj.open_workspace(workspace)
-        name = context.obj.project_name(place, project)
+        name = context.obj.project_name(place, project, (experiment,))
         request = ActionRequest(action, (), release=release)
         explained = explain_for_experiment(place, name, str(experiment), key, request, os.environ)
     print_explained(explained, json=json)
     return ExitCode.DONE
+
+
+def _only_experiment(invocation: Invocation, key: str, project: str | None, workspace: Path | None) -> str:
+    """The one experiment of the project. Raises UsageError where there is none or there are several."""
+    from taorunner.errors import UserFilesError
+    from taorunner.project.load import load_project
+    from taorunner.project.workspace import UnnamedProjectError
+
+    command = f"taorunner specs explain {shlex.quote(key)}".removesuffix(" ''")
+    try:
+        place = invocation.open_workspace(workspace)
+        name = invocation.project_name(place, project)
+    except (UserFilesError, UnnamedProjectError):
+        raise UsageError("give either --head or --experiment", hint=f"{command} --head HEAD") from None
+    names = load_project(place, name).names
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError("give either --head or --experiment", hint=f"{command} --head HEAD")
+    raise UsageError(
+        f"no experiment named, and there are {len(names)}: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}",
+        hint=f"{command} -e {names[0]}",
+    )
 
 
 def _refresh(
@@ -164,7 +189,7 @@ def _refresh(
 
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(place, project)
+    name = context.obj.project_name(place, project, (experiment,))
     found = refresh(place, name, experiment, os.environ)
     if json:
         if yes and found.files:
@@ -202,6 +227,6 @@ def _shown(
 
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(place, project)
+    name = context.obj.project_name(place, project, (experiment,))
     request = ActionRequest(action, (experiment,), release=release, overrides=split_pairs(sets or ()))
     return shown_spec(place, name, experiment, request, os.environ)

@@ -112,20 +112,25 @@ class LiveScreen:
 
     def prompt(
         self, question: str, choices: Mapping[str, str], *, default: str, interrupt: str,
-        is_moot: Callable[[], bool] = lambda: False,
+        yes: str | None = None, is_moot: Callable[[], bool] = lambda: False,
     ) -> str:  # fmt: skip
         """Asks below the last frame; the next ``draw`` replaces both.
 
-        ``choices`` maps an answer to its effect; the first letters of an answer are enough. An empty line or the end of
+        ``choices`` maps an answer to its effect; the first letters of an answer are enough. ``yes`` is the answer that
+        ``y`` gives where the question can be answered so; ``n`` then gives ``default``. An empty line or the end of
         the input gives ``default``, KeyboardInterrupt (a second Ctrl-C) gives ``interrupt``. Blocks until there is an
         answer or ``is_moot`` says that none is needed, which gives ``default``.
         """
+        words = (
+            dict.fromkeys(choices) if yes is None else {**dict.fromkeys(choices), "yes": yes, "no": default}
+        )
+        meanings = {word: meant or word for word, meant in words.items()}
         height = len(self._shown) if self._is_drawn else 0
         self.leave()
         if self._keyboard is not None:
             self._keyboard.close()
         try:
-            answer, more = self._ask(question, choices, default, interrupt, is_moot)
+            answer, more = self._ask(question, choices, meanings, default, interrupt, is_moot)
         finally:
             if self._keyboard is not None:
                 self._keyboard.open()
@@ -139,11 +144,13 @@ class LiveScreen:
         self,
         question: str,
         choices: Mapping[str, str],
+        meanings: Mapping[str, str],
         default: str,
         interrupt: str,
         is_moot: Callable[[], bool],
     ) -> tuple[str | None, int]:
-        """The answer, None for an interrupt; and how many lines of the terminal the question took."""
+        """The answer, None for an interrupt; and how many lines of the terminal the question took. ``meanings`` maps
+        the words that can be typed to answers."""
         width, height = self.size()[0], 0
         wide = max(map(len, choices))
         asked = [Text(question, style="title")]
@@ -164,7 +171,7 @@ class LiveScreen:
                 self._say("\n")
                 return default, height
             said = said.strip().lower()
-            matching = [answer for answer in choices if answer.lower().startswith(said)]
+            matching = [answer for word, answer in meanings.items() if word.lower().startswith(said)]
             if not said or len(matching) == 1:
                 return (matching[0] if said else default), height
             asked = [Text(f'"{clean(said)}" is none of these: {", ".join(choices)}')]

@@ -114,7 +114,9 @@ class LiveWatch:
             self._stopping.stop_all()
         return answer == "detach"
 
-    def _ask(self, question: str, choices: Mapping[str, str], *, interrupt: str) -> str:
+    def _ask(
+        self, question: str, choices: Mapping[str, str], *, interrupt: str, yes: str | None = None
+    ) -> str:
         """The answer to a question below the frame. During it a Ctrl-C raises, and is the answer ``interrupt``; Ctrl-Z
         stops this process as it does any other."""
         noting = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTSTP)}
@@ -124,7 +126,7 @@ class LiveWatch:
             if noting[signal.SIGTSTP] is not signal.SIG_IGN:
                 signal.signal(signal.SIGTSTP, signal.SIG_DFL)
             return self._screen.prompt(
-                question, choices, default="go on", interrupt=interrupt,
+                question, choices, default="go on", interrupt=interrupt, yes=yes,
                 is_moot=lambda: self._signals.ended_by is not None,
             )  # fmt: skip
         except KeyboardInterrupt:  # while the question is printed
@@ -203,7 +205,7 @@ class LiveWatch:
             return
         name = f"{names[chosen.id]} ({short_id(chosen.id)})" if chosen is not None else ""
         question, choices = self._stopping.question_at_key(name)
-        answer = self._ask(question, choices, interrupt="go on")
+        answer = self._ask(question, choices, interrupt="go on", yes="stop")
         self._signals.interrupts = 0
         if answer == "all" or (answer == "stop" and chosen is None):
             self._stopping.stop_all()

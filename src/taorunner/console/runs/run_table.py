@@ -156,7 +156,10 @@ def _widths(
             wanted[title] = max([len(title), min(_TEXT, whole[title]), *least])
     _leave_out(columns.first, wanted, width)
     _shrink({"experiment": _NAME, "project": _NAME}, wanted, width)
-    _leave_out(columns.then, wanted, width)
+    early = columns.then[: columns.then.index("action")]
+    _leave_out(early, wanted, width)
+    _shrink({"best": _TEXT}, wanted, width)  # its epoch goes before the action
+    _leave_out(columns.then[len(early) :], wanted, width)
     _shrink(_ELASTIC, wanted, width)
     for title in ("best", "where"):
         if title in wanted:

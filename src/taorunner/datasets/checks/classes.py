@@ -128,6 +128,8 @@ def _size(need: ClassNeeds, sizes: Counter[tuple[int, int]]) -> Iterator[Finding
     width, height = need.input_size
     others = sum(count for size, count in sizes.items() if size != need.input_size)
     if others:
-        message = f"the input size is {width}x{height}, that of {amount(others, 'image')} another"
-        hint = f"TF networks scale or crop them: taorunner dataset resize DATASET --size {width}x{height}"
+        verb = "has" if others == 1 else "have"
+        message = f"{amount(others, 'image')} {verb} another size than the input, which is {width}x{height}"
+        command = f"taorunner dataset resize DATASET --size {width}x{height}"
+        hint = f"the network scales or crops them; {command} makes them fit"
         yield Finding(Severity.WARNING, "image-size", message, hint, need.spec)

@@ -42,6 +42,10 @@ def _size(source: Source, row: Computed) -> None:
     size = rounded_size(usual, multiple, least, most)
     are = "images are" if len(source.facts.sizes) == 1 else "most images are"
     reason = f"{are} {usual[0]}x{usual[1]}; multiples of {multiple}"
+    if min(usual) < least:
+        reason += f", no side below {least}"
+    if max(usual) > most:
+        reason += f", no side above {most}"
     for pair in zip(row.keys[::2], row.keys[1::2], strict=True):
         is_free = source.texts.is_new or not all(_is_taken(source.texts.value(key), multiple) for key in pair)
         for key, side in zip(pair, size, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
@@ -12,6 +13,7 @@ from taorunner.planning.derived.facts import Collected, DataFacts
 from taorunner.planning.derived.folder_facts import add_class_folders, add_masks, add_texts
 from taorunner.planning.derived.label_files import add_coco, add_kitti, add_odvg
 from taorunner.planning.derived.spec_texts import spec_format
+from taorunner.planning.inputs.dataset_place import meant_dataset, meant_hint
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of
 from taorunner.text import printable
@@ -70,7 +72,14 @@ def collect(layout: DataLayout, dataset: Path, specs: Specs) -> DataFacts:
     to = Collected()
     add = _KINDS.get(_kind(layout))
     if add is not None:
-        add(to, layout, dataset, specs)
+        try:
+            add(to, layout, dataset, specs)
+        except UserFilesError as error:
+            meant = meant_dataset(layout, dataset)
+            if meant is None:
+                raise
+            found = tuple(replace(one, hint=meant_hint(meant)) for one in error.findings)
+            raise UserFilesError(error.message, findings=found) from None
     return to.whole()
 
 

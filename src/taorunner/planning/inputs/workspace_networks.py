@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.layouts import DataLayout
-from taorunner.catalog.load import Catalog, joined
+from taorunner.catalog.load import Catalog, joined, near_network
 from taorunner.catalog.names import network_names, own_network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
@@ -67,7 +67,7 @@ class Networks:
         if name not in self.own:
             self._shipped = self._shipped or frozenset(network_names())
             if name not in self._shipped:
-                hint = did_you_mean(name, self.names)
+                hint = near_network(name, self.names)
                 raise UnknownNameError(f'"{printable(name)}" is not a network of the catalog', hint=hint)
             return self.catalog.network(name)
         if name not in self._loaded:

@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
@@ -22,6 +23,7 @@ from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN, HOMES, OF
 from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
+from taorunner.planning.inputs.dataset_place import meant_dataset, meant_hint
 from taorunner.planning.model.request import command_of
 from taorunner.specs.outline import Shape
 from taorunner.specs.schema.walk import ACTION_SECTIONS
@@ -41,6 +43,8 @@ _NAMED_AS_WRITTEN = re.compile(
     r"|^checkpoint_dir$"  # bpnet and fpenet write there
 )
 _RESUMED = re.compile(r"resume")
+_CONVERSIONS = ("kitti_config", "dataset_convert")
+"""Sections of specs that make records of a folder of images and a folder of labels."""
 
 
 def missing_inputs(
@@ -63,13 +67,43 @@ def missing_inputs(
             yield Fault(severity, "empty-dataset", message, hint, key)
         inputs = tuple(one for one in inputs if not _reads_dataset(spec, one.key))
         named = tuple(one for one in named if not _reads_dataset(spec, one.key))
-    yield from _faults((*inputs, *named), spec, data, severity, "")
+    faults = list(_faults((*inputs, *named), spec, data, severity, ""))
+    moved = _moved(layout, contract, spec, faults)
+    if moved is not None:
+        yield replace(moved, severity=severity)
+        faults = [one for one in faults if not _reads_dataset(spec, one.key)]
+    yield from faults
+
+
+def _moved(
+    layout: DataLayout | None, contract: Contract, spec: SpecReader, faults: Iterable[Fault]
+) -> Fault | None:
+    """The one fault where ``dataset`` of the experiment is a folder too high or too low, and what the spec reads below
+    it is missing therefore."""
+    folder = str(spec.variables["dataset_raw"])
+    meant = meant_dataset(layout, Path(folder)) if layout is not None else None
+    if meant is None:
+        return None
+    keys = [one.key for one in faults if one.code == "missing-input" and _reads_dataset(spec, one.key)]
+    for section in _CONVERSIONS:
+        root, name = spec.path(f"{section}.root_directory_path"), spec.text(f"{section}.image_dir_name")
+        if root is not None and name is not None and not Path(root, name).is_dir():
+            keys.append(f"{section}.root_directory_path")
+    if not keys:
+        return None
+    message = f"{contract.network} does not find its images in {spec.variables.shown(folder)}"
+    return Fault(Severity.ERROR, "missing-input", message, meant_hint(meant), keys[0])
 
 
 def later_inputs(training: Training) -> Iterator[Fault]:
     """What evaluation and inference do not find that read the spec of the training."""
     layout, contract, spec = training.layout, training.contract, training.spec
-    if layout is None or not training.data.has_files(str(spec.variables["dataset_raw"])):
+    folder = str(spec.variables["dataset_raw"])
+    if (
+        layout is None
+        or not training.data.has_files(folder)
+        or meant_dataset(layout, Path(folder)) is not None
+    ):
         return
     own = layout.inputs_of(contract.action, contract.group)
     known = {path for one in own for path in _looked_for(one, spec)}
