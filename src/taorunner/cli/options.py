@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -39,13 +39,25 @@ class Invocation:
     project_found: str | None = None
 
     def note(self, text: str) -> None:
-        """Prints a note or a next step on stderr, with commands that work as typed from here. ``-q`` drops it."""
+        """Prints a note on stderr, with commands that work as typed from here. ``-q`` drops it."""
         if not self.is_quiet:
-            if "taorunner " in text and self.root is not None:
-                from taorunner.console.base.typed_commands import Place, as_typed
+            typer.echo(self._as_typed(text), err=True)
 
-                text = as_typed(text, Place(self.root, self.project_found))
-            typer.echo(text, err=True)
+    def next_steps(self, steps: Iterable[str], *, in_turn: bool = False, json: bool = False) -> None:
+        """Prints ``next: …``, one step a line, on stdout; on stderr where that is for JSON. ``-q`` drops them.
+
+        ``in_turn``: each after the one before, else any of them.
+        """
+        more = "then: " if in_turn else "      "
+        for number, step in enumerate(steps if not self.is_quiet else ()):
+            typer.echo(f"{more if number else 'next: '}{self._as_typed(step)}", err=json)
+
+    def _as_typed(self, text: str) -> str:
+        if "taorunner " not in text or self.root is None:
+            return text
+        from taorunner.console.base.typed_commands import Place, as_typed
+
+        return as_typed(text, Place(self.root, self.project_found))
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
         import os

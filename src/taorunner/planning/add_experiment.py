@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
+from taorunner.catalog.layouts import DataLayout, InputKind
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.disk_room import is_no_room, no_room
@@ -41,6 +42,7 @@ from taorunner.yaml_reader import read_yaml
 _LIKE_SET_ASIDE = re.compile(r"\.(?:[0-9]{8}[-T_]?[0-9]{4,6}[A-Za-z0-9.-]*|rerun-[0-9]+|sweeps)\Z")
 """Ends of the names of folders beside results: set aside by ``--overwrite``, reruns, trials."""
 _BOM = b"\xef\xbb\xbf"
+_OWN_RECORDS = re.compile(r"\$\{?(?:dataset_tfrecord|tfrecords)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,32 @@ def add_experiment(workspace: Workspace, project_name: str, asked: NewExperiment
         if asked.name in project.names:
             return _complete(project, networks, asked)
         return _add(project, networks, asked)
+
+
+def first_steps(workspace: Workspace, project_name: str, name: str) -> tuple[str, ...]:
+    """The commands that train a new experiment, without ``taorunner``: a conversion first where its training reads
+    records of its own, twice where a conversion takes one subset."""
+    experiment = load_project(workspace, project_name).experiments.get(name)
+    networks = Networks(workspace.networks_dir)
+    layout = networks.layout(experiment.head) if experiment is not None else None
+    if experiment is None or layout is None or not _reads_own_records(networks, layout, experiment):
+        return (f"train {name}",)
+    again = layout.facts.get("conversion", {}).get("again")
+    if again is None:
+        return (f"convert {name} --then train",)
+    dataset = f"/workspace/projects/{project_name}/data/{experiment.dataset}"
+    return f"convert {name}", f"convert {name} {again.format(dataset=dataset)}", f"train {name}"
+
+
+def _reads_own_records(networks: Networks, layout: DataLayout, experiment: Experiment) -> bool:
+    if all(one.kind is not InputKind.RECORDS for one in layout.inputs_of("train")):
+        return False
+    spec = networks.load(experiment.head).contract("train", experiment.release).spec
+    path = find_spec(experiment.spec_dirs, spec) if spec is not None else None
+    try:
+        return path is not None and _OWN_RECORDS.search(path.read_text("utf-8", "replace")) is not None
+    except OSError:
+        return False
 
 
 def _add(project: Project, networks: Networks, asked: NewExperiment) -> Added:

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from taorunner.progress.causes.cause import Place, SeenCause, Weight
+from taorunner.progress.causes.cause import LAST_LINES_HINT, Place, SeenCause, Weight
 from taorunner.progress.causes.table import find_cause, is_harmless
 from taorunner.progress.console.line_kind import own_words, place_of
 from taorunner.progress.facts import Facts
 from taorunner.progress.raised import is_hollow
 
 _REASON_LIMIT = 300
-_LAST_LINES = "look at the last lines of the log"
 _ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
 _LABEL = re.compile(
     r"^(?:Parameter validation error|Configuration error|File system error|Feature not implemented): (?=\S)"
@@ -70,7 +69,7 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
     129: ("ended by SIGHUP, which did not come from taorunner", None),
     130: ("interrupted (SIGINT), but not by taorunner", "start it again"),
     132: ("illegal instruction: this CPU lacks what the image was built for", None),
-    134: ("aborted (SIGABRT)", "look at the last lines of the log"),
+    134: ("aborted (SIGABRT)", LAST_LINES_HINT),
     135: (
         "bus error (SIGBUS): shared memory ran out",
         'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',
@@ -118,7 +117,7 @@ def explain_start(error: str, facts: Facts) -> tuple[str, str]:
     cause = find_cause(error, None, Place.TOOL_ERROR)
     if cause is not None:
         return _one_line(cause.reason()), _cause_hint(cause, facts)
-    return _one_line(error), _LAST_LINES
+    return _one_line(error), LAST_LINES_HINT
 
 
 def refused_arguments(facts: Facts) -> str | None:
@@ -224,7 +223,7 @@ def _error_line(lines: tuple[str, ...]) -> str | None:
 
 
 def _in_own_words(text: str) -> Explanation:
-    return Explanation(_one_line(text), _LAST_LINES)
+    return Explanation(_one_line(text), LAST_LINES_HINT)
 
 
 def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.progress.explanation import explain, explain_start, refused_arguments, without_label
 from taorunner.progress.facts import Facts, HostPath
 
@@ -138,7 +139,7 @@ def _failed(contract: VerdictContract, facts: Facts, fallback: str, code: int = 
     """FAILED with the best known explanation."""
     found = explain(facts, code, status_is_final=contract.failure_is_final)
     if found is None:
-        return Verdict(RunState.FAILED, fallback, "look at the last lines of the log")
+        return Verdict(RunState.FAILED, fallback, LAST_LINES_HINT)
     return Verdict(RunState.FAILED, found.reason, found.hint, is_transient=found.is_transient)
 
 

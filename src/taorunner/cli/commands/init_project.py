@@ -168,7 +168,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
         typer.echo(fill_in_text(made.fill_ins))
-    invocation.note(shown_paths(f"next: {made.next_step}", Path.cwd()))
+    invocation.next_steps([shown_paths(made.next_step, Path.cwd())])
 
 
 def _say_needs(invocation: Invocation, head: str) -> None:
@@ -221,8 +221,7 @@ def _from_dataset(
     invocation.root, invocation.project_found = made.paths.root.parent.parent, name
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
     _say_needs(invocation, head)
-    for number, step in enumerate(made.next_steps):
-        invocation.note(f"{'then' if number else 'next'}: {step}")
+    invocation.next_steps(made.next_steps, in_turn=True)
     return ExitCode.DONE
 
 
@@ -266,7 +265,7 @@ def _add(
     workspace: WorkspaceOption = None,
 ) -> int:
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
-    from taorunner.planning.add_experiment import NewExperiment, add_experiment
+    from taorunner.planning.add_experiment import NewExperiment, add_experiment, first_steps
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
@@ -281,7 +280,8 @@ def _add(
         typer.echo(fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
+    steps = (f"validate {name}",) if added.fill_ins else first_steps(root, name, experiment)
+    context.obj.next_steps([f"taorunner {step}" for step in steps], in_turn=True)
     return 0
 
 
@@ -311,5 +311,5 @@ def _import(invocation: Invocation, root: Path | None, name: str | None, options
             invocation.root, invocation.project_found = place.root, place.project
     if imported.findings:
         print_findings(make_console(sys.stderr, os.environ), imported.findings)
-    invocation.note(f"next: {imported.next_step}")
+    invocation.next_steps([imported.next_step])
     return ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE

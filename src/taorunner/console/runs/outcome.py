@@ -20,13 +20,15 @@ from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
-from taorunner.progress.console.line_kind import is_banner
+from taorunner.progress.causes.cause import LAST_LINES_HINT
+from taorunner.progress.console.line_kind import is_frame
 from taorunner.runs.control.ending import Ending
+from taorunner.runs.outputs.recorded import came_out
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
 
-LAST_LINES = 8
+LAST_LINES = 6
 COMPARED_METRICS = 12
 NEXT_COMMANDS = 3
 SHOWN_NAMES = 3
@@ -53,13 +55,15 @@ def print_outcome(
     is_quiet: bool = False,
     now: datetime | None = None,
     root: Path | None = None,
+    short: Mapping[str, str] = {},
 ) -> None:
     """``tails`` are the last log lines by run id, ``directories`` the run folders, ``ends`` what each run left and
-    which commands follow. ``is_quiet`` drops the commands at the end. Commands mean the workspace ``root``."""
+    which commands follow, ``short`` the ids to show. ``is_quiet`` drops the commands at the end. Commands mean the
+    workspace ``root``."""
     place = Place(root) if root is not None else None
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
-        ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(), place=place,
+        ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(), place=place, short=short,
     )  # fmt: skip
     for line in lines:
         console.print(line, soft_wrap=True)
@@ -77,11 +81,12 @@ def outcome_lines(
     is_quiet: bool = False,
     here: Path = Path("/"),
     place: Place | None = None,
+    short: Mapping[str, str] = {},
 ) -> list[Text]:
     """Paths below ``here`` are relative, commands for ``place`` as they are typed there. Tables fit ``width``; reasons,
     hints, paths and commands are never cut."""
     names = labels(snapshots)
-    lines = [Text(), *_table(snapshots, names, width, symbols, now)]
+    lines = [Text(), *_table(snapshots, ends, names, width, symbols, now)]
     lines += _never_started(snapshots, names, symbols)
     for run in snapshots:
         if run.state in (RunState.FAILED, RunState.LOST):
@@ -89,6 +94,7 @@ def outcome_lines(
             tail = tails.get(run.id, ())
             of_project = replace(place, project=run.project) if place is not None else None
             lines += [Text(), *_failure(run, names[run.id], tail, steps, width, symbols, of_project)]
+            lines.append(_log_line(short.get(run.id, run.id), of_project))
             if run.id in ends and ends[run.id].is_untouched:
                 lines.append(
                     Text(f"  nothing was started; the results of {run.experiment} are where they were")
@@ -101,7 +107,7 @@ def outcome_lines(
     left = results_lines(snapshots, ends, names, here, place)
     if left:
         lines += [Text(), *left]
-    commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends)]
+    commands = [] if is_quiet else [as_typed(step, place) for step in _next_commands(snapshots, ends, short)]
     if commands:
         lines += [Text()] * (not left) + next_lines(commands)
     return lines
@@ -117,8 +123,9 @@ def next_lines(commands: Sequence[str]) -> list[Text]:
 
 
 def _table(
-    snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols, now: datetime
-) -> list[Text]:
+    snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending], names: Mapping[str, str], width: int,
+    symbols: Symbols, now: datetime,
+) -> list[Text]:  # fmt: skip
     columns = [
         Column(""),
         Column("experiment", shrinks_to=20),
@@ -140,7 +147,7 @@ def _table(
                     Text(run.action),
                     Text(run.state.value.lower(), style=style),
                     Text(of(run.epoch, run.epochs)),
-                    _best(run),
+                    _best(run, ends.get(run.id)),
                     Text(duration(elapsed_s) if elapsed_s is not None else ""),
                 )
             )
@@ -148,10 +155,13 @@ def _table(
     return laid_out(columns, rows, width, symbols)
 
 
-def _best(run: RunSnapshot) -> Text:
+def _best(run: RunSnapshot, ending: Ending | None) -> Text:
+    """The main metric at its best, else what came out."""
     name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is None:
-        return Text()
+        if ending is None or run.state is not RunState.SUCCEEDED:
+            return Text()
+        return Text(clean(came_out(ending.results.outputs) or ""))
     best = run.best[name]
     at = f" at epoch {best.epoch}" if best.epoch is not None else ""
     return Text.assemble(f"{clean(metric_label(name))} ", (number(best.value), "best"), (at, "quiet"))
@@ -178,17 +188,19 @@ def _failure(
             (code, "quiet"),
         )
     ]
-    if run.hint:
+    last = [line for line in tail if clean(line).strip() and not is_frame(line)][-LAST_LINES:]
+    if run.hint and not (last and run.hint == LAST_LINES_HINT):
         lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
-    last = [line for line in tail if clean(line).strip() and not is_banner(line)][-LAST_LINES:]
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last
     ]
     lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
-    log = as_typed(f"taorunner logs {clean(run.id)}", place)
-    lines.append(Text.assemble("  ", ("log", "label"), f":  {log}"))
     return lines
+
+
+def _log_line(run: str, place: Place | None) -> Text:
+    return Text.assemble("  ", ("log", "label"), f":  {as_typed(f'taorunner logs {clean(run)}', place)}")
 
 
 def _never_started(
@@ -295,7 +307,9 @@ def next_commands(runs: Sequence[Named], ends: Mapping[str, Ending]) -> list[str
     return [_command(step, members) for (_, step), members in groups.items()]
 
 
-def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending]) -> list[str]:
+def _next_commands(
+    snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending], short: Mapping[str, str]
+) -> list[str]:
     """At most three; those after a failure are shown with it."""
     failed = [run for run in snapshots if run.state in (RunState.FAILED, RunState.LOST)]
     ended = [run for run in snapshots if run.state.is_final and run not in failed]
@@ -304,8 +318,9 @@ def _next_commands(snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending])
     commands += next_commands(
         [run for run in ended if run.state is not RunState.STOPPED], _left(snapshots, ends)
     )
-    if not commands and ended:
-        commands.append(f"taorunner runs show {clean(ended[0].id)}")
+    seen = [run for run in ended if run.started_at is not None]
+    if not commands and seen:
+        commands.append(f"taorunner runs show {clean(short.get(seen[-1].id, seen[-1].id))}")
     return commands[:NEXT_COMMANDS]
 
 

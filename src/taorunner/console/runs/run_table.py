@@ -68,10 +68,11 @@ _ELASTIC = {"experiment": _LEAST_NAME, "project": _LEAST_NAME, "best": _LEAST_TE
 class TableFacts:
     """What a table shows besides the snapshots, by run id: ``short_ids``, and ``where`` a run is or what it waits for.
 
-    ``at`` are times for runs whose events have none. ``zone`` is the machine's by default. No dataclass, as above.
+    ``at`` are times for runs whose events have none. ``made`` is what came out of runs without metrics. ``zone`` is the
+    machine's by default. No dataclass, as above.
     """
 
-    __slots__ = ("at", "short_ids", "where", "zone")
+    __slots__ = ("at", "made", "short_ids", "where", "zone")
 
     def __init__(
         self,
@@ -79,8 +80,9 @@ class TableFacts:
         where: Mapping[str, str] = _NO_TEXTS,
         at: Mapping[str, datetime] = _NO_TIMES,
         zone: tzinfo | None = None,
+        made: Mapping[str, str] = _NO_TEXTS,
     ) -> None:
-        self.short_ids, self.where, self.at, self.zone = short_ids, where, at, zone
+        self.short_ids, self.where, self.at, self.zone, self.made = short_ids, where, at, zone, made
 
 
 def run_lines(
@@ -210,12 +212,12 @@ def _cells(run: RunSnapshot, now: datetime, facts: TableFacts, *, several: bool)
         "run": ((clean(facts.short_ids.get(run.id, run.id)), ""),),
         "experiment": ((clean(run.experiment), "name"),),
         "state": ((run.state.value.lower(), state_style(run.state)),),
-        "best": _best(run),
+        "best": _best(run, facts.made.get(run.id)),
         **{title: ((text, ""),) for title, text in texts.items()},
     }
 
 
-def _best(run: RunSnapshot) -> _Cell:
+def _best(run: RunSnapshot, made: str | None) -> _Cell:
     """The main metric at its best, else what came out, else the reason."""
     name = kpi_name(run.best, run.judged) or loss_name(run.best)
     if name is not None:
@@ -224,6 +226,8 @@ def _best(run: RunSnapshot) -> _Cell:
         return (f"{clean(metric_label(name))} ", ""), (number(best.value), "best"), (at, "")
     if run.state is RunState.SUCCEEDED and run.last_checkpoint:
         return ((clean(run.last_checkpoint.rstrip("/").rpartition("/")[2]), ""),)
+    if run.state is RunState.SUCCEEDED and made:
+        return ((clean(made), ""),)
     reason = clean(run.reason or "") if run.state.is_final or run.state is RunState.DAMAGED else ""
     if run.state is RunState.SUCCEEDED and reason.startswith("finished"):
         reason = reason.partition(": ")[2]  # the state has said so

@@ -57,6 +57,7 @@ def print_runs(
         short,
         places(store, records, snapshots, with_backend=not is_live),
         {run_id: at for run_id in damaged if (at := queued_at(run_id)) is not None},
+        made=_made(store, snapshots),
     )
     table = [replace(run, reason=damaged[run.id]) if run.id in damaged else run for run in snapshots]
     columns = LIVE if is_live else LIST
@@ -74,6 +75,21 @@ def print_runs(
     width = _width_in_pipes() if not console.is_terminal else max(_LEAST_WIDTH, console.width)
     lines = run_lines(table, width, symbols_of(console), now(), columns, facts)
     console.print(Text("\n").join(lines), soft_wrap=True)  # three times as fast as line by line
+
+
+def _made(store: RunStore, snapshots: Sequence[RunSnapshot]) -> dict[str, str]:
+    """What came out of the runs that succeeded without metrics, as recorded at their end."""
+    from taorunner.runs.outputs.recorded import came_out, recorded_results
+
+    found = {}
+    for run in snapshots:
+        results = (
+            recorded_results(store, run.id) if run.state is RunState.SUCCEEDED and not run.best else None
+        )
+        name = came_out(results.outputs) if results is not None else None
+        if name is not None:
+            found[run.id] = name
+    return found
 
 
 def _width_in_pipes() -> int:

@@ -23,6 +23,7 @@ from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.control.ending import endings
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.text import amount
 
@@ -96,6 +97,7 @@ class _Watch:
                 ends=ends,
                 is_quiet=self._quiet,
                 root=self._store.state_dir.parent,
+                short=short_ids(feed.run_ids, self._store.folder_names()),
             )
         return self._exit_code()
 

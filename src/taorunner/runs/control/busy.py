@@ -20,7 +20,8 @@ def refuse_while_running(store: RunStore, project: str, experiment: str) -> None
     """Raises RunStateError when a run of the experiment, of any action, has not ended."""
     for record in store.unfinished():
         if (record.project, record.experiment) == (project, experiment):
+            run = store.short_id(record.id)
             raise RunStateError(
-                f'run "{record.id}" of "{experiment}" has not ended ({record.state.value.lower()})',
-                hint=f"taorunner stop {record.id}",
+                f'run "{run}" of "{experiment}" has not ended ({record.state.value.lower()})',
+                hint=f"taorunner attach {run} shows it, taorunner stop {run} ends it",
             )

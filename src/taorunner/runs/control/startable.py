@@ -27,8 +27,9 @@ def not_startable(
     """The reason for each of the request's experiments that a start of all leaves out. Starts nothing."""
     found: dict[str, str] = {}
     if "train" in (request.action, *request.then):
-        for record in training_runs(RunStore(workspace.state_dir), project):
-            found[record.experiment] = f"run {record.id} has not ended"
+        store = RunStore(workspace.state_dir)
+        for record in training_runs(store, project):
+            found[record.experiment] = f"run {store.short_id(record.id)} has not ended"
     if request.resume:
         for name in request.experiments:
             reason = _why_not_resumed(workspace, project, replace(request, experiments=(name,)), environ)
@@ -42,7 +43,9 @@ def _why_not_resumed(
 ) -> str | None:
     from taorunner.planning.model.request import Caller
     from taorunner.planning.planner import plan_action
+    from taorunner.runs.control.continued import continued
 
-    planned = plan_action(workspace, project, replace(request, then=()), Caller.current(environ))
+    asked = continued(RunStore(workspace.state_dir), project, replace(request, then=()))
+    planned = plan_action(workspace, project, asked, Caller.current(environ))
     reasons = (_NOT_RESUMED.get(finding.code) for finding in planned.findings)
     return next((reason for reason in reasons if reason is not None), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint"
 ENTRIES_READ = 20_000
 """Files of a folder that are counted at most."""
+_MADE = ("engine", "onnx", "model", CHECKPOINT, "images", "labels", "table")
+"""Kinds of outputs that a run is for, the first ones before the others."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -88,6 +90,15 @@ class RunResults(Value):
             ],
             "outputs": [one.to_json() for one in self.outputs],
         }
+
+
+def came_out(outputs: Sequence[Output]) -> str | None:
+    """The name of what a run was for, such as its model, in lists of runs; None where nothing has such a name."""
+    for kind in _MADE:
+        of_kind = [one for one in outputs if one.kind == kind]
+        if of_kind:
+            return of_kind[-1].path.name
+    return None
 
 
 def save_results(store: RunStore, run_id: str, results: RunResults) -> None:
