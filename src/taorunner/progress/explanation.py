@@ -232,8 +232,8 @@ def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:
             _one_line(
                 f"the checkpoint that training resumes from does not fit this model: {seen.what or ''}"
             ),
-            "TAO resumes by itself from what an earlier run left in the results: use --overwrite, or "
-            "other results",
+            "TAO resumes by itself from what an earlier run left in the results: train again "
+            "with --overwrite, or into other results",
         )
     return Explanation(_one_line(seen.reason()), _cause_hint(seen, facts), transient)
 

@@ -129,7 +129,7 @@ def _no_artifact(contract: VerdictContract, facts: Facts) -> Verdict:
         return Verdict(
             RunState.FAILED,
             "nothing was trained: the results folder already holds a finished training",
-            "use --overwrite, or ask for more epochs",
+            "train again with --overwrite, or with more epochs",
         )
     wanted = " or ".join(f'"{glob}"' for glob in contract.artifacts[:3])
     return _failed(contract, facts, f"TAO exited with 0, but wrote no new file that matches {wanted}")

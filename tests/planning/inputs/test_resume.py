@@ -219,7 +219,8 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(
     assert message.startswith("there is no checkpoint to resume from: ") and message.endswith(
         "holds no full checkpoint"
     )
-    assert hint == "taorunner train e1 starts from the beginning"
+    option = " --overwrite" if "hdf5" in str(files) else ""  # a start would be refused
+    assert hint == f"taorunner train e1{option} starts from the beginning"
 
 
 @pytest.mark.parametrize(
@@ -238,8 +239,8 @@ def test_train_names_both_choices(
     message = f"already holds a checkpoint of an earlier training{silently}"
     assert code == "results-exist" and message.endswith(message)
     assert hint == (
-        "--resume (or taorunner resume e1) continues from the newest one; "
-        "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+        "taorunner resume e1 continues from the newest one; "
+        "taorunner train e1 --overwrite sets the earlier ones aside (nothing is deleted)"
     )
 
 

@@ -16,6 +16,7 @@ from taorunner.contracts import CheckpointContract, Contract, EpochMark, ResumeR
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checkpoints.checkpoint_files import (
     epoch_of,
+    find_checkpoints,
     is_untrained,
     newest_whole,
     untrained_leftovers,
@@ -50,10 +51,12 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
         )  # fmt: skip
     point = find_resume_point(contract, plan.results_dir)
     if point is None:
+        known = contract.checkpoints
+        is_in_the_way = find_checkpoints(plan.results_dir, known) or resumable_files(plan.results_dir, known)
         return _refusal(
             "nothing-to-resume",
             f"there is no checkpoint to resume from: {_lack(contract, plan.results_dir)}",
-            f"taorunner train {plan.experiment} starts from the beginning",
+            f"taorunner train {plan.experiment}{' --overwrite' if is_in_the_way else ''} starts from the beginning",
         )
     if plan.epochs is not None and point.next_epoch > plan.epochs:
         refusal = _refusal(
