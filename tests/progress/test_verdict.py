@@ -239,7 +239,7 @@ def test_a_finished_training_that_was_only_resumed_again() -> None:
     assert verdict == Verdict(
         RunState.FAILED,
         "nothing was trained: the results folder already holds a finished training",
-        "use --overwrite, or ask for more epochs",
+        "train again with --overwrite, or with more epochs",
     )
 
 

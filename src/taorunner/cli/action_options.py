@@ -144,7 +144,7 @@ StopOnNan = Annotated[
 OnFinish = Annotated[
     Optional[str],
     option(
-        "--on-finish", "Run this at the end, with the run as JSON on stdin", word="CMD", group="How it runs"
+        "--on-finish", "Run CMD when each run ends: no shell, JSON on stdin", word="CMD", group="How it runs"
     ),
 ]
 

@@ -99,8 +99,11 @@ def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -
             experiment = wanted.target.experiment
             place = place_of(data)
             where = project_option(place.root, place.project) if place is not None else ""
-            invocation.note(f'next: write "dataset: {made}" for {experiment} in experiments.yml')
-            invocation.note(f"then: taorunner {where}specs refresh {experiment}")
+            steps = (
+                f'write "dataset: {made}" for {experiment} in experiments.yml',
+                f"taorunner {where}specs refresh {experiment}",
+            )
+            invocation.next_steps(steps, in_turn=True, json=json)
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -40,18 +40,35 @@ class Invocation:
     project_found: str | None = None
 
     def note(self, text: str) -> None:
-        """Prints a note or a next step on stderr, with commands that work as typed from here. ``-q`` drops it."""
+        """Prints a note on stderr, with commands that work as typed from here. ``-q`` drops it."""
         if not self.is_quiet:
-            if "taorunner " in text and self.root is not None:
-                from taorunner.console.base.typed_commands import Place, as_typed
+            self._print(self._as_typed(text), on_stderr=True)
 
-                text = as_typed(text, Place(self.root, self.project_found))
-            if sys.stderr.isatty():
-                from taorunner.console.base.findings_text import print_text
+    def next_steps(self, steps: Iterable[str], *, in_turn: bool = False, json: bool = False) -> None:
+        """Prints ``next: …``, one step a line, on stdout; on stderr where that is for JSON. ``-q`` drops them.
 
-                print_text(sys.stderr, text)
-            else:
-                typer.echo(text, err=True)
+        ``in_turn``: each after the one before, else any of them.
+        """
+        more = "then: " if in_turn else "      "
+        for number, step in enumerate(steps if not self.is_quiet else ()):
+            self._print(f"{more if number else 'next: '}{self._as_typed(step)}", on_stderr=json)
+
+    def _as_typed(self, text: str) -> str:
+        if "taorunner " not in text or self.root is None:
+            return text
+        from taorunner.console.base.typed_commands import Place, as_typed
+
+        return as_typed(text, Place(self.root, self.project_found))
+
+    def _print(self, text: str, *, on_stderr: bool) -> None:
+        """Folds a long line between words on a terminal."""
+        stream = sys.stderr if on_stderr else sys.stdout
+        if not stream.isatty():
+            typer.echo(text, err=on_stderr)
+            return
+        from taorunner.console.base.findings_text import print_text
+
+        print_text(stream, text)
 
     def open_workspace(self, given: Path | None = None) -> Workspace:
         import os

@@ -11,11 +11,10 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
-from taorunner.catalog.layouts import InputKind
 from taorunner.catalog.network import Network
 from taorunner.contracts import Framework
 from taorunner.disk_room import is_no_room, no_room
@@ -61,16 +60,15 @@ class NewExperiment:
 class Added:
     """``line`` is that of the new entry in ``experiments_file``, None where the entry was there.
 
-    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file. ``first`` is what
-    comes next, once nothing is to be filled in: ``train``, ``convert`` where the network trains on records, or
-    ``dataset convert NAME`` where the data of the other experiments has another form.
+    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file. ``to_convert`` is
+    the dataset of the other experiments, where it has not the form that the new one reads.
     """
 
     experiments_file: Path
     line: int | None
     made: tuple[Path, ...]
     fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
-    first: str = "train"
+    to_convert: str | None = None
 
 
 def add_experiment(workspace: Workspace, project_name: str, asked: NewExperiment) -> Added:
@@ -110,31 +108,20 @@ def _add(project: Project, networks: Networks, asked: NewExperiment) -> Added:
     marks = fill_ins([file, *made])
     own = tuple(line for line in marks.get(file, ()) if line >= edited.line)
     marks = {path: lines for path, lines in {**marks, file: own}.items() if lines}
-    return Added(file, edited.line, made, marks, _first(project, networks, asked))
+    return Added(file, edited.line, made, marks, _to_convert(project, networks, asked))
 
 
-def _first(project: Project, networks: Networks, asked: NewExperiment) -> str:
-    """The first command for the new experiment, without its name: see ``Added``."""
+def _to_convert(project: Project, networks: Networks, asked: NewExperiment) -> str | None:
+    """The dataset of the other experiments, where it has not the form that the new one reads; see ``Added``."""
     from taorunner.datasets.transform.for_network import FORMS
 
-    like = project.experiments.get(asked.like or "")
-    head = like.head if like is not None else asked.head or ""
-    layout = networks.layout(head)
-    if layout is None:
-        return "train"
-    if like is None and asked.dataset is None:
-        others = [networks.layout(one.head) for one in project.experiments.values()]
-        forms = {one.form if one is not None else None for one in others}
-        base = _usual_base(project, networks)
-        if (
-            base
-            and layout.form in FORMS
-            and None not in forms
-            and len(forms) == 1
-            and layout.form not in forms
-        ):
-            return f"dataset convert {base}"
-    return "convert" if any(one.kind is InputKind.RECORDS for one in layout.inputs_of("train")) else "train"
+    layout = networks.layout(asked.head) if asked.head is not None else None
+    if layout is None or layout.form not in FORMS or asked.like is not None or asked.dataset is not None:
+        return None
+    others = [networks.layout(one.head) for one in project.experiments.values()]
+    forms = {one.form if one is not None else None for one in others}
+    differs = len(forms) == 1 and None not in forms and layout.form not in forms
+    return _usual_base(project, networks) if differs else None
 
 
 def _check_name(name: str) -> None:
@@ -275,13 +262,7 @@ def _complete(project: Project, networks: Networks, asked: NewExperiment) -> Add
         hint = f"choose another name, or check it: taorunner -p {project.name} validate"
         raise UserFilesError(f'there is an experiment "{name}" already, with all its spec files', hint=hint)
     made = _write_specs(project.paths.spec_dir(name), missing)
-    return Added(
-        file,
-        None,
-        made,
-        fill_ins(made),
-        _first(project, networks, replace(asked, head=experiment.head, dataset=experiment.dataset)),
-    )
+    return Added(file, None, made, fill_ins(made))
 
 
 def _start(

@@ -48,6 +48,7 @@ from taorunner.planning.model.plan import (
     RunPlan,
 )
 from taorunner.planning.model.request import Site
+from taorunner.planning.model.typed_settings import typed_settings
 from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.weights.agreement import backbone_findings
@@ -109,7 +110,8 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     planning.add(here)
     if stops(here, is_forced=request.force):
         return None
-    plan = replace(assemble(planning, draft, arguments, argv, earlier), forced=passed(here))
+    plan = assemble(planning, draft, arguments, argv, earlier)
+    plan = replace(plan, forced=passed(here), typed=typed_settings(request))
     continued = _continued(planning, experiment, plan) if request.resume else plan
     return None if continued is None else (draft.site, continued)
 
@@ -250,6 +252,8 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
         known = checkpoints_of(plan.results_dir, plan.contract.checkpoints)
         torn = known.torn_findings(continued.resume.checkpoint)
         planning.findings += [planning.placed(experiment, finding) for finding in torn]
+        point = replace(continued.resume, run=planning.request.continues)
+        return replace(continued, resume=point)
     return continued
 
 

@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from taorunner.progress.causes.cause import Place, SeenCause, Weight
+from taorunner.progress.causes.cause import LAST_LINES_HINT, Place, SeenCause, Weight
 from taorunner.progress.causes.table import find_cause, is_harmless
 from taorunner.progress.console.line_kind import own_words, place_of
 from taorunner.progress.facts import Facts
 from taorunner.progress.raised import is_hollow
 
 _REASON_LIMIT = 300
-SEE_LOG = "look at the last lines of the log"
-"""The hint where nothing better is known."""
 _ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
 _LABEL = re.compile(
     r"^(?:Parameter validation error|Configuration error|File system error|Feature not implemented): (?=\S)"
@@ -71,7 +69,7 @@ _SIGNALS: dict[int, tuple[str, str | None]] = {
     129: ("ended by SIGHUP, which did not come from taorunner", None),
     130: ("interrupted (SIGINT), but not by taorunner", "start it again"),
     132: ("illegal instruction: this CPU lacks what the image was built for", None),
-    134: ("aborted (SIGABRT)", SEE_LOG),
+    134: ("aborted (SIGABRT)", LAST_LINES_HINT),
     135: (
         "bus error (SIGBUS): shared memory ran out",
         'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',
@@ -119,7 +117,7 @@ def explain_start(error: str, facts: Facts) -> tuple[str, str]:
     cause = find_cause(error, None, Place.TOOL_ERROR)
     if cause is not None:
         return _one_line(cause.reason()), _cause_hint(cause, facts)
-    return _one_line(error), SEE_LOG
+    return _one_line(error), LAST_LINES_HINT
 
 
 def refused_arguments(facts: Facts) -> str | None:
@@ -225,7 +223,7 @@ def _error_line(lines: tuple[str, ...]) -> str | None:
 
 
 def _in_own_words(text: str) -> Explanation:
-    return Explanation(_one_line(text), SEE_LOG)
+    return Explanation(_one_line(text), LAST_LINES_HINT)
 
 
 def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:
@@ -234,8 +232,8 @@ def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:
             _one_line(
                 f"the checkpoint that training resumes from does not fit this model: {seen.what or ''}"
             ),
-            "TAO resumes by itself from what an earlier run left in the results: use --overwrite, or "
-            "other results",
+            "TAO resumes by itself from what an earlier run left in the results: train again "
+            "with --overwrite, or into other results",
         )
     return Explanation(_one_line(seen.reason()), _cause_hint(seen, facts), transient)
 

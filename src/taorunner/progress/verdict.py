@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
-from taorunner.progress.explanation import SEE_LOG, explain, explain_start, refused_arguments, without_label
+from taorunner.progress.causes.cause import LAST_LINES_HINT
+from taorunner.progress.explanation import explain, explain_start, refused_arguments, without_label
 from taorunner.progress.facts import Facts, HostPath
 
 
@@ -128,7 +129,7 @@ def _no_artifact(contract: VerdictContract, facts: Facts) -> Verdict:
         return Verdict(
             RunState.FAILED,
             "nothing was trained: the results folder already holds a finished training",
-            "use --overwrite, or ask for more epochs",
+            "train again with --overwrite, or with more epochs",
         )
     wanted = " or ".join(f'"{glob}"' for glob in contract.artifacts[:3])
     return _failed(contract, facts, f"TAO exited with 0, but wrote no new file that matches {wanted}")
@@ -138,7 +139,7 @@ def _failed(contract: VerdictContract, facts: Facts, fallback: str, code: int = 
     """FAILED with the best known explanation."""
     found = explain(facts, code, status_is_final=contract.failure_is_final)
     if found is None:
-        return Verdict(RunState.FAILED, fallback, SEE_LOG)
+        return Verdict(RunState.FAILED, fallback, LAST_LINES_HINT)
     return Verdict(RunState.FAILED, found.reason, found.hint, is_transient=found.is_transient)
 
 

@@ -99,7 +99,7 @@ def _model(
     if found is None:
         raise UserFilesError(
             f'{one.action} of "{maker.experiment}" left no model that can be read in {plan.results_dir}',
-            hint=f"taorunner runs show {maker.id}",
+            hint=f"taorunner runs show {store.short_id(maker.id)}",
         )
     return found, what
 

@@ -50,8 +50,9 @@ def test_a_copy_is_an_entry_and_specs_of_its_own(cli: Cli, parts: Path) -> None:
     assert (done.code, done.out, done.err) == (
         0,
         f"changed projects/parts/experiments.yml (rtdetr_02, line {line})\n"
-        "made    projects/parts/specs/rtdetr_02/{distill,quantize,train}.yaml (copy of rtdetr_01)\n",
+        "made    projects/parts/specs/rtdetr_02/{distill,quantize,train}.yaml (copy of rtdetr_01)\n"
         "next: taorunner train rtdetr_02\n",
+        "",
     )
     specs = parts / "projects/parts/specs"
     for file in (specs / "rtdetr_01").iterdir():

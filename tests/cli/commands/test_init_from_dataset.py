@@ -55,7 +55,7 @@ def test_a_dataset_becomes_a_project_that_trains(
     words = ("--backend", "local")
     steps = [
         line.partition(": taorunner ")[2].split()
-        for line in made.err.splitlines()
+        for line in made.out.splitlines()
         if line.startswith(("next: ", "then: "))
     ]
     converts = CONVERSIONS.get(head, 0)

@@ -247,7 +247,7 @@ def test_a_new_project_validates_and_can_be_planned(head: str, cli: Cli, tmp_pat
     made = cli("init-project", "new", "--head", head, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert made.code == 0, made.err
     root = tmp_path / "ws"
-    assert made.err.startswith("weights   ") and "\nnext: put " in made.err
+    assert made.err.startswith("weights   ") and "\nnext: put " in made.out
     fill_in(root / "projects/new")
     put_data(head, root / "projects/new/data/train")
     checked = cli("validate", "new", "--json", cwd=root)

@@ -45,11 +45,11 @@ def test_an_experiment_names_its_network_and_what_to_write_there(cli: Cli, parts
     done = cli("dataset", "convert", "shots", "-e", "rtdetr_01", cwd=project)
     assert done.code == 0, done.err
     assert done.out.startswith("wrote data/shots_coco: ")
-    dataset = re.search(r'next: write "dataset: (\S+)" for rtdetr_01 in experiments.yml\n', done.err)
+    dataset = re.search(r'next: write "dataset: (\S+)" for rtdetr_01 in experiments.yml\n', done.out)
     assert dataset is not None
     file = project / "experiments.yml"
     file.write_text(re.sub(r"dataset: \S+", f"dataset: {dataset[1]}", file.read_text(), count=1))
-    then = re.search(r"^then: taorunner (.*)$", done.err, re.MULTILINE)
+    then = re.search(r"^then: taorunner (.*)$", done.out, re.MULTILINE)
     assert then is not None
     assert cli(*then[1].split(), cwd=project).code == 0
     again = cli("dataset", "convert", "shots", "-e", "rtdetr_01", "--overwrite", cwd=project)

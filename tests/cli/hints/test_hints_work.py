@@ -22,6 +22,7 @@ _CALL = re.compile(rf'taorunner (?:-p \S+ |--workspace \S+ )*(?:{_NAMES})\b[^\n;
 _EXPLAINED = re.compile(
     r"(, or |, then |, from |: | (?:says|shows|computes|checks|lists|writes|makes|puts|sets|rotates|gives|leaves|arranges|does)\b).*"
 )
+DRY = dict.fromkeys(("train", "resume", "evaluate", "export", "convert"), ("--dry-run",))
 ACTIONS = ("train", "evaluate", "convert", "run", "export", "inference", "prune", "resume")
 
 
@@ -151,6 +152,45 @@ def test_wrong_words_for_projects_experiments_specs_and_weights(cli: Cli, worksp
             assert again.code in (0, 3, 4), (line, command, again)
             typed += 1
     assert typed >= 3
+
+
+_BARE = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+
+
+def options_out_of_place(words: list[str], done: Done) -> list[str]:
+    """The hints of a command that name an option, outside of a whole command, that it does not have."""
+    typed = [word for word in words if not word.startswith("-")]
+    name = max((key for key in TABLE if typed[: len(key.split())] == key.split()), key=len)
+    known = {*TABLE[name].options, "--json"}
+    found = []
+    for line in (done.out + done.err).splitlines():
+        hint = re.match(r"\s*hint: (.*)", line)
+        bare = re.sub(r"taorunner .*?(?=$|; |, (?:or|then) )", "", hint[1]) if hint is not None else ""
+        found += [line for option in _BARE.findall(bare) if option not in known]
+    return found
+
+
+def test_a_hint_names_no_option_that_its_command_lacks(cli: Cli, workspace: Path) -> None:
+    project = workspace / "projects/yard"
+    broken(project / "data/shots")
+    results = workspace / "projects/shots/models/rtdetr_01"
+    (results / "train").mkdir(parents=True)
+    (results / "train/model_epoch_011.pth").write_text("weights")
+    lines = [
+        "validate", "validate shots -v", "dataset check shots -p yard", "dataset split shots -p yard",
+        "dataset stats shots -p yard", "dataset convert shots --to coco -p yard", "dataset resize shots -p yard",
+        "train rtdetr_01 -p shots", "resume rtdetr_01 -p shots --set train.num_epochs=12", "resume rtdetr_01 -p parts",
+        "evaluate rtdetr_01 -p shots --checkpoint best", "export rtdetr_01 -p shots --checkpoint epoch=99",
+        "train rtdetr_01 -p shots --checkpoint epoch=99", "resume rtdetr_01 -p shots --release 1.0.0",
+        "convert detectnet_v2_resnet18_01 -p yard --checkpoint x", "specs refresh rtdetr_01 -p parts",
+        "specs explain train.num_epochs --head rtdetr --release 1", "pretrained pull -p yard", "image ls --release 1",
+        "shell --head rtdetr --release 1", "train rtdetr_01 -p shots --gpus 99", "resume rtdetr_01 -p shots --gpus 1,2",
+    ]  # fmt: skip
+    shown = {line: cli(*line.split(), *DRY.get(line.split()[0], ()), cwd=workspace) for line in lines}
+    assert all("Traceback" not in done.err for done in shown.values())
+    assert sum("hint: " in done.out + done.err for done in shown.values()) > 12
+    wrong = {line: options_out_of_place(line.split(), done) for line, done in shown.items()}
+    assert {line: found for line, found in wrong.items() if found} == {}
 
 
 def test_the_commands_that_mean_a_project_are_those_that_take_one() -> None:

@@ -76,10 +76,19 @@ def test_a_stopped_training_is_resumed_as_printed(cli: Cli, workspace: Path) -> 
         stopped = cli("stop", "tiny", cwd=workspace)
         rest = process.stdout.read().decode()
     command = "taorunner resume tiny"
-    assert f"next: {command}" in stopped.err
+    assert f"next: {command}" in stopped.out
     assert f"next: {command}" in rest and "results of tiny: projects/shapes/models/tiny/train" in rest
-    again = cli(*shlex.split(command)[1:], "--dry-run", *long, cwd=workspace)
+    again = cli(*shlex.split(command)[1:], "--dry-run", cwd=workspace)
     assert again.code == 0, again
+    assert "train.num_epochs=60 train.checkpoint_interval=1" in again.out, "as the stopped run had them"
+    assert "with --set train.num_epochs=60 --set train.checkpoint_interval=1" in again.err
+    other = cli("resume", "tiny", "--epochs", "70", "--dry-run", cwd=workspace)
+    assert "train.num_epochs=70" in other.out and "num_epochs=60" not in other.out
+    past = cli("resume", "tiny", "--epochs", "1", "--stop-on-nan", cwd=workspace)
+    assert (past.code, "nothing is left to train" in past.err) == (3, True)
+    hint = next(line for line in past.err.splitlines() if line.startswith("  hint: "))
+    words = shlex.split(hint)[2 : hint.split().index("trains")]
+    assert cli(*words, "--dry-run", cwd=workspace).code == 0, words
 
 
 def printed(done: Done, label: str) -> Sequence[str]:

@@ -117,7 +117,7 @@ def test_it_is_refused_while_a_run_lives(cli: Cli, workspace: Path) -> None:
     store.batch_paths("b").directory.mkdir(parents=True)
     store.save_batch(Batch("b", (run,)))
     done = cli("runs", "restore", "e", "1", cwd=workspace)
-    assert (done.code, f'run "{run}" of "e" has not ended' in done.err) == (6, True)
+    assert (done.code, 'run "ddddd4" of "e" has not ended' in done.err) == (6, True)
     assert (models(workspace) / f"e.{OLD}").exists()
 
 
@@ -185,6 +185,22 @@ def test_what_a_waiting_run_set_aside_is_not_offered(cli: Cli, workspace: Path) 
     (store.paths(THIRD).directory / "set_aside.json").write_text(f'{{"moves": [{move}]}}')
     shown = cli("runs", "prune", "--results", "--json", cwd=workspace).json
     assert [Path(one["path"]).name for one in shown] == [f"e.{OLDER}"]
+    noted = cli("runs", "prune", "--results", cwd=workspace).err
+    assert "note: run ccccc3 keeps what it set aside from e until it has ended\n" in noted
+    listed = cli("runs", "restore", "e", cwd=workspace)
+    assert (
+        listed.code == 0
+        and "  1  Nov 21" in listed.out
+        and "run ccccc3 has not ended; it keeps" in listed.err
+    )
+    shutil.rmtree(models(workspace) / f"e.{OLDER}")
+    for words in ((), ("1",), ("--yes",), ("--json",)):
+        done = cli("runs", "restore", "e", *words, cwd=workspace)
+        assert done.code == 6, done
+    assert (
+        'run "ccccc3" of "e" has not ended (starting)\nhint: taorunner attach ccccc3'
+        in cli("runs", "restore", "e", cwd=workspace).err
+    )
 
 
 def test_old_checkpoints_are_shown_and_removed_the_best_and_the_newest_stay(

@@ -1134,7 +1134,7 @@ def results(made: Bench, *names: str) -> Path:
     return folder
 
 
-AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
+AFRESH = "taorunner train e --overwrite sets the earlier ones aside (nothing is deleted)"
 
 
 @pytest.mark.parametrize(
@@ -1153,7 +1153,7 @@ def test_results_that_would_be_resumed_silently(head: str, checkpoint: str, benc
             "info results-exist",
             "experiments.yml: |e:",
             f"{folder} already holds a checkpoint of an earlier training, which TAO would silently resume "
-            f"from; --resume (or taorunner resume e) continues from the newest one; {AFRESH}",
+            f"from; taorunner resume e continues from the newest one; {AFRESH}",
         )
     ]
 
@@ -1180,7 +1180,8 @@ def test_an_export_file_that_exists(head: str, checkpoint: str, exported: str, b
         (
             "info output-exists",
             "experiments.yml: |e:",
-            f"{folder}/{exported} exists, and {head} export does not overwrite it; {AFRESH}",
+            f"{folder}/{exported} exists, and {head} export does not overwrite it; "
+            f"{AFRESH.replace('train', 'export')}",
         )
     ]
 

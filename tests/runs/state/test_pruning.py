@@ -57,7 +57,7 @@ def test_nothing_is_removed_when_one_of_them_is_not_over(state: RunState, store:
     over, running = make(store, 2), make(store, 1, state)
     with pytest.raises(RunStateError) as refused:
         remove_runs(store, [over, running])
-    assert refused.value.message == f'run "{running.id}" has not ended'
+    assert refused.value.message == f'run "{store.short_id(running.id)}" has not ended'
     assert len(store.run_ids()) == 2
 
 

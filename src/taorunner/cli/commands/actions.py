@@ -195,7 +195,9 @@ def _print_notes(planned: Planned) -> None:
         _print_findings(planned.findings, place)
     for item in planned.items:
         if item.plan.resume is not None:
-            typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}', err=True)
+            typed = item.plan.typed.of_spec()
+            settings = f", with {typed}" if typed else ""
+            typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}{settings}', err=True)
 
 
 def _print_findings(findings: Sequence[Finding], place: Place | None) -> None:
@@ -244,7 +246,7 @@ def _detach(store: RunStore, batch: Batch, *, json: bool, is_quiet: bool, joins:
     root = store.state_dir.parent
     for record in refused:
         hint = f" ({as_typed(record.hint, Place(root, record.project))})" if record.hint else ""
-        typer.echo(f"{record.id} could not be started: {record.reason}{hint}", err=True)
+        typer.echo(f"{store.short_id(record.id)} could not be started: {record.reason}{hint}", err=True)
     if not json and not is_quiet and len(refused) < len(batch.runs):
         typer.echo(as_typed(detached_text(len(batch.runs) - len(refused)), Place(root)), err=True)
     return max((record.error_code or 0 for record in refused), default=0)

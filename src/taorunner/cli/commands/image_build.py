@@ -210,7 +210,7 @@ def _release(
     )  # fmt: skip
     _result(released.to_json(), [released.tag, released.id], released.id, options.iidfile, json=options.json)
     if not options.json:
-        context.obj.note(f"next: taorunner image test {tag} -- COMMAND; taorunner image push {tag}")
+        context.obj.next_steps((f"taorunner image test {tag} -- COMMAND", f"taorunner image push {tag}"))
     return ExitCode.DONE
 
 

@@ -171,7 +171,7 @@ def _show_made(invocation: Invocation, made: NewProject) -> None:
         invocation.note(f"          ({made.start.hint})")
     if made.fill_ins:
         print_text(sys.stdout, fill_in_text(made.fill_ins))
-    invocation.note(shown_paths(f"next: {made.next_step}", Path.cwd()))
+    invocation.next_steps([shown_paths(made.next_step, Path.cwd())])
 
 
 def _say_needs(invocation: Invocation, head: str) -> None:
@@ -224,8 +224,7 @@ def _from_dataset(
     invocation.root, invocation.project_found = made.paths.root.parent.parent, name
     print_ready_project(made, wanted, Path.cwd(), is_quiet=invocation.is_quiet)
     _say_needs(invocation, head)
-    for number, step in enumerate(made.next_steps):
-        invocation.note(f"{'then' if number else 'next'}: {step}")
+    invocation.next_steps(made.next_steps, in_turn=True)
     return ExitCode.DONE
 
 
@@ -273,6 +272,7 @@ def _add(
     from taorunner.console.base.findings_text import print_text
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
+    from taorunner.planning.first_steps import first_steps
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
@@ -287,10 +287,10 @@ def _add(
         print_text(sys.stdout, fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    target = "-e " if added.first.startswith("dataset ") else ""
-    is_to_fill_in = added.fill_ins and not target
-    first = f"validate {name}" if is_to_fill_in else f"{added.first} {target}{experiment}"
-    context.obj.note(f"next: taorunner {first}")
+    steps = (f"validate {name}",) if added.fill_ins else first_steps(root, name, experiment)
+    if added.to_convert is not None:
+        steps = (f"dataset convert {added.to_convert} -e {experiment}", *steps)
+    context.obj.next_steps([f"taorunner {step}" for step in steps], in_turn=True)
     return 0
 
 
@@ -320,5 +320,5 @@ def _import(invocation: Invocation, root: Path | None, name: str | None, options
             invocation.root, invocation.project_found = place.root, place.project
     if imported.findings:
         print_findings(make_console(sys.stderr, os.environ), imported.findings)
-    invocation.note(f"next: {imported.next_step}")
+    invocation.next_steps([imported.next_step])
     return ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE

@@ -5,7 +5,7 @@ These commands also restart the supervisor of any run that has not ended and los
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -13,6 +13,10 @@ from taorunner.cli.commands.results import runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
 
 RunArgument = Annotated[
     str,
@@ -139,8 +143,13 @@ def _mark_lost(
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     record = mark_lost(store, context.obj.runs_named(store, place, [run], project)[0])
-    typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
+    typer.echo(_ended(store, record))
     return ExitCode.DONE
+
+
+def _ended(store: RunStore, record: RunRecord) -> str:
+    """``f01bc2  stopped  stopped on request``"""
+    return f"{store.short_id(record.id)}  {record.state.value.lower()}  {record.reason or ''}".rstrip()
 
 
 def _logs(
@@ -159,7 +168,7 @@ def _logs(
     import sys
 
     from taorunner.events import now
-    from taorunner.runs.state.log_reader import copy_log, has_times
+    from taorunner.runs.state.log_reader import copy_log, has_log, has_times
     from taorunner.runs.state.lookup.many_logs import copy_logs, names_of
     from taorunner.runs.state.lookup.run_filter import parse_since
     from taorunner.runs.state.store import RunStore
@@ -171,6 +180,14 @@ def _logs(
     records = context.obj.runs_named(store, place, runs, project)
     names = names_of(store, records)
     for record in records:
+        if record.started_at is None and not follow and not has_log(store, record.id):
+            state = record.state.value.lower()
+            why = f": {record.reason}" if record.reason else ""
+            context.obj.note(
+                f"{names[record.id]} has no log, it never started ({state}{why})"
+                if record.state.is_final
+                else f"{names[record.id]} has no log yet, it is {state}"
+            )
         if begin is not None and not has_times(store, record.id, begin):
             context.obj.note(f"the times of {names[record.id]} are not on record: the whole log follows")
     if len(records) == 1:
@@ -247,11 +264,11 @@ def _stop(
     over = [record.id for record in records if record.state.is_final]
     if over:
         raise RunStateError(
-            f'run "{over[0]}" has already ended', hint="taorunner ps lists the runs that have not"
+            f'run "{store.short_id(over[0])}" has already ended',
+            hint="taorunner ps lists the runs that have not",
         )
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
     for record in ended:
-        typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
-    for command in next_commands(ended, endings(store, ended)):
-        context.obj.note(f"next: {command}")
+        typer.echo(_ended(store, record))
+    context.obj.next_steps(next_commands(ended, endings(store, ended)))
     return ExitCode.DONE

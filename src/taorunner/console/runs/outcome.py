@@ -23,9 +23,9 @@ from taorunner.console.runs.results_lines import results_lines
 from taorunner.errors import Severity
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.progress.causes.table import cause_with_reason
-from taorunner.progress.console.line_kind import is_banner
-from taorunner.progress.explanation import SEE_LOG
+from taorunner.progress.console.line_kind import is_frame
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -213,15 +213,19 @@ def _failure(
             f": {reason}", (code, "quiet"),
         )
     ]  # fmt: skip
-    if run.hint and run.hint != SEE_LOG:
+    if run.hint and run.hint != LAST_LINES_HINT:
         lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
-    last = [line for line in tail if clean(line).strip() and not is_banner(line)]
+    last = [line for line in tail if clean(line).strip() and not is_frame(line)]
     last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last
     ]
     return lines
+
+
+def _log_line(run: str, place: Place | None) -> Text:
+    return Text.assemble("  ", ("log", "label"), f":  {as_typed(f'taorunner logs {clean(run)}', place)}")
 
 
 def _never_started(
@@ -339,8 +343,9 @@ def _next_commands(
     commands += next_commands(
         [run for run in ended if run.state is not RunState.STOPPED], not_taken(snapshots, ends)
     )
-    if not commands and ended:
-        commands.append(f"taorunner runs show {short[ended[0].id]}")
+    seen = [run for run in ended if run.started_at is not None]
+    if not commands and seen:
+        commands.append(f"taorunner runs show {short[seen[-1].id]}")
     return commands[:NEXT_COMMANDS]
 
 

@@ -17,6 +17,7 @@ from taorunner import events as ev
 from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of, shown_path
 from taorunner.console.live.run_view import short_id
 from taorunner.events import Event, RunState
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import Fold, RunSnapshot
 from taorunner.text import duration, size
@@ -281,6 +282,6 @@ def _end_text(event: ev.RunFinished, snapshot: RunSnapshot) -> str:
         if event.state is RunState.FAILED and event.exit_code is not None and "exit code" not in event.reason
         else ""
     )
-    hint = f"; {event.hint}" if event.hint else ""
+    hint = f"; {event.hint}" if event.hint and event.hint != LAST_LINES_HINT else ""
     reason = beside_success(event.reason) if event.state is RunState.SUCCEEDED else event.reason
     return f"{event.state.value.lower()}{took}{': ' if reason else ''}{reason}{code}{hint}"

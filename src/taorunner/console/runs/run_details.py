@@ -30,7 +30,7 @@ from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.live.sparkline import sparkline
 from taorunner.console.runs.outcome import next_lines
 from taorunner.events import Notice, RunState
-from taorunner.progress.explanation import SEE_LOG
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.control.origin import Origin
 from taorunner.runs.outputs.recorded import CHECKPOINT, Output
@@ -170,7 +170,7 @@ def _state_rows(
         has_code = run.exit_code and run.state is RunState.FAILED and "exit code" not in reason
         code = f" (exit code {run.exit_code})" if has_code else ""
         rows.append(("reason", f"{reason}{code}"))
-    if run.hint and run.hint != SEE_LOG:
+    if run.hint and run.hint != LAST_LINES_HINT:
         rows.append(("hint", clean(as_typed(run.hint, place))))
     if run.epoch is not None and not run.state.is_final:
         epoch = Text(of(run.epoch, run.epochs))

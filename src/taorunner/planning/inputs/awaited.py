@@ -100,7 +100,9 @@ def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
     values.update({one.argument: inside[one.stand_in] for one in plan.awaits if one.argument is not None})
     contract, arguments = plan.contract, replace(plan.arguments, values=values)
     argv = build_argv(contract, arguments)
-    outputs = output_findings(contract, argv.values, _mounts(plan), overwrite=plan.overwrite)
+    outputs = output_findings(
+        contract, argv.values, _mounts(plan), experiment=plan.experiment, overwrite=plan.overwrite
+    )
     error = next((one for one in (*argv.findings, *outputs.findings) if one.is_error), None)
     if error is not None:
         raise UserFilesError(error.message, hint=error.hint)

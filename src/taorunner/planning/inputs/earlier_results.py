@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path, PurePosixPath
@@ -19,9 +19,8 @@ from taorunner.planning.checkpoints.checkpoint_files import (
 from taorunner.planning.inputs.argv import argument_names
 from taorunner.planning.inputs.resume import resumable_files
 from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.request import command_of
 from taorunner.project.mounts import Mounts
-
-_AFRESH = "--overwrite moves the earlier ones aside (nothing is deleted) and starts afresh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,35 @@ def earlier_results(
 
     Only what the action itself writes is in its way. ``spec_text`` is its rendered spec.
     """
+    met = _met(contract, results, values, mounts, network, spec_text, overwrite=overwrite)
+    return replace(met, findings=tuple(_with_hint(one, contract, experiment) for one in met.findings))
+
+
+def output_findings(
+    contract: Contract, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool
+) -> EarlierResults:
+    """Of an action that writes one model: the file that is there already."""
+    met = _outputs(contract, values, mounts, overwrite=overwrite)
+    return replace(met, findings=tuple(_with_hint(one, contract, experiment) for one in met.findings))
+
+
+def _with_hint(finding: Finding, contract: Contract, experiment: str) -> Finding:
+    """With what to type, whichever command has met the results: not each has the options for it."""
+    action = f"deploy.{contract.action}" if contract.group == "deploy" else contract.action
+    afresh = f"taorunner {command_of(action)} {experiment} --overwrite sets the earlier ones aside"
+    hint = f"{afresh} (nothing is deleted)"
+    if finding.code == "results-exist" and contract.checkpoints.resume is not ResumeRule.NONE:
+        hint = f"taorunner resume {experiment} continues from the newest one; {hint}"
+    return replace(finding, hint=hint)
+
+
+def _met(
+    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, network: Network, spec_text: str,
+    *, overwrite: bool,
+) -> EarlierResults:  # fmt: skip
+    """Findings have no hint yet, as in all below."""
     if contract.action == "train":
-        return _training(contract, results, experiment, network, overwrite=overwrite)
+        return _training(contract, results, network, overwrite=overwrite)
     records = values.get("tfrecords_prefix")
     if contract.action in ("dataset_convert", "convert") and isinstance(records, str):
         tag, tagged = values.get("record_tag"), _host(records, mounts)
@@ -51,13 +77,12 @@ def earlier_results(
         folder = _host(str(PurePosixPath(records).parent), mounts)
         if folder is not None and _writes_records(contract, records, spec_text):
             return _conversion(folder, overwrite=overwrite)
-    return output_findings(contract, values, mounts, overwrite=overwrite)
+    return _outputs(contract, values, mounts, overwrite=overwrite)
 
 
-def output_findings(
+def _outputs(
     contract: Contract, values: Mapping[str, Value], mounts: Mounts, *, overwrite: bool
 ) -> EarlierResults:
-    """Of an action that writes one model: the file that is there already."""
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
     if contract.action in ("inference", "inference_trt", "evaluate"):
         written = []  # these read an engine
@@ -77,9 +102,7 @@ def holds_training(contract: Contract, results: Path) -> bool:
         return True
 
 
-def _training(
-    contract: Contract, results: Path, experiment: str, network: Network, *, overwrite: bool
-) -> EarlierResults:
+def _training(contract: Contract, results: Path, network: Network, *, overwrite: bool) -> EarlierResults:
     try:
         checkpoints = _earlier_checkpoints(contract, results) if results.is_dir() else []
         own = results_of_training(contract, results, network) if overwrite and results.is_dir() else ()
@@ -92,10 +115,7 @@ def _training(
         message = f"{results} already holds {count} of an earlier training"
         if contract.checkpoints.resume is ResumeRule.AUTO:
             message += ", which TAO would silently resume from"
-        hint = _AFRESH
-        if contract.checkpoints.resume is not ResumeRule.NONE:
-            hint = f"--resume (or taorunner resume {experiment}) continues from the newest one; {_AFRESH}"
-        return EarlierResults((Finding(Severity.ERROR, "results-exist", message, hint),))
+        return EarlierResults((_error("results-exist", message),))
     # A failed start left weights of step 0, which TAO would resume from.
     return EarlierResults(set_aside=untrained_leftovers(results, contract.checkpoints))
 
@@ -175,7 +195,7 @@ def _tagged_conversion(folder: Path, tag: str, *, overwrite: bool) -> EarlierRes
 
 
 def _error(code: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, code, message, _AFRESH)
+    return Finding(Severity.ERROR, code, message)
 
 
 def _host(value: Value | None, mounts: Mounts) -> Path | None:

@@ -57,7 +57,7 @@ def not_read(contract: Contract, named: str) -> Finding:
         return Finding(Severity.ERROR, "checkpoint-not-read", message, "leave --checkpoint out")
     hint = "leave --checkpoint out"
     if contract.checkpoints.resume is not ResumeRule.NONE:
-        hint += "; --resume continues from the newest checkpoint of the experiment"
+        hint += "; resume, a command of its own, continues from the newest checkpoint of the experiment"
     message = f'{contract.network} train does not read --checkpoint: "{named}" would be ignored'
     return Finding(Severity.ERROR, "checkpoint-not-read", message, hint)
 

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from taorunner.catalog.knobs import choices_of
 from taorunner.contracts import CheckpointContract, Contract, EpochMark, ResumeRule
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checkpoints.checkpoint_files import (
     epoch_of,
+    find_checkpoints,
     is_untrained,
     newest_whole,
     untrained_leftovers,
@@ -45,23 +47,39 @@ def resumed(plan: RunPlan) -> RunPlan | NoResume:
         return _refusal(
             "no-resume",
             f'{contract.network} {contract.action} cannot be resumed',
-            "--overwrite moves the earlier results aside and starts afresh",
+            f"taorunner train {plan.experiment} --overwrite sets the earlier results aside and starts afresh",
         )  # fmt: skip
     point = find_resume_point(contract, plan.results_dir)
     if point is None:
+        known = contract.checkpoints
+        is_in_the_way = find_checkpoints(plan.results_dir, known) or resumable_files(plan.results_dir, known)
         return _refusal(
             "nothing-to-resume",
             f"there is no checkpoint to resume from: {_lack(contract, plan.results_dir)}",
-            f"taorunner train {plan.experiment} starts from the beginning",
+            f"taorunner train {plan.experiment}{' --overwrite' if is_in_the_way else ''} starts from the beginning",
         )
-    if plan.epochs is not None and point.epoch >= plan.epochs and not point.is_partial:
+    if plan.epochs is not None and point.next_epoch > plan.epochs:
         refusal = _refusal(
             "already-trained",
             f'nothing is left to train: {point.checkpoint.name} is of epoch {point.epoch} of {plan.epochs}',
-            "ask for more with --epochs, or --overwrite to start afresh",
+            _with_more_epochs(plan, point),
         )  # fmt: skip
         return replace(refusal, is_complete=True)
     return _with_checkpoint(replace(plan, resume=point, set_aside=(), overwrite=False), point)
+
+
+def _with_more_epochs(plan: RunPlan, point: ResumePoint) -> str:
+    """What to type to train for as many epochs again, or to start afresh."""
+    afresh = f"taorunner train {plan.experiment} --overwrite starts afresh"
+    more = point.epoch + max(plan.epochs or 1, 1)
+    key = (plan.contract.spec.keys if plan.contract.spec is not None else {}).get("epochs")
+    if choices_of(plan.contract, "epochs"):
+        option = f"--epochs {more}"
+    elif key is not None:
+        option = f"--set {key}={more}"
+    else:
+        return afresh
+    return f"taorunner resume {plan.experiment} {option} trains to epoch {more}, {afresh}"
 
 
 def find_resume_point(contract: Contract, results: Path) -> ResumePoint | None:

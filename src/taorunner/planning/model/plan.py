@@ -16,6 +16,7 @@ from taorunner.contracts import Contract
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.knobs import KnobSetting
 from taorunner.planning.model.plan_codec import decoded, encoded
+from taorunner.planning.model.typed_settings import TypedSettings
 
 SHELL = "shell"
 """The action of a plan that opens a shell and is no run."""
@@ -82,11 +83,15 @@ class SecretSource:
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch."""
+    """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch.
+
+    ``run`` is the training that is resumed, None where that is not known.
+    """
 
     checkpoint: Path
     epoch: int
     is_partial: bool = False
+    run: str | None = None
 
     @property
     def text(self) -> str:
@@ -124,7 +129,7 @@ class RunPlan:
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options`` the settings of the backend. ``resume`` is set for a resumed
     training, None for a fresh one. ``after`` is the run of the chain that has to succeed before this one starts;
-    ``awaits`` is what it takes from the chain.
+    ``awaits`` is what it takes from the chain. ``typed`` is what the command line set.
     """
 
     project: str
@@ -156,6 +161,7 @@ class RunPlan:
     forced: tuple[str, ...] = ()  # codes of the errors that --force passed
     after: str | None = None
     awaits: tuple[Awaited, ...] = ()
+    typed: TypedSettings = field(default_factory=TypedSettings)
 
     @property
     def gpus(self) -> GpuRequest:

@@ -31,7 +31,8 @@ class ActionRequest:
     tuple means "auto". ``overrides`` are dotted spec keys with their text, ``knobs`` settings that each network has
     under keys of its own. ``extra`` goes to TAO as it is. ``env`` are further variables (a secret as ``env:NAME`` or
     ``file:PATH``), ``volumes`` further mounts. ``checkpoint`` is a path on this host, a name in the results, ``best``,
-    ``latest`` or ``epoch=N``. ``resume``: training goes on from its newest checkpoint. ``force`` passes findings about
+    ``latest`` or ``epoch=N``. ``resume``: training goes on from its newest checkpoint; ``continues`` is the run that it
+    goes on with. ``force`` passes findings about
     data, paths and weights (``model.forcing``); ``dry_run``: nothing is started, so what an earlier action makes may be
     missing. ``then`` are further actions, each to run after the one before; ``earlier`` are the actions of the chain
     that run before this one.
@@ -54,6 +55,7 @@ class ActionRequest:
     checkpoint: str | None = None
     overwrite: bool = False
     resume: bool = False
+    continues: str | None = None
     force: bool = False
     dry_run: bool = False
     then: tuple[str, ...] = ()

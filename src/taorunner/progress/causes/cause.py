@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+LAST_LINES_HINT = "look at the last lines of the log"
+"""Of failures that are not explained. Views that show those lines leave it out."""
+
 
 class Weight(IntEnum):
     """The kind of fact behind a row. The verdict takes the strongest (the lowest) first."""

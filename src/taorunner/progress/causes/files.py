@@ -32,7 +32,7 @@ FILES: tuple[Cause, ...] = (
         "File exists",
         r"File exists: " + QUOTED_PATH,
         '"{path}" already exists, from an earlier run',
-        "use --overwrite, which sets the earlier results aside",
+        "start it again with --overwrite, which sets the earlier results aside",
     ),
     row(
         "working-directory",

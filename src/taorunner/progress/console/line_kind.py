@@ -39,6 +39,11 @@ _BANNER = re.compile(
     r"|Use the NVIDIA Container Toolkit to start|https://docs\.nvidia\.com/)",
 )
 """A line of ``=`` always counts as banner."""
+_FRAME = re.compile(
+    r"^TinyDet: a small CPU network |(?:^|[ \]])\w{1,30} results will be saved at: "
+    r"|(?:^|[ \]])Execution status: (?:PASS|FAIL)\b|^Telemetry data couldn't be sent|\b\d{1,3}%\|",
+    re.ASCII,
+)
 
 
 def place_of(line: str) -> Place:
@@ -59,3 +64,9 @@ def own_words(line: str) -> str:
 def is_banner(line: str) -> bool:
     """True for lines that an image prints about itself at its start."""
     return _BANNER.search(line) is not None
+
+
+def is_frame(line: str) -> bool:
+    """True for lines that say nothing of what happened: the banner, what TAO's entry script prints before and after an
+    action, progress bars."""
+    return is_banner(line) or _FRAME.search(line) is not None

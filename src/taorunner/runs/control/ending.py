@@ -119,6 +119,7 @@ def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
     from taorunner.project.workspace import ProjectPaths
     from taorunner.runs.outputs.run_times import ran_at
     from taorunner.runs.outputs.set_aside import TRAINING, find_set_aside, list_set_aside
+    from taorunner.runs.outputs.writers import moved_outputs
 
     if record.results_dir is None:
         return None
@@ -129,12 +130,8 @@ def set_aside_in(store: RunStore, record: RunRecord) -> Path | None:
         own = (one for one in measured if one.kind == TRAINING and ran_at(record, one.newest_s, now()))
         return next((one.path for one in own), None)
     for item in list_set_aside(project, record.experiment):
-        for one in recorded.outputs:
-            if not one.path.is_relative_to(item.place):
-                continue
-            moved = replace(one, path=item.path / one.path.relative_to(item.place))
-            if moved.is_there:
-                return item.path
+        if any(one.is_there for one in moved_outputs(recorded.outputs, item.place, item.path)):
+            return item.path
     return None
 
 
@@ -153,7 +150,10 @@ def best_checkpoint(store: RunStore, record: RunRecord, results: RunResults) -> 
 
 def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) -> Iterable[str]:
     if record.state is RunState.STOPPED:
-        yield from (_AFTER_STOP[step] for step in after_stop(store, [record]).values())
+        typed = plan.typed.words()
+        for step in after_stop(store, [record]).values():
+            again = step in (NextStep.START_AGAIN, NextStep.START_AFRESH)
+            yield f"{_AFTER_STOP[step]} {typed}".rstrip() if again else _AFTER_STOP[step]
     elif record.state is RunState.FAILED:
         yield from _after_failure(record, plan)
     elif record.state is RunState.SUCCEEDED:
@@ -181,6 +181,7 @@ def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
 
 def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
     """A smaller batch after the GPU ran out of memory, where the network has a key for it and the spec a value."""
+    from taorunner.catalog.knobs import choices_of
     from taorunner.planning.inputs.earlier_results import holds_training
     from taorunner.planning.inputs.resume import resumed
     from taorunner.planning.model.plan import RunPlan
@@ -191,12 +192,15 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
     if cause is None or cause.cause.code not in _MEMORY_CAUSES or size is None or size < 2:
         return
     command = f"{command_of(record.action)} {{}}"
+    smaller = f"--batch-size {size // 2}"
     if record.action == "train":
         if isinstance(resumed(plan), RunPlan):
-            command = "resume {}"
-        elif holds_training(plan.contract, plan.results_dir):
+            yield f"resume {{}} {smaller}"
+            return
+        if holds_training(plan.contract, plan.results_dir):
             command += " --overwrite"
-    yield f"{command} --batch-size {size // 2}"
+    keys = {key for choice in choices_of(plan.contract, "batch_size") for key in choice.keys}
+    yield f"{command} {smaller} {plan.typed.words(without={'batch_size', *keys})}".rstrip()
 
 
 def batch_size(plan: RunPlan) -> int | None:

@@ -44,12 +44,11 @@ def joinable(store: RunStore, name: str) -> str:
     """
     record = store.find(name)
     hint = "taorunner ps lists active runs; without --join the runs also wait for free GPUs"
+    run = store.short_id(record.id)
     if record.batch not in store.open_batches.ids():
-        raise RunStateError(f'the batch of run "{record.id}" has ended: it cannot be joined', hint=hint)
+        raise RunStateError(f'the batch of run "{run}" has ended: it cannot be joined', hint=hint)
     if not store.open_batches.is_ours(record.batch):
-        raise RunStateError(
-            f'run "{record.id}" belongs to another user: its batch cannot be joined', hint=hint
-        )
+        raise RunStateError(f'run "{run}" belongs to another user: its batch cannot be joined', hint=hint)
     return record.batch
 
 

@@ -18,8 +18,8 @@ from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
 from taorunner.planning.model.request import ACTION_OF_COMMAND, Order
 from taorunner.project.keys import MAX_GPUS
-from taorunner.runs.control.busy import training_runs
 from taorunner.runs.control.spawn import Supervisor
+from taorunner.runs.control.startable import training_runs
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
@@ -162,6 +162,10 @@ def plan_orders(
         check_request(order.request)
     caller = Caller.current(environ)
     store = RunStore(workspace.state_dir)
+    if any(order.request.resume for order in orders):
+        from taorunner.runs.control.continued import continued_orders
+
+        orders = continued_orders(store, orders)
     each = [
         plan_chain(
             workspace, order.project, order.request, caller,
@@ -270,9 +274,10 @@ def refuse_second_training(store: RunStore, project: str, request: ActionRequest
             does = f'is training "{record.experiment}"'
             if record.action != "train":
                 does = f'is part of a chain, {record.action} of "{record.experiment}",'
+            run = store.short_id(record.id)
             raise RunStateError(
-                f'run "{record.id}" {does} and has not ended ({record.state.value})',
-                hint=f"taorunner attach {record.id} shows it, taorunner stop {record.id} ends it",
+                f'run "{run}" {does} and has not ended ({record.state.value.lower()})',
+                hint=f"taorunner attach {run} shows it, taorunner stop {run} ends it",
             )
 
 

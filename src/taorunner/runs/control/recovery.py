@@ -77,17 +77,16 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
     Raises:
         RunStateError: the run is over or only queued, a supervisor owns it, or the engine answers for it.
     """
+    run = store.short_id(record.id)
     if record.state.is_final:
-        raise RunStateError(f'run "{record.id}" has already ended: {record.state.value}')
+        raise RunStateError(f'run "{run}" has already ended: {record.state.value}')
     if record.state is RunState.QUEUED:
-        raise RunStateError(
-            f'run "{record.id}" is queued and cannot be lost', hint=f"taorunner stop {record.id}"
-        )
+        raise RunStateError(f'run "{run}" is queued and cannot be lost', hint=f"taorunner stop {run}")
     with owning(store.batch_paths(record.batch)) as is_owner:
         if not is_owner:
             raise RunStateError(
-                f'run "{record.id}" has a live supervisor',
-                hint=f"taorunner stop {record.id} ends it; its supervisor gives up after ten minutes without an engine",
+                f'run "{run}" has a live supervisor',
+                hint=f"taorunner stop {run} ends it; its supervisor gives up after ten minutes without an engine",
             )
         record = store.load(record.id)
         if record.state.is_final:
@@ -95,8 +94,8 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
         state = _engine_state(store, record)
         if state not in (None, EngineState.MISSING):
             raise RunStateError(
-                f'the engine still knows run "{record.id}": {state.value}',
-                hint=f"taorunner attach {record.id} resumes watching it, taorunner stop {record.id} ends it",
+                f'the engine still knows run "{run}": {state.value}',
+                hint=f"taorunner attach {run} resumes watching it, taorunner stop {run} ends it",
             )
         reason = "marked as lost by hand"
         if record.started_at is None:

@@ -15,9 +15,8 @@ from taorunner.planning.inputs.earlier_results import results_of_training
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
-from taorunner.runs.control.busy import refuse_while_running
 from taorunner.runs.control.launch import alone
-from taorunner.runs.outputs.run_times import ran_at
+from taorunner.runs.control.startable import refuse_while_running
 from taorunner.runs.outputs.scan import size_of_folder
 from taorunner.runs.outputs.set_aside import (
     MODEL,
@@ -28,7 +27,9 @@ from taorunner.runs.outputs.set_aside import (
     names_set_aside,
     put_back,
 )
+from taorunner.runs.outputs.writers import writer_of
 from taorunner.runs.state.lookup.run_filter import RunFilter, records_of
+from taorunner.runs.state.lookup.training_scores import lineage_scores
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import fold
@@ -69,7 +70,7 @@ class EarlierResults:
         self._experiments = load_project(workspace, project).experiments
         self._networks = Networks(workspace.networks_dir)
         self._records = records_of(store, RunFilter(project=project))
-        self._waiting = set(self._moved_by_unfinished())
+        self._held = tuple(self._moved_by_unfinished())
         recorded = (record.experiment for record in self._records)
         self.experiments = tuple(
             dict.fromkeys([*self._experiments, *recorded, *names_set_aside(self._paths)])
@@ -87,14 +88,25 @@ class EarlierResults:
         self.check(experiment)
         found = find_set_aside(self._paths, experiment, tuple(self._experiments))
         return [
-            self._described(item)
+            self._described(item, item.at)
             for item in found
-            if not any(path.is_relative_to(item.path) for path in self._waiting)
+            if not any(path.is_relative_to(item.path) for _, path in self._held)
         ]
 
+    def holders(self, experiment: str) -> list[str]:
+        """The short ids of the runs of the experiment that have not ended and set something aside."""
+        held = (record.id for record, _ in self._held if record.experiment == experiment)
+        return [self._store.short_id(run_id) for run_id in dict.fromkeys(held)]
+
+    def refuse_while_running(self, experiment: str) -> None:
+        """Raises RunStateError when a run of the experiment has not ended."""
+        refuse_while_running(self._store, self._project, experiment)
+
     def in_place(self, item: SetAside) -> Earlier | None:
-        """What ``item`` would take the place of; None if the place is empty."""
+        """What ``item`` would take the place of; None if nothing of the kind is there."""
         if not item.place.exists():
+            return None
+        if item.kind == TRAINING and not self._written_by_training(item.experiment, item.place):
             return None
         size, files, newest_s = size_of_folder(item.place) if item.place.is_dir() else (0, 1, 0.0)
         if item.kind == TRAINING:
@@ -104,7 +116,7 @@ class EarlierResults:
         elif not item.place.is_dir():
             size, newest_s = item.place.stat().st_size, item.place.stat().st_mtime
         here = SetAside(item.experiment, item.kind, item.place, item.place, item.at, size, files, newest_s)
-        return self._described(here)
+        return self._described(here, now())
 
     def restore(self, earlier: Earlier, at: datetime) -> Path | None:
         """Puts it back; what was in its place is set aside. Gives where that is now, None if there was nothing.
@@ -118,33 +130,38 @@ class EarlierResults:
             refuse_while_running(self._store, self._project, item.experiment)
             return put_back(item, lambda place: self._written_by_training(item.experiment, place), at)
 
-    def _moved_by_unfinished(self) -> Iterable[Path]:
+    def _moved_by_unfinished(self) -> Iterable[tuple[RunRecord, Path]]:
         for record in self._store.unfinished():
-            for move in recorded_moves(self._store.paths(record.id).directory):
-                yield move.aside
+            if record.project == self._project:
+                for move in recorded_moves(self._store.paths(record.id).directory):
+                    yield record, move.aside
 
-    def _described(self, item: SetAside) -> Earlier:
-        run = self._run_of(item)
+    def _described(self, item: SetAside, until: datetime) -> Earlier:
+        run = self._run_of(item, until)
         checkpoints = None
         if item.kind == TRAINING:
             checkpoints = len(self._checkpoints(item.path, self._contract(item.experiment)))
         return Earlier(item, run.id if run is not None else None, self._best(run), checkpoints)
 
-    def _run_of(self, item: SetAside) -> RunRecord | None:
-        """The newest run of the experiment that ran when the newest file was written."""
-        for record in self._records:
-            if record.experiment != item.experiment:
-                continue
-            is_other = record.action not in _ACTIONS.get(item.kind, (record.action,))
-            if is_other or (item.kind == MODEL and record.action in ("train", "evaluate")):
-                continue
-            if ran_at(record, item.newest_s, now()):
-                return record
-        return None
+    def _run_of(self, item: SetAside, until: datetime) -> RunRecord | None:
+        """The newest run of the experiment that wrote something of it, before ``until``."""
+        records = [
+            record
+            for record in self._records
+            if record.experiment == item.experiment
+            and record.action in _ACTIONS.get(item.kind, (record.action,))
+            and not (item.kind == MODEL and record.action in ("train", "evaluate"))
+        ]
+        return writer_of(self._store, records, item.place, item.path, item.newest_s, until)
 
     def _best(self, run: RunRecord | None) -> tuple[str, float] | None:
+        """Of the run, and of those that it resumes: their checkpoints are there too."""
         if run is None:
             return None
+        scores = lineage_scores(self._store, run)
+        best = scores.best_of(set(scores.values)) if scores is not None else None
+        if scores is not None and scores.metric is not None and best is not None:
+            return scores.metric, scores.values[best]
         snapshot = fold(self._store.read_events(run.id)[0], run.id)
         name = kpi_name(snapshot.best, snapshot.judged)
         return (name, snapshot.best[name].value) if name is not None else None

@@ -18,9 +18,9 @@ from taorunner.planning.inputs.resume import find_resume_point
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
-from taorunner.runs.control.busy import refuse_while_running
 from taorunner.runs.control.launch import alone
 from taorunner.runs.control.restore import EarlierResults
+from taorunner.runs.control.startable import refuse_while_running
 from taorunner.runs.outputs.measured import measured_epochs
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
@@ -58,13 +58,17 @@ class PrunableResult:
 def prunable_results(
     workspace: Workspace, store: RunStore, projects: Sequence[str], *, keep: int | None, older: timedelta | None,
     at: datetime,
-) -> list[PrunableResult]:  # fmt: skip
-    """What was set aside: of each experiment without the ``keep`` newest, and longer ago than ``older``."""
+) -> tuple[list[PrunableResult], list[str]]:  # fmt: skip
+    """What was set aside: of each experiment without the ``keep`` newest, and longer ago than ``older``; and notes on
+    what runs that have not ended still hold."""
     found: list[PrunableResult] = []
+    notes: list[str] = []
     ids = store.run_ids()
     for project in projects:
         results = EarlierResults(workspace, store, project)
         for experiment in results.experiments:
+            for holder in results.holders(experiment):
+                notes.append(f"run {holder} keeps what it set aside from {experiment} until it has ended")
             for one in results.set_aside(experiment)[keep or 0 :]:
                 if older is not None and at - one.item.at <= older:
                     continue
@@ -74,7 +78,7 @@ def prunable_results(
                         project, experiment, one.item.path, one.item.bytes, one.item.place, run, one.item
                     )
                 )
-    return found
+    return found, notes
 
 
 def prunable_checkpoints(

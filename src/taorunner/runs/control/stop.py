@@ -41,10 +41,10 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
                 return record
             refuse_without_room(store)
             if attempts == _ATTEMPTS:
-                log = store.batch_paths(record.batch).supervisor_log
+                log, run = store.batch_paths(record.batch).supervisor_log, store.short_id(run_id)
                 raise MachineError(
-                    f'run "{run_id}" cannot be stopped: its supervisor process exits at start',
-                    hint=f"see {log}; taorunner runs mark-lost {run_id} ends its record",
+                    f'run "{run}" cannot be stopped: its supervisor process exits at start',
+                    hint=f"see {log}; taorunner runs mark-lost {run} ends its record",
                 )
             attempts += 1
             start_missing_supervisors(store)

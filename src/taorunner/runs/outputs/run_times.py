@@ -15,9 +15,13 @@ def began_at(record: RunRecord) -> datetime:
     return min(record.started_at or record.launched_at, record.launched_at)
 
 
-def ran_at(record: RunRecord, moment_s: float, now: datetime) -> bool:
-    """Whether the run was under way at ``moment_s`` (seconds of the epoch), as far as clocks agree."""
+def ran_at(record: RunRecord, moment_s: float, now: datetime, *, exact: bool = False) -> bool:
+    """Whether the run was under way at ``moment_s`` (seconds of the epoch), as far as clocks agree.
+
+    With ``exact`` they are taken to agree: of two runs in a row, both can be under way otherwise.
+    """
     if record.started_at is None:
         return False
     ended = record.finished_at or now
-    return began_at(record).timestamp() - CLOCK_SLACK_S <= moment_s <= ended.timestamp() + CLOCK_SLACK_S
+    slack_s = 0.0 if exact else CLOCK_SLACK_S
+    return began_at(record).timestamp() - slack_s <= moment_s <= ended.timestamp() + slack_s

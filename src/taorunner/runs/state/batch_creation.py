@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from taorunner.errors import TaorunnerError
 from taorunner.events import Notice, RunState
 from taorunner.runs.state.batch_index import kept_environ
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy, RunRecord
@@ -50,6 +51,7 @@ def record_run(
     from taorunner.backends.secrets import write_secrets  # listing runs needs no plans
 
     resumed_from, attempt = lineage(store, plan)
+    policy = _kept_policy(store, plan, policy)
     record = RunRecord(
         id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
         backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
@@ -63,6 +65,20 @@ def record_run(
     store.save_plan(run_id, plan)
     store.append_events(run_id, [record.queued_event(), *_place_in_chain(store, record)])
     store.save(record)
+
+
+def _kept_policy(store: RunStore, plan: RunPlan, policy: RunPolicy) -> RunPolicy:
+    """What is not said for a resumed training is as for the run that it resumes."""
+    if plan.resume is None or plan.resume.run is None:
+        return policy
+    try:
+        before = store.load(plan.resume.run)
+    except TaorunnerError:
+        return policy
+    return RunPolicy(
+        policy.retries or before.retries_left + before.retries_made, policy.stop_on_nan or before.stop_on_nan,
+        policy.on_finish or before.on_finish, policy.keep_checkpoints or before.keep_checkpoints,
+    )  # fmt: skip
 
 
 def _place_in_chain(store: RunStore, record: RunRecord) -> Iterator[Notice]:

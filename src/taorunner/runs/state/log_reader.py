@@ -60,6 +60,14 @@ def has_times(store: RunStore, run_id: str, since: datetime) -> bool:
     return offset_since(store.paths(run_id).console, since, store.trust()) is not None
 
 
+def has_log(store: RunStore, run_id: str) -> bool:
+    """Whether the run has printed something."""
+    try:
+        return store.paths(run_id).console.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def tail_offset(path: Path, lines: int, trust: Trust | None = None) -> int:
     """The byte offset of the last ``lines`` lines. Reads only the end of the file."""
     try:

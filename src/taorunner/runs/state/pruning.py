@@ -64,9 +64,8 @@ def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:
     """
     for record in records:
         if not store.load(record.id).state.is_final:
-            raise RunStateError(
-                f'run "{record.id}" has not ended', hint=f"taorunner stop {record.id} ends it"
-            )
+            run = store.short_id(record.id)
+            raise RunStateError(f'run "{run}" has not ended', hint=f"taorunner stop {run} ends it")
     freed = 0
     for record in records:
         directory = store.paths(record.id).directory

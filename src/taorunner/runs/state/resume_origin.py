@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from taorunner.errors import TaorunnerError
@@ -16,12 +17,16 @@ _MOST_RUNS = 100
 
 
 def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
-    """``(run id, attempt)`` of a resumed training: the newest earlier training into these results, and its number.
+    """``(run id, attempt)`` of a resumed training: the run that the plan names, else the newest earlier training into
+    these results, and its number.
 
     ``(None, 1)`` for a new training, or if the earlier runs are no longer recorded.
     """
     if plan.resume is None:
         return None, 1
+    if plan.resume.run is not None:
+        with suppress(TaorunnerError):
+            return plan.resume.run, store.load(plan.resume.run).attempt + 1
     part = name_in_run_id(plan.experiment, plan.action)
     for run_id in store.run_ids():
         if part not in run_id:

@@ -296,6 +296,12 @@ class RunStore:
 
         return find_run(self, name, project, near)
 
+    def short_id(self, run_id: str) -> str:
+        """The id as a person reads and types it; see ``runs.state.lookup.short_ids``."""
+        from taorunner.runs.state.lookup.short_ids import short_ids
+
+        return short_ids([run_id], self.folder_names())[run_id]
+
     def append_events(self, run_id: str, events: Iterable[Event]) -> None:
         """Appends all events in one write, so only the last line can be truncated."""
         text = "".join(to_json_line(event) + "\n" for event in events)

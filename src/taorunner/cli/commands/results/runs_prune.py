@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from taorunner.project.workspace import Workspace
     from taorunner.runs.control.result_pruning import PrunableResult
+    from taorunner.runs.state.pruning import Prunable
+    from taorunner.runs.state.store import RunStore
 
 RunsToRemove = Annotated[
     list[str], typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False)
@@ -54,6 +56,7 @@ def _rm(
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
 ) -> int:
+    from taorunner.runs.state.lookup.short_ids import short_ids
     from taorunner.runs.state.pruning import remove_runs
     from taorunner.runs.state.store import RunStore
     from taorunner.text import size
@@ -62,12 +65,14 @@ def _rm(
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     records = context.obj.runs_named(store, place, runs, project)
+    short = short_ids([record.id for record in records], store.folder_names())
     for record in records:
         if not record.state.is_final:
-            raise RunStateError(f'run "{record.id}" has not ended', hint=f"taorunner stop {record.id}")
+            run = short[record.id]
+            raise RunStateError(f'run "{run}" has not ended', hint=f"taorunner stop {run} ends it")
     freed = remove_runs(store, records)
     for record in records:
-        typer.echo(record.id)
+        typer.echo(short[record.id])
     context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results are kept")
     return ExitCode.DONE
 
@@ -107,6 +112,7 @@ def _prune(
         return _results(context, root, project, options, keep_checkpoints, results=results)
     store = RunStore(root.state_dir)
     found = prunable(store, keep=keep, older=age, at=now(), project=project or context.obj.project)
+    lines = _record_lines(store, found)
     if yes:
         remove_runs(store, [item.record for item in found])
     if json:
@@ -121,8 +127,8 @@ def _prune(
         ]  # fmt: skip
         typer.echo(json_text.dumps(shown))
         return ExitCode.DONE
-    for item in found:
-        typer.echo(f"{item.record.id}  {item.record.state.value.lower()}  {size(item.size_bytes)}")
+    for line in lines:
+        typer.echo(line)
     total = size(sum(item.size_bytes for item in found))
     if not found:
         context.obj.note("no records to remove")
@@ -131,6 +137,20 @@ def _prune(
     else:
         context.obj.note(f"nothing was removed: --yes removes {_count(len(found))} ({total}), never results")
     return ExitCode.DONE
+
+
+def _record_lines(store: RunStore, found: Sequence[Prunable]) -> list[str]:
+    """``f01bc2  tiny  train  stopped  75.6 KiB``"""
+    from taorunner.runs.state.lookup.short_ids import short_ids
+    from taorunner.text import size
+
+    short = short_ids([item.record.id for item in found], store.folder_names())
+    facts = (
+        (short[one.record.id], one.record.experiment, one.record.action, one.record.state.value.lower(),
+         size(one.size_bytes))
+        for one in found
+    )  # fmt: skip
+    return ["  ".join(each) for each in facts]
 
 
 def _results(
@@ -163,9 +183,11 @@ def _prune_set_aside(
     from taorunner.runs.state.store import RunStore
 
     store = RunStore(root.state_dir)
-    found = prunable_results(root, store, projects, keep=options.keep, older=options.age, at=now())
+    found, notes = prunable_results(root, store, projects, keep=options.keep, older=options.age, at=now())
     for one in found if options.yes else ():
         remove_result(store, one)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     return _print_results(invocation, found, options, "set aside", "nothing is set aside")
 
 

@@ -38,6 +38,8 @@ def _restore(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
+    import sys
+
     from taorunner.runs.control.restore import EarlierResults
     from taorunner.runs.state.store import RunStore
 
@@ -46,9 +48,14 @@ def _restore(
     name = context.obj.project_name(root, project)
     results = EarlierResults(root, RunStore(root.state_dir), name)
     found = results.set_aside(experiment)
+    if not found and results.holders(experiment):
+        results.refuse_while_running(experiment)
     number = _number(which, len(found)) if which is not None else None
     if number is None and yes and found:
         number = 1
+    asks = sys.stdin.isatty() and sys.stderr.isatty() and not json
+    if number is not None or (asks and found):
+        results.refuse_while_running(experiment)
     if json:
         return _as_json(results, found, number)
     if not found:
@@ -86,6 +93,11 @@ def _asked(
     for line in earlier_lines(found, console.width, symbols_of(console), now()):
         console.print(line, soft_wrap=True)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        for run in results.holders(experiment):
+            context.obj.note(
+                f"run {run} has not ended; it keeps what it set aside, and nothing can be restored"
+            )
+            return None
         context.obj.note(f"not restored; taorunner runs restore {experiment} NUMBER restores one")
         return None
     answer = str(
