@@ -11,7 +11,9 @@ from taorunner.console.base.theme import UNICODE, make_console
 from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.runs.control.ending import Ending
+from taorunner.runs.outputs.recorded import Output, RunResults
 from taorunner.runs.state.snapshot import fold
 
 END = {
@@ -169,3 +171,44 @@ def test_what_only_one_run_measured_is_not_compared(scene):
     at = lines.index("best values     one       two")
     assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["val_mAP", "loss"]
     assert not any("only_here" in line for line in lines[at:])
+
+
+def test_a_failed_chain_says_what_there_is_to_say_and_no_more(scene):
+    failed = replace(
+        scene.finished("a", RunState.FAILED),
+        id="20261128-222200-a-train-4c20f3",
+        hint=LAST_LINES_HINT,
+        reason="x",
+    )
+    rest = replace(
+        scene.finished("b", RunState.STOPPED), started_at=None, reason="not started: train failed", best={}
+    )
+    tail = [
+        "TinyDet: a small CPU network in numpy that keeps TAO's contract; it is not a TAO network.",
+        "Train results will be saved at: /results", "Epoch 1:  64%|####  | 31/48", "error: it broke",
+        "Execution status: FAIL",
+    ]  # fmt: skip
+    lines = [
+        line.plain
+        for line in outcome_lines(
+            [failed, rest], {failed.id: tail}, {}, 80, UNICODE, now=scene.at, short={failed.id: "4c20f3"}
+        )
+    ]
+    assert lines[-2:] == [
+        "  │ error: it broke",
+        "  log:  taorunner logs 4c20f3",
+    ]
+
+
+def test_the_hint_to_the_last_lines_stays_where_there_are_none(scene):
+    failed = replace(scene.finished("a", RunState.FAILED), hint=LAST_LINES_HINT)
+    lines = [line.plain for line in outcome_lines([failed], {}, {}, 80, UNICODE, now=scene.at)]
+    assert f"  hint: {LAST_LINES_HINT}" in lines
+
+
+def test_best_is_what_came_out_of_a_run_without_metrics(scene):
+    run = replace(scene.finished("e"), action="export", best={}, epoch=None, epochs=None)
+    outputs = (Output(Path("/r/log.txt"), "log", 1), Output(Path("/r/model.onnx"), "onnx", 1))
+    ends = {run.id: Ending(RunResults(Path("/r"), outputs))}
+    lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, ends=ends, now=scene.at)]
+    assert lines[2].split()[:5] == ["✓", "e", "export", "succeeded", "model.onnx"]

@@ -12,8 +12,10 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.events import MetricReported, RunState, now
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.knobs import Knobs
 from taorunner.planning.model.plan import RenderedSpec, RunPlan
 from taorunner.planning.model.request import command_of
+from taorunner.planning.model.typed_settings import TypedSettings
 from taorunner.runs.control.ending import Ending, batch_size, endings
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import RunRecord
@@ -199,3 +201,11 @@ def test_a_start_that_failed_left_earlier_results_untouched(
     assert not endings(store, [record])[RUN].is_untouched
     (tmp_path / "models/e1/train").rename(tmp_path / "models/e1.20260101-000000")
     assert not endings(store, [never])[RUN].is_untouched
+
+
+def test_a_training_that_is_started_again_has_what_was_typed(store: RunStore, ended: Ended) -> None:
+    typed = TypedSettings(overrides={"train.seed": "7"}, knobs=Knobs(epochs=40, batch_size=16))
+    stopped = ended("tinydet", "train", RunState.STOPPED, typed=typed)
+    assert steps(store, stopped) == ("train {} --epochs 40 --batch-size 16 --set train.seed=7",)
+    failed = replace(stopped, state=RunState.FAILED, reason=MEMORY)
+    assert steps(store, failed) == ("train {} --batch-size 8 --epochs 40 --set train.seed=7",)
