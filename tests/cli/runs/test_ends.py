@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ def test_every_next_command_of_the_way_works(cli: Cli, workspace: Path) -> None:
         assert done.code == 0, done
     assert "results of tiny: projects/shapes/models/tiny/export" in done.out and "  onnx  " in done.out
     (shown,) = cli("runs", "show", "tiny", "--json", cwd=workspace).json
+    table = cli("runs", "list", "--action", "export", cwd=workspace).out
+    assert ".onnx" in table.splitlines()[1], "what came out is in the column best"
     (model,) = (one for one in shown["outputs"] if one["kind"] == "onnx")
     assert shown["results"] == str(models / "export")
     assert model["sha256"] == hashlib.sha256(Path(model["path"]).read_bytes()).hexdigest()
@@ -76,6 +79,7 @@ def test_a_stopped_training_is_resumed_as_printed(cli: Cli, workspace: Path) -> 
         stopped = cli("stop", "tiny", cwd=workspace)
         rest = process.stdout.read().decode()
     command = "taorunner resume tiny"
+    assert re.match(r"[0-9a-f]{6}  stopped  stopped on request\n", stopped.out)
     assert f"next: {command}" in stopped.out
     assert f"next: {command}" in rest and "results of tiny: projects/shapes/models/tiny/train" in rest
     again = cli(*shlex.split(command)[1:], "--dry-run", cwd=workspace)
@@ -98,3 +102,24 @@ def printed(done: Done, label: str) -> Sequence[str]:
 def test_quiet_keeps_results_and_drops_next(cli: Cli, workspace: Path) -> None:
     done = cli("-q", "convert", "tiny", cwd=workspace)
     assert (done.code, printed(done, "next:")) == (0, [])
+
+
+def test_after_add_the_next_step_converts_where_that_comes_first(cli: Cli, workspace: Path) -> None:
+    added = cli("add", "other", "--like", "small", cwd=workspace)
+    (words,) = next_commands(added)
+    assert words == ["convert", "other", "--then", "train"]
+    done = cli(*words, "--set", "train.num_epochs=1", "--set", "train.checkpoint_interval=1", cwd=workspace)
+    assert done.code == 0, done
+
+
+def test_the_log_of_a_run_that_never_started_is_not_silent(cli: Cli, workspace: Path) -> None:
+    assert cli("convert", "tiny", cwd=workspace).code == 0
+    records = sorted((workspace / "projects/shapes/data/tfrecords_tiny").glob("*"))
+    for path in records:
+        path.write_bytes(path.read_bytes()[:100])
+    chain = cli("train", "tiny", "--then", "evaluate", cwd=workspace)
+    assert chain.code == 1 and "next:" not in chain.out, chain
+    (evaluate,) = cli("runs", "list", "--action", "evaluate", "-q", cwd=workspace).out.split()
+    silent = cli("logs", evaluate, cwd=workspace)
+    said = "tiny has no log, it never started (stopped: not started: train failed)\n"
+    assert (silent.code, silent.out, silent.err) == (0, "", said)

@@ -11,6 +11,7 @@ from taorunner.console.base.theme import UNICODE, make_console
 from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
+from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.outputs.recorded import Output, RunResults
 from taorunner.runs.state.snapshot import fold
@@ -204,7 +205,9 @@ def test_fewer_lines_of_the_log_where_the_cause_is_known(scene, reason, shown):
 
 
 def test_without_a_metric_the_table_has_what_came_out(scene):
-    run = replace(scene.finished("e"), action="export", metrics={}, best={}, notices=())
+    run = replace(
+        scene.finished("e"), action="export", metrics={}, best={}, notices=(), reason="finished 80 epochs"
+    )
     outputs = (Output(Path("/r/experiment.yaml"), "spec", 1), Output(Path("/r/model.onnx"), "onnx", 1))
     lines = text(
         scene, [run], ends={run.id: Ending(RunResults(Path("/r"), outputs))}, short_ids={run.id: "cd289e"}
@@ -213,3 +216,36 @@ def test_without_a_metric_the_table_has_what_came_out(scene):
     assert lines[2].split() == ["✓", "cd289e", "e", "succeeded", "80/80", "model.onnx", "8m", "25s"]
     evaluated = replace(scene.finished("f"), action="evaluate")
     assert "action" in text(scene, [run, evaluated])[1].split()
+
+
+def test_a_failed_chain_says_what_there_is_to_say_and_no_more(scene):
+    failed = replace(
+        scene.finished("a", RunState.FAILED),
+        id="20261128-222200-a-train-4c20f3",
+        hint=LAST_LINES_HINT,
+        reason="x",
+    )
+    rest = replace(
+        scene.finished("b", RunState.STOPPED), started_at=None, reason="not started: train failed", best={}
+    )
+    tail = [
+        "TinyDet: a small CPU network in numpy that keeps TAO's contract; it is not a TAO network.",
+        "Train results will be saved at: /results", "Epoch 1:  64%|####  | 31/48", "error: it broke",
+        "Execution status: FAIL",
+    ]  # fmt: skip
+    lines = [
+        line.plain
+        for line in outcome_lines(
+            [failed, rest], {failed.id: tail}, {}, 80, UNICODE, now=scene.at, short_ids={failed.id: "4c20f3"}
+        )
+    ]
+    assert lines[-2:] == [
+        "  │ error: it broke",
+        "  log:  taorunner logs 4c20f3",
+    ]
+
+
+def test_the_hint_to_the_last_lines_stays_where_there_are_none(scene):
+    failed = replace(scene.finished("a", RunState.FAILED), hint=LAST_LINES_HINT)
+    lines = [line.plain for line in outcome_lines([failed], {}, {}, 80, UNICODE, now=scene.at)]
+    assert f"  hint: {LAST_LINES_HINT}" in lines

@@ -182,3 +182,17 @@ def test_ascii() -> None:
     assert [line[0] for line in lines[1:]] == ["+", "x", "+", "#", "?", "!"]
     long = [run("eaf22b", "n" * 60, RunState.FAILED, reason="r" * 60, started_at=NOW)]
     assert table(long, 60, symbols=ASCII)[1].isascii()
+
+
+def test_best_is_what_came_out_then_the_reason() -> None:
+    runs = [
+        run("aaaaaa", "e", RunState.SUCCEEDED, "export", reason="finished"),
+        run("bbbbbb", "e", RunState.SUCCEEDED, "dataset_convert", reason="finished: 40 records in 4 files"),
+        run("cccccc", "e", RunState.FAILED, "export", reason="no room"),
+    ]
+    made = {runs[0].id: "model.onnx", runs[2].id: "half.onnx"}
+    lines = run_lines(runs, 200, UNICODE, NOW, LIST, TableFacts(made=made))
+    assert [line.plain.partition("  ")[2].split("  ")[-1].strip() for line in lines[1:]]
+    for line, best in zip(lines[1:], ("model.onnx", "40 records in 4 files", "no room"), strict=True):
+        assert best in line.plain
+    assert "half.onnx" not in lines[3].plain

@@ -16,8 +16,10 @@ from taorunner.catalog.load import load_network
 from taorunner.container_options import Mount
 from taorunner.events import MetricReported, RunState, now
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.knobs import Knobs
 from taorunner.planning.model.plan import RenderedSpec, ResumePoint, RunPlan
 from taorunner.planning.model.request import command_of
+from taorunner.planning.model.typed_settings import TypedSettings
 from taorunner.runs.control.ending import Ending, batch_size, endings
 from taorunner.runs.control.origin import Origin, origin_of
 from taorunner.runs.state.batch_creation import create_batch
@@ -294,3 +296,11 @@ def test_what_a_training_was_made_from(store: RunStore, ended: Ended, tmp_path: 
     assert origin_of(store, record).data == tmp_path / "projects/p/data/parts"
     store.paths(RUN).plan.write_text("{")
     assert origin_of(store, record) == Origin()
+
+
+def test_a_training_that_is_started_again_has_what_was_typed(store: RunStore, ended: Ended) -> None:
+    typed = TypedSettings(overrides={"train.seed": "7"}, knobs=Knobs(epochs=40, batch_size=16))
+    stopped = ended("tinydet", "train", RunState.STOPPED, typed=typed)
+    assert steps(store, stopped) == ("train {} --epochs 40 --batch-size 16 --set train.seed=7",)
+    failed = replace(stopped, state=RunState.FAILED, reason=MEMORY)
+    assert steps(store, failed) == ("train {} --batch-size 8 --epochs 40 --set train.seed=7",)

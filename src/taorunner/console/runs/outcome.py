@@ -213,10 +213,10 @@ def _failure(
             f": {reason}", (code, "quiet"),
         )
     ]  # fmt: skip
-    if run.hint and run.hint != LAST_LINES_HINT:
-        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
     last = [line for line in tail if clean(line).strip() and not is_frame(line)]
     last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]
+    if run.hint and not (last and run.hint == LAST_LINES_HINT):
+        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
     lines += [
         Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
         for line in last

@@ -1,4 +1,4 @@
-"""Which experiments are being worked on, and which ``--all`` leaves out of a start: those, and what cannot be resumed."""
+"""Which experiments are being worked on; which ones ``--all`` leaves out of a start."""
 
 from __future__ import annotations
 

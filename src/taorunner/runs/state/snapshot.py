@@ -361,10 +361,9 @@ class Fold:
             return
         known = self._best_epochs.setdefault(event.name, BestOverEpochs())
         best = known.after(event.value, epoch, lower)
+        self._best.pop(event.name, None)
         if best is not None:
             self._best[event.name] = best
-        else:
-            self._best.pop(event.name, None)
 
 
 def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
