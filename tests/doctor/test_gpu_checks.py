@@ -219,9 +219,7 @@ def test_other_processes_are_named_and_those_of_our_runs_are_not(
     busy = replace(H100, memory_used_bytes=3 * GB, processes=(GpuProcess(71, 2 * GB), GpuProcess(72)))
     owner = pwd.getpwuid(os.geteuid()).pw_name
     (found,) = look("gpu-foreign", seeing(place, Inventory((busy,))))
-    text = (
-        f"GPU 0 is in use by other processes (2.8 GiB used): python of {owner}, pid 71, 1.9 GiB; ? of ?, pid 72"
-    )
+    text = f"GPU 0 is in use by other processes (2.8 GiB used): python of {owner}, pid 71, 1.9 GiB; ? of ?, pid 72"
     assert found == Finding(Severity.WARNING, "gpu-in-use", text, "ps -o pid,user,etime,args -p 71,72")
     lease = Leases(Path(place.environ["TAORUNNER_LEASES"])).take(["GPU-0"])
     assert lease is not None

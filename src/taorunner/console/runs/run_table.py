@@ -187,7 +187,7 @@ def _cut(cell: _Cell, title: str, width: int, symbols: Symbols, measure: Callabl
     if title not in _ELASTIC or measure(_text(cell)) <= width:
         return cell
     if not _is_metric(cell):
-        is_name = title in ("experiment", "project")
+        is_name = title in ("experiment", "project") or " " not in _text(cell)  # the name of a file, too
         text = cut(_text(cell), width, symbols.ellipsis, measure, middle=is_name)
         return ((text, cell[0][1]),)
     (name, _), value, *_ = cell  # the epoch is left out, then the middle of the name; never a digit
