@@ -205,9 +205,7 @@ def test_fewer_lines_of_the_log_where_the_cause_is_known(scene, reason, shown):
 
 
 def test_without_a_metric_the_table_has_what_came_out(scene):
-    run = replace(
-        scene.finished("e"), action="export", metrics={}, best={}, notices=(), reason="finished 80 epochs"
-    )
+    run = replace(scene.finished("e"), action="export", reason="finished", metrics={}, best={}, notices=())
     outputs = (Output(Path("/r/experiment.yaml"), "spec", 1), Output(Path("/r/model.onnx"), "onnx", 1))
     lines = text(
         scene, [run], ends={run.id: Ending(RunResults(Path("/r"), outputs))}, short_ids={run.id: "cd289e"}

@@ -285,7 +285,9 @@ def test_what_a_training_was_made_from(store: RunStore, ended: Ended, tmp_path: 
     assert made_from(weights="model_011.pth: best val_mAP50 0.41, epoch 12") == (
         "model_011.pth: best val_mAP50 0.41, epoch 12"
     )
-    assert made_from(resume=ResumePoint(Path("/r/model_004.npz"), 5)) == "model_004.npz, after epoch 5"
+    resume = ResumePoint(Path("/r/model_004.npz"), 5)
+    assert made_from(resume=resume) == "model_004.npz, after epoch 5"
+    assert origin_of(store, replace(record, retries_made=1)).made_from is None  # its own checkpoint
     arguments = ArgumentValues({"pretrained": "/workspace/repositories/x/resnet18.hdf5"})
     assert made_from(arguments=arguments, argv=("-m", "/workspace/repositories/x/resnet18.hdf5")) == (
         "resnet18.hdf5"

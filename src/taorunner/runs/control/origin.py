@@ -45,8 +45,12 @@ def origin_of(store: RunStore, record: RunRecord) -> Origin:
         plan = store.load_plan(record.id)
     except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
         plan = None
+    went_on_itself = (
+        record.retries_made > 0 and record.resumed_from is None
+    )  # then the plan is that of the retry
+    made_from = _made_from(plan) if plan is not None and not (went_on_itself and plan.resume) else None
     return Origin(
-        _data(plan) if plan is not None else None, _made_from(plan) if plan is not None else None, source,
+        _data(plan) if plan is not None else None, made_from, source,
         tuple((one.action, one.id) for one in chain[at + 1 :]), resumed_by,
         later.id if later is not None else None,
     )  # fmt: skip

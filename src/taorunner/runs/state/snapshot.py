@@ -1,8 +1,7 @@
-"""RunSnapshot: the current state of a run, computed from its events.
+"""RunSnapshot: the current state of a run, computed from its events. All views use it, so they agree.
 
-The live panel, ``ps``, ``runs show``, attach and reports all use it, so they agree. Events may be repeated, late, out
-of order or missing (a truncated record, a status file read after the console, a clock set back). The fold never raises
-and the position never moves backwards. This module reads no files and no clock, and prints nothing.
+Events may be repeated, late, out of order or missing (a truncated record, a status file read after the console, a clock
+set back). The fold never raises and the position never moves backwards. Reads no files and no clock.
 """
 
 from __future__ import annotations
@@ -361,9 +360,10 @@ class Fold:
             return
         known = self._best_epochs.setdefault(event.name, BestOverEpochs())
         best = known.after(event.value, epoch, lower)
-        self._best.pop(event.name, None)
         if best is not None:
             self._best[event.name] = best
+        else:
+            self._best.pop(event.name, None)
 
 
 def fold(events: Iterable[Event], run: str = "") -> RunSnapshot:
