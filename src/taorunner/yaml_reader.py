@@ -116,8 +116,7 @@ def read_yaml(text: str) -> YamlDocument:
         mark = error.problem_mark or error.context_mark
         line, column = _within(text, mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        hint = "indent with blanks, not tabs" if "cannot start any token" in message else None
-        hint = 'put the text with the ":" in quotes' if is_colon else hint
+        hint = 'put the text with the ":" in quotes' if is_colon else _syntax_hint(text, error, line, column)
         return _failed("yaml-syntax", f"not valid YAML: {message}", line, column, hint)
     except YAMLError as error:
         return _failed("yaml-syntax", f"not valid YAML: {str(error).splitlines()[0]}")
@@ -153,6 +152,37 @@ def resolve_scalar(text: str) -> Any:
         if _FLOAT.match(text):
             return float(text)
     return text
+
+
+def _syntax_hint(text: str, error: Any, line: int, column: int) -> str | None:
+    """What most likely is wrong at this place; None where nothing is likely."""
+    lines = text.split("\n")
+    here = lines[line - 1] if line <= len(lines) else ""
+    before, sign = here[: column - 1], here[column - 1 : column]
+    problem = error.problem or ""
+    began = error.context_mark.line + 1 if error.context_mark is not None else line
+    if sign == "\t" or "\t" in here[: len(here) - len(here.lstrip())]:
+        return "indent with blanks, not tabs"
+    if "cannot start any token" in problem:
+        return f'no text begins with "{sign}": put it in quotes'
+    if "could not find expected ':'" in problem:
+        return f'line {began} lacks a ":"'
+    if "end of stream" in problem:
+        return f"the quote of line {began} is not closed"
+    if "expected ',' or" in problem:
+        return f"the bracket of line {began} is not closed, or a comma is missing"
+    if "mapping values" in problem and ": " in before:
+        return 'put the value with the ":" in quotes'
+    above = next((at for at in range(line - 1, 0, -1) if lines[at - 1].split("#")[0].strip()), None)
+    if "mapping values" in problem and above is not None:
+        if ":" not in lines[above - 1]:
+            return f'line {above} lacks a ":"'
+        return f"it is indented further than line {above}, which has a value: give both the same indentation"
+    if "expected key" in problem:
+        if before.rstrip()[-1:] in ("'", '"'):
+            return "text follows the closing quote: put all of it in quotes"
+        return "its indentation fits no line above: the keys of a section begin in the same column"
+    return None
 
 
 def _within(text: str, line: int, column: int) -> Place:

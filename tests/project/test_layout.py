@@ -243,6 +243,14 @@ def test_missing_dataset_without_anything_near_says_where_to_put_it(
     ]
 
 
+def test_a_dataset_with_data_before_its_name(workspace: Workspace, root: Path) -> None:
+    """``data/`` is where names are looked for."""
+    file = root / "experiments.yml"
+    file.write_text(file.read_text().replace("kitti/train", "data/kitti/train"))
+    found = [one for one in check_layout(load_project(workspace, "p")) if one.code == "missing-dataset"]
+    assert {one.hint for one in found} == {'did you mean "kitti/train"?'}
+
+
 def test_file_in_place_of_a_dataset(findings_of: Callable[[], list[Row]], root: Path) -> None:
     (root / "data/kitti/train").rmdir()
     make(root / "data/kitti/train")

@@ -288,7 +288,11 @@ class _Check:
             )
 
     def _nearest_dataset(self, dataset: str) -> str | None:
-        """``dataset`` with its first missing segment replaced by the nearest folder name."""
+        """``dataset`` with its first missing segment replaced by the nearest folder name, or without a ``data/`` that
+        it has twice."""
+        below = dataset.removeprefix("data/")
+        if below != dataset and os.path.isdir(self.paths.dataset_dir(below)):  # noqa: PTH112 (Path.is_dir may raise)
+            return below
         parts, here = dataset.split("/"), self.paths.data_dir
         for position, part in enumerate(parts):
             if os.path.isdir(here / part):  # noqa: PTH112 (Path.is_dir may raise)

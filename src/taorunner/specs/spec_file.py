@@ -252,7 +252,10 @@ def _decoded(data: bytes) -> str | Finding:
         return Finding(Severity.ERROR, "not-text", "this is not a text file", None, None, line, column)
     if not text.strip():
         return Finding(
-            Severity.ERROR, "empty-spec", "the spec is empty", "taorunner init-project writes an example"
+            Severity.ERROR,
+            "empty-spec",
+            "the spec is empty",
+            "remove it; taorunner add EXPERIMENT then writes it anew",
         )
     return text
 

@@ -259,3 +259,48 @@ def test_a_class_that_only_validates_is_said_where_one_subset_trains(
         'class "rare" (1 box) is missing in "train": it is not learnt [class-missing-in-subset]' in made.err
     )
     assert "projects/p/data/p: warning" in made.err
+
+
+def test_what_is_left_out_is_no_error_of_the_new_project(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("coco", tmp_path / "source", images=40)
+    file = next((tmp_path / "source").rglob("*.jpg"))
+    file.write_text("no image")
+    words = (
+        "init-project",
+        "parts",
+        "--head",
+        "rtdetr",
+        "--no-weights",
+        "--from-dataset",
+        tmp_path / "source",
+    )
+    assert cli(*words, cwd=root).code == 3
+    made = cli(*words, "--skip-bad", cwd=root)
+    assert made.code == 0 and "validated: no errors" in made.out
+    assert "warning: left out: not an image" in made.err and "error" not in made.err
+
+
+def test_boxes_without_outlines_are_said_in_one_sentence(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("voc", tmp_path / "source", images=20)
+    words = (
+        "init-project",
+        "parts",
+        "--head",
+        "segformer",
+        "--no-weights",
+        "--from-dataset",
+        tmp_path / "source",
+    )
+    for more in ((), ("--skip-bad",)):
+        refused = cli(*words, *more, cwd=root)
+        assert refused.code == 3 and len(refused.err.splitlines()) <= 3, refused.err
+        assert "has boxes (voc) without outlines, and this network trains on masks" in refused.err
+
+
+def test_a_class_folder_without_images_is_named(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """It does not hide that the others are classes."""
+    make_source("folders", tmp_path / "source", images=20)
+    folder = next(path for path in sorted((tmp_path / "source").rglob("*")) if path.suffix).parent.parent
+    (folder / "zebra").mkdir()
+    checked = cli("dataset", "check", folder, cwd=tmp_path)
+    assert checked.code == 3 and 'class "zebra" has no images [class-folder-empty]' in checked.out

@@ -328,3 +328,11 @@ def test_an_engine_that_does_not_answer_is_in_the_header_until_a_run_goes_on(
     terminal.wait_for("1 running +Ctrl-C")
     terminal.type("q")
     assert terminal.end() == 0
+
+
+def test_an_empty_log_says_why(cli: Cli, workspace: Path) -> None:
+    """The program of the network is missing: nothing ran, and nothing was printed."""
+    assert cli("train", "first", cwd=workspace).code == 4
+    done = cli("logs", "first", cwd=workspace)
+    assert (done.code, done.out) == (0, "")
+    assert done.err == 'the log of first is empty: there is no command "dino" on PATH\n'

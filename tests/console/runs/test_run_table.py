@@ -196,3 +196,18 @@ def test_best_is_what_came_out_then_the_reason() -> None:
     for line, best in zip(lines[1:], ("model.onnx", "40 records in 4 files", "no room"), strict=True):
         assert best in line.plain
     assert "half.onnx" not in lines[3].plain
+
+
+def test_the_action_stays_where_only_the_epoch_of_the_best_is_in_its_way() -> None:
+    """Else a train, its evaluate and its export look the same."""
+    best = {"val_mAP50": Best(0.3867, 5)}
+    runs = [
+        run("efd2df", "tinydet_01", RunState.SUCCEEDED, best=best, started_at=NOW),
+        run("16165c", "tinydet_01", RunState.SUCCEEDED, "dataset_convert", started_at=NOW),
+        RunSnapshot(
+            id="20261128-222200-e-train-aaaaaa", project="cars", state=RunState.FAILED, action="train"
+        ),
+    ]
+    head, first, second, _ = table(runs, 79)
+    assert head.split() == ["run", "project", "experiment", "action", "state", "best"]
+    assert first.split()[-2:] == ["val_mAP50", "0.3867"] and "dataset_convert" in second

@@ -5,6 +5,7 @@ These commands also restart the supervisor of any run that has not ended and los
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
@@ -188,6 +189,9 @@ def _logs(
                 if record.state.is_final
                 else f"{names[record.id]} has no log yet, it is {state}"
             )
+        elif record.state.is_final and not _has_text(store.paths(record.id).console):
+            said = f": {record.reason}" if record.reason else ""
+            context.obj.note(f"the log of {names[record.id]} is empty{said}")
         if begin is not None and not has_times(store, record.id, begin):
             context.obj.note(f"the times of {names[record.id]} are not on record: the whole log follows")
     if len(records) == 1:
@@ -195,6 +199,13 @@ def _logs(
     else:
         copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
     return 0
+
+
+def _has_text(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _attach(

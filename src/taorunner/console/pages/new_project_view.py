@@ -6,6 +6,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -41,13 +42,20 @@ def print_ready_project(made: ReadyProject, wanted: FromDataset, here: Path, *, 
     if not is_quiet:
         for label, text in _facts(made, wanted, here):
             _print_fact(console, label, text)
-    to_show = [*made.laid_out.findings, *made.findings]
+    to_show = [*map(_left_out, made.laid_out.findings), *made.findings]
     shown = [one for one in to_show if one.severity in (Severity.ERROR, Severity.WARNING)]
     if shown:
         print_findings(make_console(sys.stderr, os.environ), shown)
     if not is_quiet:
         without = ", but the weights are missing" if made.is_without_weights else ""
         console.print(Text(f"validated: {_verdict(made.findings)}{without}"), soft_wrap=True)
+
+
+def _left_out(finding: Finding) -> Finding:
+    """An error of the dataset is what ``--skip-bad`` left out: the project was made without it."""
+    if not finding.is_error:
+        return finding
+    return replace(finding, severity=Severity.WARNING, message=f"left out: {finding.message}", hint=None)
 
 
 def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tuple[str, str]]:

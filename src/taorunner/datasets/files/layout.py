@@ -85,7 +85,12 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
     splits = {name: classes for name, classes in splits.items() if classes}
     if sum(name.lower() in _NO_CLASSES - set(_SUBSETS) for name in top) > 1:
         return {}  # images beside masks or labels
-    if not splits and len(top) > 1 and all(images_in(root / name) for name in top) and not images_in(root):
+    filled = [name for name in top if images_in(root / name)]
+    others = (name for name in top if name not in filled)
+    is_flat = len(filled) > 1 and not any(
+        files_in(root / name) for name in others
+    )  # a class may be empty yet
+    if not splits and is_flat and not images_in(root):
         return {"": top} if not any(name.lower() in _NO_CLASSES for name in top) else {}
     has_images = any(
         images_in(root / split / name) for split, classes in splits.items() for name in classes[:5]
