@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from taorunner.console.base.json_output import write_json
@@ -25,6 +24,7 @@ from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import DamagedRun, RunStore
+from taorunner.values.value import replace
 
 _UNLIMITED = 100_000
 _LEAST_WIDTH = 40
