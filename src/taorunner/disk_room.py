@@ -10,19 +10,18 @@ import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import MachineError
 from taorunner.text import size
+from taorunner.values.value import Value
 
 FULL_BELOW_BYTES = 1 << 20
 """The minimum to record a run. File systems report that they are full before the last byte is used."""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Value):
     """The space of one file system for its users. ``free_files`` is None when the number of files is unlimited."""
 
     mount: Path

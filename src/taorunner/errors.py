@@ -15,9 +15,10 @@ Nothing here prints or exits: only ``cli`` turns errors into text.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from pathlib import Path
+
+from taorunner.values.value import Value
 
 
 class ExitCode(IntEnum):
@@ -43,8 +44,7 @@ class Severity(str, Enum):
     OK = "ok"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """One result of a check: a problem, a note or an "ok". Used by validation, dataset checks and the doctor.
 
     ``message`` says what is wrong with the offending value in quotes; ``hint`` is the next step.

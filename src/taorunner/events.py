@@ -7,13 +7,10 @@ UTC.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from enum import Enum
 
-TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
-if TYPE_CHECKING:
-    from typing import Any, ClassVar
+from taorunner.values.value import Value, names_of
 
 
 class RunState(str, Enum):
@@ -43,34 +40,6 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class Value:
-    """Equality, hash and text of a dataclass, by its fields.
-
-    ``@dataclass`` would generate and compile these methods for each class at import, which takes a tenth of the time
-    of ``ps``. The classes that ``ps`` imports have this base instead, and say ``repr=False, eq=False``.
-    """
-
-    __slots__ = ()
-    if TYPE_CHECKING:
-        __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._values() == other._values()
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self._values()))
-
-    def __repr__(self) -> str:
-        named = zip(self.__dataclass_fields__, self._values(), strict=True)
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in named)})"
-
-    def _values(self) -> list[object]:
-        return [getattr(self, name) for name in self.__dataclass_fields__]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Event(Value):
     """``run`` is the run id, ``at`` an aware UTC time."""
 
@@ -78,7 +47,6 @@ class Event(Value):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunQueued(Event):
     """The run is recorded. ``epochs`` is what its spec asks for."""
 
@@ -89,7 +57,6 @@ class RunQueued(Event):
     epochs: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ImagePulling(Event):
     """Progress of a pull. ``bytes_total`` grows as layers start; None while unknown."""
 
@@ -101,7 +68,6 @@ class ImagePulling(Event):
     eta_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class ImagePulled(Event):
     """The image is present. ``digest`` is ``sha256:…`` of the registry's manifest, None for a local build."""
 
@@ -109,7 +75,6 @@ class ImagePulled(Event):
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunWaiting(Event):
     """The run waits in the engine's own queue. ``reason`` is the engine's; another reason is another event.
 
@@ -119,7 +84,6 @@ class RunWaiting(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunStarted(Event):
     """The process is running. ``gpus`` are host ids as in nvidia-smi (indices or UUIDs)."""
 
@@ -129,14 +93,12 @@ class RunStarted(Event):
     handle: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class LogLine(Event):
     """One line of console output. Stored in console.log, never in events.jsonl."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class EpochProgress(Event):
     """``epoch`` is the current 1-based epoch, or the one just completed if ``completed``.
 
@@ -152,7 +114,6 @@ class EpochProgress(Event):
     eta_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class MetricReported(Event):
     """``value`` may be NaN or infinite (written as strings in JSON). ``epoch`` 1-based, None outside training.
 
@@ -168,7 +129,6 @@ class MetricReported(Event):
     rank: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class CheckpointSaved(Event):
     """``path`` is a file or folder on this host."""
 
@@ -176,7 +136,6 @@ class CheckpointSaved(Event):
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class Notice(Event):
     """A note for the user. ``level`` is info, warning or error; ``code`` is stable."""
 
@@ -185,7 +144,6 @@ class Notice(Event):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)
 class RunFinished(Event):
     """``state`` is final; ``reason`` is one line of text; ``hint`` the next step, if known."""
 
@@ -203,14 +161,14 @@ _TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
-_NAMES = {cls: frozenset(item.name for item in fields(cls)) for cls in _TYPES.values()}
+_NAMES = {cls: frozenset(names_of(cls)) for cls in _TYPES.values()}
 """The keys of each event."""
 
 
 def to_json_line(event: Event) -> str:
     """One line without its newline: ``{"event": "EpochProgress", "run": …, "at": …, …}``, strict JSON."""
     body: dict[str, object] = {"event": type(event).__name__}
-    body |= {name: _plain(getattr(event, name)) for name in event.__dataclass_fields__}
+    body |= {name: _plain(getattr(event, name)) for name in names_of(event)}
     return json.dumps(body, ensure_ascii=False, allow_nan=False)
 
 

@@ -11,10 +11,10 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.disk_room import naming
+from taorunner.values.value import Value
 
 SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
 
@@ -32,8 +32,7 @@ class LinkedFileError(UntrustedFileError):
     """A symbolic link instead of a file or folder of ``.taorunner``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Value):
     """The trusted owners: ``owners`` (user ids), and ``group`` if there is one."""
 
     owners: frozenset[int]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import UsageError, UserFilesError
 from taorunner.text import did_you_mean, is_plain_name, printable
+from taorunner.values.value import Value
 
 PROJECTS = "projects"
 STATE = ".taorunner"
@@ -31,8 +31,7 @@ def is_name(name: str) -> bool:
     return len(name) <= MAX_NAME_LENGTH and is_plain_name(name)
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectPaths:
+class ProjectPaths(Value):
     """The paths of one project. They need not exist."""
 
     root: Path
@@ -71,8 +70,7 @@ class ProjectPaths:
         return self.root.joinpath("specs", experiment)
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Value):
     """The folder with ``projects/``, ``repositories/`` and ``.taorunner/``. ``root`` is absolute."""
 
     root: Path

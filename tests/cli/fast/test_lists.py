@@ -101,6 +101,7 @@ def test_both_ways_print_the_same(
     assert "typer" not in imported
     is_table = not {"--json", "-q", "--quiet"} & set(words) and short.out != ""
     assert ("rich" in imported) == ("FORCE_COLOR" in env and is_table)
+    assert "dataclasses" not in imported or "rich" in imported
 
 
 def test_quiet_prints_ids_and_nothing_else(cli: Cli, workspace: Path) -> None:

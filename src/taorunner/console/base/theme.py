@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from taorunner.errors import Severity
-from taorunner.events import RunState, Value
+from taorunner.events import RunState
+from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ _STYLES = {
 }
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Symbols(Value):
     """Symbols of one cell, except the ASCII ellipsis. ``corners`` go clockwise from the top left."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
 
 from taorunner.events import RunState
 from taorunner.state_files import read_state
 from taorunner.text import amount
+from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from taorunner.runs.state.store import RunStore
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Value):
     """``after`` is the action that has to succeed first, ``behind`` the id of the run that waits before this one. With
     neither, the run is next."""
 
@@ -26,8 +25,7 @@ class Turn:
     behind: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Value):
     """``count`` GPUs of one node, None where it is unknown; ``ids`` are the GPUs that were named."""
 
     count: int | None = None

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from taorunner.console.base.json_output import write_json
@@ -26,6 +25,7 @@ from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import DamagedRun, DamagedRunError, RunStore
+from taorunner.values.value import replace
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -115,13 +115,15 @@ def print_run(
         )
         write_json([{**body, **run_results(store, record).to_json()}], sys.stdout.buffer)
         return
+    import dataclasses
+
     from taorunner.console.runs.run_details import run_detail_lines
 
     console = make_console(sys.stdout, os.environ)
     facts = _page_facts(store, record, snapshot, ids, has_curves=console.is_terminal)
-    facts = replace(facts, project=record.project if with_project else "")
+    facts = dataclasses.replace(facts, project=record.project if with_project else "")
     if is_quiet:
-        facts = replace(facts, commands=())
+        facts = dataclasses.replace(facts, commands=())
     width = max(_LEAST_WIDTH, console.width)
     for line in run_detail_lines(snapshot, width, symbols_of(console), now(), facts=facts):
         console.print(line, soft_wrap=True)

@@ -10,13 +10,12 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
-from taorunner.events import Value
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import read_state
+from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ ENTRIES_READ = 20_000
 """Files of a folder that are counted at most."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Output(Value):
     """A file, or a folder as a whole, that a run wrote.
 
@@ -65,7 +63,6 @@ class Output(Value):
         return stat.S_ISREG(facts.st_mode) and facts.st_size == self.bytes
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class RunResults(Value):
     """``folder`` is where the run writes, ``outputs`` what it wrote there: checkpoints first, oldest epoch first."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
-from taorunner.events import Value
+from taorunner.values.value import Value
 
 _LOWER_PARTS = ("loss", "error", "latency", "perplexity")
 _LOWER_WORDS = frozenset(
@@ -44,7 +43,6 @@ _KPI_ORDER: tuple[tuple[str, ...], ...] = (
 _LOSS_ORDER = ("loss", "train_loss", "training_loss", "running_average_loss", "total_loss")
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Judged(Value):
     """The catalog's knowledge of a metric from the events; see ``events.MetricReported``."""
 
@@ -52,8 +50,7 @@ class Judged(Value):
     rank: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
+class Best(Value):
     """The best value of a metric so far; ``epoch`` is 1-based, None outside training."""
 
     value: float

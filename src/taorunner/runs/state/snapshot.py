@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from taorunner import events as ev
-from taorunner.events import Event, ImagePulling, Notice, RunState, Value
+from taorunner.events import Event, ImagePulling, Notice, RunState
 from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
+from taorunner.values.value import MutableValue, Value, field, replace
 
 EPOCHS_MEASURED = 5
 """The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
@@ -23,7 +23,6 @@ STEPS_MEASURED = 5
 NOTICES_KEPT = 50
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Timing(Value):
     """What the ETA is computed from. ``epoch_durations_s`` are the last few completed epochs, oldest first.
 
@@ -59,8 +58,7 @@ class Timing(Value):
         return self.step_s if seen >= min(STEPS_MEASURED, steps // 2) else None
 
 
-@dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class RunSnapshot(Value):
+class RunSnapshot(MutableValue):
     """A run at one moment. Immutable: ``Fold.snapshot`` returns a copy.
 
     ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,

@@ -11,13 +11,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from taorunner.atomic_files import write_json
 from taorunner.errors import MachineError, RunStateError
-from taorunner.events import Event, RunState, Value, from_json_line, to_json_line
+from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, kept_environ
 from taorunner.runs.state.folders import checked_name, is_name
 from taorunner.runs.state.record import RunRecord
@@ -31,6 +30,7 @@ from taorunner.state_files import (
     read_state,
 )
 from taorunner.text import did_you_mean
+from taorunner.values.value import Value, field
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from taorunner.runs.state.lookup.ended_runs import EndedRuns
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class RunPaths(Value):
     """Every file of one run."""
 
@@ -91,7 +90,6 @@ class RunPaths(Value):
         return self.directory / "stop.json"
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class BatchPaths(Value):
     """Every file of one batch."""
 
@@ -111,7 +109,6 @@ class BatchPaths(Value):
         return self.directory / "supervisor.log"
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Batch(Value):
     """Runs that were launched together, in order. ``parallel`` is the maximum number of concurrent runs.
 
@@ -126,7 +123,6 @@ class Batch(Value):
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class DamagedRun(Value):
     """A run's folder with an invalid record. It is listed but never acted on."""
 

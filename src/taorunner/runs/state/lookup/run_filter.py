@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from taorunner.errors import UsageError
-from taorunner.events import RunState, Value
+from taorunner.events import RunState
 from taorunner.runs.state.lookup.short_ids import queued_at
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import DamagedRun, RunStore
+from taorunner.values.value import Value
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DATES = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
@@ -19,7 +19,6 @@ CONVERT = {"convert": "dataset_convert"}
 """The command's name of an action that most networks call otherwise."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class RunFilter(Value):
     """What a run must be to be shown; None and an empty set select everything.
 

@@ -1,0 +1,1 @@
+"""What classes with fields are made of."""
