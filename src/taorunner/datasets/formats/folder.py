@@ -279,6 +279,10 @@ class Folder:
             return self.root / near[0] if len(near) == 1 else None
         return self.root / found[0] if found else None
 
+    def spec_folders(self, beside: str) -> Sequence[str]:
+        """The folders that a spec sets for the file names of an annotation file."""
+        return self._image_folders.get(beside, ())
+
     def has_named(self, name: str) -> bool:
         """Whether an image in any folder has this name."""
         return name in self._images_by_name
