@@ -6,12 +6,12 @@ They are written out here, and not made from scaffolds, so that a planted fault 
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from taorunner.embedded.tfrecord import write_records
 
 CLASSES = ("bolt", "nut")
 SIZE = (640, 480)
@@ -329,13 +329,16 @@ def kitti(home: Path, images: int) -> None:
             write(folder / "labels" / f"{n:03}.txt", label(CLASSES[n % 2]))
     for fold in (0, 1):
         name = f"tfrecord-fold-00{fold}-of-002-shard-00000-of-00002"
-        write(home / "data" / "tfrecords_e1" / name, record())
+        (home / "data/tfrecords_e1").mkdir(exist_ok=True)
+        write_records(home / "data/tfrecords_e1" / name, [b"x" * 64])
 
 
 def coco_records(home: Path, images: int) -> None:
     coco(home, images)
     for subset in ("train", "val"):
-        write(home / f"models/e1/dataset_convert/{subset}-00000-of-00001.tfrecord", record())
+        (home / "models/e1/dataset_convert").mkdir(parents=True, exist_ok=True)
+        name = f"{subset}-00000-of-00001.tfrecord"
+        write_records(home / "models/e1/dataset_convert" / name, [b"x" * 64])
 
 
 def words(home: Path, images: int) -> None:
@@ -345,12 +348,6 @@ def words(home: Path, images: int) -> None:
             picture(data / subset / f"{n:03}.png", 100 * part + n, (100, 32))
         write(data / subset / "labels.txt", "".join(f"{n:03}.png\tone\n" for n in range(images)))
     write(data / "characters.txt", "o\nn\ne\n")
-
-
-def record() -> bytes:
-    """One record of a TFRecord file: its length, a checksum, the data, a checksum."""
-    data = b"x" * 64
-    return struct.pack("<QI", len(data), zlib.crc32(b"l")) + data + struct.pack("<I", zlib.crc32(data))
 
 
 _DATA = {

@@ -19,6 +19,7 @@ import taorunner.project
 from taorunner.catalog.load import load_network
 from taorunner.datasets.transform.convert import convert
 from taorunner.datasets.transform.split import split_dataset
+from taorunner.embedded.tfrecord import write_records
 from taorunner.errors import has_errors
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
@@ -253,7 +254,7 @@ def test_two_subsets_are_converted_to_records_of_two_names(
         tag, folder = plan.argv[plan.argv.index("-t") + 1], plan.argv[plan.argv.index("-o") + 1]
         place = workspace.project("new").data_dir / folder.removeprefix(DATA)
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{tag}-00000-of-00001.tfrecord").write_bytes(b"x")
+        write_records(place / f"{tag}-00000-of-00001.tfrecord", [b"x"])
         records.add(place / f"{tag}-00000-of-00001.tfrecord")
     train = next(plans_of(workspace, experiment, head))
     patterns = re.findall(rf"{re.escape(DATA)}(tfrecords_\S+\.tfrecord)", train.spec.text)
@@ -270,7 +271,7 @@ def test_records_of_the_same_subset_are_in_the_way(
     folder = workspace.project("new").tfrecords_dir(experiment) / "tfrecord"
     folder.mkdir(parents=True)
     for name in ("train", "val"):
-        (folder / f"{name}-00000-of-00001.tfrecord").write_bytes(b"x")
+        write_records(folder / f"{name}-00000-of-00001.tfrecord", [b"x"])
     request = ActionRequest("dataset_convert", (experiment,), overwrite=overwrite)
     site = Site("run", workspace.runs_dir / "run")
     planned = plan_action(workspace, "new", request, CALLER, lambda *_: site)

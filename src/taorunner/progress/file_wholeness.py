@@ -20,6 +20,8 @@ _ZIP_ENTRY_SIZE = 46
 _ZIP_TAIL = _ZIP_END_SIZE + 0xFFFF
 _IN_ZIP64 = (0xFFFF, 0xFFFFFFFF)
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
+_LFS_START = b"version https://git-lfs"
+_HEAD = 200
 _MOST_FIELDS = 1000
 """An ONNX model has about ten fields at its top; its graph is one of them."""
 
@@ -51,6 +53,18 @@ def is_whole(path: Path) -> bool | None:
             return _has_zip_end(file)
     except OSError:
         return None
+
+
+def not_weights(path: Path) -> str | None:
+    """What a file is in place of weights: the words that were downloaded for them; None where that is not so."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD).lstrip()
+    except OSError:
+        return None
+    if head.startswith(_LFS_START):
+        return "a pointer of Git LFS"
+    return "a web page" if head[:1] == b"<" and b">" in head else None
 
 
 def _has_zip_end(file: BinaryIO) -> bool:

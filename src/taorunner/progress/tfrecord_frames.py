@@ -17,12 +17,15 @@ class BrokenRecordsError(Exception):
     """A broken file. The text has the problem and the number of good records before it."""
 
 
-def count_records(path: Path) -> int:
-    """The number of records. Raises BrokenRecordsError for a truncated or other file, OSError when it is unreadable."""
+def count_records(path: Path, at_most: int | None = None) -> int:
+    """The number of records; not more than ``at_most`` are looked at.
+
+    Raises BrokenRecordsError for a truncated or other file, OSError when it is unreadable.
+    """
     size = path.stat().st_size
     count = at = 0
     with path.open("rb", buffering=4096) as file:
-        while at < size:
+        while at < size and count != at_most:
             header = file.read(12)
             if len(header) < 12:
                 raise BrokenRecordsError(f"is cut off after {count} records")

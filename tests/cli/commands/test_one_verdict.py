@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from launch_workspaces import SPECS, good_workspace, label, write
+from PIL import Image
 
 from taorunner.cli.app import run
 
@@ -64,9 +67,11 @@ class Home:
             path.rmdir() if path.is_dir() else path.unlink()
 
     def mask(self, subset: str, value: int) -> None:
-        from PIL import Image
-
         Image.new("L", (320, 320), value).save(self.data / "masks" / subset / "003.png")
+
+    @property
+    def weights(self) -> Path:
+        return next((self.root / "repositories").rglob("w.hdf5"))
 
     @property
     def records(self) -> Path:
@@ -93,6 +98,15 @@ def _envs(home: Home, value: str) -> None:
         ],
         "Envs": [{"variable": "CUDA_VISIBLE_DEVICES", "value": value}],
     }
+    write(home.root / ".tao_mounts.json", json.dumps(mounts))
+
+
+def _mount(home: Home, source: str, destination: str) -> None:
+    own = [
+        {"source": str(home.root / name), "destination": f"/workspace/{name}"}
+        for name in ("projects", "repositories")
+    ]
+    mounts = {"Mounts": [*own, {"source": source, "destination": destination}]}
     write(home.root / ".tao_mounts.json", json.dumps(mounts))
 
 
@@ -175,6 +189,45 @@ FAULTS = (
     Fault("a-gpu-hidden", "rtdetr", "gpus-hidden", lambda h: (h.experiment(gpus=2), _envs(h, "0"))[0]),
     Fault("no-gpu-seen", "segformer", "gpus-hidden", lambda h: h.experiment(env={"CUDA_VISIBLE_DEVICES": "-1"})),
     Fault("count-of-gpus-in-words", "dino", "wrong-type", lambda h: h.spec("num_gpus: $num_gpus", "num_gpus: abc")),
+    # once more paths, classes, weights, records and words, as people get them wrong
+    Fault("folder-in-other-case", "dino", "missing-input", lambda h: h.spec("$dataset_raw/train/images", "$dataset_raw/Train/images"), True),
+    Fault("blank-behind-a-path", "rtdetr", "missing-input", lambda h: h.spec("image_dir: $dataset_raw/val/images", 'image_dir: "$dataset_raw/val/images "'), True),
+    Fault("no-path-at-all", "rtdetr", "missing-input", lambda h: h.spec("image_dir: $dataset_raw/val/images", 'image_dir: ""'), True),
+    Fault("home-of-the-shell", "rtdetr", "missing-input", lambda h: h.spec("$dataset_raw/val/images", "~/parts/val/images"), True),
+    Fault("pattern-for-a-folder", "rtdetr", "wrong-input", lambda h: h.spec("$dataset_raw/val/images", "$dataset_raw/val/images/*.png"), True),
+    Fault("path-of-the-host", "rtdetr", "host-path", lambda h: h.spec("$dataset_raw/val/images", str(h.data / "val/images")), True),
+    Fault("link-to-nothing", "rtdetr", "missing-input", lambda h: (h.empty(h.data / "val/images"), (h.data / "val/images").rmdir(), (h.data / "val/images").symlink_to("/nowhere"))[0], True),
+    Fault("image-in-another-folder", "rtdetr", "picture-missing", lambda h: h.coco("train", lambda c: c["images"][0].update(file_name="sub/000.png")), True),
+    Fault("image-of-another-machine", "dino", "picture-missing", lambda h: h.coco("train", lambda c: c["images"][0].update(file_name="/home/me/000.png")), True),
+    Fault("packed-annotations", "rtdetr", "not-utf8", lambda h: write(h.data / "train/annotations.json", gzip.compress((h.data / "train/annotations.json").read_bytes())), True),
+    Fault("box-of-no-class", "dino", "coco-annotation", lambda h: h.coco("train", _first_box(category_id=42)), True),
+    Fault("box-of-no-image", "dino", "coco-annotation", lambda h: h.coco("train", _first_box(image_id=4000)), True),
+    Fault("one-id-for-two-classes", "dino", "coco-categories-differ", lambda h: h.coco("train", lambda c: c["categories"].append({"id": 2, "name": "clip"})), True),
+    Fault("class-that-only-validates", "classification_tf2", "class-sets-differ", lambda h: shutil.copytree(h.data / "val/nut", h.data / "val/clip") and None, True),
+    Fault("two-colours-in-one", "segformer", "mask-value", lambda h: h.spec("rgb: [1]", "rgb: [0]"), True),
+    Fault("box-of-no-number", "ssd", "label-not-finite", lambda h: write(h.data / "train/labels/002.txt", label("bolt", "nan 10.00 100.00 110.00")), True),
+    Fault("mask-of-another-size", "segformer", "mask-size", lambda h: Image.new("L", (64, 64), 1).save(h.data / "masks/train/003.png"), True),
+    Fault("unknown-letters", "ocrnet", "character-unlisted", lambda h: write(h.data / "characters.txt", "a\n"), True),
+    Fault("longer-than-allowed", "ocrnet", "text-too-long", lambda h: h.spec("max_label_length: 25", "max_label_length: 1"), True),
+    Fault("pointer-for-weights", "detectnet_v2", "pretrained-missing", lambda h: write(h.weights, "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 12345\n")),
+    Fault("web-page-for-weights", "ssd", "pretrained-missing", lambda h: write(h.weights, "<!DOCTYPE html>\n<html><body>403 Forbidden</body></html>")),
+    Fault("two-files-of-weights", "detectnet_v2", "pretrained-missing", lambda h: write(h.weights.with_name("b.hdf5"), h.weights.read_bytes())),
+    Fault("repository-misspelt", "ssd", "pretrained-missing", lambda h: h.experiment(repository="rr")),
+    Fault("record-cut-off", "detectnet_v2", "wrong-input", lambda h: [path.write_bytes(path.read_bytes()[:-5]) for path in h.records.iterdir()] and None),
+    Fault("no-records-but-words", "ssd", "wrong-input", lambda h: [path.write_bytes(b"hello world" * 9) for path in h.records.iterdir()] and None),
+    Fault("notes-among-records", "detectnet_v2", "wrong-input", lambda h: write(h.records / "tfrecord-fold-notes.txt", "my notes")),
+    Fault("records-are-links-to-nothing", "ssd", "wrong-input", lambda h: [(path.unlink(), path.symlink_to("/nowhere")) for path in list(h.records.iterdir())] and None),
+    Fault("only-the-fold-that-validates", "detectnet_v2", "empty-training-fold", lambda h: [path.unlink() for path in h.records.iterdir() if "fold-001" in path.name] and None),
+    Fault("epochs-beyond-the-end", "rtdetr", "interval-beyond-epochs", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 2\n  checkpoint_interval: 5")),
+    Fault("no-number-of-classes", "dino", "wrong-type", lambda h: h.spec("num_classes: 3", "num_classes: null")),
+    Fault("mount-of-nothing", "dino", "missing-source", lambda h: _mount(h, "/nowhere/x", "/data")),
+    Fault("mounts-file-cut-off", "dino", "json-syntax", lambda h: write(h.root / ".tao_mounts.json", "{")),
+    Fault("gpu-asked-for-twice", "dino", "gpu-twice", lambda h: h.experiment(gpu_indices=[0, 0])),
+    Fault("empty-list-of-gpus", "dino", "gpus-hidden", lambda h: h.experiment(env={"CUDA_VISIBLE_DEVICES": ""})),
+    Fault("unknown-release", "dino", "unknown-release", lambda h: h.experiment(release="9.9.9")),
+    Fault("extends-itself", "dino", "extends-itself", lambda h: h.experiment(extends="e1")),
+    Fault("spec-in-utf-16", "dino", "not-text", lambda h: (h.project / "specs/e1/train.yaml").write_bytes((h.project / "specs/e1/train.yaml").read_text().encode("utf-16")) and None),
+    Fault("folder-for-a-spec", "dino", "not-a-file", lambda h: _folder_in_place_of(h.project / "specs/e1/train.yaml")),
     Fault("key-of-another-release", "rtdetr", "other-release", lambda h: (h.experiment(release="6.0.0"), h.spec("  num_epochs: 2", "  num_epochs: 2\nevaluate:\n  is_quantized: false"))[0]),
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 from dataset_layouts import put_data
 from filled_in import fill_in
 
+from taorunner.embedded.tfrecord import write_records
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.new_project import new_project
@@ -253,7 +254,7 @@ def test_a_conversion_whose_records_are_there_is_a_warning(desk: Make) -> None:
     assert {one[:3:2] for one in made.validated()} == {("error missing-input", "no such folder: nothing")}
     records = made.project / "data/tfrecords_e"
     records.mkdir()
-    (records / "tfrecord-fold-000-of-001").write_bytes(b"x")
+    write_records(records / "tfrecord-fold-000-of-001", [b"x"])
     assert {one[:3:2] for one in made.validated()} == {("warning missing-input", "no such folder: nothing")}
     found = {one[:3:2] for one in made.launched("dataset_convert")}
     assert found == {("error missing-input", "no such folder: nothing")}

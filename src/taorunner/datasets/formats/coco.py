@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.coco_rows import AnnotationTexts, batches, category_ids
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource
-from taorunner.datasets.files.names import subset_of
+from taorunner.datasets.files.names import as_path, subset_of
 from taorunner.datasets.files.numbers import bounding_box, number
 from taorunner.datasets.formats.coco_boxes import AnnotationRows, rest_of
 from taorunner.datasets.formats.folder import Folder
@@ -164,6 +166,8 @@ class Document:
                 place = self._folder.json_place(self._path, steps) if self._is_own else ()
                 self._folder.missing_image(reference, self._file, *place)
                 continue
+            if self._is_own and self._is_elsewhere(reference, image_file):
+                self._report_elsewhere(reference, image_file, ("images", index, "file_name"))
             keys = tuple([key for key in image if key not in _IMAGE])
             extra = Fields(shared.setdefault(keys, keys), tuple([image[key] for key in keys]))
             entry = self._folder.entry(
@@ -181,6 +185,29 @@ class Document:
                 message = f'no image has the id "{image_id}" of {amount(len(boxes), "annotation")}'
                 self._folder.error("coco-annotation", message, self._file)
         return found
+
+    def _is_elsewhere(self, reference: str, found: Path) -> bool:
+        """Whether a loader that joins ``reference`` to the folder of a spec misses the image that was ``found``.
+
+        False without such a folder, and where it holds no image at all, which is reported as a whole.
+        """
+        folders = self._spec_folders
+        return bool(folders) and all(
+            str(found) != os.path.normpath(f"{self._folder.root}/{below}/{as_path(reference)}")
+            for below in folders
+        )
+
+    @cached_property
+    def _spec_folders(self) -> tuple[str, ...]:
+        folders = self._folder.spec_folders(self._path)
+        images = self._folder.image_files if folders else ()
+        return tuple(one for one in folders if any(image.startswith(f"{one}/") for image in images))
+
+    def _report_elsewhere(self, reference: str, image: Path, steps: tuple[Any, ...]) -> None:
+        message = f'"{printable(reference)}" is not in the image folder of the spec: TAO joins the two'
+        hint = f'the image of that name is "{printable(str(image))}": correct the name, or move it'
+        place = self._folder.json_place(self._path, steps)
+        self._folder.error("picture-missing", message, self._file, *place, hint)
 
     def _folder_subset(self, image_file: Path) -> str:
         """The subset according to the image's folders; for documents that another program wrote."""

@@ -275,6 +275,10 @@ class Folder:
             known = self._beginnings[beside] = tuple(f"{one}/" if one else "" for one in folders)
         return known
 
+    def spec_folders(self, beside: str) -> Sequence[str]:
+        """The folders that a spec sets for the file names of an annotation file."""
+        return self._image_folders.get(beside, ())
+
     def has_named(self, name: str) -> bool:
         """Whether an image in any folder has this name."""
         return name in self._images_by_name

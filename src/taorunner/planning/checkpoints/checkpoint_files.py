@@ -13,7 +13,7 @@ from pathlib import Path
 
 from taorunner.contracts import CheckpointContract, Framework
 from taorunner.errors import Finding, Severity
-from taorunner.progress.file_wholeness import is_torn, is_whole
+from taorunner.progress.file_wholeness import is_torn, is_whole, not_weights
 
 PRETRAINED_SUFFIXES = (".hdf5", ".tlt", ".pth", ".pth.tar", ".pt", ".ckpt", ".safetensors", ".bin", ".npz")
 """In order of preference. Source: tao/tensorflow.md section 8, tao/pretrained.md."""
@@ -42,7 +42,10 @@ def find_pretrained(folder: Path, framework: Framework) -> tuple[Path | None, st
     for suffix in PRETRAINED_SUFFIXES:
         found = [path for path in files if path.name.endswith(suffix)]
         if len(found) == 1:
-            return found[0], None
+            other = not_weights(found[0])
+            return (
+                (found[0], None) if other is None else (None, f"{found[0].name} is {other}, not the weights")
+            )
         if found:
             names = ", ".join(path.name for path in found[:4])
             return None, f"it holds {len(found)} {suffix} files ({names}), one was expected"

@@ -19,12 +19,14 @@ from typing import Any
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
+from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 
 MAX_LABEL_FILES = 500
 """This many files show the usual classes in a tenth of a second. With more files, a missing class is not reported."""
 _MAX_CATEGORIES = 4 * 1024 * 1024
 _MAX_LIST = 1024 * 1024
 _NPY_HEAD = 4096
+_WALKED_BYTES = 64 * 1024 * 1024
 _NPY_SHAPE = re.compile(rb"'shape': \((\d{1,12}),")
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
 
@@ -49,6 +51,7 @@ class DatasetFacts:
     _maskless: dict[str, int | None] = field(default_factory=dict)
     _kinds: dict[str, str | None] = field(default_factory=dict)
     _filled: dict[str, bool] = field(default_factory=dict)
+    _broken: dict[str, str | None] = field(default_factory=dict)
 
     def pictures(self, folder: str) -> Mapping[str, int]:
         """The number of images of each suffix in ``folder``; upper and lower case are different suffixes."""
@@ -77,6 +80,19 @@ class DatasetFacts:
             has_any = any(files for _, _, files in os.walk(folder, onerror=unread.append))
             self._filled[key] = has_any or any(isinstance(one, PermissionError) for one in unread)
         return self._filled[key]
+
+    def broken_records(self, file: str) -> str | None:
+        """What is wrong with a file of TFRecords, as the rest of a sentence; None for other files and sound ones.
+
+        Of a large file only the first record is looked at. Converters also write lists (``.json``) and indices
+        (``idx-``).
+        """
+        name = file.rpartition("/")[2]
+        if "tfrecord" not in name or name.endswith(".json") or name.startswith("idx-"):
+            return None
+        if file not in self._broken:
+            self._broken[file] = _broken(file)
+        return self._broken[file]
 
     def count(self, folder: str) -> int:
         """The number of images in ``folder``."""
@@ -225,3 +241,17 @@ def _read_categories(file: str) -> dict[int, str]:
         return {}
     known = [(one.get("id"), one.get("name")) for one in listed if isinstance(one, dict)]
     return {one: str(name) for one, name in known if isinstance(one, int) and not isinstance(one, bool)}
+
+
+def _broken(file: str) -> str | None:
+    path = Path(file)
+    try:
+        is_large = path.stat().st_size > _WALKED_BYTES
+        count_records(path, at_most=1 if is_large else None)
+    except BrokenRecordsError as problem:
+        return str(problem)
+    except FileNotFoundError:
+        return "is a link to nothing"
+    except OSError:
+        return None
+    return None

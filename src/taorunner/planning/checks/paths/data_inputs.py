@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
 from taorunner.planning.inputs.dataset_place import meant_dataset, meant_hint
 from taorunner.planning.model.request import command_of
+from taorunner.progress.file_wholeness import not_weights
 from taorunner.specs.outline import Shape
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 from taorunner.text import nearest, printable
@@ -42,6 +43,7 @@ _NAMED_AS_WRITTEN = re.compile(
     r"(?:^|_)(?:results?|output|outputs|out|save|saved|log|logs|cache|tmp|onnx|engine|export|pruned|dump|prefix)(?:_|$)"
     r"|^checkpoint_dir$"  # bpnet and fpenet write there
 )
+_FOLD = re.compile(r"-fold-([0-9]{3})-of-")
 _RESUMED = re.compile(r"resume")
 _CONVERSIONS = ("kitti_config", "dataset_convert")
 """Sections of specs that make records of a folder of images and a folder of labels."""
@@ -67,6 +69,7 @@ def missing_inputs(
             yield Fault(severity, "empty-dataset", message, hint, key)
         inputs = tuple(one for one in inputs if not _reads_dataset(spec, one.key))
         named = tuple(one for one in named if not _reads_dataset(spec, one.key))
+    yield from _unnamed(inputs, contract, spec, severity)
     faults = list(_faults((*inputs, *named), spec, data, severity, ""))
     moved = _moved(layout, contract, spec, faults)
     if moved is not None:
@@ -93,6 +96,26 @@ def _moved(
         return None
     message = f"{contract.network} does not find its images in {spec.variables.shown(folder)}"
     return Fault(Severity.ERROR, "missing-input", message, meant_hint(meant), keys[0])
+
+
+def _unnamed(
+    inputs: Iterable[Input], contract: Contract, spec: SpecReader, severity: Severity
+) -> Iterator[Fault]:
+    """Keys without a path that the action cannot do without, and paths that no container resolves."""
+    for one in inputs:
+        if one.kind not in _KINDS or one.key not in spec:
+            continue
+        for index, (value, start) in enumerate(zip(spec.values(one.key), spec.starts(one.key), strict=False)):
+            if not isinstance(value, str) or start is not None:
+                continue
+            longer = f"{contract.group}.{contract.action}"
+            if not value.strip() and not {contract.action, longer}.isdisjoint(one.needed_by):
+                message = f'"{one.key}" is empty: {contract.action} reads {one.holds} there'
+                yield Fault(severity, "missing-input", message, "write the path", one.key, index, value)
+            elif value.startswith("~/"):
+                message = f'"{printable(value)}" is no path: the shell alone knows "~"'
+                hint = "write $dataset_raw/..., or the whole path inside the container"
+                yield Fault(severity, "missing-input", message, hint, one.key, index, value)
 
 
 def later_inputs(training: Training) -> Iterator[Fault]:
@@ -231,7 +254,9 @@ def _wrong(
     """Code, what is wrong, and a hint; None where it is as it should be."""
     shown = printable(spec.variables.shown(path))
     belongs = f'what belongs there: {one.holds}; or correct "{one.key}"'
-    if any(char in path for char in "*?["):
+    if any(char in path for char in "*?[") and not os.path.lexists(path):
+        if one.kind is InputKind.FOLDER and glob.glob(path):  # noqa: PTH207 (a str)
+            return "wrong-input", f"{shown} is a pattern, and a folder belongs there", belongs
         return None if glob.glob(path) else ("missing-input", f"no file fits {shown}", belongs)  # noqa: PTH207 (a str)
     kind = data.kind(path)
     if kind == "" or (kind is None and _is_prefix(path)):
@@ -245,6 +270,9 @@ def _wrong(
         return "wrong-input", f"{shown} is a {kind}, and a {one.kind.value} belongs there", belongs
     if data.is_empty(path) and (kind == "file" or one.holds != _ANYTHING):
         return "empty-input", f"{shown} is empty", belongs
+    other = not_weights(Path(path)) if kind == "file" and one.holds == "weights" else None
+    if other is not None:
+        return "wrong-input", f"{shown} is {other}, not the weights", "pull or copy the file itself"
     return None
 
 
@@ -285,6 +313,26 @@ def _made_fault(
         hint = f"taorunner {command} {spec.variables['experiment']} --overwrite"
         message = f"{shown} is empty" if is_folder_meant else f"every file that fits {shown} is empty"
         return Fault(Severity.ERROR, "empty-input", message, hint, one.key, index, path)
+    return _content_fault(one, index, path, found, spec, data) if one.kind is InputKind.RECORDS else None
+
+
+def _content_fault(
+    one: Input, index: int, path: str, found: Sequence[str], spec: SpecReader, data: DatasetFacts
+) -> Fault | None:
+    """Records that cannot be read, or that leave nothing to train on."""
+    command = command_of(_maker(one, path, spec))
+    again = f"taorunner {command} {spec.variables['experiment']} --overwrite"
+    for name in found:
+        problem = data.broken_records(name)
+        if problem is not None:
+            message = f"{printable(spec.variables.shown(name))} {problem}"
+            return Fault(Severity.ERROR, "wrong-input", message, again, one.key, index, path)
+    fold = spec.number("dataset_config.validation_fold")
+    folds = {match[1] for name in found if (match := _FOLD.search(name.rpartition("/")[2]))}
+    if fold is not None and one.key.endswith("tfrecords_path") and folds == {f"{int(fold):03}"}:
+        shown = printable(spec.variables.shown(path))
+        message = f"all records that fit {shown} are of fold {int(fold)}, which validates: nothing is left to train on"
+        return Fault(Severity.ERROR, "empty-training-fold", message, again, one.key, index, path)
     return None
 
 
