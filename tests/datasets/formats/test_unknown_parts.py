@@ -84,6 +84,39 @@ def test_a_file_of_annotations_that_is_no_json(shape: str, broken: bytes, tmp_pa
     assert f'{file.name}" not read' in unused
 
 
+@pytest.mark.parametrize("broken", [{"value": 7}, {"value": {"rectanglelabels": []}}, {"value": {}}])
+def test_a_rectangle_of_label_studio_without_its_value(broken: dict[str, Any], tmp_path: Path) -> None:
+    root = asset("label-studio", tmp_path / "drawn")
+    (file,) = root.rglob("*.json")
+    tasks = json.loads(file.read_text())
+    next(one["annotations"][0]["result"] for one in tasks if one["annotations"])[0].update(broken)
+    file.write_text(json.dumps(tasks))
+    assert _errors(read_dataset(root)) == ["label-studio-box"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"asset": 7, "regions": []}'])
+def test_a_file_of_an_asset_without_the_asset(text: str, tmp_path: Path) -> None:
+    root = asset("vott-asset-files", tmp_path / "drawn")
+    min(root.rglob("*-asset.json")).write_text(text)
+    assert _errors(read_dataset(root)) == ["vott-region"]
+
+
+def test_the_only_label_file_of_a_subset_of_dota_is_broken(tmp_path: Path) -> None:
+    for subset in ("train", "val"):
+        write_image(tmp_path / subset / "images/a.png", 40, 30)
+        (tmp_path / subset / "labelTxt").mkdir()
+        text = "1.0 2.0 9.0 2.0 9.0 8.0 1.0 8.0 car 0\n"
+        (tmp_path / subset / "labelTxt/a.txt").write_text(text if subset == "train" else "x" + text)
+    assert _errors(read_dataset(tmp_path)) == ["dota-line"]
+
+
+def test_lines_of_odvg_that_are_no_json(tmp_path: Path) -> None:
+    root = asset("odvg", tmp_path / "drawn")
+    file = root / "val/annotations.jsonl"
+    file.write_bytes(file.read_bytes().decode().encode("utf-16-le"))
+    assert _errors(read_dataset(root, "odvg")) == ["json-syntax"]
+
+
 @pytest.mark.parametrize("regions", [[[7]], {"0": "x"}, [None]])
 def test_regions_of_the_vgg_annotator_that_are_no_objects(regions: Any, tmp_path: Path) -> None:
     write_image(tmp_path / "a.jpg", 40, 30)

@@ -32,6 +32,8 @@ def documents(folder: Folder) -> list[str]:
     texts = {path: folder.peek(path) or "" for path in folder.with_suffix(".txt")}
     found = {path for path, text in texts.items() if _is_document(text)}
     places = {path.rpartition("/")[0] for path in found}
+    kinds = {place.rpartition("/")[2] for place in places}  # such as labelTxt
+    places |= {part for path in texts if (part := path.rpartition("/")[0]).rpartition("/")[2] in kinds - {""}}
     stems = {path.rpartition("/")[2].rpartition(".")[0] for path in folder.image_files} if found else set()
     return [
         path

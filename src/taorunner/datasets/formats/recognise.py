@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
+from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.files.layout import find_class_folders, find_masks, has_format_folders
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.yolo_rows import is_yolo_text
@@ -167,6 +168,10 @@ def _unread_beside(folder: Folder, images: Sequence[ImageEntry]) -> str:
     for path in left[:_PEEKED]:
         if path.lower().endswith(".json"):
             folder.json_object(path, ())
+        elif path.lower().endswith(".jsonl"):
+            first, _, _ = (folder.peek(path) or "").lstrip("\ufeff \r\n").partition("\n")
+            if (problem := parse_json(first)[1]) is not None:
+                folder.error("json-syntax", problem.message, folder.root / path, problem.line, problem.column)
     if not left:
         return ""
     return f', and "{printable(left[0])}"{f" and {len(left) - 1:,} more" if len(left) > 1 else ""} not read'
