@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.files.numbers import bounding_box, number
@@ -15,6 +16,7 @@ from taorunner.text import printable
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _BOXED = ("box", "polygon", "ellipse", "mask", "cuboid")
 _SHAPES = ("polyline", "points", "skeleton")
+_OF_ROOT = ("version", "meta", "image", "track")
 _FRAME = re.compile(r"(?:\A|/)frame_(\d{6,9})\.\w+\Z")
 _CUBOID = ("tl1", "bl1", "tr1", "br1", "tl2", "bl2", "tr2", "br2")
 
@@ -39,6 +41,9 @@ def read(folder: Folder) -> DetectionDataset:
             continue
         for label in (one for labels in root.all("labels") for one in labels.children):
             classes[label.text_of("name")] = None
+        for node in root.children:
+            if node.tag not in _OF_ROOT:
+                _report_unknown(folder, file, node, "image or track")
         if any(root.all("track")):
             frames = _frames(folder, path, root)
             images += frames
@@ -79,6 +84,8 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
             message = f"a {shape.tag} has no box: left out"
             folder.warning("shape-left-out", message, file, shape.line, shape.column)
             left_out.append(shape)
+        elif shape.tag != "tag":
+            _report_unknown(folder, file, shape, "shape")
     if left_out and not boxes:
         folder.report_no_boxes_left(reference, file, left_out[0].line, left_out[0].column)
     if any(shape.tag == "tag" for shape in node.children):
@@ -89,6 +96,12 @@ def _image(folder: Folder, path: str, node: Node) -> ImageEntry | None:
         r"[^\w.-]+|\A\.+", "_", SPLIT_NAMES.get(subset, subset)
     )  # it becomes the name of a folder
     return folder.entry(image_file, boxes, subset=subset, source=file, stated_size=size)
+
+
+def _report_unknown(folder: Folder, file: Path, node: Node, meant: str) -> None:
+    message = f'the element "{printable(node.tag)}" is no {meant}: it may hold an object'
+    hint = "correct it in CVAT and export again, or leave it out with --skip-bad"
+    folder.error("cvat-element", message, file, node.line, node.column, hint)
 
 
 def _frames(folder: Folder, path: str, root: Node) -> list[ImageEntry]:
@@ -108,11 +121,10 @@ def _frames(folder: Folder, path: str, root: Node) -> list[ImageEntry]:
     for track in root.all("track"):
         for shape in track.children:
             frame = number(shape.attributes.get("frame"))
-            if (
-                shape.tag not in (*_BOXED, *_SHAPES)
-                or frame is None
-                or shape.attributes.get("outside") == "1"
-            ):
+            if shape.tag not in (*_BOXED, *_SHAPES) or frame is None:
+                _report_unknown(folder, file, shape, "shape with a frame")
+                continue
+            if shape.attributes.get("outside") == "1":
                 continue
             seen.add(int(frame))
             if shape.tag in _SHAPES:

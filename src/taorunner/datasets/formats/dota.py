@@ -19,7 +19,7 @@ from taorunner.text import amount, printable
 
 _NUMBER = r"-?\d{1,9}(\.\d{0,12})?"
 _ROW = re.compile(rf"({_NUMBER}[ \t]+){{8}}(?P<name>[^\d\s-]\S*)([ \t]+\d)?[ \t]*\r?$", re.MULTILINE)
-_HEAD = re.compile(r"\ufeff?((imagesource|gsd)[^\n]*\n){1,2}", re.IGNORECASE)
+_HEAD = re.compile(r"\ufeff?([ \t]*(imagesource|gsd)[^\n]*\n)+", re.IGNORECASE)
 _COLUMNS = 8
 
 
@@ -28,14 +28,24 @@ def recognise(folder: Folder) -> bool:
 
 
 def documents(folder: Folder) -> list[str]:
-    """The label files; an empty one counts where others are beside it."""
+    """The label files; one that is empty, or that has the name of an image, counts where others are beside it."""
     texts = {path: folder.peek(path) or "" for path in folder.with_suffix(".txt")}
     found = {path for path, text in texts.items() if _is_document(text)}
     places = {path.rpartition("/")[0] for path in found}
+    kinds = {place.rpartition("/")[2] for place in places}  # such as labelTxt
+    places |= {part for path in texts if (part := path.rpartition("/")[0]).rpartition("/")[2] in kinds - {""}}
+    stems = {path.rpartition("/")[2].rpartition(".")[0] for path in folder.image_files} if found else set()
     return [
         path
         for path, text in texts.items()
-        if path in found or (path.rpartition("/")[0] in places and not _HEAD.sub("", text, count=1).strip())
+        if path in found
+        or (
+            path.rpartition("/")[0] in places
+            and (
+                path.rpartition("/")[2].rpartition(".")[0] in stems
+                or not _HEAD.sub("", text, count=1).strip()
+            )
+        )
     ]
 
 

@@ -22,6 +22,7 @@ _ANSWERS = frozenset(
     {"choices", "textarea", "rating", "taxonomy", "number", "datetime", "pairwise", "ranker"}
 )
 """Results that are no shapes; some of them belong to the whole image."""
+_LABELLED = ("rectanglelabels", "polygonlabels", "ellipselabels")
 _SHAPES = frozenset({"rectangle", "polygon", "ellipse", "brush", "keypoint"})
 """Shapes without their label, which another result with the same id has."""
 Steps = tuple[str | int, ...]
@@ -309,6 +310,11 @@ def _boxes(folder: Folder, path: str, steps: Steps, result: Any, width: int, hei
         kind = printable(_type(result) or "a result")
         if kind.startswith("brush"):
             return _around_brush(folder, path, steps, kind, value, width, height)
+        is_whole = isinstance(result, Mapping) and isinstance(result.get("value", {}), Mapping)
+        if not is_whole or kind in _LABELLED:
+            message = f'"{kind}" has no {"label" if is_whole else "value"}: no box can be read'
+            folder.error("label-studio-box", message, folder.root / path, *folder.json_place(path, steps))
+            return []
         message = f'"{kind}" has no {"label" if kind in _SHAPES else "box"}: left out'
         folder.warning("shape-left-out", message, folder.root / path, *folder.json_place(path, steps))
         return []

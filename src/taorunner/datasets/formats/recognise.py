@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.image_header import UNREAD_SUFFIXES
+from taorunner.datasets.files.json_text import parse_json
 from taorunner.datasets.files.layout import find_class_folders, find_masks, has_format_folders
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.yolo_rows import is_yolo_text
@@ -152,11 +153,28 @@ def _report_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
         message = (
             f"{amount(len(left), 'image')} of {len(folder.image_files):,} "
             f'{"is" if len(left) == 1 else "are"} left out, such as "{printable(left[0])}": no annotations for '
-            f"{'it' if len(left) == 1 else 'them'}"
+            f"{'it' if len(left) == 1 else 'them'}{_unread_beside(folder, images)}"
         )
         folder.warning(
             "picture-unused", message, folder.root / left[0], hint="annotate them, or move them away"
         )
+
+
+def _unread_beside(folder: Folder, images: Sequence[ImageEntry]) -> str:
+    """The end of a sentence that names files of annotations that were not read; those that are no JSON are errors."""
+    sources = {image.source for image in images if image.source is not None}
+    suffixes = {one.suffix.lower() for one in sources} & {".json", ".jsonl", ".xml"}
+    left = [path for path in folder.with_suffix(*suffixes) if folder.root / path not in sources]
+    for path in left[:_PEEKED]:
+        if path.lower().endswith(".json"):
+            folder.json_object(path, ())
+        elif path.lower().endswith(".jsonl"):
+            first, _, _ = (folder.peek(path) or "").lstrip("\ufeff \r\n").partition("\n")
+            if (problem := parse_json(first)[1]) is not None:
+                folder.error("json-syntax", problem.message, folder.root / path, problem.line, problem.column)
+    if not left:
+        return ""
+    return f', and "{printable(left[0])}"{f" and {len(left) - 1:,} more" if len(left) > 1 else ""} not read'
 
 
 def _suffix(path: str) -> str:

@@ -16,6 +16,7 @@ from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
 from taorunner.text import amount, printable
 
+_SHAPES = ("bndbox", "robndbox", "polygon")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".bmp", ".JPEG", ".PNG", ".webp", ".tif", ".tiff")
 _BOX = frozenset({"name", "bndbox", "robndbox", "polygon", "type"})
@@ -52,6 +53,7 @@ def read(folder: Folder) -> DetectionDataset:
             if node.tag == "object" and node.text_of("deleted") != "1"
             if (box := _box(folder, path, node)) is not None
         ]
+        _report_unknown(folder, file, root)
         classes.update(dict.fromkeys(box.name for box in boxes))
         stem = path.rpartition("/")[2].rpartition(".")[0]
         subset = subsets.get(stem, "") if subsets else subset_of(path.rpartition("/")[0] + "/x")
@@ -158,6 +160,16 @@ def _box(folder: Folder, path: str, node: Node) -> Box | None:
         name, values[0], values[1], values[2], values[3], segmentation=_polygon(node), line=node.line,
         extra=_extra(node),
     )  # fmt: skip
+
+
+def _report_unknown(folder: Folder, file: Path, root: Node) -> None:
+    """Reports boxes and polygons that are in no object."""
+    for node in root.children:
+        if node.tag != "object" and (
+            node.tag.lower() in _SHAPES or any(one for tag in _SHAPES for one in node.all(tag))
+        ):
+            message = f'a box in the element "{printable(node.tag)}" is not read: objects are in "object"'
+            folder.error("voc-object", message, file, node.line, node.column)
 
 
 def _labelme_box(folder: Folder, path: str, node: Node, polygon: Node) -> Box | None:

@@ -32,6 +32,12 @@ def read(folder: Folder) -> DetectionDataset:
         for tag in value.get("tags") or () if isinstance(value, dict) else ():
             if isinstance(tag, Mapping) and isinstance(tag.get("name"), str):
                 classes[tag["name"]] = None
+    documents = _documents(folder)
+    if all(path.endswith("-asset.json") for path in documents):
+        for path in folder.with_suffix("-asset.json"):
+            if path not in documents:
+                message = 'it has no "asset": nothing of it can be read'
+                folder.error("vott-region", message, folder.root / path, hint="export the project again")
     for path, steps, entry in _assets(folder):
         image = _image(folder, path, steps, entry)
         if image is not None:

@@ -42,7 +42,7 @@ def read(folder: Folder) -> DetectionDataset:
         document = _Document(folder, path, _class_names(value))
         classes.update(dict.fromkeys(document.names))
         for item in value["items"]:
-            entry = document.image(item) if isinstance(item, dict) else None
+            entry = document.image(item)
             if entry is not None:
                 images.append(entry)
         document.report_unboxed()
@@ -72,7 +72,11 @@ class _Document:
     def place(self) -> Path:
         return self.folder.root / self.path
 
-    def image(self, item: Mapping[str, Any]) -> ImageEntry | None:
+    def image(self, item: Any) -> ImageEntry | None:
+        if not isinstance(item, dict):
+            message = f"an item is {printable(repr(item))[:40]}, not an object"
+            self.folder.error("datumaro-item", message, self.place)
+            return None
         identity = str(item.get("id", ""))
         media = item.get("image") or item.get("media")
         media = media if isinstance(media, dict) else {}
@@ -80,10 +84,11 @@ class _Document:
         if image_file is None:
             self.folder.missing_image(str(media.get("path") or identity), self.place)
             return None
-        annotations = item.get("annotations")
-        listed = (
-            [one for one in annotations if isinstance(one, dict)] if isinstance(annotations, list) else []
-        )
+        listed = item.get("annotations") or []
+        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+            message = f'"annotations" of "{printable(identity)}" is no list of objects'
+            self.folder.error("datumaro-annotation", message, self.place)
+            listed = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
         boxes = [box for one in listed if (box := self._box(identity, one)) is not None]
         if listed and not boxes:
             self.folder.report_no_boxes_left(identity, self.place)

@@ -30,12 +30,20 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     used: set[Path] = set()
     broken: set[str] = set()
+    stems = {path.rpartition(".")[0] for path in folder.image_files}
     is_any = False
     for path in folder.with_suffix(".json"):
         value = folder.json(path)
+        stem = path.rpartition(".")[0]
         if value is None:
-            broken.add(path.rpartition(".")[0])
+            broken.add(stem)
         if not isinstance(value, dict) or not isinstance(value.get("shapes"), list):
+            if value is not None and stem in stems:
+                broken.add(stem)
+                message = 'it lies beside its image, and has no list "shapes"'
+                folder.error(
+                    "labelme-file", message, folder.root / path, hint="save the image again in LabelMe"
+                )
             continue
         is_any = True
         entry = _image(folder, path, value)

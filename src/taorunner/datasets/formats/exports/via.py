@@ -107,8 +107,12 @@ class _Document:
         self.folder.error("via-attributes", message, place, hint='name the one with the class "label"')
         return None
 
-    def _box(self, image: str, region: Mapping[str, Any], key: str | None) -> Box | None:
+    def _box(self, image: str, region: Any, key: str | None) -> Box | None:
         place = self.folder.root / self.path
+        if not isinstance(region, dict):
+            message = f'a region on "{printable(image)}" is {printable(repr(region))[:40]}, not an object'
+            self.folder.error("via-region", message, place, hint="export it again from the annotator")
+            return None
         shape = region.get("shape_attributes")
         shape = shape if isinstance(shape, dict) else {}
         kind = str(shape.get("name", ""))
@@ -138,17 +142,18 @@ class _Document:
         return Box(name, *corners, segmentation=outline)
 
 
-def _regions(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _regions(entry: Mapping[str, Any]) -> list[Any]:
     """VIA 1 numbers them, VIA 2 lists them."""
     regions = entry["regions"]
-    listed = regions.values() if isinstance(regions, dict) else regions if isinstance(regions, list) else []
-    return [one for one in listed if isinstance(one, dict)]
+    return (
+        list(regions.values()) if isinstance(regions, dict) else regions if isinstance(regions, list) else []
+    )
 
 
-def _words(region: Mapping[str, Any]) -> dict[str, str]:
+def _words(region: Any) -> dict[str, str]:
     """The attributes with one value: a text, or the one that is ticked."""
     found: dict[str, str] = {}
-    attributes = region.get("region_attributes")
+    attributes = region.get("region_attributes") if isinstance(region, dict) else None
     for key, value in (attributes if isinstance(attributes, dict) else {}).items():
         if isinstance(value, dict):
             ticked = [str(word) for word, is_set in value.items() if is_set is True]
