@@ -10,10 +10,11 @@ import typer
 
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
-from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.planning.add_experiment import Added
     from taorunner.planning.new_project import NewProject
 
 
@@ -264,14 +265,19 @@ def _add(
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(root, project)
+    name, experiment = context.obj.experiment_named(root, experiment, project)
+    if like is not None and like.startswith(f"{name}/"):
+        like = like.removeprefix(f"{name}/")
     added = add_experiment(root, name, NewExperiment(experiment, head, backbone, like, dataset, release))
+    if json:
+        return _print_added(name, experiment, added)
     if added.line is not None:
         file = shown_path(added.experiments_file, Path.cwd())
         typer.echo(f"changed {file} ({experiment}, line {added.line})")
@@ -282,6 +288,15 @@ def _add(
     if head is not None:
         _say_needs(context.obj, head)
     context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
+    return 0
+
+
+def _print_added(project: str, experiment: str, added: Added) -> int:
+    import sys
+
+    from taorunner.console.base.json_output import write_json
+
+    write_json({"project": project, "experiment": experiment, **added.to_json()}, sys.stdout.buffer)
     return 0
 
 

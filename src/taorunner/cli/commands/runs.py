@@ -5,7 +5,7 @@ These commands also restart the supervisor of any run that has not ended and los
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -13,6 +13,12 @@ from taorunner.cli.commands.results import runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
 
 RunArgument = Annotated[
     str,
@@ -82,7 +88,10 @@ def _list(
         Optional[str],
         option("--experiment", "-e", "Only of this experiment; may be a pattern", word="EXPERIMENT"),
     ] = None,
-    action: Annotated[Optional[str], option("--action", "Only of this action", word="ACTION")] = None,
+    action: Annotated[
+        Optional[str],
+        option("--action", "Only of this action, or of several: train,evaluate", word="ACTION"),
+    ] = None,
     since: Annotated[
         Optional[str], option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")
     ] = None,
@@ -126,6 +135,7 @@ def _mark_lost(
     run: RunArgument,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.runs.control.recovery import mark_lost
     from taorunner.runs.state.store import RunStore
@@ -134,6 +144,8 @@ def _mark_lost(
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     record = mark_lost(store, context.obj.runs_named(store, place, [run], project)[0])
+    if json:
+        return _print_json(store, [record])
     typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
     return ExitCode.DONE
 
@@ -150,6 +162,7 @@ def _logs(
     ] = None,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     import sys
 
@@ -168,7 +181,12 @@ def _logs(
     for record in records:
         if begin is not None and not has_times(store, record.id, begin):
             context.obj.note(f"the times of {names[record.id]} are not on record: the whole log follows")
-    if len(records) == 1:
+    if json:
+        from taorunner.console.base.json_output import log_line
+
+        lines = {record.id: log_line(record.id, record.experiment) for record in records}
+        copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin, shown=lines)
+    elif len(records) == 1:
         copy_log(store, records[0].id, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
     else:
         copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
@@ -211,6 +229,7 @@ def _stop(
     queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.console.runs.outcome import next_commands
     from taorunner.errors import RunStateError, UsageError
@@ -238,15 +257,24 @@ def _stop(
         records = [record for record in records if record.state is RunState.QUEUED]
     if not records:
         context.obj.note("nothing is queued" if queued else "nothing is running")
-        return ExitCode.DONE
+        return _print_json(store, []) if json else ExitCode.DONE
     over = [record.id for record in records if record.state.is_final]
     if over:
         raise RunStateError(
             f'run "{over[0]}" has already ended', hint="taorunner ps lists the runs that have not"
         )
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
+    if json:
+        return _print_json(store, ended)
     for record in ended:
         typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
     for command in next_commands(ended, endings(store, ended)):
         context.obj.note(f"next: {command}")
+    return ExitCode.DONE
+
+
+def _print_json(store: RunStore, records: Sequence[RunRecord]) -> int:
+    from taorunner.console.runs.runs_view import print_runs
+
+    print_runs(store, records, json=True, empty="")
     return ExitCode.DONE

@@ -28,6 +28,8 @@ from taorunner.runs.state.store import DamagedRun, RunStore
 
 _UNLIMITED = 100_000
 _LEAST_WIDTH = 40
+_ORIGIN = ("cluster", "nodes", "attempt", "made_from")
+"""Keys that a record fills in; of a damaged one they are null."""
 
 
 def print_runs(
@@ -91,7 +93,7 @@ def print_run(store: RunStore, record: RunRecord, *, json: bool) -> None:
         short = short_ids([snapshot.id], store.folder_names())[snapshot.id]
 
         body = {**snapshot.to_json(directory, now(), short), **run_results(store, record).to_json()}
-        write_json([body], sys.stdout.buffer)
+        write_json([body | record.origin_json()], sys.stdout.buffer)
         return
     from taorunner.console.base.typed_commands import Place, as_typed
     from taorunner.console.runs.outcome import next_commands
@@ -116,12 +118,14 @@ def _as_json(
     """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""
     from taorunner.runs.outputs.recorded import RunResults, recorded_results
 
+    folder, origin = None, dict.fromkeys(_ORIGIN, None)
+    if not isinstance(record, DamagedRun):
+        folder, origin = record.results_dir, record.origin_json()
     results = recorded_results(store, snapshot.id)
     if results is None:
-        folder = None if isinstance(record, DamagedRun) else record.results_dir
         results = RunResults(Path(folder) if folder is not None else None)
-    directory = store.paths(snapshot.id).directory
-    return {**snapshot.to_json(directory, now(), short[snapshot.id]), **results.in_place.to_json()}
+    body = snapshot.to_json(store.paths(snapshot.id).directory, now(), short[snapshot.id])
+    return {**body, **results.in_place.to_json(), **origin}
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:

@@ -78,7 +78,7 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
         RunStateError: the run is over or only queued, a supervisor owns it, or the engine answers for it.
     """
     if record.state.is_final:
-        raise RunStateError(f'run "{record.id}" has already ended: {record.state.value}')
+        raise RunStateError(f'run "{record.id}" has already ended: {record.state.value.lower()}')
     if record.state is RunState.QUEUED:
         raise RunStateError(
             f'run "{record.id}" is queued and cannot be lost', hint=f"taorunner stop {record.id}"

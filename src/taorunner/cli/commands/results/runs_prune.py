@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from taorunner.project.workspace import Workspace
     from taorunner.runs.control.result_pruning import PrunableResult
+    from taorunner.runs.state.pruning import Prunable
 
 RunsToRemove = Annotated[
     list[str], typer.Argument(help="Run ids, or names of experiments", metavar="RUN", show_default=False)
@@ -53,8 +54,9 @@ def _rm(
     runs: RunsToRemove,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
-    from taorunner.runs.state.pruning import remove_runs
+    from taorunner.runs.state.pruning import remove_runs, sized
     from taorunner.runs.state.store import RunStore
     from taorunner.text import size
 
@@ -65,7 +67,10 @@ def _rm(
     for record in records:
         if not record.state.is_final:
             raise RunStateError(f'run "{record.id}" has not ended', hint=f"taorunner stop {record.id}")
+    found = sized(store, records) if json else []
     freed = remove_runs(store, records)
+    if json:
+        return _print_records(found, removed=True)
     for record in records:
         typer.echo(record.id)
     context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results are kept")
@@ -110,17 +115,7 @@ def _prune(
     if yes:
         remove_runs(store, [item.record for item in found])
     if json:
-        import json as json_text
-
-        shown = [
-            {
-                "id": item.record.id, "state": item.record.state.value, "size_bytes": item.size_bytes, "removed": yes,
-                "finished_at": item.record.finished_at.isoformat() if item.record.finished_at else None,
-            }
-            for item in found
-        ]  # fmt: skip
-        typer.echo(json_text.dumps(shown))
-        return ExitCode.DONE
+        return _print_records(found, removed=yes)
     for item in found:
         typer.echo(f"{item.record.id}  {item.record.state.value.lower()}  {size(item.size_bytes)}")
     total = size(sum(item.size_bytes for item in found))
@@ -130,6 +125,20 @@ def _prune(
         context.obj.note(f"removed {_count(len(found))} ({total}); results are kept")
     else:
         context.obj.note(f"nothing was removed: --yes removes {_count(len(found))} ({total}), never results")
+    return ExitCode.DONE
+
+
+def _print_records(found: Sequence[Prunable], *, removed: bool) -> int:
+    import json
+
+    shown = [
+        {
+            "id": item.record.id, "state": item.record.state.value, "size_bytes": item.size_bytes, "removed": removed,
+            "finished_at": item.record.finished_at.isoformat() if item.record.finished_at else None,
+        }
+        for item in found
+    ]  # fmt: skip
+    typer.echo(json.dumps(shown))
     return ExitCode.DONE
 
 
