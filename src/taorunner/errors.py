@@ -50,6 +50,7 @@ class Finding(Value):
     ``message`` says what is wrong with the offending value in quotes; ``hint`` is the next step.
     ``line`` and ``column`` are 1-based; None where there is none.
     ``code`` is a stable kebab-case name such as ``unknown-key``.
+    ``typed``: the words of the command line are at fault, not a file; it is no part of the JSON shape.
     """
 
     severity: Severity
@@ -59,6 +60,7 @@ class Finding(Value):
     file: Path | None = None
     line: int | None = None
     column: int | None = None
+    typed: bool = False
 
     @property
     def is_error(self) -> bool:

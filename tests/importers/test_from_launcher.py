@@ -342,10 +342,10 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--from-launcher", "nowhere"], 3, 'nowhere" is not a folder of specs'),
+        (["--from-launcher", "nowhere"], 2, 'nowhere" is not a folder of specs'),
         (["--from-launcher", "specs/train.txt"], 3, 'train.txt" is not a folder of specs'),
         (["--from-launcher", "empty"], 3, 'no spec in "'),
-        (["--from-launcher", "specs", "--mounts-file", "gone.json"], 3, 'there is no mounts file "'),
+        (["--from-launcher", "specs", "--mounts-file", "gone.json"], 2, 'there is no mounts file "'),
         (["--from-launcher", "specs", "--head", "detectnet"], 2, 'did you mean "detectnet_v2"?'),
         (
             ["--from-launcher", "specs", "--dataset", "x"],

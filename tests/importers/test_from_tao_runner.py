@@ -359,7 +359,7 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_reported(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--from-tao-runner", "nowhere"], 3, 'nowhere" is not a checkout of tao-runner'),
+        (["--from-tao-runner", "nowhere"], 2, 'nowhere" is not a checkout of tao-runner'),
         (
             ["--from-tao-runner", "nvidia-tao", "--head", "dssd"],
             2,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taorunner.container_options import ContainerOptions, Mount, PublishedPort
-from taorunner.errors import TaorunnerError, UsageError, UserFilesError
+from taorunner.errors import MachineError, TaorunnerError, UsageError, UserFilesError
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.planning.model.plan import GpuRequest
 from taorunner.planning.model.request import Caller, Site
@@ -132,7 +132,7 @@ def test_without_a_gpu_none_is_asked_for_unless_named(plan: Callable[..., Planne
     nothing = Inventory(reason="there is no driver")
     assert plan(image="x", inventory=nothing).plan.gpus == GpuRequest()
     assert plan(image="x", gpus="0", inventory=nothing).plan.gpus == GpuRequest(1, ("0",))
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(MachineError) as caught:
         plan(image="x", gpus="all", inventory=nothing)
     assert caught.value.message == "--gpus all: there is no driver"
 

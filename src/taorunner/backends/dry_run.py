@@ -39,6 +39,7 @@ class Simulation:
             "experiment": self.plan.experiment,
             "action": self.plan.action,
             "backend": request.backend,
+            "cluster": None,
             "image": request.image,
             "argv": list(request.argv),
             "weights": self.plan.weights,
@@ -59,6 +60,7 @@ class Simulation:
             "user": self.plan.options.user,
             "spec": str(self.spec) if self.spec is not None else None,
             "docker_run": self.command_line if isinstance(request, DockerRequest) else None,
+            "script": None,
         }
 
 

@@ -228,7 +228,7 @@ class Network:
 
     def _release(self, name: str | None) -> Release:
         if self.groups[0].image is None:
-            return Release(OWN_RELEASE, {})
+            return self._own_release(name)
         wanted = self.default_release if name is None else name.strip().removeprefix("v")
         for release in self.all_releases:
             if release.name in (wanted, f"{wanted}.0"):
@@ -242,6 +242,15 @@ class Network:
             f'unknown TAO release "{name}"',
             hint=f'releases of "{self.name}": {", ".join(self.releases)}',
         )
+
+    def _own_release(self, name: str | None) -> Release:
+        """Of a network without an image. A release of TAO, which others of its project may need, is passed over."""
+        wanted = OWN_RELEASE if name is None else name.strip().removeprefix("v")
+        known = [release.name for release in self.all_releases]
+        if not {wanted, f"{wanted}.0"} & {OWN_RELEASE, *known}:
+            hint = did_you_mean(wanted, known)
+            raise UnknownNameError(f'unknown TAO release "{name}"', hint=hint)
+        return Release(OWN_RELEASE, {})
 
     def _where_known(self, action: str, group: str) -> str:
         describe = f"describe it in networks/{self.name}.yml of the workspace"

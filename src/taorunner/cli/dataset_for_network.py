@@ -47,7 +47,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What ``dataset convert`` was asked for, as it was typed."""
+    """What ``dataset convert`` was asked for. An experiment of ``PROJECT/EXPERIMENT`` stands without its project."""
 
     dataset: str
     target: Target
@@ -57,6 +57,15 @@ class Wanted:
     skip_bad: bool
     project: str | None
     workspace: Path | None
+
+    def of_experiment(self, invocation: Invocation) -> Wanted:
+        """With the project that the experiment names, where it names one."""
+        word = self.target.experiment
+        if word is None or "/" not in word:
+            return self
+        root = invocation.open_workspace(self.workspace)
+        project, experiment = invocation.experiment_named(root, word, self.project)
+        return replace(self, project=project, target=replace(self.target, experiment=experiment))
 
 
 def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -> int:

@@ -111,6 +111,19 @@ class Invocation:
         self.project_found = named_project(workspace, Path.cwd(), named, os.environ, experiments)
         return self.project_found
 
+    def experiment_named(self, workspace: Workspace, word: str, given: str | None) -> tuple[str, str]:
+        """Project and experiment of ``word``: a name, or ``PROJECT/EXPERIMENT``. Raises UsageError as ``select``."""
+        from taorunner.planning.selection import one_experiment
+
+        self.root = workspace.root
+        self.project_found, name = one_experiment(
+            workspace,
+            word,
+            current=lambda: self.project_name(workspace, given, (word,)),
+            named=given or self.project,
+        )
+        return self.project_found, name
+
     def project_asked(self, workspace: Workspace, given: str | None) -> str | None:
         """``-p``, before or after the command, checked; None without it. Raises UsageError for an unknown one."""
         from taorunner.project.workspace import find_project

@@ -83,10 +83,10 @@ def suggested_command(words: Sequence[str], commands: Collection[str]) -> str | 
     """
     word, rest = words[0], list(words[1:])
     if word == "help":
-        named = next((one for one in rest if not one.startswith("-")), None)
-        if named is None or named in commands:
-            return f"taorunner {named + ' ' if named else ''}--help"
-        return suggested_command([named], commands) or "taorunner --help"
+        named = [one for one in rest if not one.startswith("-")]
+        if not named or named[0] in commands:
+            return " ".join(["taorunner", *_command_in(named), "--help"])
+        return suggested_command(named[:1], commands) or "taorunner --help"
     plain = _plain(word)
     if plain in OTHER_COMMANDS:
         return OTHER_COMMANDS[plain]
@@ -259,6 +259,13 @@ def swapped(words: Sequence[str]) -> str | None:
     found = _experiment(None, [words[0]])
     where = found[0] if found is not None else ""
     return f"taorunner {where}run {' '.join(map(shlex.quote, [words[1], words[0], *words[2:]]))}"
+
+
+def _command_in(words: Sequence[str]) -> list[str]:
+    """The first words as far as they are a command: ``runs show``, or the ``runs`` of ``runs nothing``."""
+    from taorunner.cli.fast.words import TABLE
+
+    return list(words[: 2 if " ".join(words[:2]) in TABLE else 1])
 
 
 def _same_command(words: Sequence[str], commands: Collection[str]) -> str | None:

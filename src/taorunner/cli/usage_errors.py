@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from taorunner.cli.fast.parsing import number_asked
 from taorunner.errors import UsageError
 from taorunner.text import nearest
 
@@ -32,7 +33,13 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
         text = text[: suggestion.start()]
     value = re.match(r"Invalid value for (.*?): (.*)\Z", text, re.DOTALL)
     if value is not None:
-        text = f"{_option(error, value[1])} {_given(error, words)}{_reason(value[2])}"
+        option, given = _option(error, value[1]), _given(error, words)
+        rule = _number_rule(error)
+        if rule is not None:
+            text = f"{option} must be {rule}" + (f', not "{given}"' if given is not None else "")
+        else:
+            is_what = "is wrong: " if given is None else f'cannot be "{given}": '
+            text = f"{option} {is_what}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
     context = getattr(error, "ctx", None)
     help_line = f"{_path(context) if context is not None else _named(words)} --help"
@@ -108,16 +115,30 @@ def _option(error: Any, quoted: str) -> str:
     return next((flag for flag in flags if flag.startswith("--")), quoted.split("/")[-1].strip(" '\""))
 
 
-def _given(error: Any, words: Sequence[str]) -> str:
+def _given(error: Any, words: Sequence[str]) -> str | None:
     """The value as it was typed, when the command line still shows it."""
     flags = tuple(getattr(getattr(error, "param", None), "opts", ()))
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in flags:
-            return f'cannot be "{following}": '
+            return following
         flag, equals, value = word.partition("=")
         if equals and flag in flags:
-            return f'cannot be "{value}": '
-    return "is wrong: "
+            return value
+    return None
+
+
+def _number_rule(error: Any) -> str | None:
+    """``a whole number of at least 1``, ``a number from 0 to 1``; None where the option takes no number."""
+    asked = number_asked(getattr(error, "param", None))
+    if asked is None:
+        return None
+    is_whole, least, most = asked
+    kind = "a whole number" if is_whole else "a number"
+    if least is not None and most is not None:
+        return f"{kind} from {least:g} to {most:g}"
+    if least is not None:
+        return f"{kind} of at least {least:g}"
+    return kind if most is None else f"{kind} of at most {most:g}"
 
 
 def _reason(text: str) -> str:

@@ -15,7 +15,7 @@ from taorunner.container_options import ContainerOptions, Mount
 from taorunner.engine import containers, images
 from taorunner.engine.client import Engine, describe
 from taorunner.engine.containers import ContainerSettings
-from taorunner.errors import EngineRefusedError, TaorunnerError
+from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.gpu.inventory import Gpu, Inventory, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
 from taorunner.targets import DOCKER
@@ -115,7 +115,7 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
     wanted = len(gpus) if trial.gpus == "all" else 1 if trial.gpus is None else trial.gpus
     if trial.gpus == "all" and not gpus:
         reason = known.reason or "all of them are split (MIG)"
-        raise EngineRefusedError(f"--gpus all: {reason}", hint="give none with --gpus 0")
+        raise MachineError(f"--gpus all: {reason}", hint="give none with --gpus 0")
     if gpus and trial.gpus is None and not describe(engine).has_nvidia_runtime:
         tells("no GPU is used: the engine has no NVIDIA runtime")
         gpus = []

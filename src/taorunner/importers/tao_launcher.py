@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.importers.imported_mounts import launcher_file, read_mounts, take_mounts
 from taorunner.importers.launcher_paths import (
     PathUse,
@@ -147,7 +147,7 @@ class _Migration:
         file = launcher_file(given, environ, home)
         if not os.path.lexists(file):
             if given is not None or file != home / ".tao_mounts.json":
-                raise UserFilesError(
+                raise (UnknownNameError if given is not None else UserFilesError)(
                     f'there is no mounts file "{file}"', hint="name it with --mounts-file FILE"
                 )
             message = f'there is no mounts file ("{file}"), so no path of the specs is known on this host'
@@ -188,9 +188,8 @@ class _Migration:
     def _files(self) -> list[Path]:
         """The text files below the folder; links to folders are not followed."""
         if not self._folder.is_dir():
-            raise UserFilesError(
-                f'"{self._folder}" is not a folder of specs', hint="name the folder that holds them"
-            )
+            kind = UserFilesError if self._folder.exists() else UnknownNameError
+            raise kind(f'"{self._folder}" is not a folder of specs', hint="name the folder that holds them")
         found: list[Path] = []
         left: list[str] = []
         for here, folders, names in os.walk(self._folder, onerror=self._unreadable):

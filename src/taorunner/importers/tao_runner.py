@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.importers.imported_mounts import covering_entry, read_mounts, take_mounts
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
 from taorunner.importers.tao_launcher import Migrated
@@ -68,7 +68,8 @@ def _sources(original: Workspace, name: str | None) -> dict[str, ProjectPaths]:
     there = [one for one in original.project_names() if original.project(one).experiments_file.is_file()]
     if not there:
         hint = f"a checkout has projects/<name>/{EXPERIMENTS_FILE}; name its folder"
-        raise UserFilesError(f'"{original.root}" is not a checkout of tao-runner', hint=hint)
+        kind = UserFilesError if original.root.exists() else UnknownNameError
+        raise kind(f'"{original.root}" is not a checkout of tao-runner', hint=hint)
     if name is None:
         return {one: original.project(one) for one in there}
     if name in there or len(there) == 1:

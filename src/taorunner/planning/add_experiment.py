@@ -70,6 +70,17 @@ class Added:
     fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
     to_convert: str | None = None
 
+    def to_json(self) -> dict[str, object]:
+        """``{"file", "line", "made", "fill_in": [{"file", "line"}]}``, paths of this host."""
+        return {
+            "file": str(self.experiments_file),
+            "line": self.line,
+            "made": [str(path) for path in self.made],
+            "fill_in": [
+                {"file": str(path), "line": line} for path, lines in self.fill_ins.items() for line in lines
+            ],
+        }
+
 
 def add_experiment(workspace: Workspace, project_name: str, asked: NewExperiment) -> Added:
     """Adds an experiment, or writes the spec files that an existing one lacks.

@@ -51,8 +51,8 @@ class Planning:
         return Finding(Severity.ERROR, code, message, hint, self.project.paths.experiments_file, line, column)
 
     def placed(self, experiment: Experiment, finding: Finding) -> Finding:
-        """The finding, at the experiment's name if it has no file."""
-        if finding.file is not None:
+        """The finding, at the experiment's name if it has no file and is not about the command line."""
+        if finding.file is not None or finding.typed:
             return finding
         line, column = self.project.place(("experiments", experiment.name), of_key=True)
         return replace(finding, file=self.project.paths.experiments_file, line=line, column=column)

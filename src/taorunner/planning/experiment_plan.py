@@ -32,7 +32,7 @@ from taorunner.planning.inputs.precedence import (
     key_in_spec,
     override_tokens,
 )
-from taorunner.planning.inputs.resources import resource_findings
+from taorunner.planning.inputs.resources import ignored_options, resource_findings
 from taorunner.planning.inputs.resume import NoResume, resumed
 from taorunner.planning.inputs.run_mounts import (
     VOLUME_CODE,
@@ -59,7 +59,7 @@ from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 from taorunner.text import did_you_mean
 
-_OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-not-read", "checkpoint-torn", "no-best"})
+_OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-torn"})
 
 
 def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, RunPlan] | None:
@@ -78,6 +78,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += _need_findings(planning, experiment, contract)
     limited = resource_findings(planning.project, experiment, draft.target, request.limits)
     here += [planning.placed(experiment, finding) for finding in limited]
+    here += ignored_options(contract, draft.target, request)
     if not draft.on_host:
         count = draft.resources.gpus.count
         hidden = visible_gpus(planning.project, experiment, draft.mounts, contract.env, count, request.env)
@@ -175,9 +176,8 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
     except UserFilesError as error:
         own = planning.error(experiment, keys, code, error.message, error.hint)
         if code == "unknown-release" and request.release is not None:
-            own = Finding(
-                Severity.ERROR, code, error.message, did_you_mean(request.release, network.releases)
-            )
+            hint = did_you_mean(request.release, network.releases) or error.hint
+            own = Finding(Severity.ERROR, code, error.message, hint)
         elif code == "unknown-action" and isinstance(error, UnknownNameError):
             own = Finding(Severity.ERROR, code, error.message, error.hint)
         planning.add(list(error.findings) or [own])
@@ -260,7 +260,9 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
 def _backend_findings(
     planning: Planning, experiment: Experiment, contract: Contract, target: Target
 ) -> Iterator[Finding]:
-    yield from backend_findings(planning.project, experiment, target, contract.network, contract.framework)
+    yield from backend_findings(
+        planning.project, experiment, target, contract.network, contract.framework, planning.request.backend
+    )
     if target.runs(contract.framework) and target.needs_image and contract.image is None:
         message = (
             f'no image is known for "{contract.network}" {contract.action} in release {contract.release}'
@@ -334,6 +336,8 @@ def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
     causes = {
         "missing-spec",
         "checkpoint-missing",
+        "checkpoint-folder",
+        "unknown-checkpoint",
         "pretrained-missing",
         "pretrained-unnamed",
         "not-mounted",

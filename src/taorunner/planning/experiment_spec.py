@@ -22,6 +22,7 @@ from taorunner.planning.spec.overrides import sets_of_later, typed_value
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.specs.schema.image_schemas import KeptSchemas
+from taorunner.specs.syntax.text_position import SpecProblemError
 
 
 def spec_of(
@@ -67,7 +68,13 @@ def typed_values(sets: Mapping[str, str], extra: Sequence[str]) -> dict[str, obj
     """Keys of the spec that the command line sets: those of ``--set``, and ``key=value`` behind ``--``."""
     behind = (token.partition("=") for token in extra if not token.startswith("-"))
     given = {**sets, **{key: text for key, equals, text in behind if equals}}
-    return {key: typed_value(key, text) for key, text in given.items()}
+    found: dict[str, object] = {}
+    for key, text in given.items():
+        try:
+            found[key] = typed_value(key, text)
+        except SpecProblemError:  # of --set it is a finding; behind -- it is TAO's to read
+            found[key] = text
+    return found
 
 
 def checkpoint_findings(
@@ -95,4 +102,4 @@ def moved_weights(values: RunValues, earlier: EarlierResults) -> Iterator[Findin
         return
     message = f"--overwrite moves {path.name} aside, and this training is to start from it"
     hint = "copy it out of the results first, and give the path of the copy"
-    yield Finding(Severity.ERROR, "checkpoint-moved", message, hint)
+    yield Finding(Severity.ERROR, "checkpoint-moved", message, hint, typed=True)

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.errors import Finding, Severity
 from taorunner.events import now
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
-from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.gpu_access import MachineGpus
-from taorunner.planning.inputs.run_mounts import VOLUME_CODE
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
+from taorunner.planning.model.fault import UNKNOWN_EXPERIMENT, refusal
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site, command_of
@@ -29,9 +28,6 @@ from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import amount, did_you_mean
-
-_OF_OPTIONS = frozenset({"gpus-unknown", "knob-not-read", "knob-twice", "too-few-gpus"})
-"""Codes of options that the action does not take; whatever the files say, the command has to be typed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +49,13 @@ class Planned:
 
     def raise_for_errors(self, *, is_forced: bool = False) -> None:
         """Raises UserFilesError with all findings when one of them is an error; with ``is_forced``, when one of them is
-        not passed. A wrong name on the command line makes it UnknownNameError, whatever else is wrong."""
+        not passed. A wrong word of the command line makes it UnknownNameError, whatever else is wrong; a machine that
+        lacks something MachineError, where nothing else is wrong."""
         if stops(self.findings, is_forced=is_forced):
             errors = [finding for finding in self.findings if finding.is_error]
             stopping = [finding for finding in errors if stops([finding], is_forced=is_forced)]
-            quantity = any if self.names_are_known else all
-            is_usage = any(one.code in _OF_OPTIONS for one in stopping) or quantity(
-                map(_is_unknown_name, stopping)
-            )
-            kind = UnknownNameError if is_usage else UserFilesError
+            kind = refusal(stopping, names_are_known=self.names_are_known)
             raise kind(f"nothing was started: {amount(len(errors), 'error')}", findings=self.findings)
-
-
-def _is_unknown_name(finding: Finding) -> bool:
-    """Whether a name of the command line is wrong, not one of a file."""
-    if finding.code in ("unknown-release", "unknown-action", VOLUME_CODE, CHAIN_CODE):
-        return finding.file is None
-    if finding.code in ("unknown-key", "other-release"):  # of --set; a key of a file has its place
-        return finding.file is None
-    return finding.code == "unknown-experiment"
 
 
 def plan_action(
@@ -154,6 +138,6 @@ def unknown_experiment(name: str, project: Project, request: ActionRequest | Non
         others = " ".join(one for one in request.experiments if one != name) or "EXPERIMENT"
         hint = f'"{name}" is a project: taorunner {command_of(request.action)} -p {name} {others}'
     return Finding(
-        Severity.ERROR, "unknown-experiment", f'there is no experiment "{name}" in project "{project.paths.name}"',
+        Severity.ERROR, UNKNOWN_EXPERIMENT, f'there is no experiment "{name}" in project "{project.paths.name}"',
         hint, project.paths.experiments_file,
     )  # fmt: skip

@@ -92,6 +92,22 @@ def select(
     return Selection(tuple(chosen))
 
 
+def one_experiment(
+    workspace: Workspace, word: str, *, current: Callable[[], str], named: str | None
+) -> tuple[str, str]:
+    """Project and experiment of a word that names one: ``rtdetr_01`` or ``parts/rtdetr_01``. The arguments are those of
+    ``select``. The name of the experiment is not looked up.
+
+    Raises UsageError for a project that does not exist or is another one than that of ``-p``.
+    """
+    where, experiment = _parts(word)
+    if where is None:
+        return current(), experiment
+    if named is not None and where != named:
+        _projects(workspace, word, where, current, named)
+    return known_project(workspace, where, f'"{printable(word)}"'), experiment
+
+
 def select_all(workspace: Workspace, project_name: str, request: ActionRequest) -> Selection:
     """Every experiment of the project that has the spec of this action, in the order of experiments.yml.
 

@@ -6,12 +6,13 @@ import re
 
 from taorunner.catalog.load import Catalog
 from taorunner.errors import UnknownNameError, UserFilesError, has_errors
+from taorunner.image_names import is_image_name
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.shell.request import ShellPlanning
 from taorunner.shell.source_tree import SourceTree
-from taorunner.text import did_you_mean
+from taorunner.text import did_you_mean, printable
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 
@@ -44,6 +45,10 @@ def choose_image(
         return None
     try:
         image = request.image or None
+        if image is not None and not is_image_name(image):
+            hint = "write REPOSITORY:TAG in lower case"
+            planning.problem(f'--image "{printable(image[:80])}" is not the name of an image', hint)
+            return None
         head = request.head or (experiment.head if experiment is not None else None)
         if image is None and head:
             image = _network_image(planning, head, experiment)

@@ -74,7 +74,7 @@ def plan_shell(
     """``here`` is the current folder, ``free_port`` returns an unused port of this host.
 
     Raises:
-        UsageError, UserFilesError: with all problems of the command line and of the files.
+        UsageError, UserFilesError, MachineError: with all problems of the command line, the files and this machine.
     """
     planning = ShellPlanning(workspace, project, request, caller, here, inventory, free_port)
     experiment = find_experiment(planning)
@@ -176,17 +176,18 @@ def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
     asked = wanted[0]
     if isinstance(asked, int):
         if seen and asked > seen:
-            planning.problem(
-                f"--gpus {asked}: this machine has {amount(seen, 'GPU')}", f"use --gpus {seen}, or --gpus all"
+            planning.lacks(
+                "too-few-gpus",
+                f"--gpus {asked}: this machine has {amount(seen, 'GPU')}",
+                f"use --gpus {seen}, or --gpus all",
             )
         return GpuRequest(asked)
     if asked is None:
         asked = tuple(str(gpu.index) for gpu in planning.inventory.gpus)
         if not asked:
             reason = planning.inventory.reason or "no GPU found"
-            planning.problem(
-                f"--gpus all: {reason}", "use --gpus 0, or ids as in nvidia-smi: --gpu-indices 0,1"
-            )
+            hint = "use --gpus 0, or ids as in nvidia-smi: --gpu-indices 0,1"
+            planning.lacks("gpus-unknown", f"--gpus all: {reason}", hint)
     return GpuRequest(len(asked), asked)
 
 

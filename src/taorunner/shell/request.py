@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from taorunner.errors import Finding, Severity, TaorunnerError, UnknownNameError, UsageError, UserFilesError
+from taorunner.errors import (
+    Finding,
+    MachineError,
+    Severity,
+    TaorunnerError,
+    UnknownNameError,
+    UsageError,
+    UserFilesError,
+)
 from taorunner.gpu.inventory import Inventory
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import Caller
@@ -71,7 +79,7 @@ class ShellPlanning:
     """The state of planning.
 
     ``usage`` are problems of the command line, ``files`` those of files and of names that do not exist,
-    ``has_unknown_name`` whether one of them is a name of the command line.
+    ``machine`` what this machine lacks, ``has_unknown_name`` whether one of ``files`` is a name of the command line.
     """
 
     workspace: Workspace
@@ -83,6 +91,7 @@ class ShellPlanning:
     free_port: Callable[[], int]
     usage: list[Finding] = field(default_factory=list)
     files: list[Finding] = field(default_factory=list)
+    machine: list[Finding] = field(default_factory=list)
     has_unknown_name: bool = False
 
     @property
@@ -101,6 +110,10 @@ class ShellPlanning:
     def problem(self, message: str, hint: str | None = None) -> None:
         self.usage.append(Finding(Severity.ERROR, "wrong-option", message, hint))
 
+    def lacks(self, code: str, message: str, hint: str | None = None) -> None:
+        """This machine does not have what the command line asks for."""
+        self.machine.append(Finding(Severity.ERROR, code, message, hint))
+
     def warn(self, code: str, message: str, hint: str | None = None) -> None:
         self.files.append(Finding(Severity.WARNING, code, message, hint))
 
@@ -110,9 +123,11 @@ class ShellPlanning:
         self.has_unknown_name = self.has_unknown_name or isinstance(error, UnknownNameError)
 
     def raise_for_errors(self) -> None:
-        findings = (*self.usage, *(finding for finding in self.files if finding.is_error))
-        of_files = UnknownNameError if self.has_unknown_name else UserFilesError
-        kind = UsageError if self.usage else of_files
+        of_files = [finding for finding in self.files if finding.is_error]
+        findings = (*self.usage, *of_files, *self.machine)
+        kind: type[TaorunnerError] = UserFilesError if of_files else MachineError
+        if self.usage or self.has_unknown_name:
+            kind = UsageError if self.usage else UnknownNameError
         if len(findings) == 1 and findings[0].file is None:
             raise kind(findings[0].message, hint=findings[0].hint)
         if findings:

@@ -64,8 +64,11 @@ def test_more_gpus_than_there_are_are_refused_by_number(
     env = fake_nvml(2)
     for words in (("train", "e1", "--force", "--dry-run"), ("shell", "--image", "x:1", "--dry-run")):
         done = cli(*words, "--gpus", "3", cwd=root, env=env)
-        assert done.code == 2 and "--gpus 3: this machine has 2 GPUs" in done.err, words
+        assert done.code == 4 and "--gpus 3: this machine has 2 GPUs" in done.err, words
         assert "use --gpus 2, or --gpus all" in done.err
+    for words in (("train", "e1", "--force", "--dry-run"), ("shell", "--image", "x:1", "--dry-run")):
+        done = cli(*words, "--gpus", "all", cwd=root, env=fake_nvml(0))
+        assert done.code == 4 and "--gpus all: " in done.err, words
     done = cli("shell", "--image", "x:1", "--gpus", "all", "--dry-run", "--json", cwd=root, env=env)
     assert done.json[0]["gpus"] == ["0", "1"]
     done = cli("shell", "--image", "x:1", "--gpus", "2", "--gpu-indices", "1", "--dry-run", cwd=root, env=env)

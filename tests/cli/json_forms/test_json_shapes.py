@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from jsonschema import Draft202012Validator
 
 from taorunner.api.example_workspace import make_example_workspace
 from taorunner.console.shapes.shapes import COMMANDS, shape_names, shape_schema
+from taorunner.events import RunState
+from taorunner.runs.state.store import RunStore
 
 SHORT = ("--set", "train.num_epochs=2", "--set", "train.checkpoint_interval=1")
 
@@ -74,6 +77,20 @@ def test_every_command_prints_what_its_schema_says(
     check("runs", "ps")
     check("runs", "runs", "list")
     check("runs", "runs", "show", "tiny")
+    check("runs", "stop", "--all")
+    lines = cli("logs", "tiny", "-n", "3", "--json", cwd=workspace).events
+    for line in lines:
+        Draft202012Validator(schemas["log-lines"]).validate(line)
+    assert [line["experiment"] for line in lines] == ["tiny"] * 3
+    assert lines[-1]["text"] == cli("logs", "tiny", cwd=workspace).out.splitlines()[-1]
+    seen.update({"logs", "log-lines"})
+    added = check("added", "add", "shapes/third", "--like", "shapes/tiny").json
+    assert (added["experiment"], added["fill_in"]) == ("third", [])
+    lost = a_run_without_an_end(workspace, started["run"])
+    (marked,) = check("runs", "runs", "mark-lost", lost).json
+    assert (marked["state"], marked["attempt"], marked["nodes"], marked["cluster"]) == ("LOST", 1, 1, None)
+    (removed,) = check("pruned-records", "runs", "rm", lost).json
+    assert (removed["id"], removed["removed"]) == (lost, True)
     check("earlier-results", "runs", "restore", "tiny", "1")
     check("pruned-records", "runs", "prune", "--keep", "3")
     check("pruned-results", "runs", "prune", "--results")
@@ -94,6 +111,8 @@ def test_every_command_prints_what_its_schema_says(
     check("conversion", "dataset", "convert", "shapes/train", "--to", "coco")
     check("split", "dataset", "split", "shapes/train", "--val", "0.2")
     check("resize", "dataset", "resize", "shapes/train", "--size", "64x64")
+    filled = check("added", "add", "fourth", "--head", "ssd").json
+    assert {Path(one["file"]).name for one in filled["fill_in"]} == {"convert.txt", "train.txt"}
     check("dry-run", "shell", "--image", "busybox", "--dry-run")
     of_an_engine = {
         "image ls",
@@ -108,7 +127,36 @@ def test_every_command_prints_what_its_schema_says(
     assert seen & set(COMMANDS) == set(COMMANDS) - of_an_engine - of_a_server
 
 
-@pytest.mark.parametrize("words", [("--for", "detectnet_v2"), ("-e", "tiny")])
+def a_run_without_an_end(workspace: Path, like: str) -> str:
+    """The id of a run on record that runs, with the facts of the run ``like``; nothing supervises it."""
+    store = RunStore(workspace / ".taorunner")
+    known = store.load(like)
+    record = replace(known, id=f"{like[:-6]}abcdef", state=RunState.RUNNING, finished_at=None)
+    store.paths(record.id).directory.mkdir(parents=True)
+    store.append_events(record.id, [record.queued_event()])
+    store.save(record)
+    return record.id
+
+
+@pytest.mark.slow
+def test_a_run_says_which_attempt_it_is_and_which_runs_it_goes_on_from(cli: Cli, workspace: Path) -> None:
+    done = cli("convert", "tiny", "--then", "train", *SHORT, "--json", cwd=workspace, timeout_s=120)
+    assert done.code == 0, done
+    train, convert = cli("runs", "list", "--json", cwd=workspace).json
+    assert (convert["attempt"], convert["nodes"], convert["cluster"], convert["made_from"]) == (
+        1,
+        1,
+        None,
+        [],
+    )
+    assert train["made_from"] == [{"run": convert["id"], "path": None, "sha256": None}]
+    resumed = cli("resume", "tiny", "--epochs", "3", "--json", cwd=workspace, timeout_s=120)
+    assert resumed.code == 0, resumed
+    (last,) = cli("runs", "list", "-n", "1", "--json", cwd=workspace).json
+    assert (last["attempt"], [one["run"] for one in last["made_from"]]) == (2, [train["id"]])
+
+
+@pytest.mark.parametrize("words", [("--for", "detectnet_v2"), ("-e", "tiny"), ("-e", "shapes/tiny")])
 def test_a_dataset_that_is_laid_out_for_a_network(
     words: tuple[str, ...], cli: Cli, workspace: Path, schemas: dict[str, Any]
 ) -> None:

@@ -136,7 +136,7 @@ WRONG = [
     (["train", "e1", "--weight-decay", "5"], 2, "--set KEY=VALUE changes a key of the spec"),
     (["train", "e1", "--learning_rate", "5"], 2, 'did you mean "--lr"?'),
     (["train", "e1", "--epochs", "0"], 2, '--epochs cannot be "0"'),
-    (["train", "e1", "--lr", "-1"], 2, '--lr takes a number above 0, not "-1.0"'),
+    (["train", "e1", "--lr", "-1"], 2, '--lr must be a number above 0, not "-1"'),
     (["train", "e1", "--gpu-indexes", "0"], 2, 'did you mean "--gpu-indices"?'),
     (["ps", "--frobnicate"], 2, "taorunner ps --help"),
 ]

@@ -90,6 +90,40 @@ USAGE = [
     ("runs prune --older soon", '--older takes a number and s, m, h, d or w, not "soon"', "30d"),
     ("trian rtdetr_01", 'no such command "trian"', "train"),
     ("train --ovewrite rtdetr_01", "no such option: --ovewrite", '"--overwrite"'),
+    ("-p yard evaluate rtdetr_01 --checkpoint worst", 'no checkpoint "worst"', "train rtdetr_01"),
+    ("-p yard evaluate rtdetr_01 --checkpoint worst --force", 'no checkpoint "worst"', "train rtdetr_01"),
+    ("-p yard evaluate rtdetr_01 --checkpoint ../w", '"../w" is a folder', "name a file"),
+    ("-p yard export rtdetr_01 --checkpoint /nowhere.pth", 'no file "/nowhere.pth"', "train rtdetr_01"),
+    ("-p yard train rtdetr_01 --set train..num_epochs=2", '"train..num_epochs" is not a key', "--set train.num_epochs=5"),
+    ("-p yard train rtdetr_01 --set train.num_epochs=[2", "cannot be read", "in single quotes"),
+    ("-p yard train rtdetr_01 --set train.num_epochs=x", "--set train.num_epochs takes a whole number", ""),
+    ("-p yard train rtdetr_01 --epochs x", '--epochs must be a whole number of at least 1, not "x"', "train --help"),
+    ("-p yard train rtdetr_01 --retries 101", '--retries must be a whole number from 0 to 100, not "101"', "train --help"),
+    ("-p yard train rtdetr_01 --grace=-1", '--grace must be a number of at least 0, not "-1"', "train --help"),
+    ("dataset split train --val x", '--val must be a number, not "x"', "split --help"),
+    ("-p yard train rtdetr_01 --nodes 2", "runs on one node, not on 2", "nodes"),
+    ("-p yard train rtdetr_01 --backend embedded", "is not an embedded network", "docker or local"),
+    ("-p yard train rtdetr_01 --image A:b", '"A:b" is not the name of an image', "lower case"),
+    ("-p yard train rtdetr_01 --env CUDA_VISIBLE_DEVICES=9 --gpus 1", "it sees none of them", "--env"),
+    ("-p yard train rtdetr_01 -- results_dir=/x", '"results_dir" is set by taorunner', "leave it out"),
+    ("shell --image A:b -- true", '"A:b" is not the name of an image', "lower case"),
+    ("-p yard specs show rtdetr_01 --set trian=1", 'no key "trian"', '"train"'),
+    ("specs show yrad/rtdetr_01", 'no project "yrad"', '"yard"'),
+    ("specs show yard/rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("specs diff yard/rtdetr_01 parts/rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("specs refresh yrad/rtdetr_01", 'no project "yrad"', '"yard"'),
+    ("specs explain train.num_epochs -e yard/rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("runs restore yard/rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("-p parts runs restore yard/rtdetr_01", "name different projects", "leave out -p"),
+    ("dataset convert train -e yrad/rtdetr_01", 'no project "yrad"', '"yard"'),
+    ("shell -e yard/rtdetr_1 -- true", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("add yrad/new --head rtdetr", 'no project "yrad"', '"yard"'),
+    ("add yard/new --like yard/rtdetr_1", 'no experiment "rtdetr_1"', '"rtdetr_01"'),
+    ("runs list --action train,trian", 'no action "trian"', '"train"'),
+    ("runs list --action train,,export", "--action takes names of actions", "--action train,evaluate"),
+    ("specs explain train.num_epochs --head tinydet --release 9.9", 'unknown TAO release "9.9"', "5.0.0"),
+    ("init-project new --from-launcher ./specs_of_tao", "is not a folder of specs", "name the folder"),
+    ("init-project new --from-tao-runner ./tao_runner", "is not a checkout", "name its folder"),
 ]  # fmt: skip
 NO_RUN = [
     f"{command} {run}"
@@ -110,7 +144,7 @@ FILES = [
 ]  # fmt: skip
 MACHINE = [
     "image ls", "image pull", "image lock", "image test x:1 -- true", "networks sync x:1",
-    "-p yard shell -e rtdetr_01 -- true",
+    "-p yard shell -e rtdetr_01 -- true", "shell --head rtdetr --gpus all -- true",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from filled_in import fill_in
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract
-from taorunner.errors import UserFilesError
+from taorunner.errors import UnknownNameError, UserFilesError
 from taorunner.planning.inputs.named_checkpoint import destination
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
@@ -104,8 +104,11 @@ def test_a_file_that_is_not_there_is_an_error(head: str, tmp_path: Path) -> None
     for action in load_network(head).contracts():
         for named in ("nowhere.hdf5", "/nowhere/weights.pth", str(results / "none.tlt"), "", ".", "..", "/"):
             result = planned(workspace, experiment, action, named)
-            assert {"checkpoint-missing", "checkpoint-not-read"} & set(errors(result)), (action, named)
+            refused = {"unknown-checkpoint", "checkpoint-folder", "checkpoint-not-read"}
+            assert refused & set(errors(result)), (action, named)
             assert result.items == ()
+            with pytest.raises(UnknownNameError):
+                result.raise_for_errors(is_forced=True)
 
 
 def test_each_release_of_each_network_says_where_training_reads_its_weights() -> None:
@@ -187,8 +190,12 @@ def test_an_exported_model_is_chosen_by_the_name_of_its_checkpoint(tmp_path: Pat
         (item,) = planned(workspace, experiment, "gen_trt_engine", named).items
         assert any(token.endswith("/export/a.onnx") for token in item.plan.argv)
     result = planned(workspace, experiment, "gen_trt_engine", "c")
-    assert errors(result) == ["checkpoint-missing"]
+    assert errors(result) == ["unknown-checkpoint"]
     assert [f.hint for f in result.findings if f.is_error] == ["there are: a.onnx, b.onnx"]
+    near = planned(workspace, experiment, "gen_trt_engine", "b.onx")
+    assert [f.hint for f in near.findings if f.is_error] == [
+        'did you mean "b.onnx"? there are: a.onnx, b.onnx'
+    ]
 
 
 def test_a_path_may_start_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

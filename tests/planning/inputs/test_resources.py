@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from taorunner.errors import Finding
+from taorunner.catalog.load import load_network
+from taorunner.errors import Finding, Severity, UnknownNameError
+from taorunner.planning.inputs.resources import ignored_options
 from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
 from taorunner.planning.validate import validate_projects
 from taorunner.project.limits import Limits
 from taorunner.project.workspace import Workspace
+from taorunner.targets import DOCKER, EMBEDDED, LOCAL
 
 SPEC = "train:\n  num_epochs: 2\n"
 TOP = "tao_config:\n{keys}experiments:\n  e1: {{head: dino, dataset: d{more}}}\n"
@@ -89,9 +92,57 @@ def test_what_a_backend_does_not_limit_is_a_warning_at_its_key(write: Write) -> 
     assert len(made.items) == 1
     typed = planned(workspace, backend="docker", limits=Limits(time_s=60)).findings
     assert limits_found(typed) == [
-        ("warning", 'the backend "docker" does not limit the time: "time" is ignored', 6, "leave out --time")
+        (
+            "warning",
+            'the backend "docker" does not limit the time: "time" is ignored',
+            None,
+            "leave out --time",
+        )
     ]
 
 
 def test_one_node_is_what_every_backend_has(write: Write) -> None:
     assert limits_found(planned(write("nodes: 1", "backend: local")).findings) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "asked", "said"),
+    [
+        ("train", {"image": "x:1"}, 'the backend "embedded" uses no container image: --image has no effect'),
+        (
+            "train",
+            {"release": "7.0.1"},
+            "tinydet is part of taorunner, not of a TAO release: --release has no effect",
+        ),
+        ("train", {"gpus": 2}, "tinydet train uses no GPU: --gpus has no effect"),
+        ("export", {"all_gpus": True}, "tinydet export uses no GPU: --gpus has no effect"),
+        ("train", {"gpu_ids": ("0",)}, "tinydet train uses no GPU: --gpu-indices has no effect"),
+        ("train", {"gpus": 0}, None),
+        ("train", {"gpus": 2, "then": ("export",)}, None),
+    ],
+)
+def test_an_option_without_a_meaning_is_said(action: str, asked: dict[str, Any], said: str | None) -> None:
+    contract = load_network("tinydet").contract(action)
+    found = list(ignored_options(contract, EMBEDDED, ActionRequest(action, ("e",), **asked)))
+    assert [one.message for one in found] == ([said] if said is not None else [])
+    assert all(one.severity is Severity.WARNING and one.typed for one in found)
+
+
+def test_an_image_has_no_meaning_for_programs_of_this_machine() -> None:
+    request = ActionRequest("train", ("e",), image="x:1", release="7.0.1", gpus=2)
+    contract = load_network("rtdetr").contract("train", "7.0.1")
+    (said,) = ignored_options(contract, LOCAL, request)
+    assert said.message == 'the backend "local" uses no container image: --image has no effect'
+    assert list(ignored_options(contract, DOCKER, request)) == []
+    one_gpu = load_network("ssd").contract("export")
+    assert [one.message for one in ignored_options(one_gpu, DOCKER, request)] == [
+        "ssd export uses one GPU: --gpus has no effect"
+    ]
+
+
+@pytest.mark.parametrize("name", ["9.9", "embedde", ""])
+def test_a_release_that_is_none_is_refused_for_the_embedded_network_too(name: str) -> None:
+    network = load_network("tinydet")
+    with pytest.raises(UnknownNameError, match="unknown TAO release"):
+        network.actions(name)
+    assert network.actions("7.0.1") == network.actions("v5.0") == network.actions()

@@ -212,7 +212,7 @@ def test_a_value_that_the_network_does_not_take_is_said_of_the_option(
 ) -> None:
     found = planned(made, Knobs(seed=0))
     (said,) = [one for one in found.findings if one.code == "out-of-range"]
-    assert said.message == "--seed 0, train.random_seed: train.random_seed is at least 1, this is 0"
+    assert said.message == "--seed 0: train.random_seed is at least 1, this is 0"
 
 
 @pytest.mark.parametrize("made", ["segformer"], indirect=True)
@@ -234,12 +234,12 @@ def test_an_action_without_the_key_names_the_others(made: tuple[Workspace, str, 
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ((0, None, None, None), '--epochs takes a whole number from 1, not "0"'),
-        ((None, -1, None, None), '--batch-size takes a whole number from 1, not "-1"'),
-        ((None, None, 0.0, None), '--lr takes a number above 0, not "0.0"'),
-        ((None, None, float("nan"), None), '--lr takes a number above 0, not "nan"'),
-        ((None, None, float("inf"), None), '--lr takes a number above 0, not "inf"'),
-        ((None, None, None, -5), '--seed takes a whole number from 0, not "-5"'),
+        ((0, None, None, None), '--epochs must be a whole number of at least 1, not "0"'),
+        ((None, -1, None, None), '--batch-size must be a whole number of at least 1, not "-1"'),
+        ((None, None, 0.0, None), '--lr must be a number above 0, not "0"'),
+        ((None, None, float("nan"), None), '--lr must be a number above 0, not "nan"'),
+        ((None, None, float("inf"), None), '--lr must be a number above 0, not "inf"'),
+        ((None, None, None, -5), '--seed must be a whole number of at least 0, not "-5"'),
     ],
 )
 def test_a_value_that_no_training_has_is_refused(typed: tuple[int, int, float, int], message: str) -> None:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
-from taorunner.errors import Finding, TaorunnerError
+from taorunner.errors import Finding, TaorunnerError, UsageError
 from taorunner.planning.inspect.resolved_spec import shown_spec
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
+from taorunner.planning.spec.overrides import check_sets
 from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
 
@@ -299,27 +300,21 @@ def test_what_was_typed_beats_the_file(setting: Set) -> None:
             "dssd",
             "random_seed",
             "x",
-            '--set random_seed: random_seed takes a whole number, this is the text "x"',
+            '--set random_seed takes a whole number, this is the text "x"',
         ),
         (
             "dssd",
             "random_seed",
             "",
-            '--set random_seed: random_seed takes a whole number, this is the text ""',
+            '--set random_seed takes a whole number, this is the text ""',
         ),
-        ("dssd", "random_seed", "null", "--set random_seed: random_seed cannot be set to nothing"),
+        ("dssd", "random_seed", "null", "--set random_seed cannot be set to nothing"),
         ("dssd", "kitti_config.val_split", "3", '--set kitti_config.val_split: the spec of "ssd" has no key'),
         (
             "dssd",
             "dataset_config.data_sources.tfrecords_path",
             "x",
             '"dataset_config.data_sources" occurs 2 times',
-        ),
-        (
-            "dssd",
-            "training_config.num_epochs",
-            "[1",
-            'the value of "training_config.num_epochs" cannot be read',
         ),
         ("dino", "train.num_epoch", "3", '--set train.num_epoch: the section train of "dino" has no key'),
         ("dino", "train.results_dir", "$x", '--set train.results_dir: unknown variable "$x"'),
@@ -331,6 +326,23 @@ def test_what_was_typed_and_is_refused_names_the_option(
 ) -> None:
     done = setting(head, sets={key: value})
     assert [(line, message in text) for line, _code, text in done.messages] == [(None, True)], done
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.num_epochs", "[1", 'the value of "train.num_epochs" cannot be read'),
+        ("train..num_epochs", "1", '"train..num_epochs" is not a key'),
+        ("train. num_epochs", "1", '"train. num_epochs" is not a key'),
+        (".train", "1", '".train" is not a key'),
+        ("+", "1", '"+" is not a key'),
+    ],
+)
+def test_what_cannot_be_read_is_refused_before_any_spec(key: str, value: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_sets({key: value})
+    assert message in caught.value.message
+    check_sets({"+train.optim.lr": "1e-4", "~a.b": "", "color_map.two words": "red"})
 
 
 def test_an_override_of_another_actions_spec_is_not_for_this_one(setting: Set) -> None:

@@ -117,7 +117,7 @@ def _convert(
     if options.is_for_network():
         check_format(from_)
         wanted = Wanted(dataset, options, output, from_, overwrite, skip_bad, project, workspace)
-        return convert_for_network(context.obj, wanted, json=json)
+        return convert_for_network(context.obj, wanted.of_experiment(context.obj), json=json)
     to = options.to or "kitti"
     known_word("--to", to, (*TARGETS, *FOLDER_TARGETS, *TEXT_TARGETS))
     check_format(from_)

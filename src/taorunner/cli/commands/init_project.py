@@ -10,10 +10,11 @@ import typer
 
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
-from taorunner.cli.options import Invocation, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.planning.add_experiment import Added
     from taorunner.planning.new_project import NewProject
 
 
@@ -266,6 +267,7 @@ def _add(
     ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     import sys
 
@@ -276,8 +278,12 @@ def _add(
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(root, project)
+    name, experiment = context.obj.experiment_named(root, experiment, project)
+    if like is not None and like.startswith(f"{name}/"):
+        like = like.removeprefix(f"{name}/")
     added = add_experiment(root, name, NewExperiment(experiment, head, backbone, like, dataset, release))
+    if json:
+        return _print_added(name, experiment, added)
     if added.line is not None:
         file = shown_path(added.experiments_file, Path.cwd())
         typer.echo(f"changed {file} ({experiment}, line {added.line})")
@@ -291,6 +297,15 @@ def _add(
     if added.to_convert is not None:
         steps = (f"dataset convert {added.to_convert} -e {experiment}", *steps)
     context.obj.next_steps([f"taorunner {step}" for step in steps], in_turn=True)
+    return 0
+
+
+def _print_added(project: str, experiment: str, added: Added) -> int:
+    import sys
+
+    from taorunner.console.base.json_output import write_json
+
+    write_json({"project": project, "experiment": experiment, **added.to_json()}, sys.stdout.buffer)
     return 0
 
 

@@ -16,6 +16,8 @@ from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, opti
 from taorunner.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
@@ -87,7 +89,10 @@ def _list(
         Optional[str],
         option("--experiment", "-e", "Only of this experiment; may be a pattern", word="EXPERIMENT"),
     ] = None,
-    action: Annotated[Optional[str], option("--action", "Only of this action", word="ACTION")] = None,
+    action: Annotated[
+        Optional[str],
+        option("--action", "Only of this action, or of several: train,evaluate", word="ACTION"),
+    ] = None,
     since: Annotated[
         Optional[str], option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")
     ] = None,
@@ -136,6 +141,7 @@ def _mark_lost(
     run: RunArgument,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.runs.control.recovery import mark_lost
     from taorunner.runs.state.store import RunStore
@@ -144,6 +150,8 @@ def _mark_lost(
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     record = mark_lost(store, context.obj.runs_named(store, place, [run], project)[0])
+    if json:
+        return _print_json(store, [record])
     typer.echo(_ended(store, record))
     return ExitCode.DONE
 
@@ -165,6 +173,7 @@ def _logs(
     ] = None,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     import sys
 
@@ -194,7 +203,12 @@ def _logs(
             context.obj.note(f"the log of {names[record.id]} is empty{said}")
         if begin is not None and not has_times(store, record.id, begin):
             context.obj.note(f"the times of {names[record.id]} are not on record: the whole log follows")
-    if len(records) == 1:
+    if json:
+        from taorunner.console.base.json_output import log_line
+
+        lines = {record.id: log_line(record.id, record.experiment) for record in records}
+        copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin, shown=lines)
+    elif len(records) == 1:
         copy_log(store, records[0].id, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
     else:
         copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
@@ -244,6 +258,7 @@ def _stop(
     queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.console.runs.outcome import next_commands
     from taorunner.errors import RunStateError, UsageError
@@ -271,7 +286,7 @@ def _stop(
         records = [record for record in records if record.state is RunState.QUEUED]
     if not records:
         context.obj.note("nothing is queued" if queued else "nothing is running")
-        return ExitCode.DONE
+        return _print_json(store, []) if json else ExitCode.DONE
     over = [record.id for record in records if record.state.is_final]
     if over:
         raise RunStateError(
@@ -279,7 +294,16 @@ def _stop(
             hint="taorunner ps lists the runs that have not",
         )
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
+    if json:
+        return _print_json(store, ended)
     for record in ended:
         typer.echo(_ended(store, record))
     context.obj.next_steps(next_commands(ended, endings(store, ended)))
+    return ExitCode.DONE
+
+
+def _print_json(store: RunStore, records: Sequence[RunRecord]) -> int:
+    from taorunner.console.runs.runs_view import print_runs
+
+    print_runs(store, records, json=True, empty="")
     return ExitCode.DONE

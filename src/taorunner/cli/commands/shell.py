@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -100,13 +100,12 @@ def _shell(
     options: ShellOptions,
 ) -> int:
     _refuse(words, json=options.json, dry_run=options.dry_run)
-    request = _request(context.obj.extra, options)
     root = _workspace(context.obj, options.workspace, options.experiment)
-    name = (
-        context.obj.project_name(root, options.project, (options.experiment,))
-        if options.experiment is not None
-        else None
-    )
+    name = None
+    if options.experiment is not None:
+        name, experiment = context.obj.experiment_named(root, options.experiment, options.project)
+        options = replace(options, experiment=experiment)
+    request = _request(context.obj.extra, options)
     if options.dry_run:
         return _show(root, name, request, json=options.json)
     return _open(context.obj, root, name, request)

@@ -32,7 +32,10 @@ def register(app: typer.Typer) -> None:
 
 
 _ExperimentArgument = Annotated[
-    str, typer.Argument(help="Name from experiments.yml", metavar="EXPERIMENT", show_default=False)
+    str,
+    typer.Argument(
+        help="Name from experiments.yml, or PROJECT/EXPERIMENT", metavar="EXPERIMENT", show_default=False
+    ),
 ]
 _ActionOption = Annotated[
     str,
@@ -139,9 +142,9 @@ def _explain(
         )
     else:
         place = context.obj.open_workspace(workspace)
-        name = context.obj.project_name(place, project, (experiment,))
+        name, asked = context.obj.experiment_named(place, str(experiment), project)
         request = ActionRequest(action, (), release=release)
-        explained = explain_for_experiment(place, name, str(experiment), key, request, os.environ)
+        explained = explain_for_experiment(place, name, asked, key, request, os.environ)
     print_explained(explained, json=json)
     return ExitCode.DONE
 
@@ -189,7 +192,7 @@ def _refresh(
 
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(place, project, (experiment,))
+    name, experiment = context.obj.experiment_named(place, experiment, project)
     found = refresh(place, name, experiment, os.environ)
     if json:
         if yes and found.files:
@@ -227,6 +230,6 @@ def _shown(
 
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(place, project, (experiment,))
+    name, experiment = context.obj.experiment_named(place, experiment, project)
     request = ActionRequest(action, (experiment,), release=release, overrides=split_pairs(sets or ()))
     return shown_spec(place, name, experiment, request, os.environ)

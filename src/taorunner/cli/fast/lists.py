@@ -100,11 +100,18 @@ def runs_list(
     from itertools import islice
 
     from taorunner.events import now
-    from taorunner.runs.state.lookup.run_filter import RunFilter, parse_since, parse_states, select
+    from taorunner.runs.state.lookup.run_filter import (
+        RunFilter,
+        parse_actions,
+        parse_since,
+        parse_states,
+        select,
+    )
 
     place = _workspace(workspace)
     wanted = RunFilter(
-        project, experiment, action, parse_states(states) if states is not None else frozenset(),
+        project, experiment, parse_actions(action) if action is not None else None,
+        parse_states(states) if states is not None else frozenset(),
         parse_since(since, now()) if since is not None else None,
     )  # fmt: skip
     store = _store(place.state_dir)
@@ -112,7 +119,7 @@ def runs_list(
     found = list(islice(select(store, ids, wanted), limit + 1))
     has_more = len(found) > limit
     found = found[:limit]
-    if not found and not wanted.is_empty:
+    if not wanted.is_empty and (not found or "," in (wanted.action or "")):
         from taorunner.cli.fast.unknown_names import check_names
 
         check_names(place, store, wanted)

@@ -59,6 +59,14 @@ def _process(parameter: Any, process: Callable[[Any, Any], Any], context: Any, v
     return value if parameter.callback is None else parameter.callback(context, parameter, value)
 
 
+def number_asked(parameter: Any) -> tuple[bool, float | None, float | None] | None:
+    """Whether a parameter takes whole numbers, and its least and greatest; None where it takes no number."""
+    wanted = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    if wanted not in (int, float):
+        return None
+    return wanted is int, getattr(parameter, "min", None), getattr(parameter, "max", None)
+
+
 def _is_free(path: str) -> bool:
     """Whether Typer has nothing against the path: it refuses one that exists and cannot be read. No option of ours
     asks for more."""

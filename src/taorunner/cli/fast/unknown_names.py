@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from taorunner.errors import UsageError
 from taorunner.project.workspace import Workspace, find_project
@@ -21,16 +21,19 @@ def check_names(workspace: Workspace, store: RunStore, wanted: RunFilter) -> Non
         find_project(workspace, workspace.root, wanted.project, {})
     if wanted.experiment is not None and not is_pattern(wanted.experiment):
         _check_experiment(workspace, [pair[:2] for pair in recorded], wanted)
-    if wanted.action is not None and wanted.action not in {*CONVERT, *(action for *_, action in recorded)}:
-        from taorunner.cli.fast.names import action_names
+    ran = {*CONVERT, *(action for *_, action in recorded)}
+    for action in wanted.action.split(",") if wanted.action is not None else ():
+        if action not in ran:
+            _check_action(action, ran)
 
-        known = {*action_names(), *CONVERT, *(action for *_, action in recorded)}
-        if wanted.action not in known:
-            raise UsageError(
-                f'--action: no action "{wanted.action}"',
-                hint=did_you_mean(wanted.action, sorted(known))
-                or "taorunner networks NAME lists the actions",
-            )
+
+def _check_action(action: str, ran: Set[str]) -> None:
+    from taorunner.cli.fast.names import action_names
+
+    known = {*action_names(), *ran}
+    if action not in known:
+        hint = did_you_mean(action, sorted(known)) or "taorunner networks NAME lists the actions"
+        raise UsageError(f'--action: no action "{action}"', hint=hint)
 
 
 def _recorded(store: RunStore) -> set[tuple[str, str, str]]:

@@ -25,7 +25,7 @@ _OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset
     "folder", "--head": "head", "--help": "", "--in-place": "", "--mounts-file": "file", "--no-weights": "",
     "--release": "release", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
 _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help":
-    "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
+    "", "--json": "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
@@ -68,12 +68,12 @@ _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size
     "--then": "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "-n": "any", "-p": "project",
-    "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
+_OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
+    "project", "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
 _OPTIONS_12: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_13: dict[str, str] = {"--all": "", "--help": "", "-p": "project", "--project": "project", "--queued":
-    "", "--workspace": "folder"}
+_OPTIONS_13: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "--queued": "", "--workspace": "folder"}
 _OPTIONS_14: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
 _OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
     "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
@@ -87,53 +87,52 @@ _OPTIONS_17: dict[str, str] = {"--action": "action", "-e": "experiment", "--expe
     "", "--quiet": "", "--since": "any", "--state": "any", "--workspace": "folder"}
 _OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_19: dict[str, str] = {"--help": "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "any",
+_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "any",
     "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
     "", "--yes": ""}
-_OPTIONS_22: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
-_OPTIONS_23: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
-_OPTIONS_24: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
-_OPTIONS_25: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
+_OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
+_OPTIONS_22: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
+_OPTIONS_23: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
+_OPTIONS_24: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_26: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+_OPTIONS_25: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
     "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p":
     "project", "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace":
     "folder"}
-_OPTIONS_27: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
+_OPTIONS_26: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_28: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
+_OPTIONS_27: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
     "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
     "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_29: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
+_OPTIONS_28: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
     "--overwrite": "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_30: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
+_OPTIONS_29: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
     "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project":
     "project", "--size": "any", "--workspace": "folder"}
-_OPTIONS_31: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
+_OPTIONS_30: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_32: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_31: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_32: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--json": "", "--network": "head", "--pull": "", "-t": "any", "--tag": "any",
     "--target": "any"}
-_OPTIONS_34: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "head", "--user": "any"}
-_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
+_OPTIONS_33: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "head", "--user": "any"}
+_OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
-_OPTIONS_36: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_35: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "head", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_38: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
+_OPTIONS_37: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_39: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_38: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
     "release", "--workspace": "folder"}
-_OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
@@ -200,76 +199,76 @@ TABLE: dict[str, Command] = {
         "Show one run in full", _OPTIONS_18, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Mark a run as lost when its end is unknown", _OPTIONS_19, ("run", "none",)
+        "Mark a run as lost when its end is unknown", _OPTIONS_18, ("run", "none",)
     ),
     "runs restore": Command(
-        "Put results that were set aside back into their place", _OPTIONS_20, ("experiment", "any", "none",)
+        "Put results that were set aside back into their place", _OPTIONS_19, ("experiment", "any", "none",)
     ),
     "runs rm": Command(
-        "Remove records of ended runs, never results", _OPTIONS_19, ("run",)
+        "Remove records of ended runs, never results", _OPTIONS_18, ("run",)
     ),
     "runs prune": Command(
-        "Show old records or results, and remove them with --yes", _OPTIONS_21, ("none",)
+        "Show old records or results, and remove them with --yes", _OPTIONS_20, ("none",)
     ),
     "networks show": Command(
-        "List networks, or show one", _OPTIONS_22, ("head", "none",)
+        "List networks, or show one", _OPTIONS_21, ("head", "none",)
     ),
     "networks sync": Command(
-        "Read the spec schemas of images", _OPTIONS_23, ("any",)
+        "Read the spec schemas of images", _OPTIONS_22, ("any",)
     ),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_24, ("head or model", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_23, ("head or model", "none",)
     ),
     "pretrained pull": Command(
-        "Download weights [default: what a project needs]", _OPTIONS_25, ("model",)
+        "Download weights [default: what a project needs]", _OPTIONS_24, ("model",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format, or as a network reads it", _OPTIONS_26, ("dataset", "none",)
+        "Write a dataset in another format, or as a network reads it", _OPTIONS_25, ("dataset", "none",)
     ),
     "dataset check": Command(
-        "Find what TAO cannot read or learn from", _OPTIONS_27, ("dataset", "none",)
+        "Find what TAO cannot read or learn from", _OPTIONS_26, ("dataset", "none",)
     ),
     "dataset split": Command(
-        "Split a dataset into train, val and test", _OPTIONS_28, ("dataset", "none",)
+        "Split a dataset into train, val and test", _OPTIONS_27, ("dataset", "none",)
     ),
     "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples", _OPTIONS_29, ("dataset", "none",)
+        "Count classes, boxes and sizes; draw samples", _OPTIONS_28, ("dataset", "none",)
     ),
     "dataset resize": Command(
-        "Resize all images and their labels", _OPTIONS_30, ("dataset", "none",)
+        "Resize all images and their labels", _OPTIONS_29, ("dataset", "none",)
     ),
     "image ls": Command(
-        "List the images that experiments need", _OPTIONS_23, ("project",)
+        "List the images that experiments need", _OPTIONS_22, ("project",)
     ),
     "image pull": Command(
-        "Pull images [default: those that experiments need]", _OPTIONS_31, ("any",)
+        "Pull images [default: those that experiments need]", _OPTIONS_30, ("any",)
     ),
     "image lock": Command(
-        "Pin the digest of each tag in taorunner.lock", _OPTIONS_32, ("none",)
+        "Pin the digest of each tag in taorunner.lock", _OPTIONS_31, ("none",)
     ),
     "image build": Command(
-        "Build an image from a Dockerfile", _OPTIONS_33, ("folder", "none",)
+        "Build an image from a Dockerfile", _OPTIONS_32, ("folder", "none",)
     ),
     "image test": Command(
-        "Run a command (after --) in an image", _OPTIONS_34, ("any", "none",)
+        "Run a command (after --) in an image", _OPTIONS_33, ("any", "none",)
     ),
     "image push": Command(
-        "Push an image and print its digest", _OPTIONS_35, ("any", "none",)
+        "Push an image and print its digest", _OPTIONS_34, ("any", "none",)
     ),
     "image release": Command(
-        "Build a source tree's wheel and its release image", _OPTIONS_36, ("folder", "none",)
+        "Build a source tree's wheel and its release image", _OPTIONS_35, ("folder", "none",)
     ),
     "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_37, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_36, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_38, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_37, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_39, ("key", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_38, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what depends on the data, and show the change", _OPTIONS_40, ("experiment", "none",)
+        "Compute again what depends on the data, and show the change", _OPTIONS_39, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

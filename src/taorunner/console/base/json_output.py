@@ -11,6 +11,7 @@ from taorunner.events import Event, to_json_line
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
 
@@ -38,6 +39,17 @@ def write_json_line(value: object, stream: BinaryIO) -> None:
     """The same on one line, as the refusal of a command prints its findings."""
     stream.write(_encoded(json.dumps(value, ensure_ascii=False, allow_nan=False)))
     stream.flush()
+
+
+def log_line(run: str, experiment: str) -> Callable[[bytes], bytes]:
+    """How a line of a run's log is written as one line of JSON: ``{"run", "experiment", "text"}``. What is not UTF-8 in
+    it becomes U+FFFD."""
+
+    def shown(line: bytes) -> bytes:
+        body = {"run": run, "experiment": experiment, "text": line.decode("utf-8", "replace")}
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+    return shown
 
 
 def _encoded(text: str) -> bytes:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _UNLIMITED = 100_000
 _LEAST_WIDTH = 40
+_ORIGIN = ("cluster", "nodes", "attempt", "made_from")
+"""Keys that a record fills in; of a damaged one they are null."""
 
 
 def print_runs(
@@ -113,7 +115,7 @@ def print_run(
         body = snapshot.to_json(
             store.paths(record.id).directory, now(), short_ids([record.id], ids)[record.id]
         )
-        write_json([{**body, **run_results(store, record).to_json()}], sys.stdout.buffer)
+        write_json([body | run_results(store, record).to_json() | record.origin_json()], sys.stdout.buffer)
         return
     import dataclasses
 
@@ -196,12 +198,14 @@ def _as_json(
     """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""
     from taorunner.runs.outputs.recorded import RunResults, recorded_results
 
+    folder, origin = None, dict.fromkeys(_ORIGIN, None)
+    if not isinstance(record, DamagedRun):
+        folder, origin = record.results_dir, record.origin_json()
     results = recorded_results(store, snapshot.id)
     if results is None:
-        folder = None if isinstance(record, DamagedRun) else record.results_dir
         results = RunResults(Path(folder) if folder is not None else None)
-    directory = store.paths(snapshot.id).directory
-    return {**snapshot.to_json(directory, now(), short[snapshot.id]), **results.in_place.to_json()}
+    body = snapshot.to_json(store.paths(snapshot.id).directory, now(), short[snapshot.id])
+    return {**body, **results.in_place.to_json(), **origin}
 
 
 def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> list[RunSnapshot]:

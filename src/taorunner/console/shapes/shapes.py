@@ -43,8 +43,8 @@ _NETWORK = {
 
 _PARTS: Mapping[str, Note] = {
     "run": {
-        "id": "str", "short_id?": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
-        "cluster?": "str?", "nodes?": "int?", "attempt?": "int?", "made_from?": ["any"],
+        "id": "str", "short_id": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
+        "cluster": "str?", "nodes": "int?", "attempt": "int?", "made_from": "@origins?",
         "state": "|".join(state.value for state in RunState), "waiting": "str?", "reason": "str?", "exit_code": "int?",
         "image": "str?", "image_digest": "str?", "gpus": ["str"], "epoch": "int?", "epochs": "int?", "eta_s": "num?",
         "metrics": {"*": "metric"}, "best": {"*": {"value": "metric", "epoch": "int?"}}, "queued_at": "time?",
@@ -66,6 +66,7 @@ _PARTS: Mapping[str, Note] = {
     }],
     "spec_value": {"key": "str", "value": "any", "by": "str", "file": "str?", "line": "int?", "column": "int?"},
     "spec_values": ["@spec_value"],
+    "origins": [{"run": "str", "path": "str?", "sha256": "str?"}],
 }  # fmt: skip
 """Parts that several shapes have, or that may be null."""
 
@@ -73,9 +74,14 @@ _SHAPES: Mapping[str, Note] = {
     "findings": ["@finding"],
     "runs": ["@run"],
     "started": [{"run": "str"}],
+    "log-lines": {"run": "str", "experiment": "str", "text": "str"},
+    "added": {
+        "project": "str", "experiment": "str", "file": "str", "line": "int?", "made": ["str"],
+        "fill_in": [{"file": "str", "line": "int"}],
+    },
     "dry-run": [{
-        "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "cluster?": "str?",
-        "script?": "str?", "image": "str?", "argv": ["str"],
+        "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "cluster": "str?",
+        "script": "str?", "image": "str?", "argv": ["str"],
         "weights": "str?", "knobs": [{"option": "str", "key": "str", "value": "str", "was": "str?"}],
         "env": {"*": "str"}, "mounts": [{"source": "str", "target": "str", "read_only": "bool"}], "gpus": ["str"],
         "nodes": "int", "cpus": "int?", "memory_bytes": "int?", "time_s": "int?", "user": "str?", "spec": "str?",
@@ -170,6 +176,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         ("convert", "train", "evaluate", "prune", "export", "inference", "run", "resume"), _START
     ),
     "attach": ("events",), "validate": ("findings",), "doctor": ("findings",), "dataset check": ("findings",),
+    "stop": ("runs",), "logs": ("log-lines",), "add": ("added",), "runs rm": ("pruned-records",),
+    "runs mark-lost": ("runs",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "networks show": ("networks", "network"), "networks sync": ("synced",),
@@ -184,7 +192,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 
 
 def shape_names() -> list[str]:
-    """The names of all shapes; ``events`` is that of one line."""
+    """The names of all shapes; ``events`` and ``log-lines`` are that of one line."""
     return ["events", *_SHAPES]
 
 
@@ -217,5 +225,5 @@ def _printed_by(name: str) -> str:
     commands = [command for command, shapes in COMMANDS.items() if name in shapes]
     if name == "findings":
         return "Printed by validate, doctor, dataset check, and by every command that refuses."
-    what = "One line printed" if name == "events" else "Printed"
+    what = "One line printed" if name in ("events", "log-lines") else "Printed"
     return f"{what} by {', '.join(commands)}."

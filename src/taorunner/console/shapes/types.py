@@ -33,6 +33,7 @@ def finding_schema() -> dict[str, Any]:
             "file": "str?",
         }.get(item.name, "str")
         for item in fields(Finding)
+        if item.compare
     }  # fmt: skip
     return schema_of(note)
 

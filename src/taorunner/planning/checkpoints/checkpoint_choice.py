@@ -50,6 +50,7 @@ def chosen_checkpoint(
         return _refused(
             f"which files of {training.network} are checkpoints is not known: {why}",
             "name a file: --checkpoint FILE",
+            typed=True,
         )
     known = checkpoints_of(results, contract)
     if named == "latest":
@@ -77,27 +78,29 @@ def _of_epoch(epoch: int, whole: dict[int, Path], written: list[Path], results: 
     if epoch in whole:
         return Choice(whole[epoch], f"epoch {epoch}")
     message = f"there is no checkpoint of epoch {epoch} in {results}"
+    hint = f"there are those of epoch {_listed(whole)}"
     if written:
         message = f'the checkpoint "{written[-1].name}" is incomplete: it was cut off while it was written'
-    return _refused(message, f"there are those of epoch {_listed(whole)}")
+        return _refused(message, hint)
+    return _refused(message, hint, "unknown-checkpoint", typed=True)
 
 
 def _best(training: Contract, whole: dict[int, Path], scores: EpochScores | None, experiment: str) -> Choice:
     instead = f"--checkpoint latest, or epoch=N with {_listed(whole)}"
     if scores is None or not scores.names:
         return _refused(
-            f'no run on record has a metric of the training of "{experiment}"', instead, "no-best"
+            f'no run on record has a metric of the training of "{experiment}"', instead, "no-best", typed=True
         )
     if scores.metric is None:
         names = ", ".join(scores.names[:4])
         message = f'"best" has no meaning here: no direction is known for the metrics of {training.network} ({names})'
-        return _refused(message, instead, "no-best")
+        return _refused(message, instead, "no-best", typed=True)
     epoch = scores.best_of(set(whole))
     if epoch is None:
         message = (
             f"no checkpoint that is there is of an epoch with {scores.metric}: there are {_listed(whole)}"
         )
-        return _refused(message, instead, "no-best")
+        return _refused(message, instead, "no-best", typed=True)
     reason = f"best {scores.metric} {scores.values[epoch]:.4g}, epoch {epoch}"
     top = scores.best_of(set(scores.values))
     if top is not None and scores.values[top] != scores.values[epoch]:
@@ -113,5 +116,5 @@ def _listed(epochs: Iterable[int]) -> str:
     return f"{', '.join(map(str, known[: _SHOWN_EPOCHS - 1]))}, … {known[-1]}"
 
 
-def _refused(message: str, hint: str, code: str = "checkpoint-missing") -> Choice:
-    return Choice(None, findings=(Finding(Severity.ERROR, code, message, hint),))
+def _refused(message: str, hint: str, code: str = "checkpoint-missing", *, typed: bool = False) -> Choice:
+    return Choice(None, findings=(Finding(Severity.ERROR, code, message, hint, typed=typed),))

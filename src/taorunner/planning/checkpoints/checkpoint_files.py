@@ -157,6 +157,10 @@ class Checkpoints:
             return None, f'the checkpoint "{shown}" is incomplete: it was cut off while it was written'
         return path, None
 
+    def has(self, named: str) -> bool:
+        """Whether there is a file that ``named`` means, one that cannot be used among them."""
+        return named.strip("./") != "" and _named_checkpoint(self.results, self.found, named) is not None
+
     def torn_findings(self, chosen: Path) -> list[Finding]:
         """A warning for each checkpoint that is newer than the chosen one and was cut off."""
         if chosen not in self.found:

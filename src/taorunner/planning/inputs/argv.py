@@ -298,6 +298,7 @@ def _reserved_findings(argument: Argument, token: str) -> Iterator[Finding]:
                 "argument-reserved",
                 f'"{shown}" is set by taorunner ({meaning.text})',
                 meaning.hint if name not in ("spec", "results_dir") else f"leave it out: {meaning.hint}",
+                typed=True,
             )
             return
 
@@ -305,7 +306,7 @@ def _reserved_findings(argument: Argument, token: str) -> Iterator[Finding]:
 def _extra_findings(contract: Contract, extra: tuple[str, ...]) -> Iterator[Finding]:
     if extra and not contract.extra_arguments:
         text = f'{contract.network} {contract.action} takes no further arguments, not "{extra[0]}"'
-        yield Finding(Severity.ERROR, "argument-refused", text, "put it into the spec file")
+        yield Finding(Severity.ERROR, "argument-refused", text, "put it into the spec file", typed=True)
         return
     own = {
         name for argument in contract.arguments for name in (_option(argument.tokens[0]), *argument.aliases)
@@ -314,10 +315,13 @@ def _extra_findings(contract: Contract, extra: tuple[str, ...]) -> Iterator[Find
         option = _option(token)
         reason = contract.refused_arguments.get(option)
         if reason is not None and option not in own:
-            yield Finding(Severity.ERROR, "argument-refused", f'"{option}" must not be passed', reason)
+            yield Finding(
+                Severity.ERROR, "argument-refused", f'"{option}" must not be passed', reason, typed=True
+            )
     if extra and contract.override_syntax is OverrideSyntax.NONE and not extra[0].startswith("-"):
         text = f'"{extra[0]}" is not an option: {contract.command[0]} would take it for another action'
-        yield Finding(Severity.ERROR, "argument-refused", text, "start with an option such as --name VALUE")
+        hint = "start with an option such as --name VALUE"
+        yield Finding(Severity.ERROR, "argument-refused", text, hint, typed=True)
 
 
 def _no_overrides(contract: Contract, override: str) -> Finding:
@@ -326,6 +330,7 @@ def _no_overrides(contract: Contract, override: str) -> Finding:
         "override-not-possible",
         f'{contract.network} has no key=value on its command line, not "{override}"',
         "set the key in the spec file, or with overrides of the experiment",
+        typed=True,
     )
 
 
@@ -348,7 +353,9 @@ def _unsafe_findings(
             place = name if is_option else option
             where = f'the argument "{place}"' if place else "the arguments"
             value = "" if by_hand or is_option else f': "{token}"'
-            yield Finding(Severity.ERROR, "argument-unsafe", f"{shown} in {where}{value}", hint)
+            yield Finding(
+                Severity.ERROR, "argument-unsafe", f"{shown} in {where}{value}", hint, typed=by_hand
+            )
         if is_option:
             option = name
 

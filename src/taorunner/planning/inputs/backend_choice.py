@@ -19,9 +19,10 @@ def backend_options_for(experiment: Experiment, target: Target, framework: Frame
 
 
 def backend_findings(
-    project: Project, experiment: Experiment, target: Target, network: str, framework: Framework
-) -> Iterator[Finding]:
-    """Errors at ``backend``, or at each wrong setting."""
+    project: Project, experiment: Experiment, target: Target, network: str, framework: Framework,
+    typed: str | None = None,
+) -> Iterator[Finding]:  # fmt: skip
+    """Errors at ``backend``, or at each wrong setting; without a place for a backend that was ``typed``."""
     path = ("experiments", experiment.name)
     if not target.runs(framework):
         is_embedded = framework is Framework.EMBEDDED
@@ -30,6 +31,10 @@ def backend_findings(
         if is_embedded:
             message = f'"{network}" runs only on the {own} backend, not on "{target.name}"'
         hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
+        if typed is not None:
+            hint = "leave --backend out" if is_embedded else hint
+            yield Finding(Severity.ERROR, "wrong-backend", message, hint, typed=True)
+            return
         yield project.finding(Severity.ERROR, "wrong-backend", message, (*path, "backend"), hint=hint)
         return
     for problem in target.check_settings(backend_options_for(experiment, target, framework)):

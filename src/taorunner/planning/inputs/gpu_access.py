@@ -56,7 +56,9 @@ def visible_gpus(
     if in_file:
         path = ("experiments", experiment.name, "env", VARIABLE)
         return project.finding(Severity.ERROR, "gpus-hidden", message, path, hint=hint)
-    return Finding(Severity.ERROR, "gpus-hidden", message, hint, None if VARIABLE in typed else mounts.file)
+    if VARIABLE in typed:
+        return Finding(Severity.ERROR, "gpus-hidden", message, f"leave --env {VARIABLE} out", typed=True)
+    return Finding(Severity.ERROR, "gpus-hidden", message, hint, mounts.file)
 
 
 def _seen(value: str, gpus: int) -> int:
@@ -115,7 +117,8 @@ class MachineGpus:
             return replace(request, gpus=has), None
         if request.all_gpus:
             message = f"--gpus all: it is not known how many GPUs there are: {why}"
-            unknown = Finding(Severity.ERROR, "gpus-unknown", message, "give their number: --gpus 2")
+            hint = "give their number: --gpus 2"
+            unknown = Finding(Severity.ERROR, "gpus-unknown", message, hint, typed=not _is_machine(target))
             return replace(request, gpus=1), unknown
         if has and asked is not None and asked > has:
             message = f"--gpus {asked}: this machine has {amount(has, 'GPU')}"
@@ -125,7 +128,7 @@ class MachineGpus:
 
     def _number(self, target: Target) -> tuple[int, str]:
         """Of whole GPUs, 0 with the reason where it is not known."""
-        if target.gpus is not GpuSource.LEASED or target.files is not Files.HERE:
+        if not _is_machine(target):
             return 0, f'the backend "{target.name}" chooses the machine'
         if not target.sees_host_paths and not _is_here(self.environ):
             return 0, "the engine is on another machine"
@@ -154,6 +157,11 @@ class MachineGpus:
         if not self._asked:
             self._asked.append(_inventory())
         return self._asked[0]
+
+
+def _is_machine(target: Target) -> bool:
+    """Whether runs get GPUs of this machine."""
+    return target.gpus is GpuSource.LEASED and target.files is Files.HERE
 
 
 def _is_here(environ: Mapping[str, str]) -> bool:

@@ -16,8 +16,11 @@ from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES,
 from taorunner.planning.inputs.argv import argument_names, given_by_hand
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.specs.spec_file import PreparedSpec, read_value
+from taorunner.text import nearest
 
 _READ = ("checkpoint", "onnx_file", "engine_file")
+UNKNOWN = "unknown-checkpoint"
+"""The code of a name that no checkpoint has: ``--force`` does not pass it, and the command has to be typed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,12 @@ def not_read(contract: Contract, named: str) -> Finding:
     """The finding where there is no ``destination``."""
     if contract.action != "train":
         message = f'{contract.network} {contract.action} reads no checkpoint: "{named}" would be ignored'
-        return Finding(Severity.ERROR, "checkpoint-not-read", message, "leave --checkpoint out")
+        return Finding(Severity.ERROR, "checkpoint-not-read", message, "leave --checkpoint out", typed=True)
     hint = "leave --checkpoint out"
     if contract.checkpoints.resume is not ResumeRule.NONE:
         hint += "; resume, a command of its own, continues from the newest checkpoint of the experiment"
     message = f'{contract.network} train does not read --checkpoint: "{named}" would be ignored'
-    return Finding(Severity.ERROR, "checkpoint-not-read", message, hint)
+    return Finding(Severity.ERROR, "checkpoint-not-read", message, hint, typed=True)
 
 
 def find_named(
@@ -77,24 +80,38 @@ def find_named(
     if path is None and named.strip("./") and not is_path_from_here and from_here.exists():
         path, problem = known.choose(str(from_here), shown=named)
     if path is None:
+        is_known = known.has(named)
         names = known.names
-        hint = f"there are: {', '.join(names[-5:])}" if names else f"taorunner train {experiment}"
-        if contract.action == "train":
+        hint = listed(named, names, ("best", "latest")) if names else f"taorunner train {experiment}"
+        if contract.action == "train" and "did you mean" not in hint:
             hint = f"give the path of a file{'; ' + hint if names else ''}"
-        return None, Finding(
-            Severity.ERROR, "checkpoint-missing", problem or f'there is no file "{named}"', hint
-        )
+        code = "checkpoint-missing" if is_known else UNKNOWN
+        message = problem or f'there is no file "{named}"'
+        return None, Finding(Severity.ERROR, code, message, hint, typed=not is_known)
     may_be_folder = training.checkpoints.is_directory or (
         contract.action == "train" and contract.framework is Framework.TF2
     )
     if path.is_dir() and not may_be_folder:
         message = f'"{named}" is a folder ({path}), and {contract.network} {contract.action} reads a file'
-        return None, Finding(Severity.ERROR, "checkpoint-missing", message, f'name a file: ls "{path}"')
+        hint = f'name a file: ls "{path}"'
+        return None, Finding(Severity.ERROR, "checkpoint-folder", message, hint, typed=True)
     return path, None
 
 
-def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Path | None, Finding | None]:
-    """An exported model or an engine: by its path, by its name, or by the name of the checkpoint it was made of."""
+def listed(named: str, names: Sequence[str], words: Sequence[str] = ()) -> str:
+    """The hint for a name that none of ``names`` is: the nearest of them or of ``words``, and those there are."""
+    close = nearest(named, [*words, *names, *(name.partition(".")[0] for name in names)])
+    there = f"there are: {', '.join(names[-5:])}"
+    return f'did you mean "{close}"? {there}' if close is not None else there
+
+
+def find_built(
+    folder: Path, suffixes: tuple[str, ...], named: str, *, is_typed: bool
+) -> tuple[Path | None, Finding | None]:
+    """An exported model or an engine: by its path, by its name, or by the name of the checkpoint it was made of.
+
+    ``is_typed``: ``named`` was typed; without it, it is the name of a checkpoint that was chosen.
+    """
     for path in (folder / named, Path.cwd() / named):
         if named and path.is_file() and path.name.endswith(suffixes):
             return (None, _torn(named)) if is_torn(path) else (path, None)
@@ -104,10 +121,11 @@ def find_built(folder: Path, suffixes: tuple[str, ...], named: str) -> tuple[Pat
     whole = [path for path in fitting if not is_torn(path)]
     if fitting:
         return (whole[-1], None) if whole else (None, _torn(fitting[-1].name))
-    names = ", ".join(path.name for path in found[-5:])
-    hint = f"there are: {names}" if found else f"{folder} holds none: another action writes them"
+    names = [path.name for path in found]
+    hint = listed(named, names) if found else f"{folder} holds none: another action writes them"
     message = f'there is no {suffixes[0]} file "{named}" in {folder}'
-    return None, Finding(Severity.ERROR, "checkpoint-missing", message, hint)
+    code = UNKNOWN if is_typed else "checkpoint-missing"
+    return None, Finding(Severity.ERROR, code, message, hint, typed=is_typed)
 
 
 def _torn(name: str) -> Finding:
@@ -141,7 +159,7 @@ def given_twice(
         return None
     name = found.partition("=")[0]
     message = f'"{name}" and --checkpoint both name the weights of {contract.network} {contract.action}'
-    return Finding(Severity.ERROR, "checkpoint-twice", message, "leave one of the two out")
+    return Finding(Severity.ERROR, "checkpoint-twice", message, "leave one of the two out", typed=True)
 
 
 def _key_of(token: str) -> str:

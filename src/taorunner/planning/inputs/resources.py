@@ -1,10 +1,13 @@
-"""Checks that an experiment's backend applies the limits that the file or the command line gives."""
+"""Checks that an experiment's backend applies the limits that the file or the command line gives, and that an option of
+the command line has a meaning for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from taorunner.contracts import Contract, Framework, GpuUse
 from taorunner.errors import Finding, Severity
+from taorunner.planning.model.request import ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.limits import NO_LIMITS, Limits
 from taorunner.project.load import Project
@@ -41,10 +44,41 @@ def resource_findings(
         yield _placed(project, experiment, key, given, Severity.WARNING, "resource-ignored", message, hint)
 
 
+def ignored_options(contract: Contract, target: Target, request: ActionRequest) -> Iterator[Finding]:
+    """Warnings for ``--image``, ``--release`` and options for GPUs that change nothing here.
+
+    In a chain they may be for another of its actions, and nothing is said.
+    """
+    if request.earlier or request.then:
+        return
+    what = f"{contract.network} {contract.action}"
+    if request.image is not None and not target.needs_image:
+        yield _ignored("--image", f'the backend "{target.name}" uses no container image')
+    if request.release is not None and contract.framework is Framework.EMBEDDED:
+        yield _ignored("--release", f"{contract.network} is part of taorunner, not of a TAO release")
+    ids = request.gpu_ids or ()
+    asked = request.gpus if request.gpus is not None else len(ids)
+    if contract.gpu_use is GpuUse.NONE and (asked or request.all_gpus or request.gpu_ids is not None):
+        yield _ignored("--gpu-indices" if request.gpu_ids is not None else "--gpus", f"{what} uses no GPU")
+    elif contract.gpu_use is GpuUse.ONE and asked > 1:
+        used = f"only GPU {ids[0]}" if ids else "one GPU"
+        yield _ignored("--gpu-indices" if ids else "--gpus", f"{what} uses {used}")
+
+
+def _ignored(option: str, why: str) -> Finding:
+    return Finding(
+        Severity.WARNING,
+        "option-ignored",
+        f"{why}: {option} has no effect",
+        f"leave {option} out",
+        typed=True,
+    )
+
+
 def _placed(
     project: Project, experiment: Experiment, key: str, typed: object, severity: Severity, code: str,
     message: str, hint: str,
 ) -> Finding:  # fmt: skip
     if typed is not None:
-        return Finding(severity, code, message, hint)
+        return Finding(severity, code, message, hint, typed=True)
     return project.finding(severity, code, message, ("experiments", experiment.name, key), hint=hint)

@@ -209,7 +209,10 @@ class ValueFinder:
             path, reason, asked = choice.path, f": {choice.reason}", choice.path.name
         if goes_to.argument in _BUILT:
             path, finding = find_built(
-                results / _BUILT[goes_to.argument][0], _BUILT[goes_to.argument][1], asked
+                results / _BUILT[goes_to.argument][0],
+                _BUILT[goes_to.argument][1],
+                asked,
+                is_typed=not is_choice(named),
             )
         elif path is None:
             path, finding = find_named(contract, training, results, named, self._experiment.name)

@@ -25,10 +25,12 @@ from taorunner.planning.inputs.precedence import (
 from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.arguments import ArgumentValues
+from taorunner.planning.model.fault import refusal
 from taorunner.planning.model.request import ActionRequest
 from taorunner.planning.planner import concerns, unknown_experiment
 from taorunner.planning.spec.effective_spec import EffectiveSpec, effective_spec
 from taorunner.planning.spec.fill_in import explained
+from taorunner.planning.spec.overrides import check_sets
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.mounts import Mounts, load_mounts
@@ -83,8 +85,10 @@ def shown_spec(
     """``request.action`` may be empty: train, or the first action that reads a spec.
 
     Raises:
+        UsageError: a key or value of ``request.overrides`` cannot be read.
         UserFilesError: there is no such experiment or spec, or it cannot be rendered; with all findings.
     """
+    check_sets(request.overrides)
     project = load_project(workspace, project_name)
     experiment, network = find_experiment(workspace, project, name)
     contract = spec_contract(network, experiment, request)
@@ -102,7 +106,7 @@ def shown_spec(
     findings = (*mounts.findings, *unmounted, *of_spec, *unsafe)
     prepared = spec.prepared
     if prepared is None or prepared.text is None or has_errors(findings) or spec.path is None:
-        raise UserFilesError(
+        raise refusal([one for one in findings if one.is_error])(
             f'the spec of "{name}" for {contract.action} cannot be rendered',
             findings=findings,
             hint=None if findings else f'"{network.name}" {contract.action} reads one only if there is one',

@@ -62,11 +62,13 @@ def read_knobs(epochs: int | None, batch_size: int | None, lr: float | None, see
     ):
         if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < least):
             raise UsageError(
-                f'{option} takes a whole number from {least}, not "{count}"', hint=f"for example {option} 8"
+                f'{option} must be a whole number of at least {least}, not "{count}"',
+                hint=f"for example {option} 8",
             )
     if lr is not None:
         if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not math.isfinite(lr) or lr <= 0:
-            raise UsageError(f'--lr takes a number above 0, not "{lr}"', hint="for example --lr 1e-4")
+            shown = f"{lr:g}" if isinstance(lr, (int, float)) else lr
+            raise UsageError(f'--lr must be a number above 0, not "{shown}"', hint="for example --lr 1e-4")
         lr = float(lr)
     return Knobs(epochs, batch_size, lr, seed)
 

@@ -75,6 +75,7 @@ def known_choices(contract: Contract, knob: str, schema: Schema | None) -> tuple
 def of_option(findings: Iterable[Finding], settings: Iterable[KnobSetting]) -> tuple[Finding, ...]:
     """Findings about ``--set KEY`` name the option from which the key comes."""
     options = {f"--set {one.key}: ": f"{one.option}, {one.key}: " for one in settings}
+    options |= {f"--set {one.key} ": f"{one.option}: {one.key} " for one in settings}
     found = []
     for one in findings:
         start = next((text for text in options if one.message.startswith(text)), None)
@@ -231,7 +232,9 @@ def _twice(one: KnobSetting, typed: Mapping[str, object]) -> Finding | None:
         if plain == one.key or one.key.startswith(f"{plain}.") or plain.startswith(f"{one.key}."):
             option = one.option.partition(" ")[0]
             message = f'{option} and "{key}" both set {one.key}'
-            return Finding(Severity.ERROR, "knob-twice", message, f"leave {option} or the key out")
+            return Finding(
+                Severity.ERROR, "knob-twice", message, f"leave {option} or the key out", typed=True
+            )
     return None
 
 
@@ -254,4 +257,4 @@ def _not_read(contract: Contract, knob: str, value: int | float, schema: Schema 
     else:
         message = f"the spec of {action}{release} has no key for {what}"
         hint += f"; it takes {', '.join(others)}" if others else ""
-    return Finding(Severity.ERROR, "knob-not-read", message, hint)
+    return Finding(Severity.ERROR, "knob-not-read", message, hint, typed=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taorunner.contracts import Contract
-from taorunner.errors import Finding, Severity
+from taorunner.errors import Finding, Severity, UsageError
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -91,6 +91,21 @@ def find_overrides(
     return found
 
 
+def check_sets(sets: Mapping[str, str]) -> None:
+    """Raises UsageError for a key or a value of ``--set`` that cannot be read, whatever the spec."""
+    for key, text in sets.items():
+        steps = key.lstrip("+~").split(".")
+        if not all(step and step == step.strip() for step in steps):
+            raise UsageError(
+                f'--set takes KEY=VALUE, and "{printable(key)}" is not a key',
+                hint="a key has no blanks around its dots: --set train.num_epochs=5",
+            )
+        try:
+            typed_value(key, text)
+        except SpecProblemError as problem:
+            raise UsageError(f"--set {printable(key)}: {problem.message}", hint=problem.hint) from None
+
+
 def sets_of_later(sets: Mapping[str, str], contract: Contract, kept: KeptSchemas | None) -> dict[str, str]:
     """The keys of ``--set`` that hold for a later action of a chain: those that its spec has, and that are not in the
     section of another action. Without a schema every key may be one of the spec."""
@@ -149,7 +164,7 @@ def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Findin
             value = typed_value(key, text)
         except SpecProblemError as problem:
             message = f"--set {key}: {problem.message}"
-            findings.append(Finding(Severity.ERROR, problem.code, message, problem.hint))
+            findings.append(Finding(Severity.ERROR, problem.code, message, problem.hint, typed=True))
             continue
         known = key_at(schema, dotted(key).split(".")) if schema is not None else None
         is_text = isinstance(known, Key) and known.kind == "str" and not known.is_repeated
@@ -210,7 +225,9 @@ def _unknown_variable(name: str, variables: Mapping[str, Value]) -> Misfit:
 
 def _finding(project: Project, one: Override, misfit: Misfit) -> Finding:
     if one.place is None:
-        return Finding(misfit.severity, misfit.code, f"--set {one.edit.key}: {misfit.message}", misfit.hint)
+        repeats = misfit.message.startswith(f"{one.edit.key} ")
+        message = f"--set {misfit.message if repeats else f'{one.edit.key}: {misfit.message}'}"
+        return Finding(misfit.severity, misfit.code, message, misfit.hint, typed=True)
     is_of_key = misfit.code in ("unknown-key", "other-release", "bad-key", "override-twice")
     return project.finding(
         misfit.severity, misfit.code, misfit.message, one.place, hint=misfit.hint, of_key=is_of_key

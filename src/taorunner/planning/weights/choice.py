@@ -11,7 +11,7 @@ from taorunner.catalog.layouts import DataLayout
 from taorunner.errors import UsageError
 from taorunner.pretrained.bundled_list import known_models
 from taorunner.pretrained.names import NgcModel, parse_model
-from taorunner.text import did_you_mean, printable
+from taorunner.text import nearest, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,10 @@ def _named(head: str, layout: DataLayout | None, wanted: str) -> Backbone:
         raise UsageError(f'"{head}" has no choice of backbones', hint="leave --backbone out")
     found = backbones.find(wanted)
     if found is None:
-        near = did_you_mean(wanted, [*backbones.names, *backbones.aliases])
+        near = nearest(wanted, [*backbones.names, *backbones.aliases])
         names = f"it has {', '.join(backbones.names)}"
         raise UsageError(
-            f'"{head}" has no backbone "{printable(wanted[:80])}"', hint=f"{near} {names}" if near else names
+            f'"{head}" has no backbone "{printable(wanted[:80])}"',
+            hint=f'did you mean "{near}"? {names}' if near else names,
         )
     return found

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import Finding, RunStateError, UsageError
 from taorunner.events import now
+from taorunner.image_names import checked_name
 from taorunner.planning.model.request import ACTION_OF_COMMAND, Order
 from taorunner.project.keys import MAX_GPUS
 from taorunner.runs.control.spawn import Supervisor
@@ -118,6 +119,12 @@ def check_options(request: ActionRequest) -> None:
         from taorunner.planning.checkpoints.checkpoint_choice import check_choice
 
         check_choice(request.checkpoint)
+    if request.image is not None:
+        checked_name(request.image)
+    if request.overrides:
+        from taorunner.planning.spec.overrides import check_sets
+
+        check_sets(request.overrides)
     if request.backend is not None:
         from taorunner.backends.registry import load_backend
 

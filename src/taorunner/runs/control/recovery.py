@@ -79,7 +79,7 @@ def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:
     """
     run = store.short_id(record.id)
     if record.state.is_final:
-        raise RunStateError(f'run "{run}" has already ended: {record.state.value}')
+        raise RunStateError(f'run "{run}" has already ended: {record.state.value.lower()}')
     if record.state is RunState.QUEUED:
         raise RunStateError(f'run "{run}" is queued and cannot be lost', hint=f"taorunner stop {run}")
     with owning(store.batch_paths(record.batch)) as is_owner:

@@ -53,7 +53,12 @@ def prunable(
         for record in finished[keep or 0 :]
         if older is None or at - (record.finished_at or record.queued_at) > older
     ]
-    return [Prunable(record, _size(store.paths(record.id).directory)) for record in chosen]
+    return sized(store, chosen)
+
+
+def sized(store: RunStore, records: Sequence[RunRecord]) -> list[Prunable]:
+    """The runs with the sizes of their folders."""
+    return [Prunable(record, _size(store.paths(record.id).directory)) for record in records]
 
 
 def remove_runs(store: RunStore, records: Sequence[RunRecord]) -> int:

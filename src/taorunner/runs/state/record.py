@@ -43,7 +43,7 @@ class RunRecord(Value):
     ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
     ``after`` is the run of a chain that has to succeed before this one starts.
     ``stop_reason`` is set when taorunner stopped the run, not a user. ``forced`` are the codes of the errors that
-    ``--force`` passed.
+    ``--force`` passed. ``nodes`` is how many were asked for, None for a record of an older version.
     Times are aware UTC.
     """
 
@@ -81,6 +81,7 @@ class RunRecord(Value):
     forced: tuple[str, ...] = ()
     after: str | None = None
     keep_checkpoints: str | None = None
+    nodes: int | None = None
     version: int = 1
 
     @property
@@ -122,6 +123,20 @@ class RunRecord(Value):
                 value = list(value)
             body[name] = value
         return body
+
+    def origin_json(self) -> dict[str, object]:
+        """What the JSON of a run says beyond its events: where it was to run, and which runs it goes on from.
+
+        ``cluster`` is null for an engine of this machine. ``made_from`` are the run that it resumes and the run before
+        it in its chain; which of their files it read is not recorded.
+        """
+        before = dict.fromkeys(run for run in (self.resumed_from, self.after) if run is not None)
+        return {
+            "cluster": None,
+            "nodes": self.nodes,
+            "attempt": self.attempt,
+            "made_from": [{"run": run, "path": None, "sha256": None} for run in before],
+        }
 
     @staticmethod
     def from_json(body: dict[str, Any]) -> RunRecord:

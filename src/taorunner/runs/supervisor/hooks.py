@@ -77,7 +77,8 @@ class FinishHook:
         """The shape of ``runs show --json``."""
         snapshot = fold(self._store.read_events(run_id)[0], run_id)
         results = recorded_results(self._store, run_id) or RunResults()
-        return {**snapshot.to_json(self._store.paths(run_id).directory, now()), **results.to_json()}
+        body = snapshot.to_json(self._store.paths(run_id).directory, now())
+        return {**body, **results.to_json(), **self._store.load(run_id).origin_json()}
 
 
 class Hooks:

@@ -55,9 +55,10 @@ def _rm(
     runs: RunsToRemove,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.runs.state.lookup.short_ids import short_ids
-    from taorunner.runs.state.pruning import remove_runs
+    from taorunner.runs.state.pruning import remove_runs, sized
     from taorunner.runs.state.store import RunStore
     from taorunner.text import size
 
@@ -70,7 +71,10 @@ def _rm(
         if not record.state.is_final:
             run = short[record.id]
             raise RunStateError(f'run "{run}" has not ended', hint=f"taorunner stop {run} ends it")
+    found = sized(store, records) if json else []
     freed = remove_runs(store, records)
+    if json:
+        return _print_records(found, removed=True)
     for record in records:
         typer.echo(short[record.id])
     context.obj.note(f"removed {_count(len(records))} ({size(freed)}); results are kept")
@@ -116,17 +120,7 @@ def _prune(
     if yes:
         remove_runs(store, [item.record for item in found])
     if json:
-        import json as json_text
-
-        shown = [
-            {
-                "id": item.record.id, "state": item.record.state.value, "size_bytes": item.size_bytes, "removed": yes,
-                "finished_at": item.record.finished_at.isoformat() if item.record.finished_at else None,
-            }
-            for item in found
-        ]  # fmt: skip
-        typer.echo(json_text.dumps(shown))
-        return ExitCode.DONE
+        return _print_records(found, removed=yes)
     for line in lines:
         typer.echo(line)
     total = size(sum(item.size_bytes for item in found))
@@ -151,6 +145,20 @@ def _record_lines(store: RunStore, found: Sequence[Prunable]) -> list[str]:
         for one in found
     )  # fmt: skip
     return ["  ".join(each) for each in facts]
+
+
+def _print_records(found: Sequence[Prunable], *, removed: bool) -> int:
+    import json
+
+    shown = [
+        {
+            "id": item.record.id, "state": item.record.state.value, "size_bytes": item.size_bytes, "removed": removed,
+            "finished_at": item.record.finished_at.isoformat() if item.record.finished_at else None,
+        }
+        for item in found
+    ]  # fmt: skip
+    typer.echo(json.dumps(shown))
+    return ExitCode.DONE
 
 
 def _results(

@@ -27,7 +27,10 @@ def register(group: typer.Typer) -> None:
 def _restore(
     context: typer.Context,
     experiment: Annotated[
-        str, typer.Argument(help="Name from experiments.yml", metavar="EXPERIMENT", show_default=False)
+        str,
+        typer.Argument(
+            help="Name from experiments.yml, or PROJECT/EXPERIMENT", metavar="EXPERIMENT", show_default=False
+        ),
     ],
     which: Annotated[
         Optional[str],
@@ -45,7 +48,7 @@ def _restore(
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
-    name = context.obj.project_name(root, project)
+    name, experiment = context.obj.experiment_named(root, experiment, project)
     results = EarlierResults(root, RunStore(root.state_dir), name)
     found = results.set_aside(experiment)
     if not found and results.holders(experiment):

@@ -22,16 +22,18 @@ _POLL_S = 0.1
 def copy_logs(
     store: RunStore, names: Mapping[str, str], out: IO[bytes], *, follow: bool, tail: int | None,
     since: datetime | None = None, wait: Callable[[float], None] = time.sleep,
+    shown: Mapping[str, Callable[[bytes], bytes]] | None = None,
 ) -> None:  # fmt: skip
-    """``names`` are the names of the runs by id, in the order in which they are printed.
+    """``names`` are the names of the runs by id, in the order in which they are printed; ``shown`` makes of a line what
+    is printed of it, by run.
 
     Of a line that was overwritten with CR its last text is printed, as a terminal shows it. ``tail`` is that of each
     run. ``follow`` continues until all runs have ended.
     """
-    wide = max(map(len, names.values()))
+    lines_of = shown if shown is not None else _behind_names(names)
     readers = {
-        run_id: _Lines(store, run_id, f"{name:<{wide}} | ".encode(), start_offset(store, run_id, tail, since))
-        for run_id, name in names.items()
+        run_id: _Lines(store, run_id, lines_of[run_id], start_offset(store, run_id, tail, since))
+        for run_id in names
     }
     while readers:
         for run_id, lines in list(readers.items()):
@@ -45,13 +47,19 @@ def copy_logs(
             wait(_POLL_S)
 
 
+def _behind_names(names: Mapping[str, str]) -> dict[str, Callable[[bytes], bytes]]:
+    """Each line behind the name of its run, the names in a column."""
+    wide = max(map(len, names.values()))
+    return {run_id: f"{name:<{wide}} | ".encode().__add__ for run_id, name in names.items()}
+
+
 class _Lines:
     """The whole lines of one log from ``offset`` on."""
 
-    def __init__(self, store: RunStore, run_id: str, prefix: bytes, offset: int) -> None:
+    def __init__(self, store: RunStore, run_id: str, shown: Callable[[bytes], bytes], offset: int) -> None:
         self._path: Path = store.paths(run_id).console
         self._trust: Trust = store.trust()
-        self._prefix, self._offset, self._begun = prefix, offset, b""
+        self._shown, self._offset, self._begun = shown, offset, b""
 
     def copy(self, out: IO[bytes]) -> None:
         """Writes what is new, without a line that is not whole yet. Raises RunStateError as ``opened``."""
@@ -62,11 +70,11 @@ class _Lines:
             while block := file.read(_BLOCK):
                 self._offset += len(block)
                 *whole, self._begun = (self._begun + block).split(b"\n")
-                out.write(b"".join(self._prefix + _settled(line) + b"\n" for line in whole))
+                out.write(b"".join(self._shown(_settled(line)) + b"\n" for line in whole))
 
     def end(self, out: IO[bytes]) -> None:
         if self._begun:
-            out.write(self._prefix + _settled(self._begun) + b"\n")
+            out.write(self._shown(_settled(self._begun)) + b"\n")
             self._begun = b""
 
 

@@ -23,7 +23,7 @@ class RunFilter(Value):
     """What a run must be to be shown; None and an empty set select everything.
 
     ``experiment`` is a name or a pattern with ``*``, ``?`` and ``[…]``, or PROJECT/EXPERIMENT of these. ``since`` is
-    aware: runs that were queued then or later.
+    aware: runs that were queued then or later. ``action`` may be several, with commas.
     """
 
     project: str | None = None
@@ -35,6 +35,12 @@ class RunFilter(Value):
     @property
     def is_empty(self) -> bool:
         return not (self.needs_facts or self.since)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """The names of ``action``, those that TAO has for them among them; empty for every action."""
+        names = self.action.split(",") if self.action is not None else []
+        return frozenset(one for name in names for one in (name, CONVERT.get(name, name)))
 
     @property
     def needs_facts(self) -> bool:
@@ -54,7 +60,7 @@ class RunFilter(Value):
         """As ``fits``, apart from the age."""
         return (
             (self.project is None or project == self.project)
-            and (self.action is None or action in (self.action, CONVERT.get(self.action)))
+            and (self.action is None or action in self.actions)
             and (not self.states or state in self.states)
             and (self.experiment is None or _is_like(self.experiment, project, experiment))
         )
@@ -111,6 +117,17 @@ def parse_states(text: str) -> frozenset[RunState]:
                 hint=f'did you mean "{close}"?' if close else "several with commas: --state failed,lost",
             )
     return frozenset(RunState(word.upper()) for word in words)
+
+
+def parse_actions(text: str) -> str:
+    """``train`` or ``train,evaluate``, without blanks. Raises UsageError for an empty name."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(words):
+        raise UsageError(
+            f'--action takes names of actions, not "{text}"',
+            hint="several with commas: --action train,evaluate",
+        )
+    return ",".join(words)
 
 
 def age_in(text: str) -> timedelta | None:
