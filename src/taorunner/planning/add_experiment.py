@@ -38,6 +38,8 @@ from taorunner.specs.templates.variables import FILL_IN
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import read_yaml
 
+_OWN_RECORDS = re.compile(r"\$\{?(?:dataset_tfrecord|tfrecords)\b")
+"""A variable that means records of this experiment alone."""
 _LIKE_SET_ASIDE = re.compile(r"\.(?:[0-9]{8}[-T_]?[0-9]{4,6}[A-Za-z0-9.-]*|rerun-[0-9]+|sweeps)\Z")
 """Ends of the names of folders beside results: set aside by ``--overwrite``, reruns, trials."""
 _BOM = b"\xef\xbb\xbf"
@@ -60,13 +62,15 @@ class NewExperiment:
 class Added:
     """``line`` is that of the new entry in ``experiments_file``, None where the entry was there.
 
-    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file.
+    ``made`` are the new spec files, ``fill_ins`` the lines with ``$FILL_IN`` of each changed file. ``converts_first``:
+    the training reads records of its own, which are not there yet.
     """
 
     experiments_file: Path
     line: int | None
     made: tuple[Path, ...]
     fill_ins: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
+    converts_first: bool = False
 
 
 def add_experiment(workspace: Workspace, project_name: str, asked: NewExperiment) -> Added:
@@ -106,7 +110,12 @@ def _add(project: Project, networks: Networks, asked: NewExperiment) -> Added:
     marks = fill_ins([file, *made])
     own = tuple(line for line in marks.get(file, ()) if line >= edited.line)
     marks = {path: lines for path, lines in {**marks, file: own}.items() if lines}
-    return Added(file, edited.line, made, marks)
+    head = asked.head if asked.like is None else project.experiments[asked.like].head
+    layout = networks.layout(head) if head is not None else None
+    texts = [text if isinstance(text, str) else text.decode("utf-8", "replace") for text in specs.values()]
+    has_own_records = not texts or any(_OWN_RECORDS.search(text) for text in texts)
+    converts_first = layout is not None and layout.trains_on_records and has_own_records
+    return Added(file, edited.line, made, marks, converts_first)
 
 
 def _check_name(name: str) -> None:

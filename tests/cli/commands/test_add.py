@@ -264,3 +264,10 @@ def test_an_older_release_has_its_own_keys(cli: Cli, parts: Path) -> None:
     refused = cli("add", "never", "--head", "segformer", "--release", "5.5.0", cwd=parts)
     assert (refused.code, refused.out) == (2, "")
     assert "hint: releases that they are for: 6.0.0, " in refused.err
+
+
+def test_a_copy_that_trains_on_records_of_its_own_is_converted_first(cli: Cli, tmp_path: Path) -> None:
+    """The step that is printed works."""
+    cli("init-project", "p", "--head", "tinydet", cwd=tmp_path)
+    added = cli("-p", "p", "add", "second", "--like", "tinydet_01", cwd=tmp_path)
+    assert added.err.splitlines()[-1] == "next: taorunner convert second --then train", added.err

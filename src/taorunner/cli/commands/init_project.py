@@ -287,7 +287,8 @@ def _add(
         print_text(sys.stdout, fill_in_text(added.fill_ins))
     if head is not None:
         _say_needs(context.obj, head)
-    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else f'train {experiment}'}")
+    train = f"convert {experiment} --then train" if added.converts_first else f"train {experiment}"
+    context.obj.note(f"next: taorunner {f'validate {name}' if added.fill_ins else train}")
     return 0
 
 

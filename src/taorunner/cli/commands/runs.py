@@ -139,7 +139,7 @@ def _mark_lost(
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     record = mark_lost(store, context.obj.runs_named(store, place, [run], project)[0])
-    typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
+    typer.echo(f"{record.id}  {record.state.value.lower()}  {record.reason or ''}".rstrip())
     return ExitCode.DONE
 
 
@@ -251,7 +251,7 @@ def _stop(
         )
     ended = stop_runs(store, [record.id for record in records], only_queued=queued)
     for record in ended:
-        typer.echo(f"{record.id}  {record.state.value}  {record.reason or ''}".rstrip())
+        typer.echo(f"{record.id}  {record.state.value.lower()}  {record.reason or ''}".rstrip())
     for command in next_commands(ended, endings(store, ended)):
         context.obj.note(f"next: {command}")
     return ExitCode.DONE
