@@ -202,6 +202,11 @@ class DataLayout:
         found = self.counted(Counts.CLASS_FOLDERS)
         return found.of[0] if found is not None else None
 
+    @property
+    def trains_on_records(self) -> bool:
+        """Whether a conversion has to come before the training."""
+        return any(one.kind is InputKind.RECORDS for one in self.inputs_of("train"))
+
     def inputs_of(self, action: str, group: str = "model") -> tuple[Input, ...]:
         """The spec keys whose paths ``action`` of that group of the network opens."""
         longer = f"{group}.{action}"

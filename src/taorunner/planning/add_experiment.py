@@ -20,6 +20,7 @@ from taorunner.contracts import Framework
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, Severity, UnknownNameError, UsageError, UserFilesError
 from taorunner.planning.experiments_edit import CannotEditError, Edited, NewEntry, with_copy, with_entry
+from taorunner.planning.first_steps import to_convert, usual_dataset
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import fill_ins, started
 from taorunner.planning.spec.spec_files import find_spec
@@ -38,6 +39,7 @@ from taorunner.specs.templates.variables import FILL_IN
 from taorunner.text import did_you_mean, printable
 from taorunner.yaml_reader import read_yaml
 
+"""A variable that means records of this experiment alone."""
 _LIKE_SET_ASIDE = re.compile(r"\.(?:[0-9]{8}[-T_]?[0-9]{4,6}[A-Za-z0-9.-]*|rerun-[0-9]+|sweeps)\Z")
 """Ends of the names of folders beside results: set aside by ``--overwrite``, reruns, trials."""
 _BOM = b"\xef\xbb\xbf"
@@ -119,20 +121,13 @@ def _add(project: Project, networks: Networks, asked: NewExperiment) -> Added:
     marks = fill_ins([file, *made])
     own = tuple(line for line in marks.get(file, ()) if line >= edited.line)
     marks = {path: lines for path, lines in {**marks, file: own}.items() if lines}
-    return Added(file, edited.line, made, marks, _to_convert(project, networks, asked))
-
-
-def _to_convert(project: Project, networks: Networks, asked: NewExperiment) -> str | None:
-    """The dataset of the other experiments, where it has not the form that the new one reads; see ``Added``."""
-    from taorunner.datasets.transform.for_network import FORMS
-
-    layout = networks.layout(asked.head) if asked.head is not None else None
-    if layout is None or layout.form not in FORMS or asked.like is not None or asked.dataset is not None:
-        return None
-    others = [networks.layout(one.head) for one in project.experiments.values()]
-    forms = {one.form if one is not None else None for one in others}
-    differs = len(forms) == 1 and None not in forms and layout.form not in forms
-    return _usual_base(project, networks) if differs else None
+    return Added(
+        file,
+        edited.line,
+        made,
+        marks,
+        None if asked.like or asked.dataset else to_convert(project, networks, asked.head),
+    )
 
 
 def _check_name(name: str) -> None:
@@ -200,7 +195,7 @@ def _new(
     needs = [key for key in network.needs if key not in ("head", "dataset")]
     start = _start(networks, network, asked.backbone, asked.release, use_weights=asked.use_weights)
     release = {} if asked.release is None else {"release": asked.release}
-    dataset = asked.dataset or _usual_dataset(project, networks, network.name)
+    dataset = asked.dataset or usual_dataset(project, networks, network.name)
     entry = entry_of(asked.head, dataset, needs, {**start.keys, **release})
     check_words(asked.name, entry)
     specs = dict(start.specs)
@@ -301,30 +296,6 @@ def _without_variables(text: str, experiment: Experiment) -> str:
     return re.sub(r"(?m)\$num_classes$", f"${FILL_IN}  # as in train", text).replace(
         "$num_classes", f"${FILL_IN}"
     )
-
-
-def _usual_dataset(project: Project, networks: Networks, head: str) -> str:
-    """The dataset of the other experiments, where all have the same one, as this network names it."""
-    base, layout = _usual_base(project, networks), networks.layout(head)
-    if base and layout is not None:
-        return f"{base}/{layout.dataset}" if layout.dataset else base
-    used = {experiment.dataset for experiment in project.experiments.values()}
-    return used.pop() if len(used) == 1 else "train"
-
-
-def _usual_base(project: Project, networks: Networks) -> str | None:
-    """The one folder that the datasets of all experiments are, or are a subset of; None where there is none."""
-    bases: set[str] = set()
-    for experiment in project.experiments.values():
-        layout = networks.layout(experiment.head) if experiment.head in networks.names else None
-        if layout is None:
-            return None
-        bases.add(
-            experiment.dataset.removesuffix(f"/{layout.dataset}") if layout.dataset else experiment.dataset
-        )
-        if layout.dataset == experiment.dataset:
-            return None  # a subset in data/ itself
-    return bases.pop() if len(bases) == 1 else None
 
 
 def _edited(project: Project, edit: Callable[[], Edited]) -> Edited:

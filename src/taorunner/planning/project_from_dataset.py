@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taorunner.catalog.layouts import DataLayout, InputKind
+from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
@@ -161,7 +161,7 @@ def _next_steps(
     program = "taorunner" if is_found else f"taorunner -p {paths.name}"
     train = f"{program} train {experiment}"
     first = (f"taorunner pretrained pull -p {paths.name}",) if is_missing else ()
-    if all(one.kind is not InputKind.RECORDS for one in layout.inputs_of("train")):
+    if not layout.trains_on_records:
         return *first, train
     convert = f"{program} convert {experiment}"
     again = layout.facts.get("conversion", {}).get("again")

@@ -157,8 +157,8 @@ def test_a_variable_that_an_old_entry_lacks_is_a_mark(cli: Cli, parts: Path) -> 
         (["rtdetr_01"], 3, "with all its spec files"),
         (["rtdetr_01", "--head", "dino"], 2, 'has head "rtdetr"'),
         (["rtdetr_01", "--like", "rtdetr_01"], 2, "--like is for a new name"),
-        (["a b", "--head", "dino"], 2, "cannot be the name of an experiment"),
-        (["../x", "--head", "dino"], 2, "cannot be the name of an experiment"),
+        (["a b", "--head", "dino"], 2, "cannot be the name of"),
+        (["../x", "--head", "dino"], 2, "cannot be the name of"),
         (["x.sweeps", "--head", "dino"], 2, 'end with ".sweeps"'),
         (["x.rerun-2", "--head", "dino"], 2, 'end with ".rerun-2"'),
         (["x.20261129-010200", "--head", "dino"], 2, "folders beside the results"),
@@ -281,22 +281,22 @@ def shapes(cli: Cli, tmp_path: Path) -> Path:
 
 def test_a_copy_that_trains_on_records_is_converted_first(cli: Cli, shapes: Path) -> None:
     done = cli("add", "second", "--like", "tinydet_01", cwd=shapes)
-    assert (done.code, done.err) == (0, "next: taorunner convert second\n")
+    assert done.code == 0 and done.out.splitlines()[-1] == "next: taorunner convert second --then train"
     assert cli("convert", "second", "--dry-run", cwd=shapes).code == 0
 
 
 def test_a_network_of_another_form_is_led_to_its_data(cli: Cli, shapes: Path) -> None:
     """Its data is the folder around the subset, it takes a GPU, and the boxes are converted for it."""
     done = cli("add", "gpu_01", "--head", "rtdetr", cwd=shapes)
-    assert (done.code, done.err) == (0, "next: taorunner dataset convert shapes -e gpu_01\n")
+    assert done.code == 0 and "next: taorunner dataset convert shapes -e gpu_01\n" in done.out
     entry = experiments(shapes, "shapes").read_text().partition("  gpu_01:\n")[2]
     assert "    gpus: 1" in entry and re.search(r"^    dataset: shapes\b(?!/)", entry, re.MULTILINE)
     converted = cli("dataset", "convert", "shapes", "-e", "gpu_01", cwd=shapes)
     assert converted.code == 0, converted.err
-    assert 'next: write "dataset: shapes_coco" for gpu_01 in experiments.yml' in converted.err
+    assert 'next: write "dataset: shapes_coco" for gpu_01 in experiments.yml' in converted.out
 
 
 def test_the_dataset_of_the_others_as_the_new_network_names_it(cli: Cli, shapes: Path) -> None:
     done = cli("add", "more", "--head", "detectnet_v2", cwd=shapes)
-    assert done.code == 0 and done.err == "next: taorunner validate shapes\n"
+    assert done.code == 0 and "next: taorunner validate shapes\n" in done.out
     assert "dataset: shapes/train" in experiments(shapes, "shapes").read_text().partition("  more:\n")[2]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    group = make_group("Show, compare and explain specs")
+    group = make_group("Show, compare, explain and refresh specs")
     add_command(group, "show", _show, "Print a spec as TAO reads it", "taorunner specs show rtdetr_01 train")
     summary = "Compare the specs of two experiments, key by key"
     add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")

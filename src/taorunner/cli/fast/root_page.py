@@ -16,7 +16,7 @@ Start    quickstart    Train and export a small network, no GPU or Docker
          doctor        Check this machine and suggest repairs
 Prepare  validate      Find every error that can be known before a start
          dataset       Check, convert, split, resize and count datasets
-         specs         Show, compare and explain specs
+         specs         Show, compare, explain and refresh specs
          pretrained    List and download pretrained weights
          networks      List networks, their actions and specs
          schema        Print the JSON Schemas

@@ -280,7 +280,7 @@ GROUPS: dict[str, str] = {
     "pretrained": "List and download pretrained weights",
     "dataset": "Check, convert, split, resize and count datasets",
     "image": "List, pull, lock and build container images",
-    "specs": "Show, compare and explain specs",
+    "specs": "Show, compare, explain and refresh specs",
 }
 DEFAULTS: dict[str, str] = {"networks": "networks show"}
 """Groups that are a command too: its words and options may follow the group's name."""
