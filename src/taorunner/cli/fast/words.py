@@ -224,7 +224,7 @@ TABLE: dict[str, Command] = {
         "Download weights [default: what a project needs]", _OPTIONS_25, ("model",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format, or as a network reads it", _OPTIONS_26, ("dataset", "none",)
+        "Write another format, or what a network reads", _OPTIONS_26, ("dataset", "none",)
     ),
     "dataset check": Command(
         "Find what TAO cannot read or learn from", _OPTIONS_27, ("dataset", "none",)
@@ -269,7 +269,7 @@ TABLE: dict[str, Command] = {
         "Explain a key: type, default, releases, what sets it", _OPTIONS_39, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what depends on the data, and show the change", _OPTIONS_40, ("experiment", "none",)
+        "Compute again what follows from the data", _OPTIONS_40, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",
