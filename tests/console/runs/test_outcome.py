@@ -169,3 +169,12 @@ def test_what_only_one_run_measured_is_not_compared(scene):
     at = lines.index("best values     one       two")
     assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["val_mAP", "loss"]
     assert not any("only_here" in line for line in lines[at:])
+
+
+def test_names_that_do_not_fit_beside_each_other_stand_below_each_other(scene):
+    """As of a chain, where a name cut short would say nothing."""
+    names = ["tinydet_small_01", "tinydet_small_02", "tinydet_small_03", "tinydet_small_04"]
+    runs = [scene.finished(name, mean_ap=0.5 + at / 10) for at, name in enumerate(names)]
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at)]
+    at = next(at for at, line in enumerate(lines) if line.startswith("best values"))
+    assert [line.split()[0] for line in lines[at + 1 : at + 5]] == names

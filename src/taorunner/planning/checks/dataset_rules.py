@@ -31,7 +31,7 @@ _BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
 _LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
 _SHOWN = 5
 _FAR_MORE = 2
-"""Of classes: a spare one is usual, and more than this many times the needed number is most likely of another dataset."""
+"""More than this many times the classes that are needed are most likely those of another dataset."""
 _DONT_CARE = "dontcare"
 """The class of KITTI for regions that are not labelled."""
 
