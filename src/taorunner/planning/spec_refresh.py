@@ -216,7 +216,10 @@ def _data_line(task: _Task, facts: DataFacts, changes: tuple[Change, ...]) -> st
             subset = "train" if row.value is Value.TRAIN_IMAGES else "val"
             if isinstance(change.old, int) and isinstance(change.new, int):
                 parts.append(f"{change.old:,} → {change.new:,} images in {subset}")
-    of_val = f" ({facts.train.images:,} in train, {facts.val.images:,} in val)" if facts.val.images else ""
+    is_subset = (
+        layout is not None and layout.dataset is not None and facts.val.images
+    )  # the folder is train alone
+    of_val = f" ({facts.train.images:,} in train, {facts.val.images:,} in val)" if is_subset else ""
     parts = parts or ([f"{amount(images, 'image')}{of_val}"] if images else [])
     named = [by_key[key] for row in rows if row.value in _NAMED for key in row.keys if key in by_key]
     old, new = (_names(named[0].old), _names(named[0].new)) if named else ((), ())

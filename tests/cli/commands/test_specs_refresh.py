@@ -111,6 +111,17 @@ def test_a_new_class_is_shown_and_not_written(cli: Cli, parts: Path) -> None:
     )
 
 
+def test_a_class_with_the_name_of_a_colour_has_that_colour(cli: Cli, parts: Path) -> None:
+    """Unless another class has it already, which keeps it."""
+    coco(parts / "projects/parts/data/parts", (*CLASSES, "teal", "Pink", "green"), images=30)
+    assert cli("specs", "refresh", "rtdetr_01", "--yes", cwd=parts).code == 0
+    found = re.search(r"color_map: \{(.*?)\}", (parts / TRAIN).read_text())
+    assert found is not None
+    colors = dict(pair.split(": ") for pair in found[1].split(", "))
+    assert (colors["bolt"], colors["teal"], colors["Pink"]) == ("green", "teal", "pink")
+    assert len(set(colors.values())) == len(colors) == 7
+
+
 def test_the_difference_is_what_patch_takes(cli: Cli, parts: Path, tmp_path: Path) -> None:
     coco(parts / "projects/parts/data/parts", (*CLASSES, "hook"))
     for name in (TRAIN, EXPERIMENTS):
@@ -289,7 +300,9 @@ def test_a_new_class_in_every_block_of_detectnet_v2(cli: Cli, tmp_path: Path) ->
     assert once.count("coverage_foreground_weight: 0.07  # tuned") == 1 and "output_image_width: 480 " in once
     kitti(data, ("car", "truck", "forklift"))
     done = cli("specs", "refresh", "e", "--yes", cwd=root)
-    assert done.err.splitlines()[0] == "data/yard/train changed: 80 images, 2 → 3 classes (new: forklift)"
+    assert done.err.splitlines()[0] == (
+        "data/yard/train changed: 80 images (40 in train, 40 in val), 2 → 3 classes (new: forklift)"
+    )
     text = spec.read_text()
     assert re.findall(r'key: "(\w+)" value: "(\w+)"', text) == [
         ("car", "car"),

@@ -22,7 +22,7 @@ from taorunner.cli.fast.words import GROUPS, ROOT_OPTIONS, TABLE
 from taorunner.cli.help_pages import COMMAND_GROUPS
 
 HEAVY = ("docker", "rich", "pydantic", "httpx", "numpy", "ruamel", "pynvml", "requests", "asyncio", "google")
-COMMANDS = [[], *([*name.split()] for name in TABLE), ["runs"]]
+COMMANDS = [[], *([*name.split()] for name in TABLE), *([name] for name in GROUPS if name not in TABLE)]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda words: "-".join(words) or "root")

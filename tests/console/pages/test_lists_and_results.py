@@ -257,6 +257,8 @@ def test_a_check_shows_three_of_a_kind(shown: Shown, golden: Any) -> None:
             0
         ]
         assert (head in shown_head) == (head == "boxes" or kind != "coco")
+    masks = CheckReport("segmentation", [], [SubsetReport("train", 5)])
+    assert shown(print_check, masks, json=False, full=False).splitlines()[0].split() == ["subset", "images"]
 
 
 def test_a_repair(shown: Shown) -> None:

@@ -247,3 +247,12 @@ def test_the_hint_to_the_last_lines_stays_where_there_are_none(scene):
     failed = replace(scene.finished("a", RunState.FAILED), hint=LAST_LINES_HINT)
     lines = [line.plain for line in outcome_lines([failed], {}, {}, 80, UNICODE, now=scene.at)]
     assert f"  hint: {LAST_LINES_HINT}" in lines
+
+
+def test_names_that_do_not_fit_beside_each_other_stand_below_each_other(scene):
+    """As of a chain, where a name cut short would say nothing."""
+    names = ["tinydet_small_01", "tinydet_small_02", "tinydet_small_03", "tinydet_small_04"]
+    runs = [scene.finished(name, mean_ap=0.5 + at / 10) for at, name in enumerate(names)]
+    lines = [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at)]
+    at = next(at for at, line in enumerate(lines) if line.startswith("best values"))
+    assert [line.split()[0] for line in lines[at + 1 : at + 5]] == names

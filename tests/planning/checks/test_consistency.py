@@ -1428,3 +1428,27 @@ def test_specs_that_differ_in_numbers_are_each_held_against_their_own(bench: Mak
     entry.write_text(text)
     found = [(f.file.parent.name, where(f)) for f in made.findings() if f.file is not None]
     assert found == [("s1", "train.txt: num_epochs: |85"), ("s3", "train.txt: num_epochs: |95")]
+
+
+def test_many_more_classes_than_the_data_has_are_a_note(bench: Make) -> None:
+    """As after a spec for the 80 classes of COCO was taken over; one spare class is usual."""
+    made = bench("rtdetr")
+    made.edit("experiments", ("num_classes: 4", "num_classes: 80"))
+    needed = re.search(r"the data needs (\d+)", str(made.messages()))
+    assert needed is not None
+    assert made.messages() == [
+        ("info too-many-classes", "experiments.yml: num_classes: |80",
+         f"num_classes is 80, the data needs {needed[1]}: the others are never learnt; taorunner specs refresh e"),
+    ]  # fmt: skip
+
+
+def test_a_size_that_yolo_does_not_take(bench: Make) -> None:
+    made = bench("yolo_v4")
+    size = re.search(r"output_width: (\d+)", (made.project / "specs/e/train.txt").read_text())
+    assert size is not None
+    odd = int(size[1]) + 8
+    made.edit("train", (f"output_width: {size[1]}", f"output_width: {odd}"))
+    found = [one for one in made.messages() if "input-size" in one[0]]
+    assert [(one[0], f"is {odd}, which is no multiple of 32" in one[2]) for one in found] == [
+        ("warning input-size", True)
+    ]

@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         group,
         "convert",
         with_options(_convert),
-        "Write a dataset in another format, or as a network reads it",
+        "Write another format, or what a network reads",
         "taorunner dataset convert ~/export --to coco",
         "taorunner dataset convert parts --for detectnet_v2",
     )

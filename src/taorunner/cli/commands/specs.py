@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     add_command(group, "diff", _diff, summary, "taorunner specs diff rtdetr_01 rtdetr_02")
     summary = "Explain a key: type, default, releases, what sets it"
     add_command(group, "explain", _explain, summary, "taorunner specs explain train.num_epochs --head rtdetr")
-    summary = "Compute again what depends on the data, and show the change"
+    summary = "Compute again what follows from the data"
     add_command(group, "refresh", _refresh, summary, "taorunner specs refresh rtdetr_01")
     app.add_typer(group, name="specs")
 

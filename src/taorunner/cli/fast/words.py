@@ -223,7 +223,7 @@ TABLE: dict[str, Command] = {
         "Download weights [default: what a project needs]", _OPTIONS_24, ("model",)
     ),
     "dataset convert": Command(
-        "Write a dataset in another format, or as a network reads it", _OPTIONS_25, ("dataset", "none",)
+        "Write another format, or what a network reads", _OPTIONS_25, ("dataset", "none",)
     ),
     "dataset check": Command(
         "Find what TAO cannot read or learn from", _OPTIONS_26, ("dataset", "none",)
@@ -268,7 +268,7 @@ TABLE: dict[str, Command] = {
         "Explain a key: type, default, releases, what sets it", _OPTIONS_38, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what depends on the data, and show the change", _OPTIONS_39, ("experiment", "none",)
+        "Compute again what follows from the data", _OPTIONS_39, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

@@ -31,7 +31,10 @@ def print_check(report: CheckReport, *, json: bool, full: bool, with_infos: bool
         return
     console = make_console(sys.stdout, os.environ)
     for line in laid_out(
-        _columns(report), [_row(part) for part in report.subsets], console.width, symbols_of(console)
+        _columns(report),
+        [_row(part, report.kind) for part in report.subsets],
+        console.width,
+        symbols_of(console),
     ):
         console.print(line, soft_wrap=True)
     if with_infos:
@@ -85,8 +88,9 @@ def _repair_text(repair: Repair) -> str:
     return "; ".join(facts)
 
 
-def _row(part: SubsetReport) -> Row:
+def _row(part: SubsetReport, kind: str) -> Row:
     listed = ", ".join(f"{clean(label)} {count:,}" for label, count in part.classes.most_common())
     empty = f"{part.backgrounds:,}" if part.backgrounds else ""
-    numbers = (f"{part.images:,}", empty, f"{part.classes.total():,}")
+    is_counted = kind != "segmentation" or part.classes  # what masks hold is not counted
+    numbers = (f"{part.images:,}", empty, f"{part.classes.total():,}" if is_counted else "")
     return Row((Text(clean(part.name or ".")), *(Text(text) for text in numbers), Text(listed)))

@@ -247,6 +247,9 @@ def _never_started(
     return lines
 
 
+_FIRST_COLUMN = 14
+
+
 def _comparison(
     snapshots: Sequence[RunSnapshot], names: Mapping[str, str], width: int, symbols: Symbols
 ) -> list[Text]:
@@ -259,7 +262,8 @@ def _comparison(
         Column("best values", shrinks_to=14),
         *(Column(names[run.id], drop=i, right=True, shrinks_to=8) for i, run in enumerate(measured, 1)),
     ]
-    if len(measured) > 4 or len(shared) < len(measured):  # the longer side becomes the rows
+    is_wide = _FIRST_COLUMN + sum(len(names[run.id]) + 2 for run in measured) > width
+    if is_wide or len(measured) > 4 or len(shared) < len(measured):  # the longer side becomes the rows
         return _comparison_by_run(measured, shared, names, width, symbols)
     rows = []
     for name in shared[:COMPARED_METRICS]:

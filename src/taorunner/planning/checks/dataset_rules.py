@@ -31,6 +31,8 @@ _COCO_FILES = (
 _BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
 _LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
 _SHOWN = 5
+_FAR_MORE = 2
+"""More than this many times the classes that are needed are most likely those of another dataset."""
 _DONT_CARE = "dontcare"
 """The class of KITTI for regions that are not labelled."""
 
@@ -233,6 +235,7 @@ def _highest_id(training: Training, computed: Computed) -> Iterator[Fault]:
     NVIDIA/tao_tensorflow1_backend cv/efficientdet/utils/spec_loader.py, cv/mask_rcnn/scripts/evaluate.py.
     """
     spec, is_last = training.spec, False
+    key, count, most = "", 0.0, 0
     if spec.last("dataset.remap_mscoco_category") is True:
         return
     is_renumbered = spec.last("dataset.contiguous_labels") is True
@@ -243,6 +246,11 @@ def _highest_id(training: Training, computed: Computed) -> Iterator[Fault]:
             severity = Severity.WARNING if is_last else Severity.ERROR
             yield _too_few(training, severity, key, count, needed, f"{name} has {_ids(ids, is_renumbered)}")
             return
+        most = max(most, needed)
+    if most and count > _FAR_MORE * most:
+        message = f"{key.rpartition('.')[2]} is {count:g}, the data needs {most}: the others are never learnt"
+        hint = training.refreshed(key, f"set it to {most}")
+        yield Fault(Severity.INFO, "too-many-classes", message, hint, key)
 
 
 def _number_of_categories(training: Training, computed: Computed) -> Iterator[Fault]:

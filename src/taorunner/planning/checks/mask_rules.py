@@ -27,6 +27,10 @@ def label_ids(training: Training) -> Iterator[Fault]:
         )
         hint = training.refreshed(_NUM_CLASSES, f"set it to {max(ids) + 1}")
         yield Fault(Severity.ERROR, "too-few-classes", message, hint, _NUM_CLASSES)
+    elif count is not None and ids and max(ids) + 1 < count:
+        message = f"num_classes is {int(count)}, the palette has label_id 0 to {max(ids)}: the others are never learnt"
+        hint = training.refreshed(_NUM_CLASSES, f"set it to {max(ids) + 1}")
+        yield Fault(Severity.INFO, "too-many-classes", message, hint, _NUM_CLASSES)
 
 
 def pairs(training: Training) -> Iterator[Fault]:

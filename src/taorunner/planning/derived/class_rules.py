@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from typing import Any
 
 from taorunner.catalog.layouts import Computed, Value
@@ -51,17 +52,19 @@ def _class_ids(source: Source, row: Computed) -> None:
 
 
 def _class_colors(source: Source, row: Computed) -> None:
-    """A class that has a colour keeps it."""
+    """A class that has a colour keeps it, and one with the name of a colour gets that one."""
     names = [name.lower() if row.using.get("lower") else name for name in _classes(source)]
     for key in row.keys if names else ():
         for file in list(source.texts.specs):
             found = [one.value for where, one in source.texts.placed(key) if where == file]
             old = found[0] if found and isinstance(found[0], dict) else {}
-            taken = [old[name] for name in names if name in old]
-            free = [color for color in _COLORS if color not in taken] or list(_COLORS)
+            known = {name: old[name] for name in names if name in old}
+            others = [one for one in _COLORS if one not in known.values()]
+            known |= {name: name.lower() for name in names if name not in old and name.lower() in others}
+            free = cycle([one for one in _COLORS if one not in known.values()] or _COLORS)
             colors: dict[str, Any] = {}
             for name in sorted(dict.fromkeys(names), key=lambda one: one not in old):
-                colors[name] = old[name] if name in old else free[(len(colors) - len(taken)) % len(free)]
+                colors[name] = known[name] if name in known else next(free)
             if source.texts.is_new:
                 colors = {name: colors[name] for name in names}
             if colors != old or list(colors) != list(old):
