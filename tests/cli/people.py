@@ -64,7 +64,7 @@ def docker_cli(tmp_path: Path, engine: Any, tao_image: Callable[..., str]) -> It
         for folder in (tmp_path, home):
             os.chown(folder, CALLER, CALLER)
         for folder in tmp_path.parents:
-            if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/"):
+            if folder.stat().st_uid == os.geteuid() and str(folder).startswith(("/tmp/", "/dev/shm/")):
                 folder.chmod(folder.stat().st_mode | 0o055)
     yield Cli(home, engine.environment(), prefix)
     end_what_runs(tmp_path)

@@ -233,7 +233,7 @@ def test_a_machine_as_it_should_be_is_fit_and_left_as_it_was(
     before = snapshot(root)
     nvml = fake_nvml(2, driver="580.65.06")
     for folder in Path(nvml["LD_LIBRARY_PATH"]).parents:
-        if str(folder).startswith("/tmp/") and folder.stat().st_uid == os.geteuid():
+        if str(folder).startswith(("/tmp/", "/dev/shm/")) and folder.stat().st_uid == os.geteuid():
             folder.chmod(folder.stat().st_mode | 0o055)
     Path(nvml["LD_LIBRARY_PATH"]).chmod(0o755)
     environ = {**nvml, "PATH": f"{programs}{os.pathsep}{docker_cli.environment()['PATH']}"}

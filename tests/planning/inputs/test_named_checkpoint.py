@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from taorunner.errors import UnknownNameError, UserFilesError
 from taorunner.planning.inputs.named_checkpoint import destination
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
-from taorunner.planning.planner import Planned, plan_action
+from taorunner.planning.planner import Planned, plan_action, planned_with, planning_of
 from taorunner.project.load import load_project
 from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
@@ -48,6 +50,19 @@ def planned(
     return plan_action(workspace, "new", request, CALLER, lambda *_: site)
 
 
+def planner(workspace: Workspace, experiment: str) -> Callable[[str, str], Planned]:
+    """``planned`` for many requests: the files are read once, as a command with several actions reads them."""
+    site = Site("run", workspace.runs_dir / "run")
+    request = ActionRequest("train", (experiment,), dry_run=True)
+    planning = planning_of(workspace, "new", request, CALLER, lambda *_: site)
+
+    def plan(action: str, named: str) -> Planned:
+        asked = ActionRequest(action, (experiment,), checkpoint=named, dry_run=True)
+        return planned_with(replace(planning, request=asked, findings=[]))
+
+    return plan
+
+
 def errors(result: Planned) -> list[str]:
     return [finding.code for finding in result.findings if finding.is_error]
 
@@ -71,13 +86,14 @@ def named_file(workspace: Workspace, contract: Contract, action: str) -> Path:
 @pytest.mark.parametrize("head", scaffold_heads())
 def test_what_is_named_is_read_or_refused(head: str, tmp_path: Path) -> None:
     workspace, experiment = made_project(tmp_path, head)
+    plan_of = planner(workspace, experiment)
     network = load_network(head)
     for action, contract in network.contracts().items():
         path = named_file(workspace, contract, action)
         inside = f"/workspace/projects{str(path).removeprefix(str(workspace.projects_dir))}"
         if contract.group == "embedded":
             inside = str(path)
-        result = planned(workspace, experiment, action, str(path))
+        result = plan_of(action, str(path))
         if destination(contract) is None:
             assert "checkpoint-not-read" in errors(result), action
             continue
@@ -101,9 +117,10 @@ def test_what_is_named_is_read_or_refused(head: str, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_an_error(head: str, tmp_path: Path) -> None:
     workspace, experiment = made_project(tmp_path, head)
     results = workspace.projects_dir / "new" / "models" / experiment
+    plan_of = planner(workspace, experiment)
     for action in load_network(head).contracts():
         for named in ("nowhere.hdf5", "/nowhere/weights.pth", str(results / "none.tlt"), "", ".", "..", "/"):
-            result = planned(workspace, experiment, action, named)
+            result = plan_of(action, named)
             refused = {"unknown-checkpoint", "checkpoint-folder", "checkpoint-not-read"}
             assert refused & set(errors(result)), (action, named)
             assert result.items == ()
