@@ -50,12 +50,22 @@ def main() -> None:
 
 def tao_pt() -> None:
     """The entry point of ``tao_pt``."""
+    request = os.environ.get("_TAO_PT_COMPLETE") or ""
+    if request.startswith("complete_"):
+        from taorunner.cli.fast.completion import answer
+
+        sys.exit(answer(request.removeprefix("complete_"), os.environ, "shell"))
     from pathlib import Path
 
-    from taorunner.cli.tao_pt import shell_words
+    from taorunner.cli.fast.scripts import is_asked
+    from taorunner.cli.tao_pt import HELP, asks_for_help, shell_words
     from taorunner.gpu.inventory import inventory
 
-    sys.argv[1:] = shell_words(sys.argv[1:], os.environ, Path.cwd(), lambda: bool(inventory().gpus))
+    if asks_for_help(sys.argv[1:]):
+        sys.stdout.write(HELP)
+        _leave(0)
+    if not is_asked(sys.argv[1:]):
+        sys.argv[1:] = shell_words(sys.argv[1:], os.environ, Path.cwd(), lambda: bool(inventory().gpus))
     main()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from command_line import Cli, Done
 
+from taorunner.cli.fast.words import TABLE
 from taorunner.cli.tao_pt import shell_words
 
 SAMPLE = r"""
@@ -106,7 +107,6 @@ def test_the_words_of_the_shell(tmp_path: Path, tree: Path) -> None:
     assert words("--gpus=0,2 -- --gpus 2") == "shell --group pyt --gpu-indices=0,2 -- --gpus 2"
     assert words("--env A=b", gpus=True) == "shell --group pyt --gpus all --env A=b"
     assert words("--image x:1 --mounts_file m.json") == "shell --image x:1 --mounts_file m.json"
-    assert words("--help") == "shell --help"
 
 
 def test_outside_of_a_source_tree_it_is_the_image_of_the_default_release(
@@ -114,3 +114,23 @@ def test_outside_of_a_source_tree_it_is_the_image_of_the_default_release(
 ) -> None:
     done = typed(cli, "tao_pt --dry-run --json", tmp_path, programs, {})
     assert (done.code, done.json[0]["image"].partition(":")[0]) == (0, "nvcr.io/nvidia/tao/tao-toolkit"), done
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--gpus all --help"])
+def test_its_page_speaks_of_itself(flag: str, cli: Cli, tmp_path: Path, programs: Path) -> None:
+    page = typed(cli, f"tao_pt {flag}", tmp_path, programs, {})
+    assert (page.code, page.err) == (0, "")
+    assert "Usage: tao_pt [OPTIONS] [-- COMMAND]" in page.out
+    assert max(map(len, page.out.splitlines())) <= 80
+    known = TABLE["shell"].options
+    for named in set(re.findall(r"^  (?:-h, )?(--[a-z_-]+)", page.out, re.MULTILINE)):
+        assert named.replace("_", "-") in known, named
+    behind = typed(cli, "tao_pt --image x:1 --dry-run --json -- python --help", tmp_path, programs, {})
+    assert behind.json[0]["argv"][-2:] == ["python", "--help"]
+
+
+def test_its_words_are_completed(cli: Cli, tmp_path: Path, programs: Path) -> None:
+    script = typed(cli, "tao_pt --show-completion bash", tmp_path, programs, {})
+    assert (script.code, "-F _tao_pt_completion tao_pt" in script.out) == (0, True)
+    line = {"COMP_WORDS": "tao_pt --vol", "COMP_CWORD": "1", "_TAO_PT_COMPLETE": "complete_bash"}
+    assert typed(cli, "tao_pt", tmp_path, programs, line).out == "--volume\n"

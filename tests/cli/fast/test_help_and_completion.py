@@ -18,6 +18,7 @@ from command_line import Cli, Done
 
 import taorunner
 from taorunner.cli.app import app_for, make_app
+from taorunner.cli.fast.completion import complete
 from taorunner.cli.fast.words import GROUPS, ROOT_OPTIONS, TABLE
 from taorunner.cli.help_pages import COMMAND_GROUPS
 
@@ -310,6 +311,43 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner train nosuchthing_", set()),
     ("taorunner frobnicate x", set()),
 ]
+"""Asked of real shells, each of which starts the program for each case."""
+
+MORE_CASES: list[tuple[str, set[str]]] = [
+    ("taorunner train own/", {"own/a", "own/b"}),
+    ("taorunner -p example_01 train example_01/do", {"example_01/dogs"}),
+    ("taorunner train own", {"own/a", "own/b"}),  # no project is meant yet
+    ("taorunner runs restore example_01/c", {"example_01/cats_01", "example_01/cats_02"}),
+    ("taorunner specs show example_01/dogs prun", {"prune"}),
+    ("taorunner train example_01/cats_01 --set train.num_e", {"train.num_epochs"}),
+    ("taorunner evaluate example_01/cats_01 --checkpoint epoch_003", {"epoch_003.pth"}),
+    ("taorunner run frobnicate own/", {"own/a", "own/b"}),
+    ("taorunner runs list -e own/", {"own/a", "own/b"}),
+    ("taorunner runs list --state fa", {"failed"}),
+    ("taorunner runs list --state failed,lo", {"failed,lost"}),
+    ("taorunner runs list --action train,eval", {"train,evaluate"}),
+    ("taorunner -p example_01 train dogs --then evaluate,exp", {"evaluate,export"}),
+    ("taorunner -p example_01 train dogs --then evaluate,eval", set()),
+    ("taorunner train dogs --gpus a", {"all"}),
+    ("taorunner train dogs --gpu-indices ", {"auto"}),
+    ("taorunner train dogs --keep-checkpoints bes", {"best:1", "best:3"}),
+    ("taorunner runs mark-lost 2026", {"20260102-000000-cats_01-train-def456"}),
+    ("taorunner logs do", {"dogs"}),
+    ("taorunner runs show cats", {"cats_01"}),
+    ("taorunner schema --of log", {"log-lines"}),
+    ("taorunner doctor --only dri", {"driver"}),
+    ("taorunner shell --group py", {"pyt"}),
+    ("taorunner image test x:1 --network h", {"host"}),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), MORE_CASES, ids=[line for line, _ in MORE_CASES])
+def test_every_kind_of_word_is_completed(
+    line: str, expected: set[str], workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workspace)
+    *args, incomplete = line.split(" ")[1:]
+    assert {word for word, _ in complete(args, incomplete, {})} == expected
 
 
 def ask(shell: str, workspace: Path, script: str, home: Path) -> Done:

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-def answer(shell: str, environ: Mapping[str, str]) -> int:
-    """Prints the completions that a shell asked for; returns the exit code it expects. Never raises."""
+def answer(shell: str, environ: Mapping[str, str], *command: str) -> int:
+    """Prints the completions that a shell asked for; returns the exit code it expects. Never raises.
+
+    ``command`` is what the program stands for, as ``tao_pt`` for ``shell``.
+    """
     try:
         args, incomplete = _request(shell, environ)
-        found = complete(args, incomplete, environ)
+        found = complete([*command, *args], incomplete, environ)
     except Exception:  # a key press must never show an error
         found, incomplete = [], ""
     if shell == "fish" and environ.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args":

@@ -19,6 +19,9 @@ _MOST_FILES = 5000
 """Files of an experiment that are looked at."""
 _MOST_TEXT = 4 * 1024 * 1024
 """Characters of experiments.yml that are read."""
+_MOST_PROJECTS = 100
+_LISTS = ("actions", "check", "state")
+"""Kinds of which a word may have several, with commas."""
 _OF_COMMAND = {"convert": "dataset_convert"}
 
 
@@ -33,7 +36,7 @@ class Line:
         self.environ = environ
         self.command = command
         self.words = words
-        self._experiments: dict[str, str] | None = None
+        self._experiments: dict[str, dict[str, str]] = {}
         self._tables: dict[str, dict[str, list[str]]] | None = None
 
     def option(self, *flags: str) -> str | None:
@@ -68,25 +71,30 @@ class Line:
         names = _folders(projects)
         return projects / names[0] if len(names) == 1 else None
 
-    def experiments(self) -> dict[str, str]:
-        """Name to network of the experiments of the project; the network is empty where it is not known."""
-        if self._experiments is None:
-            self._experiments = self._read_experiments()
-        return self._experiments
-
-    def _read_experiments(self) -> dict[str, str]:
-        root = self.root()
-        project = self.project(root) if root else None
+    def experiments(self, project: Path | None) -> dict[str, str]:
+        """Name to network of the experiments of a project; the network is empty where it is not known."""
         if project is None:
             return {}
-        with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
-            return experiment_heads(file.read(_MOST_TEXT))
+        if project.name not in self._experiments:
+            try:
+                with (project / "experiments.yml").open(encoding="utf-8", errors="replace") as file:
+                    found = experiment_heads(file.read(_MOST_TEXT))
+            except OSError:
+                found = {}
+            self._experiments[project.name] = found
+        return self._experiments[project.name]
 
-    def named(self) -> list[str]:
-        """The experiments that the line names, in the order of the line."""
-        known = self.experiments()
-        given = [self.option("-e", "--experiment") or "", self.option("--like") or "", *self.words]
-        return [one for one in given if one in known]
+    def named(self) -> list[tuple[Path, str]]:
+        """The experiments that the line names, ``PROJECT/EXPERIMENT`` too, each with its project, in their order."""
+        root = self.root()
+        own = self.project(root) if root else None
+        found: list[tuple[Path, str]] = []
+        for word in (self.option("-e", "--experiment") or "", self.option("--like") or "", *self.words):
+            where, slash, name = word.rpartition("/")
+            project = root / "projects" / where if root and slash and "/" not in where else own
+            if project is not None and name in self.experiments(project):
+                found.append((project, name))
+        return found
 
     def networks(self) -> list[str]:
         """The networks that the line is about: of ``--head`` or ``--for``, of the named experiments, or of all
@@ -94,8 +102,9 @@ class Line:
         given = self.option("--head", "--for")
         if given:
             return [given]
-        known = self.experiments()
-        heads = [known[one] for one in self.named()] or list(known.values())
+        heads = [self.experiments(project)[one] for project, one in self.named()]
+        root = self.root()
+        heads = heads or list(self.experiments(self.project(root) if root else None).values())
         return list(dict.fromkeys(head for head in heads if head))
 
     def table(self, kind: str) -> dict[str, list[str]]:
@@ -120,6 +129,12 @@ def values(line: Line, kind: str, incomplete: str) -> Iterable[tuple[str, str]]:
         return [(name, "") for name in target_names()]
     if kind in ("run", "live"):
         return _runs(line, incomplete, only_live=kind == "live")
+    if kind == "experiment":
+        return _experiments(line, incomplete)
+    if kind in _LISTS:
+        before, comma, _ = incomplete.rpartition(",")
+        given = before.split(",")
+        return [(before + comma + name, "") for name in _NAMES[kind](line) if name not in given]
     if kind in ("dataset", "checkpoint") and ("/" in incomplete or incomplete.startswith((".", "~"))):
         return []  # a path: the shell completes it
     names = _NAMES.get(kind)
@@ -131,12 +146,22 @@ def _projects(line: Line) -> list[str]:
     return _folders(root / "projects") if root else []
 
 
-def _experiments(line: Line) -> list[str]:
-    """For ``run ACTION`` only those whose network has the action."""
-    known = line.experiments()
-    if line.command != "run" or not line.words:
-        return list(known)
-    return [name for name, head in known.items() if line.words[0] in _actions_of(line, [head])]
+def _experiments(line: Line, incomplete: str) -> list[tuple[str, str]]:
+    """Of the project of the line, of the one before the slash, or of every project where none is meant yet. For
+    ``run ACTION`` only those whose network has the action."""
+    root = line.root()
+    if root is None:
+        return []
+    where, slash, _ = incomplete.rpartition("/")
+    own = None if slash else line.project(root)
+    names = [where] if slash else _folders(root / "projects")[:_MOST_PROJECTS]
+    found: list[tuple[str, str]] = []
+    for project in [own] if own is not None else [root / "projects" / name for name in names]:
+        start = "" if own is not None else f"{project.name}/"
+        for name, head in line.experiments(project).items():
+            if line.command != "run" or not line.words or line.words[0] in _actions_of(line, [head]):
+                found.append((start + name, ""))
+    return found
 
 
 def experiment_heads(text: str) -> dict[str, str]:
@@ -292,13 +317,9 @@ def _leaves(
 
 def _checkpoints(line: Line) -> list[str]:
     """``best``, ``latest`` and the files of weights below the results of the named experiments."""
-    root = line.root()
-    project = line.project(root) if root else None
     found: list[str] = []
     endings = tuple(line.table("weights")["*"])
-    for experiment in line.named():
-        if project is None:
-            break
+    for project, experiment in line.named():
         looked = 0
         for _folder, _inner, files in os.walk(project / "models" / experiment):
             looked += len(files)
@@ -309,8 +330,8 @@ def _checkpoints(line: Line) -> list[str]:
 
 
 def _runs(line: Line, incomplete: str, *, only_live: bool) -> list[tuple[str, str]]:
-    """Ids, newest first. What begins none of them may begin a short id (the last six characters) or, of runs that live,
-    the name of an experiment."""
+    """Ids, newest first. What begins none of them may begin a short id (the last six characters) or the name of an
+    experiment."""
     root = line.root()
     if root is None:
         return []
@@ -322,8 +343,8 @@ def _runs(line: Line, incomplete: str, *, only_live: bool) -> list[tuple[str, st
         from taorunner.runs.state.lookup.short_ids import LENGTH
 
         found = [one[-LENGTH:] for one in ids if one[-LENGTH:].startswith(incomplete)]
-    if not found and only_live:
-        found = list(dict.fromkeys("-".join(one.split("-")[2:-2]) for one in ids))
+    if not found:
+        found = [one for one in dict.fromkeys("-".join(one.split("-")[2:-2]) for one in ids) if one]
     return [(one, "") for one in found[:_MOST_RUNS]]
 
 
@@ -352,8 +373,11 @@ def _folders(path: Path) -> list[str]:
 
 
 _NAMES: dict[str, Callable[[Line], list[str]]] = {
-    "project": _projects, "experiment": _experiments, "head": _heads, "backbone": _backbones, "action": _actions,
+    "project": _projects, "head": _heads, "backbone": _backbones, "action": _actions,
     "release": _releases, "dataset": _datasets, "format": _words("formats"), "target": _words("targets"),
-    "model": _words("models"), "key": _keys, "checkpoint": _checkpoints,
+    "model": _words("models"), "group": _words("groups"), "shape": _words("shapes"), "check": _words("checks"),
+    "state": _words("states"), "actions": _actions, "gpus": lambda _: ["all", "0", "1"], "gpu_ids": lambda _: ["auto"],
+    "kept": lambda _: ["last:1", "last:3", "best:1", "best:3"], "host_network": lambda _: ["none", "host", "bridge"],
+    "key": _keys, "checkpoint": _checkpoints,
     "head or model": lambda line: [*_heads(line), *line.table("models")["*"]],
 }  # fmt: skip

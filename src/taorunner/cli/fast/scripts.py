@@ -1,6 +1,6 @@
 """``--show-completion [SHELL]`` and ``--install-completion [SHELL]``: the scripts of tab completion, which are Typer's.
 
-Without a word they are for the shell that runs this program. ``tao-runner`` has a script of its own.
+Without a word they are for the shell that runs this program. ``tao-runner`` and ``tao_pt`` have scripts of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
+_OTHER_PROGRAMS = ("tao-runner", "tao_pt")
 _SHOW, _INSTALL = "--show-completion", "--install-completion"
 
 
@@ -36,7 +37,8 @@ def answer_with_script(words: Sequence[str]) -> int:
         )
         close = did_you_mean(shell or "", SHELLS) if shell else None
         raise UsageError(problem, hint=close or f"name one: taorunner {flag} bash")
-    program = "tao-runner" if Path(sys.argv[0]).name == "tao-runner" else "taorunner"
+    typed = Path(sys.argv[0]).name
+    program = typed if typed in _OTHER_PROGRAMS else "taorunner"
     variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
     if flag == _SHOW:
         print(get_completion_script(prog_name=program, complete_var=variable, shell=shell))

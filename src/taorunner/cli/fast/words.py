@@ -29,43 +29,43 @@ _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", 
     "--workspace": "folder"}
 _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_4: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "any"}
+_OPTIONS_4: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "shape"}
 _OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cpus":
-    "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices": "any",
-    "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join": "live", "--json": "",
-    "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
+    "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices":
+    "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join": "live", "--json":
+    "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries": "any",
-    "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume": "any",
+    "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
     "--workspace": "folder"}
 _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
-    "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "live", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any",
-    "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
+    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
+    "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory":
+    "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
     "--plain": "", "--project": "project", "--release": "release", "--resume": "", "--retries": "any",
-    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume":
+    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
-    "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
+    "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
     "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
-    "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "action", "--time": "any", "--volume":
+    "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
-    "any", "--force": "", "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any", "--on-finish":
-    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
-    "--then": "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
+    "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any",
+    "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
+    "project", "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan":
+    "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
-    "--gpu-indices": "any", "--gpus": "any", "--grace": "any", "--help": "", "--image": "any", "--join":
-    "live", "--json": "", "--keep-checkpoints": "any", "--lr": "any", "--memory": "any", "--nodes": "any",
+    "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
+    "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
-    "--then": "action", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
@@ -75,21 +75,22 @@ _OPTIONS_12: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--p
 _OPTIONS_13: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--queued": "", "--workspace": "folder"}
 _OPTIONS_14: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
-_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "any", "-p": "project",
-    "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
+    "project", "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_16: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
-    "experiment", "--gpu-indices": "any", "--gpus": "any", "--group": "any", "--head": "head", "--help": "",
-    "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "", "-p": "project",
-    "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "", "--shm-size": "any",
-    "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+    "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head": "head",
+    "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "",
+    "-p": "project", "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "",
+    "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any",
+    "--workspace": "folder"}
+_OPTIONS_17: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
     "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
-    "", "--quiet": "", "--since": "any", "--state": "any", "--workspace": "folder"}
+    "", "--quiet": "", "--since": "any", "--state": "state", "--workspace": "folder"}
 _OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
 _OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "any",
+_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept",
     "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
     "", "--yes": ""}
 _OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
@@ -117,13 +118,13 @@ _OPTIONS_30: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": 
 _OPTIONS_31: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
 _OPTIONS_32: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--json": "", "--network": "head", "--pull": "", "-t": "any", "--tag": "any",
-    "--target": "any"}
-_OPTIONS_33: dict[str, str] = {"--gpus": "any", "--help": "", "--network": "head", "--user": "any"}
+    "", "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag":
+    "any", "--target": "any"}
+_OPTIONS_33: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
 _OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
 _OPTIONS_35: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "head", "--python": "any",
+    "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
 _OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--release": "release", "--set": "key", "--workspace": "folder"}
@@ -199,7 +200,7 @@ TABLE: dict[str, Command] = {
         "Show one run in full", _OPTIONS_18, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Mark a run as lost when its end is unknown", _OPTIONS_18, ("run", "none",)
+        "Mark a run as lost when its end is unknown", _OPTIONS_18, ("live", "none",)
     ),
     "runs restore": Command(
         "Put results that were set aside back into their place", _OPTIONS_19, ("experiment", "any", "none",)
