@@ -255,7 +255,7 @@ def _decoded(data: bytes) -> str | Finding:
             Severity.ERROR,
             "empty-spec",
             "the spec is empty",
-            "remove it; taorunner add EXPERIMENT then writes it anew",
+            "remove it; taorunner add EXPERIMENT writes it again",
         )
     return text
 
