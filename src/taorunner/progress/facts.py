@@ -18,7 +18,8 @@ class Facts:
     ``missing``: the engine no longer knows the run. ``engine_error``: the engine's error for a run that it could not
     start. ``artifact_fresh`` is None when it was not checked. ``success_message`` and
     ``failure_message`` come from records of this attempt only; ``success_is_last`` says which of the two
-    came later. ``zero_score`` is the metric that ranks models, where each such metric ended at 0. ``omissions`` are
+    came later. ``zero_score`` is the metric that ranks models, where each such metric ended at
+    0, and whether one was not 0 before. ``omissions`` are
     texts about what was left out of a dataset, with how often they came.
     """
 
@@ -45,7 +46,7 @@ class Facts:
     epoch: int | None = None
     nan_epoch: int | None = None
     nan_seen: bool = False
-    zero_score: str | None = None
+    zero_score: tuple[str, bool] | None = None
     omissions: tuple[tuple[str, int], ...] = ()
     resumed: bool = False
     batch_key: str | None = None

@@ -14,6 +14,7 @@ class ValueWatch:
     def __init__(self) -> None:
         self.nan_seen = False
         self.nan_epoch: int | None = None
+        self._ever_scored = False
         self._scores: dict[str, tuple[int, float]] = {}
 
     def take_loss(self, name: str, value: float, epoch: int | None) -> bool:
@@ -27,10 +28,11 @@ class ValueWatch:
         """Notes a value that ranks models, where higher is better."""
         if meaning.rank is not None and meaning.direction is Direction.UP:
             self._scores[name] = (meaning.rank, value)
+            self._ever_scored = self._ever_scored or value != 0
 
     @property
-    def zero_score(self) -> str | None:
-        """The name of the most important score, if the last value of each score is 0."""
+    def zero_score(self) -> tuple[str, bool] | None:
+        """The name of the most important score, if the last value of each score is 0; whether one was not 0 before."""
         if not self._scores or any(value != 0 for _, value in self._scores.values()):
             return None
-        return min(self._scores, key=lambda name: self._scores[name][0])
+        return min(self._scores, key=lambda name: self._scores[name][0]), self._ever_scored

@@ -14,6 +14,10 @@ from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.progress.explanation import explain, explain_start, refused_arguments, without_label
 from taorunner.progress.facts import Facts, HostPath
 
+_WHY_AT_ZERO = (
+    "most often the training was too short, or names or ids in the labels are not those of the spec"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Caution:
@@ -152,6 +156,12 @@ def _success_reason(facts: Facts) -> str:
     return f"finished {done} epoch{'s' if done != 1 else ''}"
 
 
+def _at_zero(name: str, ever_scored: bool, epochs: int) -> str:
+    if ever_scored:
+        return f"{name} ended at 0"
+    return f"{name} was 0" + (f" in all {epochs} epochs" if epochs > 1 else "")
+
+
 def _cautions(contract: VerdictContract, facts: Facts) -> tuple[Caution, ...]:
     found: list[Caution] = []
     if facts.nan_seen:
@@ -177,11 +187,8 @@ def _cautions(contract: VerdictContract, facts: Facts) -> tuple[Caution, ...]:
     ):
         found.append(Caution("no-final-status", "status.json has no record of success"))
     if facts.zero_score is not None:
-        text = (
-            f"{facts.zero_score} ended at 0: nothing that the model predicts matches the labels. Most often the "
-            "training was too short, or names or ids in the labels are not those of the spec"
-        )
-        found.append(Caution("zero-score", text))
+        said = _at_zero(*facts.zero_score, facts.epochs_done)
+        found.append(Caution("no-learning", f"{said}: {_WHY_AT_ZERO}"))
     if facts.omissions:
         said = " and ".join(
             f'"{text}"' + (f" {count} times" if count > 1 else "") for text, count in facts.omissions
