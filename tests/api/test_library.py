@@ -70,7 +70,7 @@ def test_a_second_training_is_refused_and_a_stop_ends_the_first(workspace: taoru
     assert taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait(timeout_s=120)
     batch = taorunner.start(workspace, "shapes", "train", ["tiny"], overrides=LONG)
     (run,) = batch.runs
-    with pytest.raises(RunStateError, match=f'run "{run.id}" is training "tiny"'):
+    with pytest.raises(RunStateError, match=f'run "{run.id[-6:]}" is training "tiny"'):
         taorunner.start(workspace, "shapes", "train", ["tiny"], overwrite=True)
     with pytest.raises(TimeoutError, match=run.id):
         batch.wait(timeout_s=0.2)
@@ -117,7 +117,7 @@ def test_of_many_that_start_one_training_at_once_one_does(workspace: taorunner.W
     for batch in started:
         batch.stop()
     assert (len(started), len(refused)) == (1, 5)
-    assert {f'run "{started[0].runs[0].id}" is training "tiny"' in message for message in refused} == {True}
+    assert {f'run "{started[0].runs[0].id[-6:]}" is training "tiny"' in message for message in refused} == {True}
 
 
 def test_runs_are_followed_after_their_supervisor_was_killed(workspace: taorunner.Workspace) -> None:

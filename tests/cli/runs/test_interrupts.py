@@ -118,8 +118,9 @@ def test_after_a_stop_every_screen_says_how_to_go_on(person: Cli, workspace: Pat
     wait_for(lambda: all(list(models.glob(f"{name}/train/*.pth")) for name in ("first", "second")))
     stopped = person("stop", "--all", cwd=workspace)
     assert stopped.code == 0
-    assert sorted(line.split("  ")[1] for line in stopped.out.splitlines()) == ["STOPPED", "STOPPED"]
-    (line,) = stopped.err.splitlines()
+    *ended, line = stopped.out.splitlines()
+    assert sorted(one.split("  ")[1] for one in ended) == ["stopped", "stopped"]
+    assert stopped.err == ""
     assert line in (f"next: taorunner resume {pair}" for pair in ("first second", "second first"))
     out, _ = viewer.communicate(timeout=30)
     assert b"next: taorunner resume first second\n" in out

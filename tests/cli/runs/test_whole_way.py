@@ -191,7 +191,7 @@ def test_a_secret_is_nowhere_while_the_container_runs(
 
     stopped = docker_cli("stop", *started.out.split(), cwd=root)
     assert stopped.code == 0, stopped.err
-    assert stopped.out.count("STOPPED") == 3
+    assert stopped.out.count("  stopped  ") == 3
     for secret in (*secrets.values(), TOKEN):
         assert files_holding(root / ".taorunner", secret) == []
 

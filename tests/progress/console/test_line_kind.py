@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taorunner.progress.causes.cause import Place
-from taorunner.progress.console.line_kind import is_banner, own_words, place_of
+from taorunner.progress.console.line_kind import is_banner, is_frame, own_words, place_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,20 @@ def test_the_words_of_a_line(line: str, words: str) -> None:
 )  # fmt: skip
 def test_lines_that_an_image_prints_of_itself(line: str, expected: bool) -> None:
     assert is_banner(line) is expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("=== TAO Toolkit PyTorch ===", True),
+        ("TinyDet: a small CPU network in numpy that keeps TAO's contract; it is not a TAO network.", True),
+        ("Train results will be saved at: /workspace/projects/p/models/e/train", True),
+        ("[2026-11-29 01:00:00 - TAO Toolkit - root - INFO] Execution status: FAIL (entrypoint.py:117)", True),
+        ("Execution status: FAIL", True),
+        ("Epoch 11:  64%|######    | 310/482 [01:30<00:50, 3.44it/s]", True),
+        ("RuntimeError: 64% of the boxes are outside of their image", False),
+        ("the results will be saved nowhere: no room", False),
+    ],
+)
+def test_what_says_nothing_of_a_failure(line: str, expected: bool) -> None:
+    assert is_frame(line) is expected
