@@ -103,7 +103,7 @@ def test_stop_ends_the_chain(cli: Cli, workspace: Path, tao_commands: Environmen
     assert any(re.search(r" evaluate +queued .*after train( |$)", line) for line in listed), listed
     assert any(re.search(r" export +queued .*after evaluate( |$)", line) for line in listed), listed
     stopped = cli("stop", "first", cwd=workspace)
-    assert stopped.code == 0 and stopped.out.count("STOPPED") == 3, stopped.out + stopped.err
+    assert stopped.code == 0 and stopped.out.count("  stopped  ") == 3, stopped.out + stopped.err
     ended(cli, workspace)
     assert {state for state, _ in states(workspace).values()} == {"STOPPED"}
 
@@ -115,7 +115,7 @@ def test_the_run_that_is_stopped_by_its_id_ends_those_after_it(
     words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_EPOCH_S=1", "--detach")
     runs = cli(*words, cwd=workspace, env=env).out.split()
     stopped = cli("stop", runs[1], cwd=workspace)  # evaluate, which is queued
-    assert stopped.out.count("STOPPED") == 2, stopped.out + stopped.err
+    assert stopped.out.count("  stopped  ") == 2, stopped.out + stopped.err
     ended(cli, workspace)
     found = states(workspace)
     assert found["first train"][0] == "SUCCEEDED"

@@ -118,13 +118,13 @@ def test_after_a_stop_every_screen_says_how_to_go_on(person: Cli, workspace: Pat
     wait_for(lambda: all(list(models.glob(f"{name}/train/*.pth")) for name in ("first", "second")))
     stopped = person("stop", "--all", cwd=workspace)
     assert stopped.code == 0
-    assert sorted(line.split("  ")[1] for line in stopped.out.splitlines()) == ["STOPPED", "STOPPED"]
+    assert sorted(line.split("  ")[1] for line in stopped.out.splitlines()) == ["stopped", "stopped"]
     (line,) = stopped.err.splitlines()
     assert line in (f"next: taorunner resume {pair}" for pair in ("first second", "second first"))
     out, _ = viewer.communicate(timeout=30)
     assert b"next: taorunner resume first second\n" in out
     shown = person("runs", "show", "first", cwd=workspace)
-    assert re.search(r"^  next +taorunner resume first$", shown.out, re.MULTILINE), shown.out
+    assert re.search(r"^next: taorunner resume first$", shown.out, re.MULTILINE), shown.out
 
     resumed = person("-p", "example_01", "resume", "first", "--detach", cwd=workspace)
     assert resumed.code == 0, resumed.err

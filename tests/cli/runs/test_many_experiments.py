@@ -42,9 +42,9 @@ def test_runs_of_two_projects_in_one_batch(
     refused = cli("train", "yard/*", cwd=workspace, env=env)
     assert refused.code == 6 and 'is training "dino_01"' in refused.err
     stopped = cli("stop", "*/dino_*", cwd=workspace)
-    assert stopped.code == 0 and stopped.out.count("STOPPED") == 2, stopped.out + stopped.err
+    assert stopped.code == 0 and stopped.out.count("  stopped  ") == 2, stopped.out + stopped.err
     wait_for(lambda: cli("logs", "parts/other", cwd=workspace).out != "")
-    assert cli("stop", "parts/*", cwd=workspace).out.count("STOPPED") == 1
+    assert cli("stop", "parts/*", cwd=workspace).out.count("  stopped  ") == 1
     several = cli("logs", "*/dino_*", cwd=workspace)
     assert several.code == 0, several.err
     assert all(

@@ -191,7 +191,7 @@ def test_a_secret_is_nowhere_while_the_container_runs(
 
     stopped = docker_cli("stop", *started.out.split(), cwd=root)
     assert stopped.code == 0, stopped.err
-    assert stopped.out.count("STOPPED") == 3
+    assert stopped.out.count("  stopped  ") == 3
     for secret in (*secrets.values(), TOKEN):
         assert files_holding(root / ".taorunner", secret) == []
 
@@ -275,7 +275,7 @@ def test_detach_attach_logs_and_stop(
     (shown,) = docker_cli("ps", "--json", cwd=root).json
     assert (shown["id"], shown["state"], shown["epochs"]) == (run, "RUNNING", 2)
     stopped = docker_cli("stop", "e1", cwd=root)
-    assert (stopped.code, stopped.out.split()[:2]) == (0, [run, "STOPPED"])
+    assert (stopped.code, stopped.out.split()[:2]) == (0, [run, "stopped"])
 
     out, _ = logs.communicate(timeout=20)
     assert logs.returncode == 0
