@@ -125,7 +125,7 @@ def test_after_a_stop_every_screen_says_how_to_go_on(person: Cli, workspace: Pat
     out, _ = viewer.communicate(timeout=30)
     assert b"next: taorunner resume first second\n" in out
     shown = person("runs", "show", "first", cwd=workspace)
-    assert re.search(r"^  next +taorunner resume first$", shown.out, re.MULTILINE), shown.out
+    assert re.search(r"^next: taorunner resume first$", shown.out, re.MULTILINE), shown.out
 
     resumed = person("-p", "example_01", "resume", "first", "--detach", cwd=workspace)
     assert resumed.code == 0, resumed.err

@@ -96,12 +96,15 @@ def test_its_runs_and_logs_are_as_they_were(cli: Cli, standing: Path) -> None:
         logs = cli("logs", run["id"], cwd=standing)
         assert (logs.code, logs.out.replace(str(standing), "$ROOT")) == (0, EXPECTED["logs"][run["id"]])
     page = cli("runs", "show", "stopped", cwd=standing)
-    assert "next         taorunner resume stopped\n" in page.out
+    assert page.out.endswith("\nnext: taorunner resume stopped\n")
 
 
-def test_its_torn_record_is_refused_by_name(cli: Cli, standing: Path) -> None:
+def test_its_torn_record_is_shown_as_damaged_and_refused_elsewhere(cli: Cli, standing: Path) -> None:
     (torn,) = (standing / ".taorunner/runs").glob("*-dddddd")
-    done = cli("runs", "show", torn.name, cwd=standing)
+    page = cli("runs", "show", torn.name, cwd=standing)
+    assert (page.code, page.err) == (0, "")
+    assert page.out.startswith("! dddddd damaged: record.json, line 18: ")
+    done = cli("logs", torn.name, cwd=standing)
     assert done.code == 6
     assert torn.name in done.err
 
