@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from taorunner.cli.original_tool import original_command, original_option, project_first
 from taorunner.console.base.typed_commands import project_option
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.request import COMMANDS, command_of
@@ -48,7 +49,6 @@ OTHER_COMMANDS = {
 }  # fmt: skip
 """Other words, and a whole line. Scripts of the original tool are named without their ending."""
 
-_SCRIPTS = {"convert_dataset": "convert"}
 _LAUNCHER_WORDS = ("tao", "tlt", "model", "deploy", "dataset", "data_services", "tao_deploy")
 _OLD_NETWORKS = {
     "classification": "classification_pyt", "image_classification": "classification_pyt",
@@ -88,10 +88,10 @@ def suggested_command(words: Sequence[str], commands: Collection[str]) -> str | 
             return " ".join(["taorunner", *_command_in(named), "--help"])
         return suggested_command(named[:1], commands) or "taorunner --help"
     plain = _plain(word)
+    if (original := original_command(word, rest)) is not None:
+        return original
     if plain in OTHER_COMMANDS:
         return OTHER_COMMANDS[plain]
-    if plain in _SCRIPTS:
-        return translated(_SCRIPTS[plain], rest, None).partition(_COMES_WITH_IT)[0]
     group = plain if plain in _LAUNCHER_WORDS else None
     after = list(rest)
     while group is not None and after and _plain(after[0]) in _LAUNCHER_WORDS:
@@ -112,6 +112,8 @@ def suggested_command(words: Sequence[str], commands: Collection[str]) -> str | 
 def suggested_option(command: str, words: Sequence[str], option: str) -> str | None:
     """The hint for an option of TAO or of docker that ``command`` does not have; ``words`` follow the command."""
     flag = option.partition("=")[0]
+    if (original := original_option(command, words, flag)) is not None:
+        return original
     if command == "shell":
         found = {"-v": "--volume", "--gpu": "--gpus", "-p": "--port"}.get(flag)
         if flag in ("-i", "-t", "--rm"):
@@ -134,7 +136,8 @@ def translated(action: str, rest: Sequence[str], network: str | None) -> str:
     of ``network`` in the workspace; without a network, the one that is named, else the first one."""
     named, options, passed, is_shorter = _parts(rest)
     named = [] if network is not None else named
-    found = _experiment(network, named, action)
+    project, named = project_first(named)
+    found = _experiment(network, named, action) if project is None else (f"-p {project} ", " ".join(named))
     where, experiment = found if found is not None else ("", " ".join(named) or "EXPERIMENT")
     words = [
         f"taorunner {where}{command_of(action)} {experiment}",

@@ -191,17 +191,18 @@ class Document:
 
         False without such a folder, and where it holds no image at all, which is reported as a whole.
         """
-        folders = self._spec_folders
-        return bool(folders) and all(
-            str(found) != os.path.normpath(f"{self._folder.root}/{below}/{as_path(reference)}")
-            for below in folders
-        )
+        path = str(found)
+        if not self._spec_folders or any(path == f"{below}{reference}" for below in self._spec_folders):
+            return False
+        return all(path != os.path.normpath(f"{below}{as_path(reference)}") for below in self._spec_folders)
 
     @cached_property
     def _spec_folders(self) -> tuple[str, ...]:
+        """Each with a slash at its end."""
         folders = self._folder.spec_folders(self._path)
         images = self._folder.image_files if folders else ()
-        return tuple(one for one in folders if any(image.startswith(f"{one}/") for image in images))
+        held = (one for one in folders if any(image.startswith(f"{one}/") for image in images))
+        return tuple(f"{self._folder.root}/{one}/" for one in held)
 
     def _report_elsewhere(self, reference: str, image: Path, steps: tuple[Any, ...]) -> None:
         message = f'"{printable(reference)}" is not in the image folder of the spec: TAO joins the two'
