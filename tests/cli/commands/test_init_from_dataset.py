@@ -167,7 +167,7 @@ def test_in_place_leaves_the_images_and_mounts_their_folder(cli: Cli, root: Path
         (("--head", "rtdetr", "--from-dataset", "{source}", "--from", "coc"), 2, 'did you mean "coco"?'),
         (("--head", "rtdetr", "--val", "0.5"), 2, "--val needs --from-dataset"),
         (("--head", "action_recognition", "--from-dataset", "{source}"), 3, "taorunner networks action_recognition"),
-        (("--head", "segformer", "--from-dataset", "{source}"), 3, "has no outline"),
+        (("--head", "segformer", "--from-dataset", "{source}"), 3, "without outlines"),
         (("--head", "classification_pyt", "--from-dataset", "{source}"), 3, "has boxes (coco)"),
         (("--head", "rtdetr", "--from-dataset", "{unknown}"), 3, "no annotations in a known format"),
         (("--head", "rtdetrr", "--from-dataset", "{source}"), 2, 'did you mean "rtdetr"?'),

@@ -104,7 +104,11 @@ def test_boxes_without_outlines_are_no_masks(tmp_path: Path) -> None:
     make_source("coco", tmp_path / "source")
     with pytest.raises(UserFilesError) as refused:
         lay_out_for_network(tmp_path / "source", tmp_path / "out", Wish("segmentation"))
-    assert {finding.code for finding in refused.value.findings} == {"outline-missing"}
+    (found,) = refused.value.as_findings()
+    assert found.code == "outline-missing"
+    assert found.message.endswith(
+        "has boxes (coco) without outlines, and this network trains on masks, or outlines of objects"
+    )
     assert os.listdir(tmp_path) == ["source"]
 
 

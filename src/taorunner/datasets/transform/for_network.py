@@ -222,12 +222,15 @@ def _masks(source: Path, output: Path, wish: Wish, arranger: _Arranger) -> LaidO
     need_pillow()
     dataset = read_dataset(source, wish.format, arranger.progress)
     usable = usable_boxes(dataset)
-    if not any(box.segmentation for image in usable.images for box in image.boxes):
-        raise UserFilesError(
+    outlined = [bool(box.segmentation) for image in usable.images for box in image.boxes]
+    if outlined and not any(outlined):
+        refused = UserFilesError(
             f'"{printable(str(source))}" has boxes ({dataset.format}) without outlines, and this network trains on '
             f"{_TRAINS_ON[SEGMENTATION]}",
             hint="draw the outlines, or choose a network for detection",
         )
+        refused.code = "outline-missing"
+        raise refused
     findings = [*dataset.findings, *usable.findings]
     _refuse_errors(findings, wish)
     made = arranger(usable.images)
