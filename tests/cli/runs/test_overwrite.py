@@ -33,9 +33,9 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
         ([], 4, "no.sock"),  # no engine
         (["--backend", "local"], 4, "dino"),  # no such program
         (["--set", "train.no_such_key=1"], 2, "no_such_key"),
-        (["--checkpoint", "nowhere.pth"], 3, "nowhere.pth"),
-        (["--checkpoint", "/nowhere/weights.pth"], 3, "/nowhere/weights.pth"),
-        (["--checkpoint", ""], 3, "names no checkpoint"),
+        (["--checkpoint", "nowhere.pth"], 2, "nowhere.pth"),
+        (["--checkpoint", "/nowhere/weights.pth"], 2, "/nowhere/weights.pth"),
+        (["--checkpoint", ""], 2, "names no checkpoint"),
         (["--resume", "--checkpoint", "nowhere.pth"], 2, "--resume"),
         (["--checkpoint", "a.pth", "--release", "9.9"], 2, "9.9"),
     ],
