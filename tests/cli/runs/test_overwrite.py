@@ -55,7 +55,7 @@ def test_nothing_is_moved_when_the_start_is_refused(
 
 def test_other_actions_refuse_a_checkpoint_that_they_would_not_read(cli: Cli, workspace: Path) -> None:
     done = cli("convert", "e1", "--checkpoint", "train/model_epoch_003_step_00016.pth", cwd=workspace)
-    assert done.code == 3 and "dino convert reads no checkpoint" in done.err
+    assert done.code == 2 and "dino convert reads no checkpoint" in done.err
     assert "leave --checkpoint out" in done.err
 
 
