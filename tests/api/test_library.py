@@ -117,7 +117,9 @@ def test_of_many_that_start_one_training_at_once_one_does(workspace: taorunner.W
     for batch in started:
         batch.stop()
     assert (len(started), len(refused)) == (1, 5)
-    assert {f'run "{started[0].runs[0].id[-6:]}" is training "tiny"' in message for message in refused} == {True}
+    assert {f'run "{started[0].runs[0].id[-6:]}" is training "tiny"' in message for message in refused} == {
+        True
+    }
 
 
 def test_runs_are_followed_after_their_supervisor_was_killed(workspace: taorunner.Workspace) -> None:

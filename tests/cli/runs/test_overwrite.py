@@ -33,9 +33,9 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
         ([], 4, "no.sock"),  # no engine
         (["--backend", "local"], 4, "dino"),  # no such program
         (["--set", "train.no_such_key=1"], 2, "no_such_key"),
-        (["--checkpoint", "nowhere.pth"], 3, "nowhere.pth"),
-        (["--checkpoint", "/nowhere/weights.pth"], 3, "/nowhere/weights.pth"),
-        (["--checkpoint", ""], 3, "names no checkpoint"),
+        (["--checkpoint", "nowhere.pth"], 2, "nowhere.pth"),
+        (["--checkpoint", "/nowhere/weights.pth"], 2, "/nowhere/weights.pth"),
+        (["--checkpoint", ""], 2, "names no checkpoint"),
         (["--resume", "--checkpoint", "nowhere.pth"], 2, "--resume"),
         (["--checkpoint", "a.pth", "--release", "9.9"], 2, "9.9"),
     ],
@@ -55,7 +55,7 @@ def test_nothing_is_moved_when_the_start_is_refused(
 
 def test_other_actions_refuse_a_checkpoint_that_they_would_not_read(cli: Cli, workspace: Path) -> None:
     done = cli("convert", "e1", "--checkpoint", "train/model_epoch_003_step_00016.pth", cwd=workspace)
-    assert done.code == 3 and "dino convert reads no checkpoint" in done.err
+    assert done.code == 2 and "dino convert reads no checkpoint" in done.err
     assert "leave --checkpoint out" in done.err
 
 

@@ -135,7 +135,7 @@ def test_filters(cli: Cli, workspace: Path, words: tuple[str, ...], expected: st
         (("-e", "rtdtr_01"), 'no experiment "rtdtr_01"'),
         (("--action", "evalute"), 'no action "evalute"\nhint: did you mean "evaluate"?'),
         (("-p", "yrad"), 'did you mean "yard"?'),
-        (("-n", "0"), '--limit cannot be "0"'),
+        (("-n", "0"), '--limit must be a whole number of at least 1, not "0"'),
     ],
     ids=str,
 )  # fmt: skip

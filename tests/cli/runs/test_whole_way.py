@@ -370,7 +370,7 @@ def test_overwrite_set_and_extra_arguments(
     ("words", "code"),
     [
         (["--image", "taorunner.invalid/no/such:1"], (4, 5)),
-        (["--checkpoint", "nowhere.pth"], (3,)),
+        (["--checkpoint", "nowhere.pth"], (2,)),
         (["--set", "train.no_such_key=1"], (2,)),
     ],
 )

@@ -61,7 +61,10 @@ def test_lines_that_an_image_prints_of_itself(line: str, expected: bool) -> None
         ("=== TAO Toolkit PyTorch ===", True),
         ("TinyDet: a small CPU network in numpy that keeps TAO's contract; it is not a TAO network.", True),
         ("Train results will be saved at: /workspace/projects/p/models/e/train", True),
-        ("[2026-11-29 01:00:00 - TAO Toolkit - root - INFO] Execution status: FAIL (entrypoint.py:117)", True),
+        (
+            "[2026-11-29 01:00:00 - TAO Toolkit - root - INFO] Execution status: FAIL (entrypoint.py:117)",
+            True,
+        ),
         ("Execution status: FAIL", True),
         ("Epoch 11:  64%|######    | 310/482 [01:30<00:50, 3.44it/s]", True),
         ("RuntimeError: 64% of the boxes are outside of their image", False),
