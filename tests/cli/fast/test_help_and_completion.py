@@ -300,7 +300,7 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner -p example_01 add x --like cats_01 --backbone fan_t", {"fan_tiny"}),
     ("taorunner -p example_01 dataset check p", {"parts", "pets"}),
     ("taorunner -p example_01 add x --head ssd --dataset pe", {"pets"}),
-    ("taorunner dataset convert x --from coc", {"coco"}),
+    ("taorunner dataset convert x --from coc", {"coco", "coco-text"}),
     ("taorunner dataset convert x --to ocr", {"ocrnet"}),
     (
         "taorunner pretrained pull nvidia/tao/pretrained_semantic_seg",

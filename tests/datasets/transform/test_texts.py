@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.texts.paddle import smallest_rectangle
@@ -475,6 +475,153 @@ def test_images_of_one_text_in_one_line(tmp_path: Path) -> None:
     assert as_ocrnet_reads(tmp_path / "made", "") == {"a.png": "two", "b.png": "two", "c.png": "one"}
 
 
+# words that are cropped from images with outlines
+
+
+def painted(path: Path, *quads: tuple[float, ...], turn: int = 1) -> None:
+    """A black image whose quadrilaterals are red at the first corner, and green, blue, white at the others."""
+    made = Image.new("RGB", (200, 120))
+    pixels = ImageDraw.Draw(made)
+    for quad in quads:
+        for at, colour in enumerate(("red", "lime", "blue", "white")):
+            x, y = quad[2 * at : 2 * at + 2]
+            pixels.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (made if turn == 1 else made.rotate(-90, expand=True)).save(path, exif=exif, quality=95)
+
+
+def corner_colours(path: Path) -> list[str]:
+    with Image.open(path) as made:
+        right, bottom = made.width - 2, made.height - 2
+        seen = [made.getpixel(at) for at in ((1, 1), (right, 1), (right, bottom), (1, bottom))]
+    names = {(1, 0, 0): "red", (0, 1, 0): "lime", (0, 0, 1): "blue", (1, 1, 1): "white"}
+    return [names.get(tuple(int(value > 127) for value in one), str(one)) for one in seen]  # type: ignore[union-attr]
+
+
+UPRIGHT = (20, 20, 90, 20, 90, 50, 20, 50)
+TILTED = (110, 60, 170, 30, 180, 55, 120, 85)
+
+
+@pytest.mark.parametrize("turn", [1, 8])
+@pytest.mark.parametrize("is_backwards", [False, True])
+def test_words_are_cropped_upright_for_ocrnet(turn: int, is_backwards: bool, tmp_path: Path) -> None:
+    painted(tmp_path / f"d/img/a b.{'png' if turn == 1 else 'jpg'}", UPRIGHT, TILTED, turn=turn)
+    image(tmp_path / "d/img/c.png", 1, (200, 120))
+    quads = [(*one[:2], *one[6:], *one[4:6], *one[2:4]) if is_backwards else one for one in (UPRIGHT, TILTED)]
+    rows = [f"{','.join(map(str, quad))},{text}" for quad, text in zip(quads, ("one", "two"), strict=True)]
+    write(tmp_path / "d/gt/gt_a b.txt", "\n".join([*rows, "5,5,50,9,50,30,5,30,###"]) + "\n")
+    write(tmp_path / "d/gt/gt_c.txt", "1,1,30,1,30,20,1,20,three\n")
+    done = to_ocrnet(tmp_path / "d", tmp_path / "made")
+    assert as_ocrnet_reads(tmp_path / "made", "") == {
+        "a_b_1.png": "one", "a_b_2.png": "two", "c_1.png": "three",
+    }  # fmt: skip
+    assert corner_colours(tmp_path / "made/a_b_1.png") == ["red", "lime", "blue", "white"]
+    assert corner_colours(tmp_path / "made/a_b_2.png") == ["red", "lime", "blue", "white"]
+    assert dict(done.placed) == {"cropped": 3}
+    codes = {one.code for one in done.findings} - {"picture-turned"}
+    assert codes == {"words-cropped", "text-illegible"}
+    (words,) = done.classes
+    assert (words.before, words.left_out) == (4, 1)
+    assert (tmp_path / "made/characters.txt").read_text() == "e\nh\nn\no\nr\nt\nw\n"
+
+
+def test_a_line_of_several_words_is_no_word(tmp_path: Path) -> None:
+    image(tmp_path / "d/img/a.png", 0, (200, 120))
+    write(tmp_path / "d/gt/gt_a.txt", "1,1,30,1,30,20,1,20,two words\n1,40,30,40,30,60,1,60,one\n")
+    with pytest.raises(UserFilesError) as caught:
+        to_ocrnet(tmp_path / "d", tmp_path / "made")
+    assert [one.code for one in caught.value.findings if one.is_error] == ["text-blank"]
+    to_ocrnet(tmp_path / "d", tmp_path / "made", skip_bad=True)
+    assert list(as_ocrnet_reads(tmp_path / "made", "").values()) == ["one"]
+
+
+def test_an_image_that_cannot_be_decoded_is_not_cropped(tmp_path: Path) -> None:
+    path = image(tmp_path / "d/img/a.png", 0, (200, 120))
+    path.write_bytes(path.read_bytes()[:60])
+    write(tmp_path / "d/gt/gt_a.txt", "1,1,30,1,30,20,1,20,one\n")
+    with pytest.raises(UserFilesError) as caught:
+        to_ocrnet(tmp_path / "d", tmp_path / "made")
+    assert "image-undecodable" in [one.code for one in caught.value.findings]
+    assert not (tmp_path / "made").exists()
+
+
+# COCO-Text and TextOCR
+
+
+def coco_text(root: Path, *texts: dict[str, object], name: str = "a.jpg") -> None:
+    image(root / "train2014/a.jpg", 0, (200, 120))
+    image(root / "train2014/b.jpg", 1, (200, 120))
+    images = {
+        "1": {"id": 1, "file_name": name, "width": 200, "height": 120, "set": "train"},
+        "2": {"id": 2, "file_name": "b.jpg", "width": 200, "height": 120, "set": "val"},
+    }
+    found = {str(at): {"id": at, "image_id": 1, **text} for at, text in enumerate(texts, start=7)}
+    value = {"cats": {}, "anns": found, "imgs": images, "imgToAnns": {}, "info": {}}
+    write(root / "cocotext.v2.json", json.dumps(value))
+
+
+def test_coco_text_becomes_what_ocdnet_reads(tmp_path: Path) -> None:
+    quad = [1, 2, 40, 2, 40, 20, 1, 20]
+    coco_text(
+        tmp_path / "d",
+        {"utf8_string": "one", "mask": quad, "legibility": "legible"},
+        {"utf8_string": "", "mask": quad, "legibility": "illegible"},
+        {"legibility": "illegible", "polygon": quad},
+        {"utf8_string": "two", "points": [50.0, 10.0, 90.0, 10.0, 95.0, 20.0, 90.0, 30.0, 50.0, 30.0]},
+        {"utf8_string": ".", "points": quad},
+        {"utf8_string": "three", "bbox": [60, 60, 20, 10]},
+    )
+    done = to_ocdnet(tmp_path / "d", tmp_path / "made")
+    assert done.format == "coco-text"
+    assert as_ocdnet_reads(tmp_path / "made") == {
+        "train/a": ["one", "###", "###", "two", "###", "three"], "val/b": [],
+    }  # fmt: skip
+    assert sorted(one.code for one in done.findings) == ["texts-boxes", "texts-reduced"]
+    assert not [one for one in check_dataset(tmp_path / "d").findings if one.is_error]
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        ({"utf8_string": "one", "mask": [1, 2, 3]}, "text-list-line"),
+        ({"utf8_string": "one", "mask": [1, 2, 3, "x", 5, 6, 7, 8]}, "text-list-line"),
+        ({"utf8_string": "one"}, "text-list-line"),
+        ({"utf8_string": 7, "bbox": [1, 2, 3, 4]}, "text-list-line"),
+        ({"utf8_string": "", "bbox": [1, 2, 30, 40]}, "text-list-line"),
+        ({"utf8_string": "a\nb", "bbox": [1, 2, 30, 40]}, "text-line-break"),
+        ({"utf8_string": "one", "bbox": [1, 2, 30, 40], "image_id": 99}, "text-list-line"),
+        ({"utf8_string": "one", "bbox": [1, 2, 30, 40], "image_id": [1]}, "text-list-line"),
+    ],
+)
+def test_a_text_of_coco_text_that_is_wrong(broken: dict[str, object], code: str, tmp_path: Path) -> None:
+    coco_text(tmp_path / "d", {"utf8_string": "good", "bbox": [60, 60, 20, 10]}, broken)
+    with pytest.raises(UserFilesError) as caught:
+        to_ocdnet(tmp_path / "d", tmp_path / "made")
+    assert code in [one.code for one in caught.value.findings if one.is_error]
+
+
+def test_an_image_of_coco_text_that_is_missing(tmp_path: Path) -> None:
+    coco_text(tmp_path / "d", {"utf8_string": "good", "bbox": [60, 60, 20, 10]}, name="c.jpg")
+    with pytest.raises(UserFilesError) as caught:
+        to_ocdnet(tmp_path / "d", tmp_path / "made")
+    assert "picture-missing" in [one.code for one in caught.value.findings]
+
+
+def test_an_lmdb_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path / "d/train/data.mdb", "x" * 99)
+    write(tmp_path / "d/train/lock.mdb", "x")
+    for command in (
+        lambda: check_dataset(tmp_path / "d"),
+        lambda: convert(tmp_path / "d", tmp_path / "made", to="coco"),
+        lambda: to_ocrnet(tmp_path / "d", tmp_path / "made"),
+    ):
+        with pytest.raises(UserFilesError) as caught:
+            command()
+        assert "LMDB" in caught.value.message and "ocrnet" in f"{caught.value.message} {caught.value.hint}"
+
+
 # which kind it is
 
 
@@ -484,7 +631,6 @@ def test_each_kind_is_refused_by_the_other_network_with_the_next_step(tmp_path: 
     image(tmp_path / "boxes/a.png")
     write(tmp_path / "boxes/notes.txt", "hello")
     for root, to, message, hint in (
-        ("outlines", "ocrnet", "has outlines of texts (icdar), which ocrnet does not read", "--to ocdnet"),
         ("words", "ocdnet", "has images of words (word-list), which ocdnet does not read", "--to ocrnet"),
         ("boxes", "ocdnet", "has no outlines with texts", "taorunner networks ocdnet"),
         ("boxes", "ocrnet", "has no list of images and their words", "taorunner networks ocrnet"),

@@ -35,7 +35,8 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class TextImage:
-    """An image with outlines may have no text; an image of a word has one. ``source``: the file of its texts."""
+    """An image with outlines may have no text; an image of a word has one. ``source``: the file of its texts.
+    ``crop``: the part of the file that is the image, from the top left corner of the word clockwise; empty for all."""
 
     path: Path
     width: int
@@ -43,6 +44,7 @@ class TextImage:
     texts: tuple[Text, ...]
     subset: str = ""
     source: Path | None = None
+    crop: Corners = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,16 @@ def _usual(suffix: str) -> str:
     return JPG if suffix.lower() in JPEG_SUFFIXES else suffix.lower()
 
 
+def undecodable(source: Path, error: Exception) -> UserFilesError:
+    message = f"the image cannot be decoded: {printable(str(error))[:200]}"
+    hint = "replace it, or delete it and its label"
+    return UserFilesError(
+        "nothing was written, because an image cannot be decoded",
+        hint="correct that first",
+        findings=[Finding(Severity.ERROR, "image-undecodable", message, hint, source)],
+    )
+
+
 def save_as(source: Path, target: Path) -> None:
     """As PNG, or as JPEG where ``target`` is named so; rotated by EXIF, as the boxes are.
 
@@ -115,10 +125,4 @@ def save_as(source: Path, target: Path) -> None:
             else:
                 made.save(target, "PNG", compress_level=4)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        message = f"the image cannot be decoded: {printable(str(error))[:200]}"
-        hint = "replace it, or delete it and its label"
-        raise UserFilesError(
-            "nothing was written, because an image cannot be decoded",
-            hint="correct that first",
-            findings=[Finding(Severity.ERROR, "image-undecodable", message, hint, source)],
-        ) from None
+        raise undecodable(source, error) from None

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from taorunner.datasets.checks.texts import UsableTexts, character_findings, characters_of, usable_texts
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
-from taorunner.datasets.files.pixels import has_pillow
+from taorunner.datasets.files.pixels import has_pillow, needs_pillow
 from taorunner.datasets.formats.folder import Folder
+from taorunner.datasets.formats.other_layouts import other_layout, refuse_other_layout
 from taorunner.datasets.formats.texts.recognise import KINDS, next_step, read_texts, text_format
 from taorunner.datasets.model.annotations import Box, ImageEntry
-from taorunner.datasets.model.texts import WORDS, TextDataset, TextImage, counts_of, name_of
+from taorunner.datasets.model.texts import OUTLINES, WORDS, TextDataset, TextImage, counts_of, name_of
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.datasets.transform.readable_images import PNG, conversion_findings, save_as, unread_kinds
+from taorunner.datasets.transform.word_crops import WordCropper, words_of
 from taorunner.datasets.writers.texts import FORMS, text_image_names, write_characters
 from taorunner.errors import Finding, MachineError, UserFilesError, has_errors
 from taorunner.text import printable
@@ -36,7 +38,11 @@ def lay_out_texts(
     folder = Folder(source, progress)
     dataset = read_texts(folder, _format_for(folder, to, from_))
     usable = usable_texts(dataset)
-    kinds = unread_kinds(to, _entries(usable.images))
+    if to == "ocrnet" and dataset.kind != WORDS:
+        needs_pillow("to crop words")
+        dataset = words_of(dataset, usable.images, [*dataset.findings, *usable.findings])
+        usable = usable_texts(dataset)
+    kinds = {} if any(one.crop for one in dataset.images) else unread_kinds(to, _entries(usable.images))
     findings = [*dataset.findings, *usable.findings, *conversion_findings(kinds, source)]
     if not usable.images or (has_errors(findings) and not skip_bad):
         what = "because something would be lost" if usable.images else "because no text can be used"
@@ -69,17 +75,19 @@ def _format_for(folder: Folder, to: str, from_: str | None) -> str:
     """Raises UserFilesError when the folder has no texts of the kind that ``to`` reads."""
     kind = FORMS[to].kind
     place = printable(str(folder.root))
-    found = from_ or text_format(folder, kind)
-    if found is not None and KINDS.get(found) == kind:
-        return found
-    other = found or text_format(folder)
-    if other is not None and other in KINDS:
-        holds = "images of words" if KINDS[other] == WORDS else "outlines of texts"
-        hint = next_step(folder, other)
-        if KINDS[other] != WORDS:
-            hint += "; for ocrnet, crop the words and list them"
-        raise UserFilesError(f'"{place}" has {holds} ({other}), which {to} does not read', hint=hint)
-    wants = "a list of images and their words" if kind == WORDS else "outlines with texts (ICDAR, PaddleOCR)"
+    found = from_ or text_format(folder, kind) or text_format(folder)
+    if found is not None and KINDS.get(found) in (kind, OUTLINES):
+        return found  # words are cropped from images with outlines
+    if found is not None and found in KINDS:
+        hint = next_step(folder, found)
+        raise UserFilesError(f'"{place}" has images of words ({found}), which {to} does not read', hint=hint)
+    if found is None and (other := other_layout(folder)) is not None and not other.is_written:
+        refuse_other_layout(folder)
+    wants = (
+        "a list of images and their words"
+        if kind == WORDS
+        else "outlines with texts (ICDAR, PaddleOCR, COCO-Text)"
+    )
     known = ", ".join(name for name, of in KINDS.items() if of == kind)
     raise UserFilesError(
         f'"{place}" has no {wants.removeprefix("a ")}',
@@ -96,6 +104,7 @@ class _Written:
         self.placer, self.renamed, self.after = Placer(), list[tuple[str, str]](), Counter[str]()
         self._to, self._source, self._suffixes, self._progress = to, source, suffixes, progress
         self._done, self._total = 0, total
+        self._cropper = WordCropper()
 
     def write(self, root: Path, subset: str, members: Sequence[TextImage]) -> None:
         """Raises MachineError when the written files hold something else than the images."""
@@ -107,12 +116,15 @@ class _Written:
         )
         for name, image in named:
             target = folder / form.images / name
-            if image.path in self._suffixes:
+            if image.crop:
+                self._cropper.save(image, target)
+                self.placer.counts["cropped"] += 1
+            elif image.path in self._suffixes:
                 save_as(image.path, target)
                 self.placer.counts["converted"] += 1
             else:
                 self.placer.place(image.path, target)
-            if name != image.path.name:
+            if name != image.path.name and not image.crop:
                 self.renamed.append((_shown(image.path, self._source), target.relative_to(root).as_posix()))
             self._done += 1
             if self._done % 100 == 0:

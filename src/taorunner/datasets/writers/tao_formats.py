@@ -166,8 +166,13 @@ def _first_words(labels: Path) -> Iterator[bytes]:
     """The class of each box in the written files."""
     with os.scandir(labels) as entries:
         for entry in entries:
-            with open(entry.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
-                text = b"".join(iter(partial(file.read, _BLOCK_BYTES), b""))
+            file = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                text = os.read(file, _BLOCK_BYTES)
+                if len(text) == _BLOCK_BYTES:  # else this was the whole file
+                    text += b"".join(iter(partial(os.read, file, _BLOCK_BYTES), b""))
+            finally:
+                os.close(file)
             for line in text.splitlines():
                 yield line.split(b" ", 1)[0]
 

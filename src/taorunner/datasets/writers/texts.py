@@ -33,7 +33,10 @@ def text_image_names(
     to: str, images: Sequence[TextImage], root: Path, suffixes: Mapping[Path, str]
 ) -> list[str]:
     """A file name for each image in one folder. OCRNet reads none with blanks: they become ``_``."""
-    names = image_names([ImageEntry(one.path, one.width, one.height) for one in images], root, suffixes)
+    if any(one.crop for one in images):
+        names = _crop_names(images, root)
+    else:
+        names = image_names([_entry(one) for one in images], root, suffixes)
     if to != "ocrnet":
         return names
     taken = {name.rpartition(".")[0].lower() for name in names if not re.search(r"\s", name)}
@@ -48,6 +51,31 @@ def text_image_names(
             taken.add(stem.lower())
         made.append(f"{stem}.{suffix}")
     return made
+
+
+def _entry(image: TextImage) -> ImageEntry:
+    return ImageEntry(image.path, image.width, image.height)
+
+
+def _crop_names(images: Sequence[TextImage], root: Path) -> list[str]:
+    """The name of the image with the number of the word on it."""
+    by_path = {one.path: _entry(one) for one in images}
+    stems = {
+        path: name.rpartition(".")[0]
+        for path, name in zip(by_path, image_names(by_path.values(), root), strict=True)
+    }
+    counts: Counter[Path] = Counter()
+    taken: set[str] = set()
+    names = []
+    for one in images:
+        while True:
+            counts[one.path] += 1
+            stem = f"{stems[one.path]}_{counts[one.path]}"
+            if stem.lower() not in taken:
+                break
+        taken.add(stem.lower())
+        names.append(f"{stem}.png")
+    return names
 
 
 def _write_outlines(folder: Path, images: Named) -> None:

@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.texts import icdar, paddle, word_lists
+from taorunner.datasets.formats.texts import coco_text, icdar, paddle, word_lists
 from taorunner.datasets.model.texts import OUTLINES, WORDS, TextDataset
 from taorunner.errors import UserFilesError
 from taorunner.text import printable
 
-_MODULES: Mapping[str, Any] = {"paddleocr": paddle, "icdar": icdar, "word-list": word_lists}
-KINDS = {"paddleocr": OUTLINES, "icdar": OUTLINES, "word-list": WORDS}
+_MODULES: Mapping[str, Any] = {
+    "paddleocr": paddle, "icdar": icdar, "coco-text": coco_text, "word-list": word_lists,
+}  # fmt: skip
+KINDS = {"paddleocr": OUTLINES, "icdar": OUTLINES, "coco-text": OUTLINES, "word-list": WORDS}
 """What each format holds."""
 FORMATS = tuple(sorted(_MODULES))
 TARGET_OF = {OUTLINES: "ocdnet", WORDS: "ocrnet"}
