@@ -7,6 +7,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import selection
+
 TESTS = Path(__file__).parent
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py"}
