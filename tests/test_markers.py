@@ -7,6 +7,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import selection
+
 TESTS = Path(__file__).parent
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py"}
@@ -37,3 +39,12 @@ def test_no_other_fixture_marks_its_tests_as_those_of_an_engine() -> None:
     named = {path: ENGINE_FIXTURES & set(fixtures(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
     assert {str(path) for path, names in named.items() if names and path not in REAL} == set()
     assert set().union(*(named[path] for path in REAL)) == ENGINE_FIXTURES
+
+
+def test_each_worker_begins_to_read_elsewhere_and_reads_all() -> None:
+    rooms = ["api", "cli", "engine", "runs", "specs"]
+    assert [selection.turned(rooms, number, 3) for number in range(3)] == [
+        ["api", "cli", "engine", "runs", "specs"],
+        ["cli", "engine", "runs", "specs", "api"],
+        ["runs", "specs", "api", "cli", "engine"],
+    ]

@@ -313,3 +313,15 @@ def test_space_of_an_engine_whose_disk_is_not_seen_is_not_checked(
     assert text.startswith("disk space for about ") and text.endswith(
         "/nowhere/docker cannot be read from here"
     )
+
+
+def test_nothing_is_said_of_the_space_for_layers_that_are_there(
+    scripted: ScriptedEngine, layered_registry: str
+) -> None:
+    scripted.info["DockerRootDir"] = "/nowhere/docker"
+    scripted.images["here:1"] = Image("sha256:here", layers=("un:sha256:a",))
+    name = f"{layered_registry}/small:1"
+    scripted.pulls[name] = [([DONE], ONE)]
+    watcher = Seen()
+    pull_images(client.connect(), [name], watcher)
+    assert watcher.messages == []

@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+_ROOMS = pytest.StashKey[list[str]]()
+"""What lies directly below ``tests``, in the order of a run, where a worker collects it in another order."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +44,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.shuffle = os.environ.setdefault("TAORUNNER_TEST_SHUFFLE", str(random.randrange(10**6)))
     elif seed is not None and not seed.isdecimal():
         raise pytest.UsageError(f'--shuffle takes a whole number or "new", not "{seed}"')
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and [Path(config.rootpath, word) for word in config.args] == [TESTS]:
+        rooms = [path.name for path in sorted(TESTS.iterdir()) if path.is_dir() or path.match("test_*.py")]
+        rooms = [name for name in rooms if not name.startswith(("_", "."))]
+        config.stash[_ROOMS] = rooms
+        number = int(worker["workerid"].removeprefix("gw"))
+        config.args[:] = [str(TESTS / name) for name in turned(rooms, number, worker["workercount"])]
+
+
+def turned(rooms: Sequence[str], number: int, count: int) -> list[str]:
+    """The rooms from another one on for each worker. Reading a module of tests takes most time the first time, when its
+    assertions are rewritten: so each worker rewrites its part, and reads of the others what they have written."""
+    first = len(rooms) * number // count
+    return [*rooms[first:], *rooms[:first]]
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -47,6 +67,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    rooms = config.stash.get(_ROOMS, None)
+    if rooms is not None:  # all workers have the same order
+        items.sort(key=lambda item: rooms.index(item.path.relative_to(TESTS).parts[0]))
     seed = config.getoption("shuffle")
     if seed is not None:
         random.Random(int(seed)).shuffle(items)

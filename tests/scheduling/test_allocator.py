@@ -106,3 +106,8 @@ def test_runs_of_the_engine_leave_this_host_only_what_is_left_of_parallel(
     gpus.adopt("t1", "queue", ())
     here = [Queued("h1", "docker", 1), Queued("h2", "docker", 1)]
     assert started(decide(gpus, *here, parallel=parallel, t1=())) == expected
+
+
+def test_a_run_that_is_taken_over_takes_no_turn_of_runs_without_gpu(gpus: AllocatorPerBackend) -> None:
+    gpus.adopt("t1", "queue", ())
+    assert started(decide(gpus, Queued("cpu", "local", 0), t1=())) == {"cpu": ()}

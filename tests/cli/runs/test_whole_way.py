@@ -272,6 +272,8 @@ def test_detach_attach_logs_and_stop(
     logs = docker_cli.start("logs", "-f", "e1", cwd=root)
     watching = docker_cli.start("attach", "--json", cwd=root)
     wait_for(lambda: "EpochProgress" in (root / ".taorunner/runs" / run / "events.jsonl").read_text())
+    assert watching.stdout is not None
+    first = watching.stdout.readline()  # it watches
     (shown,) = docker_cli("ps", "--json", cwd=root).json
     assert (shown["id"], shown["state"], shown["epochs"]) == (run, "RUNNING", 2)
     stopped = docker_cli("stop", "e1", cwd=root)
@@ -282,7 +284,7 @@ def test_detach_attach_logs_and_stop(
     assert b"[TAO Toolkit]" in out
     out, _ = watching.communicate(timeout=20)
     assert watching.returncode == 1
-    events = [json.loads(line) for line in out.decode().splitlines()]
+    events = [json.loads(line) for line in (first + out).decode().splitlines()]
     assert [event["state"] for event in events if event["event"] == "RunFinished"] == ["STOPPED"]
     assert_gone(engine, root)
     assert docker_cli("ps", cwd=root).err == "nothing is running\n"

@@ -36,15 +36,13 @@ def test_findings_are_sorted_by_place_with_line_and_caret(tmp_path):
     findings = [
         finding(file, 4, 2, severity=Severity.WARNING, code="tab", message="[red]tab[/red]"),
         finding(file, 3, 5, hint='did you mean "backbone"?'),
-        finding(
-            Path("/elsewhere/data"), code="missing", message="no such folder", hint="mkdir it\nthen go on"
-        ),
+        finding(Path("/a/data"), code="missing", message="no such folder", hint="mkdir it\nthen go on"),
         finding(message="Docker is not here", code="no-docker"),
         finding(file, 3, 5, hint='did you mean "backbone"?'),
     ]
     assert printed(findings, tmp_path) == [
         "error: Docker is not here [no-docker]",
-        "/elsewhere/data: error: no such folder [missing]",
+        "/a/data: error: no such folder [missing]",
         "  hint: mkdir it",
         "        then go on",
         'experiments.yml:3:5: error: unknown key "backbome" [unknown-key]',

@@ -60,6 +60,18 @@ def test_the_settings_come_back(terminal: tuple[int, TextIO]) -> None:
     assert termios.tcgetattr(stream) == before
 
 
+def test_a_terminal_that_is_had_later_is_opened_by_the_next_read(terminal: tuple[int, TextIO]) -> None:
+    """A job that was started in the background may be in the foreground when it asks for keys."""
+    master, stream = terminal
+    before = termios.tcgetattr(stream)
+    keyboard = Keyboard(stream)
+    assert (keyboard.is_open, keyboard.read(0), keyboard.is_open) == (False, [], True)
+    os.write(master, b"q")
+    assert keyboard.read(5) == ["q"]
+    keyboard.close()
+    assert termios.tcgetattr(stream) == before
+
+
 def test_the_settings_come_back_after_an_error(terminal: tuple[int, TextIO]) -> None:
     _master, stream = terminal
     before = termios.tcgetattr(stream)

@@ -375,6 +375,11 @@ def test_plain_reads_every_familys_results_but_no_progress(name: str, metrics: l
     assert parse("plain", sample(name)) == metrics
 
 
+def test_pointpillars_has_results_in_lines_without_a_bar() -> None:
+    line = "Pruning ratio (pruned model / original model): 0.43\n"
+    assert parse("pointpillars", line) == [MetricHint("pruning_ratio", 0.43)]
+
+
 def test_an_unknown_family_is_read_as_plain() -> None:
     assert parse("quantum", "Epoch 1/2\nPruning ratio (pruned model / original model): 0.43\n") == [
         MetricHint("pruning_ratio", 0.43)
