@@ -55,6 +55,13 @@ def checks_chain(here: Any) -> None:
     assert here.containers() == []
 
 
+def kill(pid: int) -> None:
+    """Kills a process and waits until it has let go of its locks: the next command would find them held."""
+    os.kill(pid, signal.SIGKILL)
+    stat = Path(f"/proc/{pid}/stat")
+    wait_for(lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
 @pytest.mark.timeout(240)
 def test_a_supervisor_killed_in_each_action_is_followed_by_another(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
@@ -64,10 +71,10 @@ def test_a_supervisor_killed_in_each_action_is_followed_by_another(
     started = here.cli(*words, cwd=here.root)
     assert started.code == 0, started.err
     wait_for(lambda: runs(here)["train"]["state"] == "RUNNING")
-    os.kill(supervisor(here), signal.SIGKILL)
+    kill(supervisor(here))
     here.cli("ps", cwd=here.root)
     wait_for(lambda: runs(here)["evaluate"]["state"] in ("STARTING", "RUNNING", "SUCCEEDED"), 60)
-    os.kill(supervisor(here), signal.SIGKILL)
+    kill(supervisor(here))
     wait_for(lambda: here.cli("ps", "--json", cwd=here.root).json == [], 60)
     checks_chain(here)
 
