@@ -122,7 +122,7 @@ def test_it_says_what_it_found_and_chose(cli: Cli, root: Path, tmp_path: Path) -
     assert facts["data"] == "projects/parts/data/parts (linked; --copy copies)"
     assert facts["weights"].startswith("none")
     assert "num_classes 4" in made.out
-    assert lines[-1] == "validated: no errors"
+    assert lines[-2:] == ["validated: no errors", "next: taorunner train dino_01"]
     assert all(len(line) <= 100 for line in lines)
 
 

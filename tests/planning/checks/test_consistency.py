@@ -16,6 +16,7 @@ import pytest
 from dataset_layouts import put_data
 from filled_in import fill_in
 
+from taorunner.embedded.tfrecord import write_records
 from taorunner.errors import Finding
 from taorunner.planning.model.forcing import OF_DATASETS
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -771,7 +772,7 @@ def test_records_of_another_experiment_are_not_counted(bench: Make) -> None:
     )
     other = made.project / "data" / DATASET / "../tfrecords_other/tfrecord-fold-000"
     other.parent.mkdir()
-    other.write_bytes(b"x")
+    write_records(other, [b"x"])
     assert made.messages() == []
 
 
@@ -1450,5 +1451,5 @@ def test_a_size_that_yolo_does_not_take(bench: Make) -> None:
     made.edit("train", (f"output_width: {size[1]}", f"output_width: {odd}"))
     found = [one for one in made.messages() if "input-size" in one[0]]
     assert [(one[0], f"is {odd}, which is no multiple of 32" in one[2]) for one in found] == [
-        ("warning input-size", True)
+        ("error input-size", True)
     ]

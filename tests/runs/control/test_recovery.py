@@ -308,7 +308,7 @@ def test_marking_as_lost_is_for_undecidable_runs(
     marked = mark_lost(store, store.load(RUN))
     assert (marked.state, marked.reason) == (RunState.LOST, "marked as lost by hand")
     assert begun.ends() == [(RunState.LOST, "marked as lost by hand")]
-    with pytest.raises(RunStateError, match="already ended: LOST"):
+    with pytest.raises(RunStateError, match="already ended: lost"):
         mark_lost(store, marked)
 
 
