@@ -44,7 +44,7 @@ def test_a_stopped_training_goes_on_behind_its_last_epoch(
 
     refused = here.cli("train", "e1", cwd=here.root, env=env)
     assert refused.code == 3
-    assert "--resume" in refused.err and "--overwrite" in refused.err
+    assert "taorunner resume e1" in refused.err and "--overwrite" in refused.err
     done = here.cli("train", "e1", "--resume", "--plain", cwd=here.root, env=env)
     assert done.code == 0, done.out + done.err
     assert f"resumes after epoch {newest}, from " in done.err, done.err

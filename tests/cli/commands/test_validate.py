@@ -178,7 +178,7 @@ def test_wrong_files_give_findings_with_their_place(name: str, cli: Cli, project
     assert (plain.code, "Traceback" in plain.out + plain.err) == (3, False)
     assert len(plain.out) < 8000
     action = cli("-p", "example_01", "train", "dssd_resnet18_01", cwd=project)
-    is_only_name = "[unknown-experiment]" in action.err and action.err.count("error: ") == 2
+    is_only_name = "[unknown-experiment]" in action.err and action.err.count("error: ") == 1
     assert (action.code, "Traceback" in action.out + action.err) == (2 if is_only_name else 3, False)
 
 

@@ -117,7 +117,7 @@ def test_the_log_of_a_run_that_never_started_is_not_silent(cli: Cli, workspace: 
     records = sorted((workspace / "projects/shapes/data/tfrecords_tiny").glob("*"))
     for path in records:
         path.write_bytes(path.read_bytes()[:100])
-    chain = cli("train", "tiny", "--then", "evaluate", cwd=workspace)
+    chain = cli("train", "tiny", "--then", "evaluate", "--force", cwd=workspace)
     assert chain.code == 1 and "next:" not in chain.out, chain
     (evaluate,) = cli("runs", "list", "--action", "evaluate", "-q", cwd=workspace).out.split()
     silent = cli("logs", evaluate, cwd=workspace)

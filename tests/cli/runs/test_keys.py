@@ -335,4 +335,4 @@ def test_an_empty_log_says_why(cli: Cli, workspace: Path) -> None:
     assert cli("train", "first", cwd=workspace).code == 4
     done = cli("logs", "first", cwd=workspace)
     assert (done.code, done.out) == (0, "")
-    assert done.err == 'the log of first is empty: there is no command "dino" on PATH\n'
+    assert done.err == 'first has no log, it never started (failed: there is no command "dino" on PATH)\n'

@@ -206,16 +206,16 @@ def assign(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part], seed: 
 def _fill_empty(groups: Sequence[Sequence[ImageEntry]], parts: Sequence[Part]) -> None:
     """Gives each empty part a group of the part that has most of them: a small one with boxes, whose classes the part
     has elsewhere, too."""
-    group_of = {id(image): number for number, group in enumerate(groups) for image in group}
+    group_of = {image.path: number for number, group in enumerate(groups) for image in group}
     for empty in (part for part in parts if not part.images):
-        held = {part.name: {group_of[id(image)] for image in part.images} for part in parts}
+        held = {part.name: {group_of[image.path] for image in part.images} for part in parts}
         giver = max(parts, key=lambda part: len(held[part.name]))
         if len(held[giver.name]) < 2:
             return
         moved = groups[min(held[giver.name], key=lambda number: _cost(groups[number], number, giver.classes))]
         counts = Counter(_counted(moved))
-        taken = {id(image) for image in moved}
-        giver.images[:] = [image for image in giver.images if id(image) not in taken]
+        taken = {image.path for image in moved}
+        giver.images[:] = [image for image in giver.images if image.path not in taken]
         giver.classes = giver.classes - counts
         empty.images += moved
         empty.classes.update(counts)
