@@ -455,8 +455,8 @@ def test_a_dry_run_prints_what_really_runs(
     assert done.code == 0, done.err
     (shown,) = done.json
     assert list(shown) == [
-        "project", "experiment", "action", "backend", "image", "argv", "weights", "knobs", "env", "mounts", "gpus", "nodes", "cpus",
-        "memory_bytes", "time_s", "user", "spec", "docker_run",
+        "project", "experiment", "action", "backend", "cluster", "image", "argv", "weights", "knobs", "env", "mounts", "gpus", "nodes", "cpus",
+        "memory_bytes", "time_s", "user", "spec", "docker_run", "script",
     ]  # fmt: skip
     inside = "/workspace/projects/example_01/models/e1"
     assert (shown["project"], shown["experiment"], shown["action"]) == ("example_01", "e1", "train")

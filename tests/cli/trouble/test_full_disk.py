@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,15 @@ echo weights > "$results/train/model_epoch_002_step_00010.pth"
 status '"SUCCESS", "message": "Train finished successfully."'
 echo 'Execution status: PASS'
 """
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """Never in shared memory: a full disk there is another cause of failure."""
+    folder = Path(tempfile.mkdtemp(prefix="taorunner-tests-full-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
