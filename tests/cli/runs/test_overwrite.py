@@ -87,7 +87,7 @@ def test_with_a_real_engine_the_results_stay_where_they_were(
         if trouble == "the engine is down":
             socket.unlink()
         elif trouble == "the image is missing":
-            words += ["--image", "127.0.0.1:1/no/such:image"]
+            words += ["--image", f"127.0.0.1:1/no/such:{os.urandom(4).hex()}"]
         else:
             words += ["--gpu-indices", "7"]
         done = docker_cli(*words, cwd=root, env=env)

@@ -179,7 +179,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "image build": [["tree", "-t", "canary:1", "--build-arg", "SOME_ARG=plain"],
                         ["tree", "-t", "canary:1", "--json"]],
         "image test": [["canary:1", "--", "true"]],
-        "image push": [["canary:1", "--repository", "127.0.0.1:1/no/such:image"]],
+        "image push": [["canary:1", "--repository", "127.0.0.1:1/canary/pushed"]],
         "image release": [["tree"]],
         "shell": [["-e", "literal", "--no-tty", "--", "true"], ["-e", "literal", "--dry-run"],
                   ["-e", "literal", "--env", "SOME_TOKEN", "--dry-run", "--json"]],

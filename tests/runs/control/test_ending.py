@@ -306,3 +306,14 @@ def test_a_training_that_is_started_again_has_what_was_typed(store: RunStore, en
     assert steps(store, stopped) == ("train {} --epochs 40 --batch-size 16 --set train.seed=7",)
     failed = replace(stopped, state=RunState.FAILED, reason=MEMORY)
     assert steps(store, failed) == ("train {} --batch-size 8 --epochs 40 --set train.seed=7",)
+
+
+def test_what_was_set_of_the_model_belongs_to_the_commands_that_read_it(
+    store: RunStore, ended: Ended
+) -> None:
+    typed = TypedSettings(overrides={"train.seed": "7", "model.backbone": "tiny net", "model_config.n": "2"})
+    done = ended("tinydet", "train", RunState.SUCCEEDED, typed=typed)
+    said = "--set 'model.backbone=tiny net' --set model_config.n=2"
+    assert steps(store, done) == (f"evaluate {{}} {said}", f"export {{}} {said}")
+    store.save_plan(RUN, replace(store.load_plan(RUN), typed=TypedSettings(overrides={"train.seed": "7"})))
+    assert steps(store, done) == ("evaluate {}", "export {}")

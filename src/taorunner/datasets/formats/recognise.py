@@ -255,6 +255,7 @@ def recognised(folder: Folder) -> str:
     raise UserFilesError(
         f'"{printable(str(folder.root))}" has no annotations in a known format '
         f"({amount(len(folder.files), 'file')}, {amount(len(folder.image_files), 'image')})",
-        hint=f"known formats: {', '.join(FORMATS)}; choose one with --from to see why it does not fit",
+        hint=f"known formats: {', '.join(FORMATS)}; class folders and masks are known by their folders; "
+        "choose a format with --from to see why it does not fit",
         findings=folder.findings,
     )

@@ -12,6 +12,8 @@ from taorunner.planning.model.request import ActionRequest
 from taorunner.project.limits import NO_LIMITS, Limits
 from taorunner.text import is_secret_name
 
+_OF_MODEL = ("model.", "model_config.")
+
 
 @dataclass(frozen=True, slots=True)
 class TypedSettings:
@@ -36,6 +38,11 @@ class TypedSettings:
         ``without`` are knobs and keys to leave out.
         """
         return " ".join(map(shlex.quote, self._of_spec(without)))
+
+    def of_model(self) -> str:
+        """What is set of the model itself, as it is typed: an action that reads its weights needs the same."""
+        pairs = (f"{key}={text}" for key, text in self.overrides.items() if key.startswith(_OF_MODEL))
+        return " ".join(shlex.quote(word) for pair in pairs for word in ("--set", pair))
 
     def words(self, *, without: Collection[str] = ()) -> str:
         """All of them as they are typed. ``without`` are knobs and keys of the spec to leave out."""

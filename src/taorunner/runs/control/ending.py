@@ -162,7 +162,8 @@ def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) ->
         for command in _after_success(record.action, known):
             reads = command.split()[0] in ("evaluate", "export")
             is_older = reads and ending.best is not None and ending.best != ending.newest
-            yield f"{command} --checkpoint best" if is_older else command
+            chosen = f"{command} --checkpoint best" if is_older else command
+            yield f"{chosen} {plan.typed.of_model()}".rstrip() if reads else chosen
 
 
 def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
