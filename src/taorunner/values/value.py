@@ -56,7 +56,7 @@ class _Fields:
         _names: ClassVar[tuple[str, ...]]
         _defaults: ClassVar[dict[str, Any]]
         _factories: ClassVar[dict[str, Callable[[], Any]]]
-        __dataclass_fields__: ClassVar[dict[str, Any]]
+        __dataclass_fields__: ClassVar[Any]
     _kinds, _names, _defaults, _factories = {}, (), {}, {}
 
     def __init_subclass__(cls) -> None:
@@ -69,7 +69,7 @@ class _Fields:
         cls._names = tuple(cls._kinds)
         cls._factories = {**cls._factories, **made}
         cls._defaults = {**cls._defaults, **given}
-        cls.__dataclass_fields__ = _DataclassFields()  # type: ignore[assignment]
+        cls.__dataclass_fields__ = _DataclassFields()
 
     def __init__(self, *args: Any, **given: Any) -> None:
         if args:

@@ -12,11 +12,10 @@ from taorunner.events import now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Order
-from taorunner.planning.model.run_ids import name_in_run_id
 from taorunner.planning.model.typed_settings import continued_request
 from taorunner.runs.outputs.writers import writer_of
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.resume_origin import with_resumed
+from taorunner.runs.state.resume_origin import records_of, with_resumed
 from taorunner.runs.state.store import RunStore
 
 _UNREADABLE = (TaorunnerError, OSError, ValueError, KeyError, TypeError)
@@ -51,7 +50,7 @@ def training_in_place(store: RunStore, project: str, experiment: str) -> tuple[R
 
     A run that resumes it and never started counts: it is what is to be done next. None when none is on record.
     """
-    records = list(_trainings(store, project, experiment))
+    records = [one for one in records_of(store, experiment, "train") if one.project == project]
     try:
         if not records:
             return None
@@ -69,20 +68,6 @@ def training_in_place(store: RunStore, project: str, experiment: str) -> tuple[R
         return chosen, store.load_plan(chosen.id)
     except _UNREADABLE:
         return None
-
-
-def _trainings(store: RunStore, project: str, experiment: str) -> Iterator[RunRecord]:
-    """The trainings of an experiment on record, newest first."""
-    part = name_in_run_id(experiment, "train")
-    for run_id in store.run_ids():
-        if part not in run_id:
-            continue
-        try:
-            record = store.load(run_id)
-        except TaorunnerError:
-            continue
-        if (record.project, record.experiment, record.action) == (project, experiment, "train"):
-            yield record
 
 
 def _keys(plan: RunPlan) -> dict[str, set[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,15 @@ def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
     if plan.resume.run is not None:
         with suppress(TaorunnerError):
             return plan.resume.run, store.load(plan.resume.run).attempt + 1
-    part = name_in_run_id(plan.experiment, plan.action)
+    for record in records_of(store, plan.experiment, plan.action):
+        if record.results_dir == str(plan.results_dir):
+            return record.id, record.attempt + 1
+    return None, 1
+
+
+def records_of(store: RunStore, experiment: str, action: str) -> Iterator[RunRecord]:
+    """The records that can be read of one action of the experiments of this name, in any project, newest first."""
+    part = name_in_run_id(experiment, action)
     for run_id in store.run_ids():
         if part not in run_id:
             continue
@@ -35,9 +44,8 @@ def lineage(store: RunStore, plan: RunPlan) -> tuple[str | None, int]:
             record = store.load(run_id)
         except TaorunnerError:
             continue
-        if record.results_dir == str(plan.results_dir) and record.action == plan.action:
-            return record.id, record.attempt + 1
-    return None, 1
+        if (record.experiment, record.action) == (experiment, action):
+            yield record
 
 
 def with_resumed(store: RunStore, record: RunRecord) -> list[RunRecord]:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from taorunner.errors import RunStateError
 from taorunner.planning.model.epoch_scores import EpochScores
-from taorunner.planning.model.run_ids import name_in_run_id
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.metric_names import Judged, kpi_name
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.resume_origin import with_resumed
+from taorunner.runs.state.resume_origin import records_of, with_resumed
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 
@@ -50,20 +48,9 @@ def scores_of(store: RunStore, run_ids: Iterable[str]) -> EpochScores | None:
 def training_scores(store: RunStore, project: str, experiment: str) -> EpochScores | None:
     """Those of the newest training of an experiment that has a metric, and of those that it resumes: an earlier one
     has other weights."""
-    part = name_in_run_id(experiment, "train")
-    for run_id in store.run_ids():
-        if part not in run_id:
-            continue
-        try:
-            record = store.load(run_id)
-        except RunStateError:
-            continue
-        if (record.project, record.experiment, record.action) != (project, experiment, "train"):
-            continue
-        scores = lineage_scores(store, record)
-        if scores is not None:
-            return scores
-    return None
+    trainings = (one for one in records_of(store, experiment, "train") if one.project == project)
+    found = (lineage_scores(store, record) for record in trainings)
+    return next((scores for scores in found if scores is not None), None)
 
 
 def lineage_scores(store: RunStore, record: RunRecord) -> EpochScores | None:
