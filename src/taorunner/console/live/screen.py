@@ -43,10 +43,10 @@ class LiveScreen:
 
     def __init__(
         self, console: Console, keyboard: Keyboard | None = None, question_stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic, answers: TextIO | None = None,
     ) -> None:  # fmt: skip
         self._console, self._keyboard, self._clock = console, keyboard, clock
-        self._question_stream = question_stream
+        self._question_stream, self._answers = question_stream, answers or sys.stdin
         self._shown: list[Text] = []
         self._is_drawn = False
         self._size = self.size()
@@ -163,7 +163,7 @@ class LiveScreen:
             self._say("\n".join(self._styled(asked)) + "\n> ")
             height += sum(-(-max(1, line.cell_len) // width) for line in asked) + 1
             try:
-                said = _line(is_moot)
+                said = _line(self._answers, is_moot)
             except KeyboardInterrupt:
                 self._say("\n")
                 return None, height
@@ -239,17 +239,17 @@ class LiveScreen:
                 self._console.file.flush()
 
 
-def _line(is_moot: Callable[[], bool]) -> str:
-    """The next line of standard input; "" at its end, or when it ``is_moot``."""
+def _line(answers: TextIO, is_moot: Callable[[], bool]) -> str:
+    """The next line of ``answers``; "" at its end, or when it ``is_moot``."""
     try:
-        descriptor = sys.stdin.fileno()
+        descriptor = answers.fileno()
     except (OSError, ValueError, AttributeError):  # no file: it does not block
-        return sys.stdin.readline()
+        return answers.readline()
     try:
         while not select.select([descriptor], [], [], _LOOK_EVERY_S)[0]:
             if is_moot():
                 return ""
-        return sys.stdin.readline()
+        return answers.readline()
     except OSError:  # the terminal is gone
         return ""
 
