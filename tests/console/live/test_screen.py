@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 import pytest
@@ -64,19 +65,30 @@ class Emulator:
         return [row.rstrip() for row in self.rows]
 
 
-def screen(width: int = 20, height: int = 6, typed: str = "") -> tuple[LiveScreen, io.StringIO, Any]:
-    """``typed`` waits in a pipe to be read."""
+def screen(
+    width: int = 20, height: int = 6, answers: TextIO | None = None
+) -> tuple[LiveScreen, io.StringIO, Any]:
     stream = io.StringIO()
     console = make_console(stream, {"FORCE_COLOR": "1"})
     console.size = (width, height)
-    return LiveScreen(console, answers=in_a_pipe(typed) if typed else io.StringIO()), stream, console
+    return LiveScreen(console, answers=answers), stream, console
 
 
-def in_a_pipe(text: str) -> TextIO:
-    read, write = os.pipe()
-    os.write(write, text.encode())
-    os.close(write)
-    return os.fdopen(read)
+@pytest.fixture
+def in_a_pipe() -> Iterator[Callable[[str], TextIO]]:
+    """What is typed, waiting in a pipe."""
+    opened: list[TextIO] = []
+
+    def make(text: str) -> TextIO:
+        read, write = os.pipe()
+        os.write(write, text.encode())
+        os.close(write)
+        opened.append(os.fdopen(read))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
 
 
 _frames = st.lists(st.lists(st.text("abc ", max_size=20), min_size=1, max_size=5), min_size=1, max_size=6)
@@ -184,8 +196,8 @@ def test_colours_only_where_they_are_wanted() -> None:
     assert "\x1b[1;31mx\x1b[0m" in stream.getvalue()
 
 
-def test_a_question_is_erased_with_its_frame() -> None:
-    live, stream, _ = screen(60, 12, "what\nd\n")
+def test_a_question_is_erased_with_its_frame(in_a_pipe: Callable[[str], TextIO]) -> None:
+    live, stream, _ = screen(60, 12, in_a_pipe("what\nd\n"))
     terminal = Emulator(60, 12)
     live.draw(lambda width, height: [Text("a"), Text("b")])
     answer = live.prompt("What now?", {"stop": "end", "detach": "leave"}, default="stop", interrupt="detach")
@@ -199,14 +211,16 @@ def test_a_question_is_erased_with_its_frame() -> None:
 @pytest.mark.parametrize(
     ("typed", "answer"), [("y", "stop"), ("YES", "stop"), ("n", "go on"), ("no", "go on")]
 )
-def test_a_question_of_yes_and_no_takes_both(typed: str, answer: str) -> None:
-    live, stream, _ = screen(60, 12, f"{typed}\n")
+def test_a_question_of_yes_and_no_takes_both(
+    in_a_pipe: Callable[[str], TextIO], typed: str, answer: str
+) -> None:
+    live, stream, _ = screen(60, 12, in_a_pipe(f"{typed}\n"))
     choices = {"stop": "end it", "go on": "keep watching"}
     assert live.prompt("Stop it?", choices, default="go on", interrupt="go on", yes="stop") == answer
     assert "none of these" not in stream.getvalue()
 
 
-def test_another_question_does_not_take_yes() -> None:
-    live, stream, _ = screen(60, 12, "y\n")
+def test_another_question_does_not_take_yes(in_a_pipe: Callable[[str], TextIO]) -> None:
+    live, stream, _ = screen(60, 12, in_a_pipe("y\n"))
     live.prompt("What now?", {"stop": "end", "detach": "leave"}, default="detach", interrupt="stop")
     assert '"y" is none of these: stop, detach' in stream.getvalue()
