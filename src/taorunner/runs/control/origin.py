@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError, TaorunnerError
-from taorunner.planning.model.run_ids import name_in_run_id
 from taorunner.runs.state.record import RunRecord, chain_of
-from taorunner.runs.state.resume_origin import with_resumed
+from taorunner.runs.state.resume_origin import records_of, with_resumed
 
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan
@@ -71,23 +70,11 @@ def resumes(store: RunStore, later: RunRecord, record: RunRecord) -> bool:
 
 
 def _newer(store: RunStore, record: RunRecord) -> Iterator[RunRecord]:
-    """Newest first. Their ids begin with their times, so ids that are sorted before this one are not read."""
-    part = name_in_run_id(record.experiment, record.action)
-    for run_id in store.run_ids():
-        if run_id[:15] < record.id[:15]:
+    """Newest first. Ids begin with their times, so those that are sorted before this one are of earlier runs."""
+    for one in records_of(store, record.experiment, record.action):
+        if one.id[:15] < record.id[:15]:
             return
-        if part not in run_id or run_id == record.id:
-            continue
-        try:
-            one = store.load(run_id)
-        except RunStateError:
-            continue
-        is_same = (one.project, one.experiment, one.action) == (
-            record.project,
-            record.experiment,
-            record.action,
-        )
-        if is_same and one.queued_at > record.queued_at:
+        if one.project == record.project and one.queued_at > record.queued_at:
             yield one
 
 
