@@ -224,10 +224,6 @@ def _failure(
     return lines
 
 
-def _log_line(run: str, place: Place | None) -> Text:
-    return Text.assemble("  ", ("log", "label"), f":  {as_typed(f'taorunner logs {clean(run)}', place)}")
-
-
 def _never_started(
     snapshots: Sequence[RunSnapshot], names: Mapping[str, str], symbols: Symbols
 ) -> list[Text]:

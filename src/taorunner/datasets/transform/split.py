@@ -34,7 +34,6 @@ from taorunner.datasets.writers.tao_formats import (
 )
 from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 
-_FEW = 6
 LIST_FILE = "split.json"
 
 
