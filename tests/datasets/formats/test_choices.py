@@ -315,7 +315,16 @@ def test_shapes_on_several_images_of_a_task_are_not_put_on_one(key: str, tmp_pat
     assert codes(dataset)[0] == "several-images"
 
 
-@pytest.mark.parametrize("folders", [("input", "target"), ("train/rgb", "train/depth"), ("A", "B")])
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("input", "target"),
+        ("train/rgb", "train/depth"),
+        ("A", "B"),
+        ("RGBLeft", "GTLeft", "DepthLeft"),
+        ("HR", "LR", "upsampled"),
+    ],
+)
 def test_pairs_of_images_are_no_classes(folders: tuple[str, str], tmp_path: Path) -> None:
     root = lay(tmp_path / "d", {f"{folder}/{name}.jpg": None for folder in folders for name in "xy"})
     for command in (
@@ -324,6 +333,29 @@ def test_pairs_of_images_are_no_classes(folders: tuple[str, str], tmp_path: Path
         lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1),
     ):
         with pytest.raises(UserFilesError, match=r"pairs, not classes|layout of"):
+            command()
+
+
+def test_folders_with_the_same_names_of_images_are_asked_about(tmp_path: Path) -> None:
+    named = lay(tmp_path / "named", {f"{c}/street_{n}.jpg": None for c in ("day", "night") for n in (1, 2)})
+    findings = [one for one in check_dataset(named).findings if one.code == "same-names"]
+    assert [one.message for one in findings] == [
+        'all 2 class folders have images of the same 2 names: "day" and "night"'
+    ]
+    split = split_dataset(named, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1)
+    assert "same-names" in {one.code for one in split.findings}
+    numbered = lay(tmp_path / "numbered", {f"{c}/{n}.jpg": None for c in ("cat", "dog") for n in (1, 2)})
+    assert "same-names" not in {one.code for one in check_dataset(numbered).findings}
+
+
+def test_parts_of_another_format_are_no_classes_for_any_command(tmp_path: Path) -> None:
+    paths = {f"training/{part}/0000{n}.png": None for part in ("image_2", "instance") for n in (1, 2)}
+    root = lay(tmp_path / "d", paths)
+    for command in (
+        lambda: check_dataset(root),
+        lambda: split_dataset(root, tmp_path / "made", shares={"train": 0.5, "val": 0.5}, seed=1),
+    ):
+        with pytest.raises(UserFilesError, match="no annotations in a known format"):
             command()
 
 

@@ -38,6 +38,7 @@ from taorunner.datasets.files.layout import (
     find_class_folders,
     find_kitti,
     find_masks,
+    has_format_folders,
     images_in,
     unpaired,
 )  # fmt: skip
@@ -113,7 +114,7 @@ def _check_folders(
         report.subsets = [SubsetReport(name, count) for name, count in image_counts.items()]
         return report
     splits = {} if find_pairs(folder.image_files).are_most else find_class_folders(root)
-    if splits:
+    if splits and not has_format_folders(splits):
         refuse_pairs(folder)
         if not are_classes(root, splits):
             raise UserFilesError(

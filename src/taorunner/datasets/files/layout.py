@@ -18,10 +18,10 @@ _MASK_FOLDER = "masks"
 _DEPTH = 3
 _MAX_DEPTH = 12
 _SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
-_NO_CLASSES = frozenset({
-    "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2", *_SUBSETS,
+PARTS_OF_FORMATS = frozenset({
+    "images", "image", "jpegimages", "masks", "mask", "labels", "annotations", "image_2", "label_2", "imagesets",
 })  # fmt: skip
-"""Folders that are parts of other layouts, or subsets."""
+_NO_CLASSES = PARTS_OF_FORMATS | set(_SUBSETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def find_class_folders(root: Path) -> dict[str, list[str]]:
     top = folders_in(root)
     splits = {name: folders_in(root / name) for name in top}
     splits = {name: classes for name, classes in splits.items() if classes}
-    if sum(name.lower() in _NO_CLASSES - set(_SUBSETS) for name in top) > 1:
+    if sum(name.lower() in PARTS_OF_FORMATS for name in top) > 1:
         return {}  # images beside masks or labels
     filled = [name for name in top if images_in(root / name)]
     others = (name for name in top if name not in filled)

@@ -18,13 +18,16 @@ _BESIDE = re.compile(
     r"(^|/)(_?classes|class_?(names|map)?|labels?|readme[^/]*|licen[cs]e[^/]*|thumbs|desktop|split)\.[a-z]+$"
     r"|(^|/)(readme|licen[cs]e|notice)$", re.IGNORECASE
 )  # fmt: skip
-_PAIRED = frozenset({
-    "input", "target", "gt", "groundtruth", "ground_truth", "label", "labels", "mask", "masks", "image", "images",
+_LAYERS = frozenset({
+    "input", "target", "gt", "groundtruth", "ground", "truth", "label", "labels", "mask", "masks", "image", "images",
     "clean", "noisy", "hr", "lr", "high", "low", "before", "after", "left", "right", "a", "b", "rgb", "depth", "disp",
-    "disparity", "source", "reference", "im1", "im2", "t1", "t2", "sharp", "blur", "img", "imgs", "flow", "normal",
-    "thermal", "visible",
+    "disparity", "source", "reference", "im", "t", "sharp", "blur", "img", "imgs", "flow", "normal", "thermal",
+    "visible", "upsampled", "instance", "semantic", "segmentation", "annotation", "annotations", "color", "colour",
 })  # fmt: skip
-"""Folders whose images belong to images of the same names in another one of them."""
+"""Words in the names of folders whose images belong to images of the same names in another one of them."""
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_FEW_NAMES = 2
+_MOST_NAMED = 3
 _CLASS_LISTS = frozenset({"classes.txt", "obj.names", "_darknet.labels"})
 """They have one word a line, as the texts of number plates have."""
 _IMAGE = "<image>"
@@ -71,21 +74,35 @@ def refuse_other_layout(folder: Folder) -> None:
 
 
 def refuse_pairs(folder: Folder) -> None:
-    """Raises UserFilesError for folders of images that belong together by their names, such as input and target."""
+    """Raises UserFilesError for folders of images that belong together by their names, such as input and target.
+
+    Folders of other names whose images have the same names are a warning: they may be classes with numbered images.
+    """
     stems: dict[str, dict[str, set[str]]] = {}
     for path in folder.image_files:
         above, _, name = path.rpartition("/")
         parent, _, own = above.rpartition("/")
-        stems.setdefault(parent, {}).setdefault(own.lower(), set()).add(name.rpartition(".")[0])
+        stems.setdefault(parent, {}).setdefault(own, set()).add(name.rpartition(".")[0])
     for parent, inner in stems.items():
-        names = set(inner)
-        if len(names) > 1 and names <= _PAIRED and len({frozenset(one) for one in inner.values()}) == 1:
-            listed = " and ".join(f'"{printable(name)}"' for name in sorted(names))
-            place = printable(str(folder.root / parent))
+        if len(inner) < _FEW_NAMES or len({frozenset(one) for one in inner.values()}) > 1:
+            continue
+        listed = " and ".join(f'"{printable(name)}"' for name in sorted(inner)[:_MOST_NAMED])
+        place = folder.root / parent
+        if all(_is_layer(name) for name in inner):
             raise UserFilesError(
-                f'"{place}" has images of the same names in {listed}: pairs, not classes',
+                f'"{printable(str(place))}" has images of the same names in {listed}: pairs, not classes',
                 hint="no dataset command takes them; rename the folders if they are classes",
             )
+        names = next(iter(inner.values()))
+        if len(names) >= _FEW_NAMES and not all(name.isdigit() and name[0] != "0" for name in names):
+            message = f"all {len(inner)} class folders have images of the same {len(names)} names: {listed}"
+            hint = "if they belong together (image and mask, left and right), they are no classes: move them away"
+            folder.warning("same-names", message, place, hint=hint)
+
+
+def _is_layer(name: str) -> bool:
+    words = {word.lower() for word in _WORD.findall(name)}
+    return bool(words) and words <= _LAYERS
 
 
 def _fits(

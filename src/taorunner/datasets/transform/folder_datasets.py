@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from taorunner.datasets.files.layout import PARTS_OF_FORMATS
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
@@ -20,9 +21,6 @@ from taorunner.errors import Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
 
 _IMAGES = ("images", "image", "jpegimages")
-NO_CLASSES = frozenset(
-    {*_IMAGES, "masks", "mask", "labels", "annotations", "image_2", "label_2", "imagesets"}
-)
 Plan = list[tuple[str, str]]
 """Pairs of a source file and its path in the result."""
 
@@ -101,7 +99,7 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
             plan.append((path, f"{split or 'train'}/{above[-1]}/{name}"))
     _report_deeper(folder, deeper)
     for name in sorted(
-        {name for counts in members.values() for name in counts if name.lower() in NO_CLASSES}
+        {name for counts in members.values() for name in counts if name.lower() in PARTS_OF_FORMATS}
     ):
         message = f'"{name}" is a folder of formats with boxes, not a class'
         folder.error("class-folder-name", message, folder.root, hint="for boxes use --to kitti or --to coco")

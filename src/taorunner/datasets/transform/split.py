@@ -145,7 +145,7 @@ def _lost_fields(to: str, dataset: DetectionDataset) -> Iterator[Finding]:
 
 def _split_folders(source: Path, output: Path, kind: str, request: Request, *, overwrite: bool) -> Split:
     """Splits class folders and images with masks."""
-    images, masks = read_folders(source, kind)
+    images, masks, findings = read_folders(source, kind)
     made = parted(images, source, request)
     parts = made.parts
     placer = Placer()
@@ -155,7 +155,8 @@ def _split_folders(source: Path, output: Path, kind: str, request: Request, *, o
         write_classes(kind, partial, sorted({name for part in parts for name in part.classes}))
         listed = {part.name: [shown_path(image.path, source) for image in part.images] for part in parts}
         _write_list(partial / LIST_FILE, source, request, listed)
-    return Split(output, kind, kind, request.seed, made.groups, parts, placer.counts, 0, made.findings)
+    return Split(output, kind, kind, request.seed, made.groups, parts, placer.counts, 0,
+                 (*findings, *made.findings))  # fmt: skip
 
 
 def _split_texts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from taorunner.datasets.files.layout import find_class_folders, find_masks
+from taorunner.datasets.files.layout import PARTS_OF_FORMATS, find_class_folders, find_masks
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.output_folders import Placer
 from taorunner.datasets.formats.folder import Folder
@@ -14,7 +14,7 @@ from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse
 from taorunner.datasets.formats.recognise import known_formats
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.class_names import image_names
-from taorunner.datasets.transform.folder_datasets import NO_CLASSES, planned
+from taorunner.datasets.transform.folder_datasets import planned
 from taorunner.errors import Finding, UserFilesError, has_errors
 
 
@@ -31,14 +31,15 @@ def kind_of(source: Path) -> str | None:
         return "segmentation"
     splits = find_class_folders(source)
     names = {name.lower() for classes in splits.values() for name in classes}
-    if not names or names & NO_CLASSES:
+    if not names or names & PARTS_OF_FORMATS:
         return None
     refuse_pairs(folder)
     return "classification"
 
 
-def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path]]:
-    """The images, each with one box of the full image for its class, and the mask of each image, if there are masks.
+def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path], list[Finding]]:
+    """The images, each with one box of the full image for its class, the mask of each image, if there are masks, and
+    the warnings.
 
     Raises UserFilesError with all findings when something is wrong.
     """
@@ -47,7 +48,7 @@ def read_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, 
         raise UserFilesError(
             "nothing was split, because the dataset has errors", hint="correct those first", findings=findings
         )
-    return images, masks
+    return images, masks, findings
 
 
 def sound_folders(source: Path, kind: str) -> tuple[list[ImageEntry], dict[Path, Path], list[Finding]]:
