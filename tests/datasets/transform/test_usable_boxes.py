@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,17 @@ def test_an_image_without_a_usable_box_is_no_silent_background(tmp_path: Path) -
     assert done.findings[1].message == (
         'no box of 1 image can be used, such as those of "a.jpg": written as background'
     )
+
+
+def test_a_file_that_says_the_same_again_is_read_once(tmp_path: Path) -> None:
+    root = coco(tmp_path / "d", GOOD)
+    shutil.copy(root / "r.json", root / "again.json")
+    done = convert(root, tmp_path / "made", to="kitti")
+    assert (done.images_after, done.after.total()) == (2, 2)
+    assert shown(done.findings) == [("warning", "annotations-twice")]
+    message = '2 images with the same labels as in "again.json": read once'
+    assert (done.findings[0].message, done.findings[0].file) == (message, root / "r.json")
+    assert read_stats(root)[0].images == 2
 
 
 def test_an_image_in_two_files_stops_every_command(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from taorunner.datasets.formats.coco_boxes import AnnotationRows, rest_of
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import CocoFile, DatasetMetadata, DetectionDataset, ImageEntry
-from taorunner.datasets.model.boxes import Fields
+from taorunner.datasets.model.boxes import Corners, Fields, corners_of, kinds_of
 from taorunner.text import amount, printable
 
 _LISTS = ("images", "annotations")
@@ -46,7 +47,15 @@ def read(folder: Folder) -> DetectionDataset:
     files: dict[Path, CocoFile] = {}
     for path in paths:
         part = Document(folder, path, subset_of(path) if len(paths) > 1 or "/" in path else _of_stem(path))
-        images += part.entries()
+        entries = part.entries()
+        if (repeated := _repeated(images, entries)) is not None:
+            same = f"{amount(len(entries), 'image')} with the same labels as in"
+            message = f"{same} {_shown(repeated, folder)}: read once"
+            folder.warning(
+                "annotations-twice", message, folder.root / path, hint="remove one of the two files"
+            )
+            continue
+        images += entries
         classes.update(dict.fromkeys(part.classes))
         if (facts := part.facts()) is not None:
             files[folder.root / path] = facts
@@ -66,6 +75,30 @@ def read(folder: Folder) -> DetectionDataset:
         tuple(folder.findings),
         DatasetMetadata(top, class_fields, coco_files=files),
     )
+
+
+def _repeated(before: Sequence[ImageEntry], entries: Sequence[ImageEntry]) -> Path | None:
+    """The file of ``before`` that has every image of ``entries`` with the same labels in the same subset."""
+    if not before or not entries:
+        return None
+    known = {str(image.path): image for image in before}
+    for entry in entries:
+        image = known.get(str(entry.path))
+        if image is None or image.subset != entry.subset or _labels(image) != _labels(entry):
+            return None
+    return known[str(entries[0].path)].source
+
+
+def _labels(image: ImageEntry) -> Counter[tuple[Corners, bool, bool]]:
+    kinds = kinds_of(image.boxes)
+    return Counter(
+        (corners, kind.iscrowd, kind.has_outline)
+        for corners, kind in zip(corners_of(image.boxes), kinds, strict=True)
+    )
+
+
+def _shown(file: Path, folder: Folder) -> str:
+    return f'"{printable(file.relative_to(folder.root).as_posix())}"'
 
 
 def _report_left_out(folder: Folder, paths: list[str]) -> None:
