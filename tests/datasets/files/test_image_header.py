@@ -53,12 +53,13 @@ def test_a_webp_with_transparency_has_four_channels(options: dict[str, object], 
     assert read_header(tmp_path / "a.webp") == ImageHeader("webp", 300, 200, channels=4)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
 @pytest.mark.parametrize("orientation", range(10))
-def test_the_rotation_of_exif(orientation: int, tmp_path: Path) -> None:
+def test_the_rotation_of_exif(orientation: int, name: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010F] = "a maker"
     exif[0x0112] = orientation
-    header = read_header(saved(tmp_path / "a.jpg", exif=exif))
+    header = read_header(saved(tmp_path / name, exif=exif))
     assert header.orientation == (orientation if 1 <= orientation <= 8 else 1)
     turned = orientation in (5, 6, 7, 8)
     assert (header.width, header.height) == ((200, 300) if turned else (300, 200))

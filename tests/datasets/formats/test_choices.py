@@ -303,6 +303,17 @@ def test_an_object_of_voc_with_two_boxes_stops(tmp_path: Path) -> None:
     assert codes(dataset) == ["voc-object"]
 
 
+def test_an_export_of_label_studio_before_1_0_is_read(tmp_path: Path) -> None:
+    value = {"x": 10, "y": 10, "width": 30, "height": 30, "rectanglelabels": ["car"]}
+    task = {
+        "data": {"image": "/data/a.jpg"},
+        "completions": [{"result": [{"type": "rectanglelabels", "value": value}]}],
+    }
+    dataset = read_dataset(lay(tmp_path / "d", {"a.jpg": None, "p.json": json.dumps([task])}))
+    assert (dataset.format, codes(dataset)) == ("label-studio", [])
+    assert [(box.name, box.x_min, box.y_max) for box in dataset.images[0].boxes] == [("car", 10, 20)]
+
+
 @pytest.mark.parametrize("key", ["to_name", "item_index"])
 def test_shapes_on_several_images_of_a_task_are_not_put_on_one(key: str, tmp_path: Path) -> None:
     value = {"x": 10, "y": 10, "width": 30, "height": 30, "rectanglelabels": ["car"]}

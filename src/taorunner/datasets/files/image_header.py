@@ -1,6 +1,6 @@
 """Size and format of an image, read from its first bytes without decoding.
 
-Reads JPEG (with its EXIF orientation), PNG, BMP, GIF, WebP and TIFF. A truncated image with a complete header passes
+Reads JPEG and PNG (with the EXIF orientation), BMP, GIF, WebP and TIFF. A truncated image with a complete header passes
 here.
 """
 
@@ -159,7 +159,22 @@ def _png(data: bytes) -> ImageHeader:
         raise ImageError("the PNG ends before its size")
     width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 0)
-    return ImageHeader("png", width, height, 1, bits, channels, palette=colour == 3)
+    return ImageHeader("png", width, height, _png_orientation(data), bits, channels, palette=colour == 3)
+
+
+def _png_orientation(data: bytes) -> int:
+    """Of the eXIf chunk, which tools write before the pixels."""
+    at, end = 8, len(data)
+    for _ in range(_MAX_SEGMENTS):
+        if at + 8 > end:
+            break
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"eXIf":
+            return _orientation(data[at + 8 : at + 8 + length])
+        if kind == b"IDAT":
+            break
+        at += 12 + length
+    return 1
 
 
 def _bmp(data: bytes) -> ImageHeader:

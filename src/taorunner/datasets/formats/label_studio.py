@@ -28,7 +28,9 @@ _SHAPES = frozenset({"rectangle", "polygon", "ellipse", "brush", "keypoint"})
 Steps = tuple[str | int, ...]
 
 
-_WORDS = ('"annotations"', '"label"', '"image"')
+_ANNOTATIONS = ("annotations", "completions")
+"""The second was the name before Label Studio 1.0."""
+_WORDS = ('"annotations"', '"completions"', '"label"', '"image"')
 
 
 def recognise(folder: Folder) -> bool:
@@ -47,11 +49,15 @@ def _documents(folder: Folder) -> list[str]:
 
 def _is_task(value: Mapping[str, Any]) -> bool:
     """True when it names an image and its annotations, if any, have results; other tools use the same keys."""
-    listed = value.get("annotations")
+    listed = value.get(_key(value))
     is_others = isinstance(listed, list) and any(
         not isinstance(one, Mapping) or "result" not in one for one in listed
     )
     return bool(_reference(value)) and not is_others
+
+
+def _key(task: Mapping[str, Any]) -> str:
+    return next((key for key in _ANNOTATIONS if key in task), _ANNOTATIONS[0])
 
 
 def read(folder: Folder) -> DetectionDataset:
@@ -129,7 +135,7 @@ def _report_answers(folder: Folder, path: str) -> None:
 
 def _valid(task: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
     """The annotations that are not cancelled, with their places."""
-    listed = task.get("annotations")
+    listed = task.get(_key(task))
     return [
         (at, one)
         for at, one in enumerate(listed if isinstance(listed, list) else ())
@@ -164,7 +170,7 @@ def _has(count: int) -> str:
 
 def _is_unannotated(task: Any) -> bool:
     """True without annotations, or with cancelled ones only."""
-    listed = task.get("annotations") if isinstance(task, Mapping) else None
+    listed = task.get(_key(task)) if isinstance(task, Mapping) else None
     return isinstance(listed, list) and all(
         isinstance(one, Mapping) and bool(one.get("was_cancelled")) for one in listed
     )
@@ -245,21 +251,22 @@ def _has_several_images(task: Mapping[str, Any]) -> bool:
 
 def _results(index: int, task: Mapping[str, Any]) -> Iterator[tuple[Steps, Any]]:
     """Results of the ground truth, else of the first annotation that is not cancelled."""
-    if isinstance(task.get("annotations"), list):
+    key = _key(task)
+    if isinstance(task.get(key), list):
         for place, annotation in [_truth(task) or next(iter(_valid(task)), (0, {}))]:
             results = annotation.get("result")
             for at, result in enumerate(results if isinstance(results, list) else ()):
-                yield (index, "annotations", place, "result", at), result
+                yield (index, key, place, "result", at), result
         return
-    for key, value in task.items():
+    for name, value in task.items():
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and _labels(value[0]):
             for at, result in enumerate(value):
-                yield (index, key, at), result
+                yield (index, name, at), result
 
 
 def _is_readable(task: Mapping[str, Any]) -> bool:
     """False when there are annotations whose results are not where Label Studio writes them."""
-    annotations = task.get("annotations", None if isinstance(task.get("data"), Mapping) else [])
+    annotations = task.get(_key(task), None if isinstance(task.get("data"), Mapping) else [])
     if not isinstance(annotations, list):
         return False
     listed = [one for one in annotations if not (isinstance(one, Mapping) and one.get("was_cancelled"))]
