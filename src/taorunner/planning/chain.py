@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from taorunner.planning.model.epoch_scores import Scores, no_scores
+from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, PlannedRun, planned_with, planning_of
 from taorunner.project.workspace import Workspace
-
-_MAKES_A_CHECKPOINT = ("train", "prune")
 
 
 def plan_chain(
@@ -40,7 +39,7 @@ def plan_chain(
 
 def _later(request: ActionRequest, action: str, earlier: tuple[str, ...]) -> ActionRequest:
     """The request of a later action. What is not named here holds for the first one only."""
-    keeps_weights = not any(one in _MAKES_A_CHECKPOINT for one in earlier)
+    keeps_weights = not any(one in MAKERS["checkpoint"] for one in earlier)
     return ActionRequest(
         action=action, experiments=request.experiments, backend=request.backend,
         gpus=request.gpus, all_gpus=request.all_gpus,

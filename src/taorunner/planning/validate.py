@@ -261,7 +261,7 @@ def _experiment(
             yield replace(old, file=project.paths.experiments_file, line=line, column=column)
     yield from _specs(checks, project, experiment, network, contracts)
     mounts = Mounts.identity() if target.sees_host_paths else checks.cross.mounts
-    yield from missing_arguments(project, experiment, contracts, mounts)
+    yield from missing_arguments(project, experiment, contracts, mounts, checks.cross.data)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results
 

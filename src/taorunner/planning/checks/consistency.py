@@ -23,12 +23,12 @@ from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinde
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.paths.data_inputs import (
     later_inputs,
-    made_inputs,
     missing_inputs,
     reads_dataset,
     training_inputs,
 )
 from taorunner.planning.checks.paths.host_paths import HostPaths
+from taorunner.planning.checks.paths.made_inputs import made_inputs
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.checks.word_list_rules import word_lists
@@ -77,14 +77,16 @@ class Launch:
 @dataclass(slots=True)
 class CrossChecks:
     """One for all experiments that are checked together. ``mounts`` are those of containers, ``layouts`` says what a
-    network reads. ``readings`` collects how the checked experiments read their datasets."""
+    network reads. ``readings`` collects how the checked experiments read their datasets, ``data``
+    what was seen of them.
+    """
 
     mounts: Mounts
     memory: SpecMemory
     layouts: Callable[[str], DataLayout | None]
     readings: list[Reading] = field(default_factory=list)
+    data: DatasetFacts = field(default_factory=DatasetFacts)
     _finder: ReadingFinder = field(default_factory=ReadingFinder)
-    _data: DatasetFacts = field(default_factory=DatasetFacts)
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
     _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class CrossChecks:
         if "train" in readers:
             contract = specs["train"].contract
             training = Training(
-                experiment.head, contract, readers["train"], convert, gpus, self._data, _classmap(inference), layout
+                experiment.head, contract, readers["train"], convert, gpus, self.data, _classmap(inference), layout
             )  # fmt: skip
             faults = [
                 *self._sweep.faults(training, experiment.vars, _TEXT_RULES if launch else _VALIDATE_RULES),
@@ -200,7 +202,7 @@ class CrossChecks:
                     layout,
                     specs[action].contract,
                     readers[action],
-                    self._data,
+                    self.data,
                     starts=starts,
                     earlier=earlier,
                 )
@@ -231,7 +233,7 @@ class CrossChecks:
                 continue
             is_needed = launched is not None or lacks_records
             severity = Severity.ERROR if is_needed else Severity.WARNING
-            if launched is None and not self._data.has_files(str(reader.variables["dataset_raw"])):
+            if launched is None and not self.data.has_files(str(reader.variables["dataset_raw"])):
                 if training is None or reads_dataset(layout, specs["train"].contract, training):
                     continue
                 severity = Severity.ERROR
@@ -243,14 +245,14 @@ class CrossChecks:
             is_shared = reader.outline.shape.variables <= _OF_THE_DATASET and not reader.overlay
             found = self._inputs.get(key) if is_shared else None
             if found is None:
-                found = tuple(missing_inputs(layout, contract, reader, self._data, severity))
+                found = tuple(missing_inputs(layout, contract, reader, self.data, severity))
                 if is_shared:
                     self._inputs[key] = found
             yield reader, found
 
     def _held_out_faults(self, head: str, contract: Contract, spec: SpecReader, gpus: int) -> list[Fault]:
         """Faults of the data that an evaluation or an inference reads."""
-        using = Training(head, contract, spec, None, gpus, self._data, _classmap(contract))
+        using = Training(head, contract, spec, None, gpus, self.data, _classmap(contract))
         return [fault for rule in (*held_out_rules.RULES, class_map) for fault in rule(using)]
 
     def _conversion(self, spec: SpecReader | None, experiment: Experiment) -> Conversion | None:
@@ -263,11 +265,11 @@ class CrossChecks:
             or not shape.variables <= _OF_THE_DATASET
             or not shape.variables.isdisjoint(experiment.vars)
         ):
-            return Conversion(spec, self._data)
+            return Conversion(spec, self.data)
         dataset = spec.variables.made_of("dataset")
         key = (shape, spec.outline.numbers, dataset, spec.file.path.name, spec.mounts.is_identity)
         if key not in self._conversions:
-            self._conversions[key] = Conversion(spec, self._data)
+            self._conversions[key] = Conversion(spec, self.data)
         return self._conversions[key]
 
 

@@ -16,15 +16,10 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import build_argv
 from taorunner.planning.inputs.earlier_results import output_findings
 from taorunner.planning.inputs.named_checkpoint import destination
+from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.project.mounts import MountEntry, Mounts
 
-_MAKERS: Mapping[str, tuple[str, ...]] = {
-    "checkpoint": ("train", "prune"),
-    "onnx_file": ("export",),
-    "engine_file": ("gen_trt_engine",),
-}
-"""The actions that make the value of an argument."""
 _UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "checkpoint": (),
     "onnx_file": ("train", "prune"),
@@ -52,7 +47,8 @@ def awaited(
         names.discard("engine_file")  # it is written
     goes_to = destination(contract)
     found: list[Awaited] = []
-    for argument, makers in _MAKERS.items():
+    for argument in _STAND_INS:
+        makers = MAKERS[argument]
         maker = _last_of(makers, earlier)
         if maker is None and _is_remade(argument, earlier):
             maker = makers[0]
@@ -69,10 +65,10 @@ def missing_links(action: str, awaits: Sequence[Awaited], earlier: Sequence[str]
 
     ``action`` is the reader's name as the network has it: ``deploy.evaluate``.
     """
-    names = {maker: argument for argument, makers in _MAKERS.items() for maker in makers}
+    names = {maker: argument for argument in _STAND_INS for maker in MAKERS[argument]}
     for one in awaits:
         argument = one.argument or names[one.action]
-        if _last_of(_MAKERS[argument], earlier) is None or _is_remade(argument, earlier):
+        if _last_of(MAKERS[argument], earlier) is None or _is_remade(argument, earlier):
             message = f'"{action}" reads what {one.action} makes, and the chain has no {one.action} before it'
             behind = next(made for made in reversed(earlier) if made in _UPSTREAM[argument])
             hint = f"add {one.action} after {behind}: --then {one.action},{action}"
@@ -85,7 +81,7 @@ def _last_of(makers: Sequence[str], earlier: Sequence[str]) -> str | None:
 
 def _is_remade(argument: str, earlier: Sequence[str]) -> bool:
     """Whether the chain makes again, after the model, what the model is made of."""
-    last = next((one for one in reversed(earlier) if one in (*_MAKERS[argument], *_UPSTREAM[argument])), None)
+    last = next((one for one in reversed(earlier) if one in (*MAKERS[argument], *_UPSTREAM[argument])), None)
     return last in _UPSTREAM[argument]
 
 

@@ -34,6 +34,7 @@ from taorunner.planning.inputs.named_checkpoint import (
 from taorunner.planning.inputs.variables import STAND_INS, own_values
 from taorunner.planning.model.arguments import Value
 from taorunner.planning.model.epoch_scores import Scores, no_scores
+from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, GpuRequest
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.project.experiments import Experiment
@@ -47,8 +48,8 @@ _NOT_TRAINED = "CHECKPOINT-OF-THE-TRAINING"
 """In a dry run, the name of a checkpoint that the training makes first."""
 _ONNX_SUFFIXES = (".onnx", ".etlt", ".uff")
 _ENGINE_SUFFIXES = (".engine", ".trt", ".plan")
-_BUILT = {"onnx_file": ("export", _ONNX_SUFFIXES), "engine_file": ("gen_trt_engine", _ENGINE_SUFFIXES)}
-"""Models made from a checkpoint by other actions: their folders in the results, and their suffixes."""
+_BUILT = {"onnx_file": _ONNX_SUFFIXES, "engine_file": _ENGINE_SUFFIXES}
+"""Models made from a checkpoint by other actions, and their suffixes. They lie in the folder of that action."""
 
 
 @dataclass(slots=True)
@@ -163,10 +164,10 @@ class ValueFinder:
         if named is not None and not self._named(contract, training, results, named, values):
             return
         if "onnx_file" in wanted and "onnx_file" not in values.arguments:
-            self._file(results / "export", _ONNX_SUFFIXES, "onnx_file", values)
+            self._file(results / MAKERS["onnx_file"][0], _ONNX_SUFFIXES, "onnx_file", values)
         is_read = contract.action != "gen_trt_engine" and "engine_file" not in values.arguments
         if "engine_file" in wanted and is_read:
-            self._file(results / "gen_trt_engine", _ENGINE_SUFFIXES, "engine_file", values)
+            self._file(results / MAKERS["engine_file"][0], _ENGINE_SUFFIXES, "engine_file", values)
         is_named_by_file = "onnx_file" in values.arguments or "engine_file" in values.arguments
         if "checkpoint" in values.arguments:
             return
@@ -209,8 +210,8 @@ class ValueFinder:
             path, reason, asked = choice.path, f": {choice.reason}", choice.path.name
         if goes_to.argument in _BUILT:
             path, finding = find_built(
-                results / _BUILT[goes_to.argument][0],
-                _BUILT[goes_to.argument][1],
+                results / MAKERS[goes_to.argument][0],
+                _BUILT[goes_to.argument],
                 asked,
                 is_typed=not is_choice(named),
             )

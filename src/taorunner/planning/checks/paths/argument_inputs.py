@@ -6,30 +6,33 @@ Paths in a spec are checked in ``data_inputs``, by the same words.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
+from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN
 from taorunner.planning.checks.spec_view import HostVariables
 from taorunner.planning.inputs.argv import VALUES, Argv, argument_names
 from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.request import command_of
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.text import printable
 
-_BUILT = {
-    "onnx_file": ("exported model", "export"),
-    "engine_file": ("engine", "gen_trt_engine"),
-}
-"""What an action reads that another one makes: its name here, and that action."""
+_BUILT = {"onnx_file": "exported model", "engine_file": "engine"}
+"""What an action reads that another one makes from a checkpoint."""
 
 
 def missing_arguments(
-    project: Project, experiment: Experiment, contracts: Mapping[str, Contract], mounts: Mounts
+    project: Project,
+    experiment: Experiment,
+    contracts: Mapping[str, Contract],
+    mounts: Mounts,
+    data: DatasetFacts,
 ) -> Iterator[Finding]:
     """For ``validate``: what a training reads and does not find is an error. What only another action reads is a note:
     many projects never take that action, and its own start says it."""
@@ -41,15 +44,20 @@ def missing_arguments(
         whose = "" if action == "train" else f" ({action} reads it)"
         names = _named(contracts[action], experiment) - reported
         reported |= names
-        yield from _missing(project, experiment, names, mounts, severity, whose)
+        yield from _missing(project, experiment, names, mounts, data, severity, whose)
 
 
 def missing_at_launch(
-    project: Project, experiment: Experiment, contract: Contract, argv: Argv, mounts: Mounts
+    project: Project,
+    experiment: Experiment,
+    contract: Contract,
+    argv: Argv,
+    mounts: Mounts,
+    data: DatasetFacts,
 ) -> Iterator[Finding]:
     """The same for one action, where the command line has the value of ``vars``."""
     names = {name for name in _named(contract, experiment) if _is_in(argv, name)}
-    yield from _missing(project, experiment, names, mounts, Severity.ERROR, "")
+    yield from _missing(project, experiment, names, mounts, data, Severity.ERROR, "")
 
 
 def unbuilt_models(
@@ -59,7 +67,8 @@ def unbuilt_models(
     action ``starts``. ``given`` are the values that were found."""
     if "checkpoint" not in given and any("{model}" in form for form in contract.value_forms.values()):
         return  # the training comes first, and is reported
-    for name, (what, action) in _BUILT.items():
+    for name, what in _BUILT.items():
+        action = MAKERS[name][0]
         is_made_here = contract.action == action or any(
             f"{{{name}}}" in one for one in contract.verdict.artifacts
         )
@@ -88,12 +97,13 @@ def _is_in(argv: Argv, name: str) -> bool:
 
 
 def _missing(
-    project: Project, experiment: Experiment, names: Collection[str], mounts: Mounts, severity: Severity, whose: str
+    project: Project, experiment: Experiment, names: Collection[str], mounts: Mounts, data: DatasetFacts,
+    severity: Severity, whose: str,
 ) -> Iterator[Finding]:  # fmt: skip
     variables = HostVariables(project.paths, experiment, 1)
     results = project.paths.results_dir(experiment.name)
     dataset = project.paths.dataset_dir(experiment.dataset)
-    is_empty = not any(path.is_file() for path in dataset.rglob("*")) if names else False
+    is_empty = not data.has_files(str(dataset)) if names else False
     for name in sorted(names):
         value = variables.get(name)
         if not isinstance(value, str) or not value.startswith("/") or "$" in value:
@@ -101,7 +111,7 @@ def _missing(
         path = Path(value) if variables.is_host_path(name) else _on_host(value, mounts)
         if path is not None and (path.is_relative_to(results) or (is_empty and path.is_relative_to(dataset))):
             continue  # the training writes it; or the dataset is reported
-        found = _fault(name, value, path, printable(variables.shown(str(path))))
+        found = _fault(name, value, path, printable(variables.shown(str(path))), data)
         if found is not None:
             code, message, hint = found
             place = ("experiments", experiment.name, "vars", name)
@@ -112,7 +122,9 @@ def _on_host(value: str, mounts: Mounts) -> Path | None:
     return Path(value) if mounts.is_identity else mounts.to_host(value)
 
 
-def _fault(name: str, value: str, path: Path | None, shown: str) -> tuple[str, str, str] | None:
+def _fault(
+    name: str, value: str, path: Path | None, shown: str, data: DatasetFacts
+) -> tuple[str, str, str] | None:
     """Code, message and hint; None where it is as it should be, or a folder of every container."""
     holds, reads = VALUES[name].text, VALUES[name].reads
     if path is None:
@@ -121,18 +133,12 @@ def _fault(name: str, value: str, path: Path | None, shown: str) -> tuple[str, s
         hint = "put it below the project's data/, or mount its folder in .tao_mounts.json"
         return "not-mounted", f'no mount covers "{printable(value)}": the container does not have it', hint
     hint = f'what belongs there: {holds}; or correct "{name}" in vars'
-    what = "file or folder" if reads == "any" else reads
-    try:
-        if not path.exists():
-            return "missing-input", f"no such {what}: {shown}", hint
-        if reads == "file" and path.is_dir():
-            return "wrong-input", f"{shown} is a folder, and a file belongs there", hint
-        if (path.is_file() and not path.stat().st_size) or (path.is_dir() and not _has_any(path.iterdir())):
-            return "empty-input", f"{shown} is empty", hint
-    except OSError:
-        return None  # cannot be looked at here
+    kind = data.kind(str(path))
+    if kind is None:
+        what = "file or folder" if reads == "any" else reads
+        return "missing-input", f"no such {what}: {shown}", hint
+    if reads == "file" and kind == "folder":
+        return "wrong-input", f"{shown} is a folder, and a file belongs there", hint
+    if kind and data.is_empty(str(path)):
+        return "empty-input", f"{shown} is empty", hint
     return None
-
-
-def _has_any(entries: Iterable[Path]) -> bool:
-    return any(True for _ in entries)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,16 +24,13 @@ from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
 from taorunner.planning.inputs.dataset_place import meant_dataset, meant_hint
-from taorunner.planning.model.request import command_of
 from taorunner.progress.file_wholeness import not_weights
 from taorunner.specs.outline import Shape
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 from taorunner.text import nearest, printable
 
 _LATER = ("evaluate", "inference")
-_DATASET = ("dataset", "dataset_raw")
-_MADE = {"dataset_tfrecord": "dataset_convert", "tfrecords": "dataset_convert", "results_dir": ""}
-"""Folders that actions fill, by variable, and the action; in the results each has a folder of its own."""
+DATASET = ("dataset", "dataset_raw")
 _KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
 _ANYTHING = "a file or a folder"
 _NAMED_AS_READ = re.compile(
@@ -43,7 +40,6 @@ _NAMED_AS_WRITTEN = re.compile(
     r"(?:^|_)(?:results?|output|outputs|out|save|saved|log|logs|cache|tmp|onnx|engine|export|pruned|dump|prefix)(?:_|$)"
     r"|^checkpoint_dir$"  # bpnet and fpenet write there
 )
-_FOLD = re.compile(r"-fold-([0-9]{3})-of-")
 _RESUMED = re.compile(r"resume")
 _CONVERSIONS = ("kitti_config", "dataset_convert")
 """Sections of specs that make records of a folder of images and a folder of labels."""
@@ -142,32 +138,6 @@ def training_inputs(training: Training) -> Iterator[Fault]:
     )
 
 
-def made_inputs(
-    layout: DataLayout | None, contract: Contract, spec: SpecReader, data: DatasetFacts, *, starts: bool,
-    earlier: Collection[str] = (),
-) -> Iterator[Fault]:  # fmt: skip
-    """Records, and what else an earlier action of the experiment makes. Not yet made is a note, and an error when the
-    action ``starts``; what is there and cannot be read is an error. What one of the ``earlier`` actions of a chain
-    makes is a note in any case."""
-    inputs = layout.inputs_of(contract.action, contract.group) if layout is not None else ()
-    for one in inputs:
-        is_optional = one.kind is InputKind.MADE and contract.action not in one.needed_by
-        if one.key not in spec or is_optional:
-            continue
-        are_records = one.kind is InputKind.RECORDS
-        starts_with = spec.starts(one.key)
-        if not are_records and all(start in _DATASET for start in starts_with):
-            continue
-        for index, (path, start) in enumerate(zip(spec.paths(one.key) or (), starts_with, strict=False)):
-            is_made = start in _MADE or _is_own(path, spec)
-            if are_records or (is_made and start not in _DATASET):
-                fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
-                if fault is not None:
-                    is_coming = is_made and _maker(one, path, spec) in earlier
-                    yield replace(fault, severity=Severity.INFO) if is_coming else fault
-                    break
-
-
 def reads_dataset(layout: DataLayout, contract: Contract, spec: SpecReader) -> bool:
     """Whether the action opens files of the dataset itself, and not only records of it."""
     return any(_reads_dataset(spec, one.key) for one in layout.inputs_of(contract.action, contract.group))
@@ -199,7 +169,7 @@ def _is_read(key: str, action: str) -> bool:
 
 
 def _reads_dataset(spec: SpecReader, key: str) -> bool:
-    return key in spec and any(start in _DATASET for start in spec.starts(key))
+    return key in spec and any(start in DATASET for start in spec.starts(key))
 
 
 def _faults(
@@ -241,7 +211,7 @@ def _looked_for(one: Input, spec: SpecReader) -> tuple[str, ...]:
     if one.kind not in _KINDS or one.key not in spec:
         return ()
     starts = spec.starts(one.key)
-    if any(start not in (None, *_DATASET) for start in starts):
+    if any(start not in (None, *DATASET) for start in starts):
         return ()
     if None in starts and not any(isinstance(value, str) and "/" in value for value in spec.values(one.key)):
         return ()
@@ -284,81 +254,6 @@ def _as_written(path: str, spec: SpecReader, key: str, index: int) -> str:
     if start is not None and path.startswith(f"{folder}/"):
         return f"${start}{path[len(folder) :]}"
     return spec.variables.shown(path)
-
-
-def _made_fault(
-    one: Input, index: int, path: str, spec: SpecReader, data: DatasetFacts, *, starts: bool, is_made: bool
-) -> Fault | None:
-    found = _matches(one, path)
-    shown = printable(spec.variables.shown(path))
-    if not found:
-        if not is_made:
-            hint = f'what belongs there: {one.holds}; or correct "{one.key}"'
-            return Fault(Severity.ERROR, "missing-input", f"no file fits {shown}", hint, one.key, index, path)
-        action = _maker(one, path, spec)
-        command = command_of(action)
-        severity = Severity.ERROR if starts else Severity.INFO
-        message = f"{shown} is not there yet: {action} makes it"
-        hint = f"taorunner {command} {spec.variables['experiment']}"
-        return Fault(severity, "not-made-yet", message, hint, one.key, index, path)
-    folders = [name for name in found if data.kind(name) == "folder"] if one.kind is InputKind.RECORDS else []
-    is_folder_meant = found == [path]
-    if folders and not is_folder_meant:
-        name = printable(spec.variables.shown(folders[0]))
-        hint = f'move it away, or correct "{one.key}"'
-        message = f"{name} is a folder among the records"
-        return Fault(Severity.ERROR, "wrong-input", message, hint, one.key, index, path)
-    if all(data.is_empty(name) for name in found):
-        command = command_of(_maker(one, path, spec))
-        hint = f"taorunner {command} {spec.variables['experiment']} --overwrite"
-        message = f"{shown} is empty" if is_folder_meant else f"every file that fits {shown} is empty"
-        return Fault(Severity.ERROR, "empty-input", message, hint, one.key, index, path)
-    return _content_fault(one, index, path, found, spec, data) if one.kind is InputKind.RECORDS else None
-
-
-def _content_fault(
-    one: Input, index: int, path: str, found: Sequence[str], spec: SpecReader, data: DatasetFacts
-) -> Fault | None:
-    """Records that cannot be read, or that leave nothing to train on."""
-    command = command_of(_maker(one, path, spec))
-    again = f"taorunner {command} {spec.variables['experiment']} --overwrite"
-    for name in found:
-        problem = data.broken_records(name)
-        if problem is not None:
-            message = f"{printable(spec.variables.shown(name))} {problem}"
-            return Fault(Severity.ERROR, "wrong-input", message, again, one.key, index, path)
-    fold = spec.number("dataset_config.validation_fold")
-    folds = {match[1] for name in found if (match := _FOLD.search(name.rpartition("/")[2]))}
-    if fold is not None and one.key.endswith("tfrecords_path") and folds == {f"{int(fold):03}"}:
-        shown = printable(spec.variables.shown(path))
-        message = f"all records that fit {shown} are of fold {int(fold)}, which validates: nothing is left to train on"
-        return Fault(Severity.ERROR, "empty-training-fold", message, again, one.key, index, path)
-    return None
-
-
-def _matches(one: Input, path: str) -> list[str]:
-    """What a value means: files that fit a pattern, a file or folder, or files that begin with it."""
-    folder = path.rpartition("/")[0]
-    if not any(char in folder for char in "*?[") and not os.path.isdir(folder):  # noqa: PTH112 (a str)
-        return []  # as before every first conversion
-    if any(char in path for char in "*?["):
-        return sorted(glob.glob(path))  # noqa: PTH207 (a str)
-    if os.path.lexists(path):
-        return [path]
-    return sorted(glob.glob(f"{glob.escape(path)}*")) if one.kind is InputKind.RECORDS else []  # noqa: PTH207
-
-
-def _is_own(path: str, spec: SpecReader) -> bool:
-    return any(path.startswith(f"{spec.variables[name]}/") for name in ("tfrecords", "results_dir"))
-
-
-def _maker(one: Input, path: str, spec: SpecReader) -> str:
-    """The action of this experiment that makes what is at ``path``."""
-    results = f"{spec.variables['results_dir']}/"
-    first = path[len(results) :].partition("/")[0] if path.startswith(results) else ""
-    if one.kind is InputKind.RECORDS or not path.startswith(results):
-        return first if first in ACTION_SECTIONS else "dataset_convert"
-    return first if first in ACTION_SECTIONS else "train"
 
 
 def _is_prefix(path: str) -> bool:
