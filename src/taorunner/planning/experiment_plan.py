@@ -195,6 +195,8 @@ def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:
         typed_values(spec.sets, planning.request.extra),
         not planning.request.dry_run,
         frozenset(planning.request.earlier),
+        planning.request.resume,
+        planning.request.overwrite and draft.contract.action == "train",
     )
     found = planning.cross.before(
         draft.contract, spec.path, draft.network, planning.project, experiment, launch

@@ -150,6 +150,12 @@ FAULTS = (
     Fault("unlisted-key", "segformer", "missing-input", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 2\n  pretrained_model_path: /workspace/repositories/mine/segformer.pth")),
     Fault("dataset-of-nothing", "rtdetr", "empty-dataset", lambda h: h.empty(h.data)),
     Fault("dataset-not-there", "rtdetr", "missing-dataset", lambda h: h.experiment(dataset="bolts")),
+    Fault("resumed-from-nothing", "rtdetr", "missing-input", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 2\n  resume_training_checkpoint_path: $results_dir/train/model_epoch_001_step_00004.pth")),
+    Fault("resumed-from-a-folder", "dino", "wrong-input", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 2\n  resume_training_checkpoint_path: $dataset_raw/train")),
+    Fault("resumed-without-a-mount", "dino", "not-mounted", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 2\n  resume_training_checkpoint_path: /data/model.pth")),
+    Fault("relative-images", "rtdetr", "relative-path", lambda h: h.spec("$dataset_raw/val/images", "val/images"), True),
+    Fault("relative-root", "segformer", "relative-path", lambda h: h.spec("root_dir: $dataset_raw", "root_dir: data/parts"), True),
+    Fault("relative-records", "detectnet_v2", "relative-path", lambda h: h.spec("$tfrecords/", "tfrecords/")),
     # classes
     Fault("num-classes-of-half-the-names", "rtdetr", "too-few-classes", lambda h: h.spec("num_classes: 3", "num_classes: 1"), True),
     Fault("ids-with-a-gap", "dino", "too-few-classes", lambda h: h.coco("train", _third_class), True),

@@ -1017,7 +1017,7 @@ def test_paths_that_are_none_are_no_crash(head: str, name: str, old: str, value:
     made.edit(name, (old, f'{old.partition(": ")[0]}: "{value}"'))
     assert {finding.code for finding in made.findings()} <= {
         "unknown-variable", "wrong-type", "not-text", "syntax", "unreadable-spec", "image-extension", "missing-input",
-        "wrong-input",
+        "wrong-input", "relative-path",
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from taorunner.planning.validate import validate_projects
 from taorunner.project.workspace import Workspace
 
 CALLER = Caller(1000, 1000, (), "ada", {"HOME": "/nowhere"})
-OWN_CODES = ("missing-input", "wrong-input", "empty-input", "empty-dataset", "not-mounted")
+OWN_CODES = ("missing-input", "wrong-input", "empty-input", "empty-dataset", "not-mounted", "relative-path")
 VAL = "val/annotations.json"
 
 
@@ -434,3 +434,69 @@ def test_a_subset_where_the_folder_around_it_is_read(desk: Make) -> None:
     file.write_text(file.read_text().replace("dataset: set/train", "dataset: set/train/train"))
     ((code, _, _, hint),) = made.validated()
     assert (code, hint) == ("error missing-input", 'write "dataset: set/train" in experiments.yml')
+
+
+RESUMED = "resume_training_checkpoint_path"
+
+
+def resumed_from(made: Desk, path: str) -> None:
+    made.edit("train:\n", f"train:\n  {RESUMED}: {path}\n")
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error_where_the_spec_resumes_from_it(desk: Make) -> None:
+    made = desk("rtdetr")
+    resumed_from(made, "$results_dir/train/model_epoch_009_step_00100.pth")
+    wanted = (
+        "error missing-input",
+        made.line_of(RESUMED),
+        "no such checkpoint: models/e/train/model_epoch_009_step_00100.pth",
+        f'taorunner resume e chooses the newest checkpoint itself: leave "train.{RESUMED}" out',
+    )
+    assert made.validated() == made.launched("train") == made.launched("train", dry_run=True) == [wanted]
+    assert made.launched("train", resume=True) == []  # which replaces it
+
+
+def test_a_checkpoint_of_the_results_that_overwrite_sets_aside(desk: Make) -> None:
+    made = desk("rtdetr")
+    resumed_from(made, "$results_dir/train/model_epoch_009_step_00100.pth")
+    checkpoint = made.project / "models/e/train/model_epoch_009_step_00100.pth"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"weights")
+
+    assert made.validated() == made.launched("train") == []
+    ((code, _, message, _),) = made.launched("train", overwrite=True)
+    assert (code, message) == (
+        "error missing-input",
+        "--overwrite sets models/e/train/model_epoch_009_step_00100.pth aside before the training looks for it",
+    )
+
+
+@pytest.mark.parametrize("value", ["null", "???", '""'])
+def test_no_checkpoint_to_resume_from_is_no_finding(value: str, desk: Make) -> None:
+    made = desk("rtdetr")
+    resumed_from(made, value)
+    assert made.validated() == made.launched("train") == []
+
+
+def test_a_relative_path_is_an_error_that_says_what_to_write(desk: Make) -> None:
+    made = desk("rtdetr")
+    made.edit(f"$dataset_raw/{VAL}", f"data/set/train/{VAL}")
+    wanted = (
+        "error relative-path",
+        made.line_of(f"data/set/train/{VAL}"),
+        f'"{VAL}" is relative: TAO starts in a folder of its image, and finds nothing there',
+        f"write $dataset_raw/{VAL}",
+    )
+    assert made.validated() == made.launched("train") == [wanted]
+
+
+def test_a_relative_path_that_leads_to_a_file_where_containers_start_is_no_finding(desk: Make) -> None:
+    made = desk("rtdetr")
+    made.edit(f"$dataset_raw/{VAL}", f"projects/p/data/set/train/{VAL}")
+    assert made.validated() == made.launched("train") == []
+
+
+def test_relative_paths_below_a_root_of_the_spec_are_none_of_the_containers(desk: Make) -> None:
+    made = desk("bevfusion")
+    made.edit("$results_dir/kitti_person_infos_val.pkl", "kitti_person_infos_val.pkl")
+    assert made.validated() == []

@@ -29,6 +29,7 @@ from taorunner.planning.checks.paths.data_inputs import (
 )
 from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.paths.made_inputs import made_inputs
+from taorunner.planning.checks.paths.resumed_from import resumed_from
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.checks.word_list_rules import word_lists
@@ -64,7 +65,8 @@ class FoundSpec:
 @dataclass(frozen=True, slots=True)
 class Launch:
     """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key. ``starts`` is False
-    for a dry run. ``earlier`` are the actions of a chain that run before."""
+    for a dry run. ``earlier`` are the actions of a chain that run before. ``resumes``: the checkpoint of the spec is
+    replaced by the newest one. ``sets_aside``: earlier results are moved away first."""
 
     action: str
     gpus: int
@@ -72,6 +74,8 @@ class Launch:
     typed: Mapping[str, object]
     starts: bool = True
     earlier: frozenset[str] = frozenset()
+    resumes: bool = False
+    sets_aside: bool = False
 
 
 @dataclass(slots=True)
@@ -161,6 +165,8 @@ class CrossChecks:
                 *self._sweep.faults(training, experiment.vars, _TEXT_RULES if launch else _VALIDATE_RULES),
                 *[fault for rule in _NUMBER_RULES for fault in rule(training)],
             ]
+            if launch is None or not launch.resumes:
+                faults += resumed_from(training, sets_aside=launch is not None and launch.sets_aside)
             yield from placing.place(training.spec, faults)
         else:
             faults = []

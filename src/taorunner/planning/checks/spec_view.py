@@ -101,6 +101,11 @@ class HostVariables(Mapping[str, object]):
         root = f"{self._paths.root}/"
         return path[len(root) :] if path.startswith(root) else path
 
+    @property
+    def workspace(self) -> str:
+        """The folder in which processes of this host start."""
+        return str(self._paths.root.parent.parent)
+
     def made_of(self, name: str) -> object:
         """The inputs of the value of ``name``; cheaper to compute than the value."""
         if name in ("dataset_raw", "dataset") and name not in self._experiment.vars:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from taorunner.errors import Finding
 
 _PATHS = """
-    missing-input wrong-input empty-input empty-dataset missing-dataset not-mounted host-path not-made-yet
+    missing-input wrong-input empty-input empty-dataset missing-dataset not-mounted host-path not-made-yet relative-path
 """
 _RULES = """
     batch-beyond-samples class-map-shifted class-not-in-dataset class-not-mapped class-with-blank

@@ -13,6 +13,7 @@ from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN
+from taorunner.planning.checks.paths.unresolved import no_path
 from taorunner.planning.checks.spec_view import HostVariables
 from taorunner.planning.inputs.argv import VALUES, Argv, argument_names
 from taorunner.planning.model.arguments import Value
@@ -106,7 +107,13 @@ def _missing(
     is_empty = not data.has_files(str(dataset)) if names else False
     for name in sorted(names):
         value = variables.get(name)
-        if not isinstance(value, str) or not value.startswith("/") or "$" in value:
+        if not isinstance(value, str) or "$" in value:
+            continue
+        place = ("experiments", experiment.name, "vars", name)
+        lost = no_path(value, variables, mounts)
+        if lost is not None:
+            yield project.finding(severity, lost[0], f"{lost[1]}{whose}", place, hint=lost[2])
+        if not value.startswith("/"):
             continue
         path = Path(value) if variables.is_host_path(name) else _on_host(value, mounts)
         if path is not None and (path.is_relative_to(results) or (is_empty and path.is_relative_to(dataset))):
@@ -114,7 +121,6 @@ def _missing(
         found = _fault(name, value, path, printable(variables.shown(str(path))), data)
         if found is not None:
             code, message, hint = found
-            place = ("experiments", experiment.name, "vars", name)
             yield project.finding(severity, code, f"{message}{whose}", place, hint=hint)
 
 

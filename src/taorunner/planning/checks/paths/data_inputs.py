@@ -19,7 +19,8 @@ from taorunner.catalog.layouts import DataLayout, Input, InputKind
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
-from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN, HOMES, OF_OTHERS
+from taorunner.planning.checks.paths.host_paths import OF_OTHERS
+from taorunner.planning.checks.paths.unresolved import KINDS, unmounted, unresolved
 from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
@@ -31,7 +32,6 @@ from taorunner.text import nearest, printable
 
 _LATER = ("evaluate", "inference")
 DATASET = ("dataset", "dataset_raw")
-_KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
 _ANYTHING = "a file or a folder"
 _NAMED_AS_READ = re.compile(
     r"(?:^|_)(?:path|paths|file|files|dir|dirs|folder|root|json|checkpoint|ann|annotations|classmap|label_map)$"
@@ -98,20 +98,15 @@ def _unnamed(
     inputs: Iterable[Input], contract: Contract, spec: SpecReader, severity: Severity
 ) -> Iterator[Fault]:
     """Keys without a path that the action cannot do without, and paths that no container resolves."""
+    needs = {contract.action, f"{contract.group}.{contract.action}"}
     for one in inputs:
-        if one.kind not in _KINDS or one.key not in spec:
-            continue
-        for index, (value, start) in enumerate(zip(spec.values(one.key), spec.starts(one.key), strict=False)):
-            if not isinstance(value, str) or start is not None:
-                continue
-            longer = f"{contract.group}.{contract.action}"
-            if not value.strip() and not {contract.action, longer}.isdisjoint(one.needed_by):
-                message = f'"{one.key}" is empty: {contract.action} reads {one.holds} there'
-                yield Fault(severity, "missing-input", message, "write the path", one.key, index, value)
-            elif value.startswith("~/"):
-                message = f'"{printable(value)}" is no path: the shell alone knows "~"'
-                hint = "write $dataset_raw/..., or the whole path inside the container"
-                yield Fault(severity, "missing-input", message, hint, one.key, index, value)
+        if one.kind in KINDS and one.key in spec and not needs.isdisjoint(one.needed_by):
+            for index, value in enumerate(spec.values(one.key)):
+                if isinstance(value, str) and not value.strip():
+                    message = f'"{one.key}" is empty: {contract.action} reads {one.holds} there'
+                    yield Fault(severity, "missing-input", message, "write the path", one.key, index, value)
+        for lost in unresolved(one, spec):
+            yield Fault(severity, lost.code, lost.message, lost.hint, one.key, lost.index, lost.value)
 
 
 def later_inputs(training: Training) -> Iterator[Fault]:
@@ -178,12 +173,10 @@ def _faults(
 ) -> Iterator[Fault]:  # fmt: skip
     """Paths in ``known`` are reported of another key already."""
     for one in inputs:
-        unseen = _unseen(one, spec)
-        if unseen is not None:
-            index, path = unseen
-            message = f'no mount covers "{printable(path)}"{whose}: the container does not have it'
-            hint = "put it below the project's data/, or mount its folder in .tao_mounts.json"
-            yield Fault(severity, "not-mounted", message, hint, one.key, index, path)
+        lost = unmounted(one, spec) if one.kind in KINDS else None
+        if lost is not None:
+            message = f"{lost.message}{whose}: the container does not have it"
+            yield Fault(severity, lost.code, message, lost.hint, one.key, lost.index, lost.value)
             continue
         for index, path in enumerate(_looked_for(one, spec)):
             wrong = _wrong(one, path, spec, index, data) if path not in known else None
@@ -193,22 +186,9 @@ def _faults(
                 break
 
 
-def _unseen(one: Input, spec: SpecReader) -> tuple[int, str] | None:
-    """The first value of a key that no mount covers, and that is no folder of every container."""
-    if spec.mounts.is_identity or one.kind not in _KINDS or one.key not in spec:
-        return None
-    for index, (value, start) in enumerate(zip(spec.values(one.key), spec.starts(one.key), strict=False)):
-        if start is not None or not isinstance(value, str) or not value.startswith("/"):
-            continue
-        if not value.startswith(CONTAINERS_OWN) and spec.mounts.to_host(value) is None:
-            is_reported = HOMES.match(value) or os.path.exists(value)  # noqa: PTH110 (a str); see host_paths
-            return None if is_reported else (index, value)
-    return None
-
-
 def _looked_for(one: Input, spec: SpecReader) -> tuple[str, ...]:
     """The paths of a key; none of records, and none in a folder that actions fill. Reads no other variables then."""
-    if one.kind not in _KINDS or one.key not in spec:
+    if one.kind not in KINDS or one.key not in spec:
         return ()
     starts = spec.starts(one.key)
     if any(start not in (None, *DATASET) for start in starts):
