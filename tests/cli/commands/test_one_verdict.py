@@ -164,6 +164,8 @@ FAULTS = (
     Fault("names-of-another-dataset", "detectnet_v2", "no-class-in-dataset", lambda h: (h.spec("bolt", "car"), h.spec("nut", "van"))[0], True),
     Fault("records-of-more-classes", "efficientdet_tf2", "too-few-classes", lambda h: h.spec("num_classes: 3", "num_classes: 2"), True),
     Fault("palette-beyond-classes", "segformer", "too-few-classes", lambda h: h.spec("label_id: 1", "label_id: 2"), True),
+    Fault("palette-with-one-label", "segformer", "label-shared", lambda h: h.spec("label_id: 1", "label_id: 0"), True, "warning"),
+    Fault("targets-with-one-label", "unet", "label-shared", lambda h: h.spec('label_id: 1 }', 'label_id: 1 }\n    target_classes { name: "rim" mapping_class: "rim" label_id: 1 }'), True, "warning"),
     Fault("mask-value-without-palette", "segformer", "mask-value", lambda h: h.mask("train", 9), True),
     Fault("mask-value-without-class", "unet", "mask-value", lambda h: h.mask("val", 9), True),
     Fault("validated-on-the-same-boxes", "dino", "same-data", lambda h: h.spec("$dataset_raw/val", "$dataset_raw/train"), True, "warning"),
@@ -183,6 +185,7 @@ FAULTS = (
     Fault("too-few-steps", "detectnet_v2", "too-few-steps", lambda h: h.spec("scalar_logging_frequency: 1", "scalar_logging_frequency: 40"), True),
     Fault("size-of-no-multiple", "detectnet_v2", "input-size", lambda h: h.spec("output_image_width: 640", "output_image_width: 650"), True, "warning"),
     Fault("height-of-no-multiple", "efficientdet_tf2", "input-size", lambda h: h.spec("input_height: 512", "input_height: 500"), True),
+    Fault("examples-of-another-dataset", "efficientdet_tf2", "examples-differ", lambda h: h.spec("num_examples_per_epoch: 16", "num_examples_per_epoch: 160"), True, "warning"),
     # records
     Fault("record-without-bytes", "detectnet_v2", "empty-input", lambda h: [path.write_bytes(b"") for path in h.records.iterdir()] and None),
     Fault("folder-among-records", "ssd", "wrong-input", lambda h: (h.records / "tfrecord-fold-000-checkpoints").mkdir()),

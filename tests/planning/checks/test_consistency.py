@@ -402,6 +402,31 @@ def test_a_class_of_the_palette_beyond_their_number(bench: Make) -> None:
     ]
 
 
+def test_two_classes_of_the_palette_with_one_label(bench: Make) -> None:
+    made = bench("segformer")
+    text = made.spec("train").read_text()
+    made.spec("train").write_text(text.replace("label_id: 1,", "label_id: 0,"))
+    shared = [one for one in made.messages() if one[0] == "warning label-shared"]
+    assert [(one[1], one[2]) for one in shared] == [
+        (
+            "train.yaml: palette: [{seg_class: background, mapping_class: background, label_id: 0, rgb: [0]}, "
+            "{seg_class: foreground, mapping_class: foreground, label_id: |0, rgb: [1]}]",
+            '"background" and "foreground" have the label_id 0: they are learnt as one class; '
+            'give "foreground" a label_id of its own, or both one mapping_class',
+        )
+    ]
+
+
+def test_two_classes_with_one_mapping_class_are_meant(bench: Make) -> None:
+    made = bench("segformer")
+    text = made.spec("train").read_text()
+    changed = text.replace("label_id: 1,", "label_id: 0,").replace(
+        "mapping_class: foreground", "mapping_class: background"
+    )
+    made.spec("train").write_text(changed)
+    assert "label-shared" not in [one.code for one in made.findings()]
+
+
 def pairs(root: Path, suffix: str, reverse: bool) -> None:
     """Images and masks of the same names; ``reverse``: the masks are made in the opposite order."""
     for part in ("train", "val"):
@@ -786,6 +811,49 @@ def test_a_batch_larger_than_the_stated_dataset_of_tf2(bench: Make) -> None:
             'a batch of 8 ("train.batch_size" 8) is more than the 7 images there are to train on; use 7 or less',
         )
     ]
+
+
+def listed(root: Path) -> None:
+    """A COCO dataset whose annotations list 64 images for training and 8 to validate."""
+    coco(root)
+    for part, images in (("train", 64), ("val", 8)):
+        file = root / part / "annotations.json"
+        names = [{"id": number, "file_name": f"{number}.jpg"} for number in range(images)]
+        file.write_text(json.dumps({**json.loads(file.read_text()), "images": names}))
+
+
+@pytest.mark.parametrize(
+    ("head", "key", "samples"),
+    [
+        ("efficientdet_tf2", "num_examples_per_epoch", "num_samples"),
+        ("efficientdet_tf1", "num_examples_per_epoch", "eval_samples"),
+        ("mask_rcnn", "num_examples_per_epoch", "eval_samples"),
+    ],
+)
+def test_stated_numbers_of_images_are_those_of_the_annotations(
+    head: str, key: str, samples: str, bench: Make
+) -> None:
+    made = bench(head, listed)
+    text = made.spec("train").read_text()
+
+    def stated(images: int, validated: int) -> list[tuple[str, str]]:
+        changed = re.sub(rf"{key}: \d+", f"{key}: {images}", text)
+        made.spec("train").write_text(re.sub(rf"{samples}: \d+", f"{samples}: {validated}", changed))
+        return [(f.code, f"{f.message}; {f.hint}") for f in made.findings() if f.code == "examples-differ"]
+
+    assert stated(64, 8) == stated(64, 4) == []
+    ((_, trained), (_, held_out)) = sorted(stated(1000, 500), key=lambda one: samples in one[1])
+    assert (
+        f'{key}" is 1000, and train/annotations.json has 64 images: an epoch is not the whole data' in trained
+    )
+    assert trained.endswith("; taorunner specs refresh e")
+    assert f'{samples}" is 500, and val/annotations.json has 8 images: some are validated more' in held_out
+
+
+def test_records_with_another_name_are_of_other_annotations(bench: Make) -> None:
+    made = bench("efficientdet_tf2", listed)
+    made.edit("train", ("dataset_convert/train-*", "dataset_convert/all-*"))
+    assert [f for f in made.findings() if "num_examples" in f.message] == []
 
 
 def test_detectnet_v2_refuses_fewer_steps_than_it_logs(bench: Make) -> None:

@@ -1,7 +1,7 @@
 """Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
 A finding points at the place in the user's template, or at the override that set the value. The rules are in
-``spec_rules``, ``dataset_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in
+``spec_rules``, ``dataset_rules``, ``example_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in
 ``host_paths`` and ``data_inputs``. This module supplies the values that they compare.
 """
 
@@ -17,7 +17,7 @@ from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.checks import dataset_rules, held_out_rules, mask_rules, spec_rules
+from taorunner.planning.checks import dataset_rules, example_rules, held_out_rules, mask_rules, spec_rules
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
@@ -45,6 +45,7 @@ from taorunner.text import for_dataset
 
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
+    *example_rules.RULES,
 )  # fmt: skip
 _TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, *held_out_rules.TEXT_RULES, training_inputs)
 _VALIDATE_RULES = (*_TEXT_RULES, later_inputs)

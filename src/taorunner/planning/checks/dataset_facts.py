@@ -29,6 +29,7 @@ _NPY_HEAD = 4096
 _WALKED_BYTES = 64 * 1024 * 1024
 _NPY_SHAPE = re.compile(rb"'shape': \((\d{1,12}),")
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
+_FILE_NAMES = re.compile(rb'"file_name"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class DatasetFacts:
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _labels: dict[str, Labels | None] = field(default_factory=dict)
     _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
+    _listed: dict[str, int | None] = field(default_factory=dict)
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _arrays: dict[str, int | None] = field(default_factory=dict)
     _maskless: dict[str, int | None] = field(default_factory=dict)
@@ -120,6 +122,12 @@ class DatasetFacts:
         if file not in self._categories:
             self._categories[file] = dict(sorted(_read_categories(file).items()))
         return self._categories[file]
+
+    def listed_images(self, file: str) -> int | None:
+        """The number of images that a COCO file lists, by their names; None when there is none to read."""
+        if file not in self._listed:
+            self._listed[file] = _count_names(file)
+        return self._listed[file]
 
     def lines(self, file: str) -> tuple[str, ...] | None:
         """The lines of a list of names, without blanks at their ends; None when there is none to read."""
@@ -241,6 +249,19 @@ def _read_categories(file: str) -> dict[int, str]:
         return {}
     known = [(one.get("id"), one.get("name")) for one in listed if isinstance(one, dict)]
     return {one: str(name) for one, name in known if isinstance(one, int) and not isinstance(one, bool)}
+
+
+def _count_names(file: str) -> int | None:
+    if not os.path.isfile(file):  # noqa: PTH113 (a str); a pipe would be waited for
+        return None
+    try:
+        with (
+            Path(file).open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return sum(1 for _ in _FILE_NAMES.finditer(content))
+    except (OSError, ValueError):  # an empty file cannot be mapped
+        return None
 
 
 def _broken(file: str) -> str | None:

@@ -12,13 +12,13 @@ from taorunner.specs.syntax.text_position import SpecProblemError
 
 PALETTE = "dataset.segment.palette"
 _TRANSFORM = "dataset.segment.label_transform"
-_TARGETS = "dataset_config.data_class_config.target_classes"
+TARGETS = "dataset_config.data_class_config.target_classes"
 _IMAGE_TYPE = "dataset_config.input_image_type"
 
 
 def mask_keys(spec_format: str) -> tuple[str, ...]:
     """Keys of which a spec has one where it says something about masks."""
-    return (PALETTE,) if spec_format == "yaml" else (_TARGETS,)
+    return (PALETTE,) if spec_format == "yaml" else (TARGETS,)
 
 
 def mask_reading(spec: PreparedSpec) -> MaskReading | None:
@@ -37,7 +37,7 @@ def mask_reading(spec: PreparedSpec) -> MaskReading | None:
         return None
     is_gray = read_value(spec, _IMAGE_TYPE) == "grayscale"
     classes = tuple(((number,), number) for number in numbers)
-    return MaskReading(_TARGETS, classes, is_gray, _IMAGE_TYPE, "grayscale") if classes else None
+    return MaskReading(TARGETS, classes, is_gray, _IMAGE_TYPE, "grayscale") if classes else None
 
 
 def _palette(entries: Any) -> Iterator[tuple[tuple[int, ...], int]]:

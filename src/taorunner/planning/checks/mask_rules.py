@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 from taorunner.errors import Severity
-from taorunner.planning.checks.mask_requirements import PALETTE
+from taorunner.planning.checks.mask_requirements import PALETTE, TARGETS
 from taorunner.planning.checks.training_facts import Fault, Rule, Training
 from taorunner.text import printable
 
@@ -31,6 +31,26 @@ def label_ids(training: Training) -> Iterator[Fault]:
         message = f"num_classes is {int(count)}, the palette has label_id 0 to {max(ids)}: the others are never learnt"
         hint = training.refreshed(_NUM_CLASSES, f"set it to {max(ids) + 1}")
         yield Fault(Severity.INFO, "too-many-classes", message, hint, _NUM_CLASSES)
+
+
+def shared_labels(training: Training) -> Iterator[Fault]:
+    """Source: tao-pytorch 7.0.1 cv/segformer and tao_tensorflow1_backend cv/unet: classes with one label_id are one
+    output. With one mapping_class that is meant; with two it is not.
+    """
+    spec = training.spec
+    for block, name in ((PALETTE, "seg_class"), (TARGETS, "name")):
+        keys = [f"{block}.{part}" for part in (name, "mapping_class", "label_id")]
+        names, mapped, ids = (spec.values(key) for key in keys)
+        if not len(names) == len(mapped) == len(ids):
+            continue
+        first: dict[object, int] = {}
+        for index, number in enumerate(ids):
+            at = first.setdefault(number, index)
+            if isinstance(number, int) and mapped[at] != mapped[index]:
+                classes = [f'"{printable(str(names[one]))}"' for one in (at, index)]
+                message = f"{' and '.join(classes)} have the label_id {number}: they are learnt as one class"
+                hint = f"give {classes[1]} a label_id of its own, or both one mapping_class"
+                yield Fault(Severity.WARNING, "label-shared", message, hint, keys[2], index)
 
 
 def pairs(training: Training) -> Iterator[Fault]:
@@ -112,7 +132,7 @@ def masks_of_objects(training: Training) -> Iterator[Fault]:
 
 
 _IN_LISTS = ("image_path", "masks_path")
-RULES: tuple[Rule, ...] = (label_ids, pairs, listed_pairs, masks_of_objects)
+RULES: tuple[Rule, ...] = (label_ids, shared_labels, pairs, listed_pairs, masks_of_objects)
 
 
 def _listed(folder: str | None) -> list[str]:
