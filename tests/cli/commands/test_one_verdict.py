@@ -110,6 +110,12 @@ def _mount(home: Home, source: str, destination: str) -> None:
     write(home.root / ".tao_mounts.json", json.dumps(mounts))
 
 
+def _renamed_words(home: Home, before: str, count: int) -> None:
+    file = home.data / "val/labels.txt"
+    lines = file.read_text().splitlines()
+    write(file, "".join(f"{before if at < count else ''}{line}\n" for at, line in enumerate(lines)))
+
+
 def _first_box(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["annotations"][0].update(values)
 
@@ -180,6 +186,12 @@ FAULTS = (
     Fault("json-cut-off", "rtdetr", "json-syntax", lambda h: write(h.data / "train/annotations.json", (h.data / "train/annotations.json").read_text()[:400]), True),
     Fault("word-without-text", "ocrnet", "word-list-line", lambda h: write(h.data / "train/labels.txt", "000.png\n"), True),
     Fault("mask-not-there", "segformer", "image-without-mask", lambda h: (h.data / "masks/train/004.png").unlink(), True),
+    Fault("nothing-to-validate", "rtdetr", "empty-set", lambda h: h.coco("val", lambda c: c.update(images=[], annotations=[])), True),
+    Fault("nothing-to-train", "dino", "empty-set", lambda h: h.coco("train", lambda c: c.update(images=[], annotations=[])), True),
+    Fault("labels-of-other-images", "ssd", "empty-set", lambda h: [path.rename(path.with_name(f"y{path.name}")) for path in list((h.data / "val/labels").iterdir())] and None),
+    Fault("validation-without-boxes", "ssd", "empty-set", lambda h: [path.write_text("\n") for path in (h.data / "val/labels").iterdir()] and None, severity="warning"),
+    Fault("words-of-other-images", "ocrnet", "word-list-line", lambda h: _renamed_words(h, "z", 16), True),
+    Fault("word-below-a-folder", "ocrnet", "word-list-line", lambda h: _renamed_words(h, "sub/", 1), True),
     # sizes
     Fault("batch-beyond-the-data", "rtdetr", "batch-beyond-samples", lambda h: h.spec("batch_size: 4", "batch_size: 40"), True),
     Fault("too-few-steps", "detectnet_v2", "too-few-steps", lambda h: h.spec("scalar_logging_frequency: 1", "scalar_logging_frequency: 40"), True),

@@ -52,7 +52,7 @@ def coco(root: Path, pictures: int = 64, ids: Sequence[int] = ()) -> None:
             os.mknod(root / part / "images" / f"{number}.jpg")
         named = {number: f"c{number}" for number in ids} or dict(enumerate(CLASSES, 1))
         categories = [{"id": number, "name": name} for number, name in named.items()]
-        content = {"images": [], "annotations": [], "categories": categories}
+        content = {"images": [{"id": 0}], "annotations": [], "categories": categories}
         (root / part / "annotations.json").write_text(json.dumps(content))
 
 

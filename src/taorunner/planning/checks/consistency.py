@@ -17,7 +17,14 @@ from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.checks import dataset_rules, example_rules, held_out_rules, mask_rules, spec_rules
+from taorunner.planning.checks import (
+    dataset_rules,
+    empty_set_rules,
+    example_rules,
+    held_out_rules,
+    mask_rules,
+    spec_rules,
+)
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
 from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
@@ -47,7 +54,13 @@ _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
     *example_rules.RULES,
 )  # fmt: skip
-_TEXT_RULES = (*spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, *held_out_rules.TEXT_RULES, training_inputs)
+_TEXT_RULES = (
+    *spec_rules.TEXT_RULES,
+    *dataset_rules.TEXT_RULES,
+    *held_out_rules.TEXT_RULES,
+    *empty_set_rules.TEXT_RULES,
+    training_inputs,
+)
 _VALIDATE_RULES = (*_TEXT_RULES, later_inputs)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"

@@ -14,6 +14,7 @@ import stat
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _NPY_HEAD = 4096
 _WALKED_BYTES = 64 * 1024 * 1024
 _NPY_SHAPE = re.compile(rb"'shape': \((\d{1,12}),")
 _CATEGORIES = re.compile(rb'"categories"\s*:\s*\[')
+_NO_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\]')
 _FILE_NAMES = re.compile(rb'"file_name"\s*:')
 
 
@@ -45,6 +47,7 @@ class Labels:
 class DatasetFacts:
     _images: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _stems: dict[str, frozenset[str]] = field(default_factory=dict)
     _labels: dict[str, Labels | None] = field(default_factory=dict)
     _categories: dict[str, Mapping[int, str]] = field(default_factory=dict)
     _listed: dict[str, int | None] = field(default_factory=dict)
@@ -113,6 +116,20 @@ class DatasetFacts:
             self._labels[folder] = _labels(folder, names) if names else None
         return self._labels[folder]
 
+    def stems(self, folder: str, *, is_label: bool) -> frozenset[str]:
+        """The names without suffix of the images in ``folder``, or of its labels."""
+        key = f"{folder}/*.{'txt' if is_label else 'image'}"
+        if key not in self._stems:
+            suffixes = (".txt",) if is_label else IMAGE_SUFFIXES
+            parts = (os.path.splitext(name) for name in _names(folder))  # noqa: PTH122 (names, not paths)
+            self._stems[key] = frozenset(stem for stem, suffix in parts if suffix.lower() in suffixes)
+        return self._stems[key]
+
+    def is_without_boxes(self, folder: str) -> bool:
+        """True where every label of ``folder`` is empty; only of folders that are read whole."""
+        labels = self.stems(folder, is_label=True)
+        return 0 < len(labels) <= MAX_LABEL_FILES and self.labels(folder) is None
+
     def category_ids(self, file: str) -> tuple[int, ...]:
         """The ids of a COCO file's categories, sorted. Only that list is parsed, even in a large file."""
         return tuple(self.categories(file))
@@ -126,8 +143,15 @@ class DatasetFacts:
     def listed_images(self, file: str) -> int | None:
         """The number of images that a COCO file lists, by their names; None when there is none to read."""
         if file not in self._listed:
-            self._listed[file] = _count_names(file)
+            self._listed[file] = _matches(file, _FILE_NAMES)
         return self._listed[file]
+
+    def lists_no_image(self, file: str) -> bool:
+        """True for a COCO file whose list of images is there and empty."""
+        key = f"{file}: images"
+        if key not in self._listed:
+            self._listed[key] = _matches(file, _NO_IMAGES, 1)
+        return self._listed[key] == 1
 
     def lines(self, file: str) -> tuple[str, ...] | None:
         """The lines of a list of names, without blanks at their ends; None when there is none to read."""
@@ -251,7 +275,7 @@ def _read_categories(file: str) -> dict[int, str]:
     return {one: str(name) for one, name in known if isinstance(one, int) and not isinstance(one, bool)}
 
 
-def _count_names(file: str) -> int | None:
+def _matches(file: str, pattern: re.Pattern[bytes], at_most: int | None = None) -> int | None:
     if not os.path.isfile(file):  # noqa: PTH113 (a str); a pipe would be waited for
         return None
     try:
@@ -259,7 +283,7 @@ def _count_names(file: str) -> int | None:
             Path(file).open("rb") as stream,
             mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            return sum(1 for _ in _FILE_NAMES.finditer(content))
+            return sum(1 for _ in islice(pattern.finditer(content), at_most))
     except (OSError, ValueError):  # an empty file cannot be mapped
         return None
 

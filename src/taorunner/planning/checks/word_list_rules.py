@@ -7,22 +7,28 @@ text longer than max_label_length does not fit its row).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from taorunner.errors import Severity
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault
-from taorunner.text import printable
+from taorunner.text import amount, printable
 
 _LISTS = {
-    "dataset_convert": (("dataset_convert.gt_file", "\t"),),
-    "train": (("dataset.train_gt_file", None), ("dataset.val_gt_file", None)),
+    "dataset_convert": (("dataset_convert.gt_file", "dataset_convert.input_img_dir", "\t"),),
+    "train": (
+        ("dataset.train_gt_file", "dataset.train_dataset_dir", None),
+        ("dataset.val_gt_file", "dataset.val_dataset_dir", None),
+    ),
 }
+"""By action: the key of a list, that of the folder its names are in, and what is between name and text."""
 _CHARACTERS, _LENGTH = "dataset.character_list_file", "dataset.max_label_length"
 _LONGEST = 25
 """The network's own value."""
 _MOST_BYTES = 1 << 20
+_MOST_NAMES = 5000
 
 
 def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool) -> Iterator[Fault]:
@@ -31,10 +37,11 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
     It is an error where it ``is_certain`` that the action is wanted: a list for training needs no conversion.
     """
     severity = Severity.ERROR if is_certain else Severity.WARNING
-    for key, separator in _LISTS.get(action, ()) if network == "ocrnet" else ():
+    for key, folder, separator in _LISTS.get(action, ()) if network == "ocrnet" else ():
         file = spec.path(key)
         if separator is None:
             yield from _texts_that_do_not_fit(file, key, spec)
+        yield from _names_of_no_image(file, key, folder, separator, spec)
         for number, line in enumerate(_lines(file), 1):
             if len(line.split(separator)) != 2:
                 between = "a tab" if separator else "a tab or a blank"
@@ -49,6 +56,29 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
                 )
                 yield Fault(severity, "word-list-line", message, hint, key)
                 break
+
+
+def _names_of_no_image(
+    file: str | None, key: str, folder_key: str, separator: str | None, spec: SpecReader
+) -> Iterator[Fault]:
+    """Names that lead to no image: TAO trains on a black one in its place, or leaves it out of the records.
+
+    Single names without an image are found by the check of the dataset, which looks for them in any folder.
+    """
+    folder = next(iter(spec.paths(folder_key) or ()), None)
+    names = [row[0] for line in _lines(file)[:_MOST_NAMES] if len(row := line.split(separator)) == 2]
+    if folder is None or not Path(folder).is_dir():
+        return
+    lost = [name for name in names if not Path(folder, name).exists()]
+    moved = [name for name in lost if Path(folder, name).name in os.listdir(folder)] if lost else []
+    if moved or (lost and len(lost) == len(names)):
+        where, example = printable(spec.variables.shown(folder)), printable((moved or lost)[0])
+        message = (
+            f"{printable(file or '')} names {amount(len(lost), 'image')} of {len(names)} that {where} does not have, "
+            f'such as "{example}": TAO reads a black image instead'
+        )
+        hint = f'write names as they are below that folder, or correct "{folder_key}"'
+        yield Fault(Severity.ERROR, "word-list-line", message, hint, key)
 
 
 def _texts_that_do_not_fit(file: str | None, key: str, spec: SpecReader) -> Iterator[Fault]:
