@@ -96,6 +96,12 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
+        r"custom device \"(?P<what>/dev/nvidia[\w/-]*)\": no such file",
+        'the engine\'s machine has no device "{what}": its NVIDIA driver is not loaded',
+        "nvidia-smi must work there; it also creates the devices",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"load library failed: (?P<what>lib[\w.-]+)",
         'the engine\'s machine shows no NVIDIA driver: "{what}" is missing',
         "install the driver there: nvidia-smi must work; docker from snap and Docker Desktop see another machine",

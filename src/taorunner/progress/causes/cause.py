@@ -54,7 +54,8 @@ class Cause:
     placeholders of the same name. Placeholders that are empty when unknown: ``{at_epoch}`` (" at epoch 3"),
     ``{at_line}`` (" (line 3)"), ``{on_path}`` (' on "/x"'), ``{of_path}`` (': "/x"'), ``{at_path}`` (' at "a.b"'),
     ``{batch_key}`` (the spec's name of the batch size); ``{host}`` is a name in quotes or "the network".
-    ``path`` is a path in the container. ``frame``, if given, must be found in the innermost frame of the traceback.
+    ``path`` is a path in the container. ``frame``, if given, must be found in the innermost frame of the traceback; its
+    groups count too.
     """
 
     code: str

@@ -50,6 +50,14 @@ FILES: tuple[Cause, ...] = (
         "not as root",
     ),
     row(
+        "not-converted",
+        "o such file|oes not exist|ot found",
+        r"(?P<path>/[^\s'\"]{0,300}/(?:(?:\w{1,40}_)?(?:db)?infos_\w{1,40}\.pkl|anchor_init\.npy|data\.mdb))"
+        r"|lmdb\.Error: (?P<bare>/[^\s:]{1,300}): No such file",
+        'there is no "{path}" inside the container, which dataset_convert makes',
+        "run dataset_convert first; check the path in the spec and the mounts",
+    ),
+    row(
         "missing-file",
         "No such file or directory",
         r"No such file or directory[:;]? {0,2}(?:\[?b?" + QUOTED_PATH + r"|" + BARE_PATH + r")",
@@ -89,5 +97,14 @@ FILES: tuple[Cause, ...] = (
         "TAO's check failed: {what}",
         "correct what it names: a value of the spec, the dataset or the command line",
         weight=Weight.GENERAL,
+    ),
+    row(
+        "refused-by-tao",
+        "ValueError: |NotImplementedError: |RuntimeError: |KeyError: ",
+        r"(?:Value|NotImplemented|Runtime|Key)Error: (?P<what>[^\n]{1,300})",
+        "TAO refused the run: {what}",
+        "correct what it names: a value of the spec, the dataset or the command line",
+        weight=Weight.GENERAL,
+        frame=r"nvidia_tao\w{0,20}/[^\n]{1,200}\n *raise ",
     ),
 )

@@ -165,27 +165,38 @@ MACHINE: tuple[Cause, ...] = (
         'check "image" and "release" in experiments.yml; with the local backend, which python is first on PATH',
     ),
     row(
+        "written-with-numpy-2",
+        "No module named 'numpy._core",
+        r"No module named 'numpy\._core",
+        "a file was written with numpy 2, which the numpy 1 of this image cannot read",
+        "write that .pkl or .npy file again with numpy 1 (pip install 'numpy<2')",
+    ),
+    row(
         "image-lacks",
-        "No module named|is not available. Please install|is not installed. Please install",
+        "No module named|is not available. Please install|is not installed",
         r"(?:ModuleNotFound|Import)Error: No module named '(?P<what>[\w.]{1,100})'"
-        r"|\bImportError: (?P<path>[\w.]{1,100}) is not (?:available|installed)\. Please install",
+        r"|\bImportError: (?P<path>[\w.]{1,100}) is not (?:(?:available|installed)\. Please install"
+        r"|installed or failed to import)",
         'this image does not contain "{what}{path}"',
         'use an image or "release" that is made for this network and action (`taorunner networks`)',
     ),
     row(
         "image-lacks-library",
-        "cannot open shared object file",
-        r"(?P<what>lib(?!cuda\.so|nvidia-ml)[\w.+-]{1,80}): cannot open shared object file",
-        'a library is missing in this image: "{what}"',
-        'use another "release", or an image that holds it',
+        "cannot open shared object file|Could not load this library",
+        r"(?P<what>lib(?!cuda\.so|nvidia-ml)[\w.+-]{1,80}): cannot open shared object file"
+        r"|Could not load this library: (?P<path>[^\s'\"]{1,300})",
+        'a library is missing in this image: "{what}{path}"',
+        'use another "release", or an image that holds it, built for its Python',
     ),
     row(
         "image-does-not-fit",
         "cannot import name|only 0-dimensional arrays|module 'numpy' has no attribute|numpy.dtype size changed"
-        "|inhomogeneous shape|undefined symbol|deprecated alias",
+        "|inhomogeneous shape|undefined symbol|deprecated alias|__init__() missing|GLIBC|registry. Please check",
         r"(?P<what>cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
         r"|only 0-dimensional arrays can be converted to Python scalars"
         r"|module 'numpy' has no attribute '\w{1,40}'"
+        r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. Please check)"
+        r"|\w{1,80}\.__init__\(\) missing \d{1,3} required positional arguments?: '\w{1,60}'"
         r"|numpy\.dtype size changed|undefined symbol: \w{1,120}|`np\.\w{1,20}` was a deprecated alias)",
         "the packages of this image do not fit together: {what}",
         'a fault of the image rather than of spec or data: use another "release"',

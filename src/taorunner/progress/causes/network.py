@@ -50,6 +50,13 @@ NETWORK: tuple[Cause, ...] = (
         'accept the licence on its page and set HF_TOKEN in "env"',
     ),
     row(
+        "hub-missing",
+        "Can't load ",
+        r"Can't load (?:the )?(?:\w{1,20} ){0,3}(?:of|for) '(?P<what>[\w./-]{1,100})'",
+        'the model "{what}" is not in the cache and could not be downloaded from the hub',
+        "give the container network, fill a cache beforehand and mount it (HF_HOME), or name a local path in the spec",
+    ),
+    row(
         "hub-limit",
         "429|Too Many Requests",
         r"429 Client Error|HTTP Error 429|Too Many Requests",

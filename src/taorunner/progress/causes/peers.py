@@ -20,6 +20,22 @@ PEERS: tuple[Cause, ...] = (
         'set OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 in "env", or a "user"',
     ),
     row(
+        "gpus-apart",
+        "peer access is not supported|eer-to-peer access",
+        r"peer access is not supported between|[Pp]eer-to-peer access is not supported",
+        "these GPUs have no direct access to each other (peer access){at_epoch}",
+        'set NCCL_P2P_DISABLE=1 in "env"',
+        weight=Weight.PEERS,
+    ),
+    row(
+        "nodes-fabric",
+        "NET/IB",
+        r"NCCL WARN NET/IB ?: [^\n]{0,60}(?:error|failed|timed? ?out)",
+        "the network cards (InfiniBand, RoCE) of the nodes do not reach each other{at_epoch}",
+        'name the right ones with NCCL_IB_HCA in "env", or go without: NCCL_IB_DISABLE=1',
+        weight=Weight.PEERS,
+    ),
+    row(
         "peer-ended",
         "ncclRemoteError|remote process exited|Horovod has been shut down|Connection closed by peer",
         r"ncclRemoteError|remote process exited|Horovod has been shut down"

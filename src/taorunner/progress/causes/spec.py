@@ -88,6 +88,22 @@ SPEC: tuple[Cause, ...] = (
         "set the checkpoint, data or results path; `taorunner validate` names keys that are missing",
     ),
     row(
+        "key-left-out",
+        "'NoneType' object has no attribute",
+        r"'NoneType' object has no attribute '(?:keys|items|values|get)'",
+        'the spec lacks "{what}", which this action reads',
+        "set it as in the spec of the training",
+        frame=r"(?:config|cfg|spec)\w{0,30}(?:\[['\"]\w{1,60}['\"]\]|\.\w{1,60}){0,4}"
+        r"(?:\[['\"]|\.)(?P<what>\w{1,60})(?:['\"]\])?\.(?:keys|items|values|get)\b",
+    ),
+    row(
+        "precision-name",
+        "Precision '",
+        r"Precision '(?P<what>[^'\n]{1,40})' is invalid",
+        'the precision "{what}" of the spec is not one that this release knows',
+        'set train.precision to "32", "16-mixed" or "bf16-mixed"',
+    ),
+    row(
         "precision",
         "precision is supported|INT8 is not supported|int8 is not supported|precision is not supported"
         "|recision not supported",
@@ -112,6 +128,49 @@ SPEC: tuple[Cause, ...] = (
         "set train.optim.lr_scheduler (or policy) to one of them",
     ),
     row(
+        "backbone-unknown",
+        "Unknown model (",
+        r"Unknown model \((?P<what>[\w./-]{1,100})\)",
+        'there is no backbone "{what}" in this release',
+        "correct model.backbone (or model.backbone.type) in the spec",
+    ),
+    row(
+        "text-length",
+        "shapes cannot be multiplied",
+        r"mat1 and mat2 shapes cannot be multiplied \((?P<what>[\dx and]{1,60})\)",
+        "texts and labels have different lengths: {what}",
+        "restore model.max_text_len (256), the length that the maps of the labels have",
+        frame=r"grounding_dino/model/post_process",
+    ),
+    row(
+        "already-trained",
+        "You restored a checkpoint with current_epoch",
+        r"restored a checkpoint with current_epoch=(?P<what>\d{1,6})",
+        "the checkpoint already has {what} epochs, more than the spec asks for",
+        "raise train.num_epochs above that, or train again with --overwrite",
+    ),
+    row(
+        "workers-zero",
+        "persistent_workers option|prefetch_factor option",
+        r"(?P<what>persistent_workers|prefetch_factor) option (?:needs|could only be specified)",
+        "without loader workers this network cannot read its data ({what})",
+        "set dataset.workers (or num_workers) to 1 or more",
+    ),
+    row(
+        "unused-parameters",
+        "finished reduction in the prior iteration",
+        r"finished reduction in the prior iteration",
+        "with several GPUs, parameters of the model take no part in the loss, which is not allowed here",
+        "set train.activation_checkpoint: false with train.distributed_strategy: ddp, or train on one GPU",
+    ),
+    row(
+        "too-many-partitions",
+        "Check the number of partitions",
+        r"Check the number of partitions",
+        "the dataset has fewer images or sequences than num_partitions",
+        "lower num_partitions in the spec of dataset_convert",
+    ),
+    row(
         "pruned-file-unset",
         "Parent directory pruned_",
         r"Parent directory pruned_[^\n]{1,300} does not exist",
@@ -134,6 +193,14 @@ SPEC: tuple[Cause, ...] = (
         r"|smaller than (?:the )?batch[ _]size",
         "the dataset has fewer samples than one batch (batch size x GPUs) or is empty: {what}",
         "use a smaller batch size{batch_key}; check the data paths of the spec",
+    ),
+    row(
+        "batch-of-instances",
+        "is invalid for input of size",
+        r"shape '\[(?P<what>[\d, -]{1,40})\]' is invalid for input of size",
+        "a batch does not hold each identity equally often",
+        "make the batch size{batch_key} a multiple of dataset.num_instances",
+        frame=r"triplet",
     ),
     row(
         "batch-of-one",

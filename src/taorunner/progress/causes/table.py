@@ -20,7 +20,7 @@ from taorunner.progress.causes.spec import SPEC
 from taorunner.progress.causes.tensorrt import TENSORRT
 from taorunner.progress.causes.weights import WEIGHTS
 
-CAUSES: tuple[Cause, ...] = (*MACHINE, *GPU, *SPEC, *TENSORRT, *NETWORK, *WEIGHTS, *DATA, *FILES, *PEERS)
+CAUSES: tuple[Cause, ...] = (*MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *DATA, *FILES, *PEERS)
 
 _SCAN_LIMIT = 4096
 _PLACEHOLDER = r"\{\w+\}"
@@ -45,12 +45,13 @@ def find_cause(
     for rank, cause in enumerate(CAUSES):
         if not any(needle in text for needle in cause.needles):
             continue
-        if cause.frame and not re.search(cause.frame, frame[:_SCAN_LIMIT], re.ASCII):
+        framed = re.search(cause.frame, frame[:_SCAN_LIMIT], re.ASCII) if cause.frame else None
+        if cause.frame and framed is None:
             continue
         if match := re.search(
             cause.pattern, text, re.ASCII
         ):  # compiled only after one of its needles was found
-            groups = match.groupdict()
+            groups = {**(framed.groupdict() if framed else {}), **match.groupdict()}
             path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
             return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
     return None

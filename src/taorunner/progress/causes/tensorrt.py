@@ -58,10 +58,31 @@ TENSORRT: tuple[Cause, ...] = (
     row(
         "layer-unknown",
         "No importer registered|lugin not found|find plugin|No Plugin",
-        r"No importer registered for op: (?P<what>\w{1,80})|[Pp]lugin not found[^\n]{0,40}"
-        r"|could not find plugin:? (?P<path>\w{1,80})",
-        'TensorRT does not know a layer of this model: "{what}{path}"',
+        r"(?:No importer registered for op:|could not find plugin:?) (?P<path>\w{1,80})|[Pp]lugin not found",
+        "TensorRT does not know a layer of this model, it lacks the plugin{of_path}",
         "build the engine with the TAO Deploy image, which holds TAO's plugins",
+    ),
+    row(
+        "onnx-data-type",
+        "nsupported datatype|nsupported data type|nsupported ONNX data type",
+        r"[Uu]nsupported (?:ONNX )?data ?type:? ?\(?(?P<what>\w{1,12})",
+        "the ONNX file holds a data type that TensorRT does not take: {what}",
+        'export it again with this release, or build the engine with a newer "release"',
+    ),
+    row(
+        "text-engine",
+        "Text engine not loaded",
+        r"Text engine not loaded",
+        "the text engine is missing beside the vision engine",
+        "build it with gen_trt_engine into the same folder (…_text.engine)",
+    ),
+    row(
+        "engine-inputs",
+        "IndexError: Out of bounds",
+        r"IndexError: Out of bounds",
+        "this deploy image cannot build an engine for a model with such inputs",
+        'use a newer "release" of TAO Deploy',
+        frame=r"nvidia_tao_deploy/[^\n]{0,80}builder",
     ),
     row(
         "engine-no-memory",
@@ -73,8 +94,9 @@ TENSORRT: tuple[Cause, ...] = (
     ),
     row(
         "calibration-images",
-        "number of images provided|cal_data_file|cal_image_dir|alibration|alibrator",
-        r"Not enough number of images provided: (?P<what>\d{1,9} < \d{1,9})"
+        "number of images provided|calibration images|cal_data_file|cal_image_dir|alibration|alibrator",
+        r"(?P<what>(?<=Not enough number of images provided: )\d{1,9} < \d{1,9}"
+        r"|Number of calibration images \(\d{1,9}\) should be larger than batches \* batch_size \(\d{1,12}\))"
         r"|(?P<path>cal_data_file or cal_image_dir must be provided)"
         r"|[Cc]alibration (?:failure|failed)|no scaling factors",
         "INT8 calibration has too few images: {what}{path}",
@@ -87,6 +109,13 @@ TENSORRT: tuple[Cause, ...] = (
         r"version:? ?\d{1,3}[^\n]{0,40})",
         "the model cannot be exported with this opset: {what}",
         "set export.opset_version to a higher one, for example 17",
+    ),
+    row(
+        "export-size",
+        "INTERNAL ASSERT FAILED at",
+        r"INTERNAL ASSERT FAILED at \"[^\"\n]{1,200}passes/onnx/",
+        "PyTorch cannot export this model at the input size of the spec",
+        "set export.input_height and export.input_width to the size that the model was trained with",
     ),
     row(
         "export-size",

@@ -50,6 +50,20 @@ WEIGHTS: tuple[Cause, ...] = (
         "set enable_qat in the spec as the weights were trained",
     ),
     row(
+        "renamed-checkpoint",
+        "Cannot parse the checkpoint path",
+        r"Cannot parse the checkpoint path",
+        "TAO reads the epoch from the name of the checkpoint, and this name has none",
+        "give the file back the name that the training wrote, such as …_epoch_005.hdf5",
+    ),
+    row(
+        "training-checkpoint",
+        "Unexpected key(s) in state_dict",
+        r"Unexpected key\(s\) in state_dict:[^\n]{0,400}\"(?:pytorch-lightning_version|optimizer_states)\"",
+        "the file is a whole training checkpoint, and plain weights are read here",
+        "name a file of weights; nvdinov2 writes them as student_epoch_….pth",
+    ),
+    row(
         "weights-do-not-fit",
         "size mismatch for|Missing key(s) in state_dict|Unexpected key(s) in state_dict",
         r"size mismatch for (?P<what>[\w.]{1,200})|(?:Missing|Unexpected) key\(s\) in state_dict",

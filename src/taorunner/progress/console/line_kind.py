@@ -17,7 +17,7 @@ _WARNING = re.compile(
 _TOOL_ERROR = re.compile(
     r"\[(?:E|ERROR|CRITICAL|FATAL)\]|- (?:ERROR|CRITICAL|FATAL)(?: -|\])|^(?:ERROR|CRITICAL|FATAL"
     r"|Fatal)\b|: error: "
-    r"|^[Ee]rror(?: |:)|\b[A-Z]\w{0,20} ERROR: |(?:^|\d: )F \w{1,30}/|^E\b(?! \w{1,30}/)",
+    r"|^[Ee]rror(?: |:)|^\[\d{1,2}\] Assertion failed|\b[A-Z]\w{0,20} ERROR: |(?:^|\d: )F \w{1,30}/|^E\b(?! \w{1,30}/)",
     re.ASCII,
 )
 _LOGGED_ERROR = re.compile(r"(?:^|\d: )E \w{1,30}/|^E\d{4} \d\d:|\[E[ :]", re.ASCII)
