@@ -353,7 +353,9 @@ def test_exit_2_is_tao_refusing_its_arguments() -> None:
 
 
 def test_exit_2_without_a_usage_is_an_ordinary_failure() -> None:
-    assert fate(TF1, facts_of(TF1, b"boom\n"), exit_code=2).reason == "TAO ended with exit code 2"
+    assert (
+        fate(TF1, facts_of(TF1, b"boom\n"), exit_code=2).reason == "TAO ended with exit code 2, cause unknown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -369,7 +371,7 @@ def test_exit_2_without_a_usage_is_an_ordinary_failure() -> None:
         (143, "ended by SIGTERM, which did not come from taorunner"),
         (-9, "killed (SIGKILL), but not by taorunner"),
         (-11, "crashed (segmentation fault)"),
-        (77, "TAO ended with exit code 77"),
+        (77, "TAO ended with exit code 77, cause unknown"),
     ],
 )
 def test_codes_of_the_shell_and_of_signals(code: int, reason: str) -> None:

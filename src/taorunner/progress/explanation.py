@@ -102,7 +102,8 @@ def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explana
         *_from_signal(facts, code),
     ]
     if candidates:
-        return min(candidates, key=lambda candidate: candidate[:2])[2]
+        best = min(candidates, key=lambda candidate: candidate[:2])[2]
+        return _with_second(best, facts)
     if facts.footer_passed is False and (facts.epoch or facts.epochs_done):
         return Explanation(
             "the training process ended without a message: killed by a signal, most likely for lack of memory",
@@ -110,6 +111,30 @@ def explain(facts: Facts, code: int, *, status_is_final: bool = True) -> Explana
             is_transient=True,
         )
     return None
+
+
+_FACTS = frozenset(
+    {"gpu-lost", "gpu-memory-fault", "host-out-of-memory", "cuda-out-of-memory", "shared-memory", "disk-full",
+     "temporary-disk-full", "open-files", "time-limit", "node-failure"}
+)  # fmt: skip
+"""Causes that are certain and independent of each other: where two are seen, both are real."""
+
+
+def _with_second(best: Explanation, facts: Facts) -> Explanation:
+    """The explanation with a second cause that is as certain as the first."""
+    certain = {seen.cause.code: seen for seen in facts.causes if _is_fact(seen)}
+    reasons = {_one_line(seen.reason()): seen for seen in certain.values()}
+    if best.reason not in reasons:
+        return best
+    for reason, seen in reasons.items():
+        if reason != best.reason:
+            hint = "; ".join(part for part in (best.hint, _cause_hint(seen, facts)) if part)
+            return Explanation(_one_line(f"{best.reason}; also {reason}"), hint, best.is_transient)
+    return best
+
+
+def _is_fact(seen: SeenCause) -> bool:
+    return seen.cause.code in _FACTS and seen.place not in (Place.WARNING, Place.HOLLOW)
 
 
 def explain_start(error: str, facts: Facts) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def _judge_exit_code(contract: VerdictContract, code: int, facts: Facts) -> Verd
                 f"TAO refused its arguments: {usage}",
                 "compare arguments and release: `taorunner networks` shows what this action takes",
             )
-    return _failed(contract, facts, f"TAO ended with exit code {code}", code)
+    return _failed(contract, facts, f"TAO ended with exit code {code}, cause unknown", code)
 
 
 def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:

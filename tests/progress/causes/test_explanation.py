@@ -244,7 +244,7 @@ def test_a_warning_of_an_earlier_epoch_is_not_the_cause() -> None:
     warning = "RuntimeWarning: CUDA out of memory. Falling back to the CPU for the ranking\n"
     console = BAR.format(epoch=2) + warning + BAR.format(epoch=3) + BAR.format(epoch=4)
     assert reason(console + raised("ValueError: odd")) == "ValueError: odd"
-    assert reason(console) == "TAO ended with exit code 1"
+    assert reason(console) == "TAO ended with exit code 1, cause unknown"
 
 
 def test_an_error_line_that_was_not_live_is_not_found_again_in_the_tail() -> None:
@@ -281,7 +281,7 @@ def test_an_epoch_in_status_json_alone_clears_an_earlier_error() -> None:
 )
 def test_what_good_runs_print_too_is_never_the_cause(harmless: str) -> None:
     assert reason(harmless + raised("ValueError: odd")) == "ValueError: odd"
-    assert reason(harmless) == "TAO ended with exit code 1"
+    assert reason(harmless) == "TAO ended with exit code 1, cause unknown"
     assert reason(harmless, 139) == "crashed (segmentation fault)"
 
 
@@ -383,3 +383,38 @@ def test_the_banner_of_the_image_is_none_of_the_last_lines() -> None:
     parser = ConsoleParser(ProgressContract("plain"))
     parser.feed((banner + more + "what went wrong\n").encode())
     assert parser.tail() == ("what went wrong",)
+
+
+# Two causes that are both certain are both said; what follows from one is not.
+
+
+def test_two_causes_that_are_real_are_both_named_with_their_next_steps() -> None:
+    console = (
+        BAR.format(epoch=2)
+        + raised("OSError: [Errno 28] No space left on device: '/results/train/model_epoch_002.pth'")
+        + "[rank1]: "
+        + raised("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 8.00 GiB.")
+    )
+    said = verdict(console)
+    assert said.reason == "CUDA out of memory at epoch 3; also the disk is full at epoch 3"
+    assert said.hint is not None
+    assert said.hint.startswith("use a smaller batch size")
+    assert "; free space where the results are written" in said.hint
+
+
+def test_a_consequence_is_no_second_cause() -> None:
+    console = (
+        raised("OSError: [Errno 28] No space left on device: '/results/train/model_epoch_002.pth'")
+        + "RuntimeError: [enforce fail at inline_container.cc:603] . unexpected pos 128 vs 22\n"
+        + "[W allocator.cpp:1] UserWarning: CUDA out of memory, retrying\n"
+        + raised("torch.distributed.DistBackendError: NCCL error in: x.cpp:1, unhandled cuda error")
+    )
+    assert reason(console) == "the disk is full"
+
+
+def test_an_unknown_cause_is_called_unknown() -> None:
+    said = verdict("reading the data\nthat was all\n", 3)
+    assert (said.reason, said.hint) == (
+        "TAO ended with exit code 3, cause unknown",
+        "look at the last lines of the log",
+    )

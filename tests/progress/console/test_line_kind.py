@@ -49,6 +49,17 @@ def test_the_words_of_a_line(line: str, words: str) -> None:
     [
         ("=====", True), ("== TAO Toolkit ==", True), ("NVIDIA Release 5.5", True),
         ("NOTE: The SHMEM allocation limit is set to 64MB", True), ("== no end", False), ("epoch 3", False),
+        ("PyTorch Version 2.7.0a0+79aa174", True), ("PyTorch Version check failed", False),
+        ("All rights reserved.", True),
+        ("GOVERNING TERMS: The software and materials are governed by the NVIDIA Software License Agreement", True),
+        ("(found at https://www.nvidia.com/en-us/agreements/enterprise-software/product-specific-terms/).", True),
+        ("and the Product-Specific Terms for NVIDIA AI Products", True),
+        ("NOTE: MOFED driver was detected, but nv_peer_mem driver was not detected.", True),
+        ("      Multi-node communication performance may be reduced.", True),
+        ("      detected.  Multi-node communication performance may be reduced.", True),
+        ("  Using CUDA 12.9 driver version 575.51.02 with kernel driver version 535.161.08.", True),
+        ("  See https://docs.nvidia.com/deploy/cuda-compatibility/ for details.", True),
+        ("the CUDA driver version is 535.161.08", False),
     ],
 )  # fmt: skip
 def test_lines_that_an_image_prints_of_itself(line: str, expected: bool) -> None:
