@@ -1,6 +1,7 @@
 """Reads ``.tao_mounts.json`` strictly: valid JSON, known keys only, problems with line and column.
 
-Returns plain values, which ``mounts`` turns into ``Mounts``.
+What the TAO launcher passes over is a warning: unknown keys of a mount or a variable, and a mount that is repeated.
+docs/mounts.md lists what else differs from it. Returns plain values, which ``mounts`` turns into ``Mounts``.
 """
 
 from __future__ import annotations
@@ -182,28 +183,38 @@ def _mounts(
             "missing-key", '"Mounts" is missing', hint='write "Mounts": [{"source": …, "destination": …}]'
         )
         return (), frozenset()
-    found: list[tuple[Path, str]] = []
-    taken: set[str] = set()
+    found: dict[str, Path] = {}
     read_only: set[str] = set()
     for position, entry in enumerate(_listed(data["Mounts"], "Mounts", to)):
         path = ("Mounts", position)
+        entry = _with_known_keys(entry, path, _MOUNT_WORDS, to)
         if not _checks(_MOUNT, entry, path, _MOUNT_WORDS, to):
             continue
         source = _source(entry["source"], folder, environ, home, (*path, "source"), to)
         destination = _destination(entry["destination"], environ, home, (*path, "destination"), to)
-        if destination is not None and destination in taken:
-            message = f'two mounts go to "{shown(destination)}"'
-            to.error(
-                "destination-twice", message, (*path, "destination"), hint="give each its own destination"
-            )
-            destination = None
-        if destination is not None:
-            taken.add(destination)
-        if source is not None and destination is not None:
-            found.append((source, destination))
-            if entry.get("read_only", False):
-                read_only.add(destination)
-    return tuple(found), frozenset(read_only)
+        if source is None or destination is None:
+            continue
+        if destination in found:
+            _report_repeated(source, found[destination], destination, (*path, "destination"), to)
+        found.setdefault(destination, source)
+        if entry.get("read_only", False):
+            read_only.add(destination)
+    return tuple((source, destination) for destination, source in found.items()), frozenset(read_only)
+
+
+def _report_repeated(
+    source: Path, first: Path, destination: str, path: tuple[str | int, ...], to: FindingList
+) -> None:
+    """The launcher mounts the same folder at the same place once; Docker refuses two folders at one place.
+
+    Source: nvidia_tao_cli 6.26.3 docker_handler.py, ``formatted_mounts``.
+    """
+    if os.path.realpath(source) == os.path.realpath(first):
+        message = f'the mount of "{shown(destination)}" is repeated'
+        to.add(Severity.WARNING, "mount-twice", message, path, hint="remove one of them")
+    else:
+        message = f'two mounts go to "{shown(destination)}"'
+        to.error("destination-twice", message, path, hint="give each its own destination")
 
 
 def _source(
@@ -273,12 +284,14 @@ def _env(value: Any, to: FindingList) -> dict[str, str]:
     env: dict[str, str] = {}
     for position, entry in enumerate(_listed(value, "Envs", to)):
         path = ("Envs", position)
+        entry = _with_known_keys(entry, path, _ENV_WORDS, to)
         if not _checks(_ENV, entry, path, _ENV_WORDS, to):
             continue
         name = entry["variable"]
         if name in env:
             message = f'the variable "{shown(name)}" is given twice'
-            to.error("variable-twice", message, (*path, "variable"), hint="remove one of them")
+            hint = "remove one of them: the last one counts"
+            to.add(Severity.WARNING, "variable-twice", message, (*path, "variable"), hint=hint)
         env[name] = str(entry["value"])
     return env
 
@@ -336,6 +349,21 @@ def _listed(value: Any, key: str, to: FindingList) -> list[Any]:
         return value
     to.error("wrong-type", f'"{key}" must be a list, not {described(value)}', (key,), hint="put it in [ ]")
     return []
+
+
+def _with_known_keys(value: Any, path: tuple[str | int, ...], words: Vocabulary, to: FindingList) -> Any:
+    """``value`` without the keys that the launcher passes over, each with a warning.
+
+    Source: nvidia_tao_cli 6.26.3 docker_handler.py, ``_get_mount_env_data``.
+    """
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if key not in words.expected:
+            hint = to.suggestion(key, words.expected)
+            message = f'the unknown key "{shown(key)}" has no effect'
+            to.add(Severity.WARNING, "unknown-key", message, (*path, key), hint=hint, of_key=True)
+    return {key: content for key, content in value.items() if key in words.expected}
 
 
 def _checks(
