@@ -42,7 +42,7 @@ def test_the_example_mounts_file_is_accepted(tmp_path: Path) -> None:
         (tmp_path / "tao" / name).mkdir(parents=True)
     read = read_mounts_file(file, {"HOME": str(tmp_path)}, tmp_path)
     assert read.findings == ()
-    assert [target for _, target in read.mounts] == [
+    assert [one.destination for one in read.mounts] == [
         "/workspace/projects",
         "/workspace/experiments",
         "/workspace/repositories",

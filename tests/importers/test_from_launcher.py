@@ -136,9 +136,17 @@ def test_specs_of_detectnet_become_a_project_that_validates_and_names_the_same_f
     )
     assert json.loads((workspace / ".tao_mounts.json").read_text()) == {
         "Mounts": [
-            {"source": str(workspace / "projects"), "destination": "/workspace/projects"},
-            {"source": str(workspace / "projects"), "destination": "/workspace/experiments"},
-            {"source": str(workspace / "repositories"), "destination": "/workspace/repositories"},
+            {"source": str(workspace / "projects"), "destination": "/workspace/projects", "read_only": True},
+            {
+                "source": str(workspace / "projects"),
+                "destination": "/workspace/experiments",
+                "read_only": True,
+            },
+            {
+                "source": str(workspace / "repositories"),
+                "destination": "/workspace/repositories",
+                "read_only": True,
+            },
             {"source": str(cli.home / "tao"), "destination": "/workspace/tao-experiments"},
         ],
         "Envs": [{"variable": "CITY", "value": "Bonn"}],

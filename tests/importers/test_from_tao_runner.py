@@ -108,9 +108,17 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
     assert (project / "data" / "kitti_detection").readlink() == data / "kitti_detection"
     assert json.loads((workspace / ".tao_mounts.json").read_text()) == {
         "Mounts": [
-            {"source": str(workspace / "projects"), "destination": "/workspace/projects"},
-            {"source": str(workspace / "projects"), "destination": "/workspace/experiments"},
-            {"source": str(workspace / "repositories"), "destination": "/workspace/repositories"},
+            {"source": str(workspace / "projects"), "destination": "/workspace/projects", "read_only": True},
+            {
+                "source": str(workspace / "projects"),
+                "destination": "/workspace/experiments",
+                "read_only": True,
+            },
+            {
+                "source": str(workspace / "repositories"),
+                "destination": "/workspace/repositories",
+                "read_only": True,
+            },
             {"source": str(checkout / "projects"), "destination": str(checkout / "projects")},
             {"source": str(checkout / "repositories"), "destination": str(checkout / "repositories")},
         ],

@@ -89,7 +89,7 @@ def test_a_tf1_training_is_planned_whole(workspace: Callable[..., Workspace]) ->
     assert made.mounts == (
         Mount(projects, "/workspace/projects", read_only=True),
         Mount(projects, "/workspace/experiments", read_only=True),
-        Mount(ws.repositories_dir, "/workspace/repositories"),
+        Mount(ws.repositories_dir, "/workspace/repositories", read_only=True),
         Mount(projects / "example_01/data", "/workspace/projects/example_01/data", read_only=True),
         Mount(projects / "example_01/data", "/workspace/experiments/example_01/data", read_only=True),
         Mount(projects / "example_01/models/e1", "/workspace/projects/example_01/models/e1"),

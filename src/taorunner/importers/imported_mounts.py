@@ -44,9 +44,7 @@ def read_mounts(
     """The file, its mounts, and the entries that are left out. No problem in the launcher's file is an error."""
     content = read_mounts_file(file, environ, home)
     findings = [_softened(finding) for finding in content.findings]
-    entries = tuple(
-        MountEntry(source, inside, inside in content.read_only) for source, inside in content.mounts
-    )
+    entries = tuple(MountEntry(one.source, one.destination, one.read_only) for one in content.mounts)
     return content, Mounts(entries, file=file), findings
 
 
@@ -57,12 +55,16 @@ def take_mounts(
     *,
     without: Iterable[str] = (),
 ) -> TakenMounts:
-    """The mounts of ``content`` and ``more`` with the workspace's own folders.
+    """The mounts of ``content`` and ``more`` with the workspace's own folders, of which runs write their results only.
 
     ``without`` are destinations that are left out.
     """
     left_out = set(without)
-    taken = [MountEntry(Path(source), inside) for source, inside in content.mounts if inside not in left_out]
+    taken = [
+        MountEntry(one.source, one.destination, one.read_only)
+        for one in content.mounts
+        if one.destination not in left_out
+    ]
     findings = []
     entries: list[MountEntry] = []
     for entry in [*taken, *more]:
@@ -79,11 +81,11 @@ def take_mounts(
     ):
         base = _OWN_INSIDE
     own = [
-        MountEntry(workspace.projects_dir, f"{base}/projects"),
-        MountEntry(workspace.repositories_dir, f"{base}/repositories"),
+        MountEntry(workspace.projects_dir, f"{base}/projects", read_only=True),
+        MountEntry(workspace.repositories_dir, f"{base}/repositories", read_only=True),
     ]
     if base == INSIDE and all(entry.destination != f"{INSIDE}/experiments" for entry in entries):
-        own.insert(1, MountEntry(workspace.projects_dir, f"{INSIDE}/experiments"))
+        own.insert(1, MountEntry(workspace.projects_dir, f"{INSIDE}/experiments", read_only=True))
     own = [entry for entry in own if all(entry.destination != one.destination for one in entries)]
     everything = (*own, *entries)
     return TakenMounts(_as_json(everything, content), Mounts(everything), tuple(findings))

@@ -17,7 +17,7 @@ from taorunner.importers.imported_mounts import covering_entry, read_mounts, tak
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
 from taorunner.importers.tao_launcher import Migrated
 from taorunner.planning.inputs.workspace_networks import Networks
-from taorunner.project.mounts import MountEntry, load_mounts
+from taorunner.project.mounts import load_mounts
 from taorunner.project.mounts_file import MountsFile
 from taorunner.project.workspace import EXPERIMENTS_FILE, NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.specs.spec_file import SpecFile, load_spec
@@ -256,11 +256,8 @@ class _Arriving:
 
     def _original_places(self, content: MountsFile) -> Iterator[str]:
         """The mount points of the original for the folders that taorunner now mounts itself."""
-        for source, inside in content.mounts:
-            entry = MountEntry(Path(source), inside)
-            ours = ("/workspace/projects", "/workspace/experiments", "/workspace/repositories")
-            if entry.destination in ours:
-                yield entry.destination
+        ours = ("/workspace/projects", "/workspace/experiments", "/workspace/repositories")
+        yield from (one.destination for one in content.mounts if one.destination in ours)
 
     def _folders(self, folder: Path) -> list[Path]:
         try:

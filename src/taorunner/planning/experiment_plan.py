@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from taorunner.catalog.network import Network
-from taorunner.container_options import Mount
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.planning.checkpoints.checkpoint_files import checkpoints_of
 from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
+from taorunner.planning.checks.mount_checks import mount_findings
 from taorunner.planning.checks.paths.argument_inputs import missing_at_launch, unbuilt_models
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
@@ -37,7 +37,6 @@ from taorunner.planning.inputs.resume import NoResume, resumed
 from taorunner.planning.inputs.run_mounts import (
     VOLUME_CODE,
     outside_findings,
-    state_findings,
     volume_findings,
 )
 from taorunner.planning.inputs.values import ValueFinder
@@ -283,9 +282,7 @@ def _mount_findings(
 ) -> Iterator[Finding]:
     if mounts.is_identity:
         return
-    own = [entry for entry in mounts.entries if entry not in mounts.volumes]
-    shown = [Mount(entry.source, entry.destination, entry.read_only) for entry in own]
-    yield from state_findings(planning.workspace, shown, mounts.file)
+    yield from mount_findings(planning.workspace, mounts, planning.caller.environ)
     paths = planning.project.paths
     yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
 

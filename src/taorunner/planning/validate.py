@@ -18,12 +18,14 @@ from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.consistency import CROSS_CHECKED, CrossChecks, FoundSpec
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight, different
 from taorunner.planning.checks.dataset_requirements import Reading, placed_below
+from taorunner.planning.checks.mount_checks import mount_findings
 from taorunner.planning.checks.paths.argument_inputs import missing_arguments
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.inputs.backend_choice import backend_findings
 from taorunner.planning.inputs.gpu_access import MachineGpus, visible_gpus
 from taorunner.planning.inputs.precedence import choose_gpus, with_image
 from taorunner.planning.inputs.resources import resource_findings
+from taorunner.planning.inputs.run_mounts import outside_findings
 from taorunner.planning.inputs.variables import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.forcing import OF_PATHS, OF_RULES
@@ -147,7 +149,8 @@ def validate_projects(
     checks = _Checks(
         workspace, networks, cross, lock, memory, DatasetPreflight(workspace), MachineGpus(environ)
     )
-    findings = [*mounts.findings, *checks.networks.check(), *lock.findings]
+    findings = [*mounts.findings, *mount_findings(workspace, mounts, environ)]
+    findings += [*checks.networks.check(), *lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)
     for name in names or workspace.project_names():
@@ -261,6 +264,8 @@ def _experiment(
             yield replace(old, file=project.paths.experiments_file, line=line, column=column)
     yield from _specs(checks, project, experiment, network, contracts)
     mounts = Mounts.identity() if target.sees_host_paths else checks.cross.mounts
+    is_read = "train" not in contracts or contracts["train"].reads_data_only
+    yield from outside_findings(project.paths, experiment.name, mounts, reads_data_only=is_read)
     yield from missing_arguments(project, experiment, contracts, mounts, checks.cross.data)
     if experiment.name in checks.names_in(project.paths.models_dir):
         from taorunner.planning.checks.existing_results import existing_results  # only with results

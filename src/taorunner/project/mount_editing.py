@@ -17,7 +17,8 @@ from taorunner.text import printable
 def add_read_only(workspace: Workspace, folder: Path, environ: Mapping[str, str]) -> Path | None:
     """Mounts ``folder`` at its own path, read-only. Returns the changed file, or None where a mount does it already.
 
-    A new file has the default mounts, too, as a mounts file replaces them. Raises UserFilesError when the mounts in use
+    A new file has the default mounts, too, as a mounts file replaces them: read-only, so that runs write their own
+    results and data alone, as with the default mounts. Raises UserFilesError when the mounts in use
     come from a file outside of the workspace, or from one with errors.
     """
     mounts = load_mounts(workspace, environ)
@@ -43,4 +44,7 @@ def add_read_only(workspace: Workspace, folder: Path, environ: Mapping[str, str]
 
 def _as_json(mounts: Mounts) -> list[dict[str, Any]]:
     entries = (*mounts.entries, *mounts.absent)
-    return [{"source": str(entry.source), "destination": entry.destination} for entry in entries]
+    return [
+        {"source": str(entry.source), "destination": entry.destination, "read_only": True}
+        for entry in entries
+    ]

@@ -27,11 +27,15 @@ _MAX_DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class MountEntry:
-    """``source`` on this host (absolute, links kept), ``destination`` an absolute POSIX path inside."""
+    """``source`` on this host (absolute, links kept), ``destination`` an absolute POSIX path inside.
+
+    ``place`` is the line and column in the mounts file.
+    """
 
     source: Path
     destination: str
     read_only: bool = False
+    place: tuple[int, int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,13 @@ class Mounts:
         if best is None:
             raise self._not_covered(literal, resolved)
         return best[1]
+
+    def covering(self, path: Path) -> MountEntry | None:
+        """The mount that shows ``path``, of this host, to a container; None when none does."""
+        try:
+            return self._entry_at(self.to_inside(path))
+        except UserFilesError:
+            return None
 
     def to_host(self, inside: str) -> Path | None:
         """The host path of a container path; None when it is not mounted."""
@@ -199,8 +210,7 @@ def mounts_from_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
 
     content = read_mounts_file(file, environ, home)
     entries = tuple(
-        MountEntry(source, destination, destination in content.read_only)
-        for source, destination in content.mounts
+        MountEntry(one.source, one.destination, one.read_only, one.place) for one in content.mounts
     )
     options = DockerOptions(
         content.user,

@@ -39,12 +39,20 @@ _Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)] | Annotated[str, Field(
 
 
 @dataclass(frozen=True, slots=True)
-class MountsFile:
-    """The content of the file and its problems. ``mounts``: (source, destination), both absolute; ``read_only`` has
-    the destinations of those that a container must not write."""
+class FileMount:
+    """One mount of the file; both paths are absolute. ``place`` is the line and column of its source."""
 
-    mounts: tuple[tuple[Path, str], ...] = ()
-    read_only: frozenset[str] = frozenset()
+    source: Path
+    destination: str
+    read_only: bool
+    place: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MountsFile:
+    """The content of the file and its problems."""
+
+    mounts: tuple[FileMount, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
     ports: Mapping[int, int] = field(default_factory=dict)
@@ -130,10 +138,10 @@ def read_mounts_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
         if key not in _TOP:
             hint = to.suggestion(key, _TOP)
             to.error("unknown-key", f'unknown key "{shown(key)}"', (key,), hint=hint, of_key=True)
-    mounts, read_only = _mounts(data, file.parent, environ, home, to)
+    mounts = _mounts(data, file.parent, environ, home, to)
     env = _env(data.get("Envs", []), to)
     options = _options(data.get("DockerOptions", {}), to)
-    return _content(mounts, read_only, env, options, to)
+    return _content(mounts, env, options, to)
 
 
 def _parsed(file: Path, text: str) -> tuple[Any, Finding | None]:
@@ -177,14 +185,13 @@ def _syntax_hint(text: str, error: json.JSONDecodeError) -> str | None:
 
 def _mounts(
     data: Mapping[str, Any], folder: Path, environ: Mapping[str, str], home: Path, to: FindingList
-) -> tuple[tuple[tuple[Path, str], ...], frozenset[str]]:
+) -> tuple[FileMount, ...]:
     if "Mounts" not in data:
         to.error(
             "missing-key", '"Mounts" is missing', hint='write "Mounts": [{"source": …, "destination": …}]'
         )
-        return (), frozenset()
-    found: dict[str, Path] = {}
-    read_only: set[str] = set()
+        return ()
+    found: dict[str, FileMount] = {}
     for position, entry in enumerate(_listed(data["Mounts"], "Mounts", to)):
         path = ("Mounts", position)
         entry = _with_known_keys(entry, path, _MOUNT_WORDS, to)
@@ -195,11 +202,11 @@ def _mounts(
         if source is None or destination is None:
             continue
         if destination in found:
-            _report_repeated(source, found[destination], destination, (*path, "destination"), to)
-        found.setdefault(destination, source)
-        if entry.get("read_only", False):
-            read_only.add(destination)
-    return tuple((source, destination) for destination, source in found.items()), frozenset(read_only)
+            _report_repeated(source, found[destination].source, destination, (*path, "destination"), to)
+            continue
+        place = to.place_of((*path, "source"))
+        found[destination] = FileMount(source, destination, entry.get("read_only", False), place)
+    return tuple(found.values())
 
 
 def _report_repeated(
@@ -321,8 +328,7 @@ def _options(value: Any, to: FindingList) -> dict[str, Any]:
 
 
 def _content(
-    mounts: tuple[tuple[Path, str], ...],
-    read_only: frozenset[str],
+    mounts: tuple[FileMount, ...],
     env: dict[str, str],
     options: dict[str, Any],
     to: FindingList,
@@ -331,7 +337,6 @@ def _content(
     user = options.get("user")
     return MountsFile(
         mounts=mounts,
-        read_only=read_only,
         env=env,
         user=None if user is None else str(user),
         ports={int(port.partition("/")[0]): int(host) for port, host in options.get("ports", {}).items()},

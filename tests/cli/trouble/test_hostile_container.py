@@ -195,3 +195,94 @@ def test_nor_does_a_shell_with_a_volume(
     assert changed.code == 0, changed.err  # what was asked for
     assert (root / "projects/example_01/experiments.yml").read_text().endswith("# ours\n")
     wait_for(lambda: not (root / ".taorunner" / "shells").exists())
+
+
+TRY_EVERYTHING = """
+find /workspace /taorunner -depth 2>/dev/null | while read -r path; do
+    name=${path##*/}
+    if [ -f "$path" ]; then
+        try "write $path" "echo evil >> '$path'"
+        try "replace $path" "ln -s /taorunner/aim '${path%/*}/.$name' && mv '${path%/*}/.$name' '$path'"
+    fi
+    if [ -d "$path" ]; then
+        try "plant in $path" "touch '$path/planted'"
+        try "link in $path" "ln -s /etc '$path/linked'"
+    fi
+    try "open $path" "chmod 777 '$path'"
+    try "move $path" "mv '$path' '$path.moved'"
+done
+"""
+OWN = "projects/example_01/models/e1"
+"""Where a training writes."""
+SHOWN_AT = {
+    "/workspace/projects": "projects",
+    "/workspace/experiments": "projects",
+    "/workspace/repositories": "repositories",
+}
+
+
+def facts(root: Path) -> dict[str, object]:
+    """Kind, mode and content of everything below ``root`` that was there before, but for logs and caches of the run."""
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        about = path.lstat()
+        content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        found[path.relative_to(root).as_posix()] = (oct(about.st_mode), content)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("action", "writes"), [("train", (OWN,)), ("convert", (OWN, "projects/example_01/data"))]
+)
+def test_what_a_container_can_change_is_its_own_results_and_data_that_its_action_writes(
+    docker_cli: Cli,
+    workspace: Callable[..., Path],
+    hostile: Callable[[str], str],
+    action: str,
+    writes: tuple[str, ...],
+) -> None:
+    """Every file and folder that it sees is written, replaced, moved, opened to others and planted in."""
+    root = workspace(hostile(TRY_EVERYTHING))
+    texts = {
+        "repositories/taorunner/src/taorunner/__init__.py": "", "repositories/taorunner/.git/hooks/pre-commit": "#!/bin/sh",
+        "repositories/weights/weights_vresnet18/w.pth": "", "networks/own.yml": "", "taorunner.lock": "version: 1\nimages: {}\n",
+        "projects/example_01/data/coco/train/1.jpg": "", "projects/example_01/specs/e1/convert.yaml": "results_dir: $results_dir\n",
+        "projects/example_01/models/e1/export/m.onnx": "", "projects/example_01/models/e1.20261120-100000/w.pth": "",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / ".git/hooks").mkdir(parents=True)
+    for path in [root, *root.rglob("*")] if docker_cli.prefix else ():
+        os.chown(path, CALLER, CALLER)
+    first = docker_cli("-p", "example_01", "train", "e2", "--plain", cwd=root)
+    assert (root / ".taorunner/runs").is_dir(), first.err
+    (root / OWN / "export").mkdir(exist_ok=True)
+    before = facts(root)
+    done = docker_cli("-p", "example_01", action, "e1", "--plain", "--overwrite", cwd=root)
+    (run,) = (path for path in (root / ".taorunner/runs").iterdir() if "-e1-" in path.name)
+    lines = [line for line in (run / "console.log").read_text().splitlines() if line.startswith("could")]
+    could = {line.removeprefix("could: ") for line in lines if line.startswith("could: ")}
+    assert len(lines) > 200, done.out + done.err
+    places = []
+    for line in could:
+        path = line[line.index("/") :]
+        for shown, here in SHOWN_AT.items():
+            path = path.replace(shown, here, 1) if path.startswith(f"{shown}/") or path == shown else path
+        places.append(path)
+    own = (*writes, "/taorunner/home")
+    assert (
+        sorted(
+            path
+            for path in places
+            if not path.startswith(tuple(f"{one}/" for one in own)) and path not in own
+        )
+        == []
+    )
+    assert [path for path in places if path.startswith(OWN)] != []  # it did try
+    after = facts(root)
+    changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    state = ("batches", "cache", "open", "ended-runs.tsv", f"runs/{run.name}")
+    expected = (*writes, ".tao_inside/home", *(f".taorunner/{name}" for name in state))
+    assert sorted(path for path in changed if not path.startswith(expected)) == []
+    assert [path for path in run.rglob("*") if path.is_symlink()] == []

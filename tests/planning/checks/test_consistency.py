@@ -1386,7 +1386,10 @@ def test_a_mount_at_the_same_place_makes_host_paths_right(bench: Make) -> None:
     made = bench("dino")
     root = str(made.root)
     mounts = {
-        "Mounts": [{"source": root, "destination": root}, {"source": root, "destination": "/workspace"}]
+        "Mounts": [
+            {"source": root, "destination": root, "read_only": True},
+            {"source": root, "destination": "/workspace", "read_only": True},
+        ]
     }
     (made.root / ".tao_mounts.json").write_text(json.dumps(mounts))
     (made.root / "projects/p/data/set/classmap.txt").write_text("c1\n")

@@ -70,7 +70,7 @@ def test_a_run_writes_its_own_results_and_the_data_it_makes(
     assert mounts_of(workspace, action) == (
         Mount(workspace.projects_dir, "/workspace/projects", read_only=True),
         Mount(workspace.projects_dir, "/workspace/experiments", read_only=True),
-        Mount(workspace.repositories_dir, "/workspace/repositories"),
+        Mount(workspace.repositories_dir, "/workspace/repositories", read_only=True),
         Mount(project / "data", "/workspace/projects/example_01/data", not writes),
         Mount(project / "data", "/workspace/experiments/example_01/data", not writes),
         Mount(project / "models/e1", "/workspace/projects/example_01/models/e1"),
@@ -89,6 +89,39 @@ def test_a_mounts_file_is_kept_to_the_letter_but_for_our_own_folder(make: Callab
         Mount(workspace.hidden_dir, "/w/.tao_inside", read_only=True),
         Mount(workspace.hidden_dir, f"/up/{name}/.taorunner", read_only=True),
         Mount(workspace.hidden_dir, f"/up/{name}/.tao_inside", read_only=True),
+        *own(workspace),
+    )
+
+
+def test_a_mounts_file_that_shows_the_project_read_only_lets_a_run_write_its_own_results(
+    make: Callable[..., Workspace],
+) -> None:
+    mounts = [
+        {"source": "projects", "destination": "/p", "read_only": True},
+        {"source": "repositories", "destination": "/r"},
+    ]
+    workspace = make("deformable_detr", mounts=mounts)
+    project = workspace.projects_dir / "example_01"
+    assert mounts_of(workspace, "convert") == (
+        Mount(workspace.projects_dir, "/p", read_only=True),
+        Mount(workspace.repositories_dir, "/r"),
+        Mount(project / "data", "/p/example_01/data"),
+        Mount(project / "models/e1", "/p/example_01/models/e1"),
+        *own(workspace),
+    )
+
+
+def test_a_part_of_the_project_that_a_mounts_file_shows_read_only_stays_so(
+    make: Callable[..., Workspace],
+) -> None:
+    shown = [
+        {"source": "projects", "destination": "/p"},
+        {"source": "projects/example_01/data", "destination": "/d", "read_only": True},
+    ]
+    workspace = make("deformable_detr", mounts=shown)
+    assert mounts_of(workspace, "convert") == (
+        Mount(workspace.projects_dir, "/p"),
+        Mount(workspace.projects_dir / "example_01/data", "/d", read_only=True),
         *own(workspace),
     )
 

@@ -37,6 +37,7 @@ from taorunner.planning.checks.paths.data_inputs import (
 from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.paths.made_inputs import made_inputs
 from taorunner.planning.checks.paths.resumed_from import resumed_from
+from taorunner.planning.checks.paths.written_places import WrittenPlaces
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.checks.word_list_rules import word_lists
@@ -109,10 +110,12 @@ class CrossChecks:
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
     _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
     _stray: HostPaths = field(init=False)
+    _written: WrittenPlaces = field(init=False)
     _sweep: _Sweep = field(init=False)
 
     def __post_init__(self) -> None:
         self._stray = HostPaths(self.mounts)
+        self._written = WrittenPlaces(self.mounts)
         self._sweep = _Sweep()
 
     def before(
@@ -151,8 +154,11 @@ class CrossChecks:
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
         readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)
+        results, data = str(project.paths.results_dir(experiment.name)), str(project.paths.data_dir)
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
+            written = self._written.faults(specs[action].contract, reader, results, data)
+            yield from placing.place(reader, written)
         convert = self._conversion(readers.get(_CONVERSION), experiment)
         if convert is not None:
             yield from placing.place(readers[_CONVERSION], converted_pictures(convert))
@@ -198,9 +204,7 @@ class CrossChecks:
             spec = found.contract.spec
             is_launched = action == launched
             if spec is None or not (
-                action in CROSS_CHECKED
-                or is_launched
-                or (not on_host and self._stray.may_be_in(found.file.text))
+                action in CROSS_CHECKED or is_launched or (not on_host and self._names_place(found.file.text))
             ):
                 continue
             outline = outline_of(found.file.text, spec.format, self.memory)
@@ -208,6 +212,9 @@ class CrossChecks:
                 over = overlay if action == "train" or is_launched else {}
                 readers[action] = SpecReader(found.file, spec.format, outline, variables, over, mounts)
         return readers
+
+    def _names_place(self, text: str) -> bool:
+        return self._stray.may_be_in(text) or self._written.may_be_in(text)
 
     def _of_paths(
         self, layout: DataLayout | None, readers: Mapping[str, SpecReader], specs: Mapping[str, FoundSpec],

@@ -1,8 +1,9 @@
 """The parts of the workspace that a container can read and write.
 
 With the default mounts, a run writes to the results of its own experiment and, where the catalog says so, to the
-project's data. experiments.yml, specs, other results and other projects are read-only. A mounts file is applied exactly
-as written. No container sees ``.taorunner``, because later commands trust its content.
+project's data. experiments.yml, specs, other results, other projects and ``repositories/`` are read-only. It is the
+same where a mounts file shows the project read-only; else a mounts file is applied as written. No container sees
+``.taorunner``, because later commands trust its content.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity
 from taorunner.planning.inputs.environment import HOME_INSIDE, RUN_INSIDE
 from taorunner.planning.model.request import Site
-from taorunner.project.mounts import Mounts
+from taorunner.project.mounts import MountEntry, Mounts
 from taorunner.project.workspace import STATE, ProjectPaths, Workspace
 
 VOLUME_CODE = "volume"
@@ -26,21 +27,16 @@ def run_mounts(
     workspace: Workspace, project: ProjectPaths, experiment: str, mounts: Mounts, site: Site, *, reads_data_only: bool
 ) -> tuple[Mount, ...]:  # fmt: skip
     """All mounts of a run, outer ones first. The sources below the project are made before the start, by us."""
-    if mounts.file is not None:
-        shown = tuple(Mount(entry.source, entry.destination, entry.read_only) for entry in mounts.entries)
-        return (*shown, *hidden_state(workspace, shown), *own_mounts(workspace, site))
-    closed = [
-        one for one in mounts.entries if one.source == workspace.projects_dir and one not in mounts.volumes
-    ]
     shown = tuple(
-        Mount(entry.source, entry.destination, read_only=entry.read_only or entry in closed)
-        for entry in mounts.entries
+        Mount(entry.source, entry.destination, _is_closed(entry, mounts)) for entry in mounts.entries
     )
-    results = _real(project.results_dir(experiment), project)
+    results, data = _real(project.results_dir(experiment), project), project.data_dir
+    has_data = data.is_dir() and not data.is_symlink()  # the engine would follow a link out of the mounts
+    closed = [*_closed_around(project, mounts)]
     return (
         *shown,
-        *data_mounts(project.data_dir, mounts, read_only=reads_data_only),
-        *(() if results is None else mounted_again(results, mounts)),
+        *(_again(data, entry, read_only=reads_data_only) for entry in closed if has_data),
+        *(_again(results, entry) for entry in closed if results is not None),
         *hidden_state(workspace, shown),
         *own_mounts(workspace, site),
     )
@@ -107,7 +103,7 @@ def outside_findings(
 ) -> Iterator[Finding]:
     """Links that lead what is to be written to a place that is read-only inside: an error for results, which are
     written in any case, a warning for data."""
-    if mounts.file is not None or mounts.is_identity:
+    if not any(_closed_around(project, mounts)):
         return
     hint = "put the folder itself there; or name what may be written in .tao_mounts.json"
     results = project.results_dir(experiment)
@@ -117,6 +113,33 @@ def outside_findings(
     if not reads_data_only and project.data_dir.is_symlink():
         message = f'"data" leads to "{os.path.realpath(project.data_dir)}", which is read-only inside'
         yield Finding(Severity.WARNING, "data-outside", message, hint, project.data_dir)
+
+
+def may_write(mounts: Mounts, path: str, writable: Iterable[str]) -> bool:
+    """Whether a container may write at a path of this host. ``writable`` are the run's own results, and data that it
+    writes."""
+    entry = mounts.covering(Path(path))
+    return entry is None or not _is_closed(entry, mounts) or any(_is_within(path, one) for one in writable)
+
+
+def _is_closed(entry: MountEntry, mounts: Mounts) -> bool:
+    """Whether a run may not write there, but for its own results and data. The default mounts are closed."""
+    return entry.read_only or (mounts.file is None and entry not in mounts.volumes)
+
+
+def _closed_around(project: ProjectPaths, mounts: Mounts) -> Iterator[MountEntry]:
+    """The closed mounts that show the whole project. A volume of the command line is kept to the letter."""
+    root = os.path.realpath(project.root)
+    for entry in mounts.entries:
+        is_closed = entry not in mounts.volumes and _is_closed(entry, mounts)
+        if is_closed and _is_within(root, os.path.realpath(entry.source)):
+            yield entry
+
+
+def _again(folder: Path, entry: MountEntry, *, read_only: bool = False) -> Mount:
+    """``folder``, which the mount shows, once more and over it."""
+    below = os.path.relpath(os.path.realpath(folder), os.path.realpath(entry.source))
+    return Mount(folder, f"{entry.destination}/{below}", read_only)
 
 
 def _is_within(path: str, folder: str) -> bool:
@@ -129,21 +152,3 @@ def _real(results: Path, project: ProjectPaths) -> Path | None:
     if not real.startswith(f"{root}/models/"):
         return None
     return project.root / os.path.relpath(real, root)
-
-
-def data_mounts(data_dir: Path, mounts: Mounts, *, read_only: bool) -> tuple[Mount, ...]:
-    """The project's ``data/`` once more, over each place where a mount shows it.
-
-    None where ``data/`` is a link: the engine would follow it out of the mounts. A mounts file is kept to the letter.
-    """
-    if mounts.file is not None or data_dir.is_symlink() or not data_dir.is_dir():
-        return ()
-    return tuple(mounted_again(data_dir, mounts, read_only=read_only))
-
-
-def mounted_again(folder: Path, mounts: Mounts, *, read_only: bool = False) -> Iterator[Mount]:
-    """``folder`` over each place where a mount shows it. A volume of the command line is kept to the letter."""
-    for entry in mounts.entries:
-        if entry not in mounts.volumes and folder.is_relative_to(entry.source):
-            inside = f"{entry.destination}/{folder.relative_to(entry.source).as_posix()}"
-            yield Mount(folder, inside, read_only)
