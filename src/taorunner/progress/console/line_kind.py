@@ -34,11 +34,13 @@ _BANNER = re.compile(
     r"|^Copyright \(c\)|^Various files include modifications"
     r"|^This container image and its contents are governed"
     r"|^By (?:pulling and )?using the container|^https://(?:developer|docs)\.nvidia\.com/\S*$"
-    r"|^(?:PyTorch|TensorFlow|TensorRT) Version \d|^All rights reserved\.$|^GOVERNING TERMS: |^and the Product-Specific Terms"
+    r"|^(?:PyTorch|TensorFlow|TensorRT) Version \d|^All rights reserved\.$|^GOVERNING TERMS: "
+    r"|^and the Product-Specific Terms"
     r"|^\(found at https://www\.nvidia\.com/"
     r"|^NOTE: (?:The SHMEM allocation limit|CUDA Forward Compat|Mellanox|MOFED)"
     r"|^ {2,}(?:(?:detected\. {1,2})?Multi-node communication performance|Using CUDA [\d.]{1,8} driver version"
-    r"|See https://docs\.nvidia\.com/|insufficient for (?:TAO|PyTorch|TensorFlow)|docker run --gpus all|nvidia-docker run --shm-size"
+    r"|See https://docs\.nvidia\.com/|insufficient for (?:TAO|PyTorch|TensorFlow)|docker run --gpus all"
+    r"|nvidia-docker run --shm-size"
     r"|Use the NVIDIA Container Toolkit to start|https://docs\.nvidia\.com/)",
 )
 """A line of ``=`` always counts as banner."""
