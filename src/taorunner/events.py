@@ -10,6 +10,7 @@ import json
 from datetime import datetime, timezone
 from enum import Enum
 
+from taorunner.bounded_reading import parse_json
 from taorunner.values.value import Value, names_of
 
 
@@ -178,7 +179,7 @@ def from_json_line(line: str) -> Event | None:
     Unknown keys are ignored, so an older version reads newer records.
     """
     try:
-        body = json.loads(line)
+        body = parse_json(line)
         cls = _TYPES[body.pop("event")]
         names = _NAMES[cls]
         body = {key: value for key, value in body.items() if key in names}

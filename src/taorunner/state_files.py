@@ -12,11 +12,17 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from taorunner.bounded_reading import parse_json
 from taorunner.disk_room import naming
+from taorunner.text import size
 from taorunner.values.value import Value
 
 SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
+
+MAX_BYTES = 64 * 1024**2
+"""More than any file of state but the logs; a plan with its spec has less than 8 MiB."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -99,15 +105,30 @@ def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode:
     return descriptor
 
 
-def read_state(path: Path, trust: Trust | None = None, offset: int = 0) -> bytes:
-    """The bytes from ``offset`` on. Raises as ``open_state`` does."""
+def read_state(path: Path, trust: Trust | None = None, offset: int = 0, most_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes from ``offset`` on. Raises as ``open_state`` does, and OSError (EFBIG) for more than ``most_bytes``."""
+    data = read_some(path, trust, offset, most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, f"larger than {size(most_bytes)}", str(path))
+    return data
+
+
+def read_json_state(path: Path, trust: Trust | None = None) -> Any:
+    """The value in a JSON file. Raises as ``read_state`` does, and ValueError for what is no JSON, or too much."""
+    return parse_json(read_state(path, trust), most_bytes=MAX_BYTES)
+
+
+def read_some(path: Path, trust: Trust | None, offset: int, most_bytes: int) -> bytes:
+    """At most ``most_bytes`` from ``offset`` on; fewer only at the end. Raises as ``open_state`` does."""
     descriptor = open_state(path, _READ, trust)
     try:
         if offset:
             os.lseek(descriptor, offset, os.SEEK_SET)
         pieces = []
-        while piece := os.read(descriptor, _BLOCK):
+        left = most_bytes
+        while left > 0 and (piece := os.read(descriptor, min(left, _BLOCK))):
             pieces.append(piece)
+            left -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     finally:
         os.close(descriptor)

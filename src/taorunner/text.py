@@ -9,11 +9,16 @@ MASK = "***"
 
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
+_MAX_NAME, _MAX_COMPARED = 200, 2000
+"""Of names that may come from others: comparing two takes time with the square of their length."""
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
 # compiled when they are first used: most commands redact nothing
 _SECRET_NAME = r"(?i)(^|_)(KEY|API_?KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)"
 _BLOCK_ENTRY = r"""^\s*(?:- )?["']?(?P<name>[A-Za-z0-9_]+)["']?\s*:\s+(?P<value>[^\s\[{"'].*)"""
-_ENTRY = r"""(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
+_ENTRY = (
+    r"""(?<![A-Za-z0-9_])(?P<name>[A-Za-z0-9_]+)["']?\s*[:=]\s*"""
+    r"""(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
+)
 
 
 def is_plain_name(name: str) -> bool:
@@ -37,11 +42,13 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """
     import difflib  # imported only after a misspelling
 
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in known if len(name) <= _MAX_NAME}
     if word.lower() in by_lower:
         return by_lower[word.lower()]
     cutoff = 0.6 if len(word) > 3 else 0.5  # one wrong letter weighs more in a short name
-    close = difflib.get_close_matches(word.lower()[:200], list(by_lower), n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(
+        word.lower()[:_MAX_NAME], list(by_lower)[:_MAX_COMPARED], n=1, cutoff=cutoff
+    )
     return by_lower[close[0]] if close else None
 
 

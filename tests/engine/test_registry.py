@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import json
+import resource
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,7 +105,7 @@ def test_the_image_for_the_engines_processor_is_chosen(connected: Engine, served
         ((200, []), "HOST sent a response of an unknown form", False),
         ((200, b"<html>"), "HOST sent a response of an unknown form", False),
         ((200, {"layers": [{"digest": "x", "size": "many"}]}), "HOST sent a response of an unknown form", False),
-        ((200, b'"' + b"x" * (4 << 20) + b'"'), "HOST sent too large a response", False),
+        ((200, b'"' + b"x" * (4 << 20) + b'"'), "HOST sent too much: an answer of more than 4.0 MiB", False),
         ((401, {}), "HOST requires an unknown kind of login", False),
         ((401, ({}, {"WWW-Authenticate": "Basic realm=x"})), "HOST requires a login", False),
         ((401, ({}, {"WWW-Authenticate": 'Bearer realm="http://far.example/token"'})),
@@ -113,6 +117,53 @@ def test_why_a_size_is_unknown(
 ) -> None:
     served_registry.answers["GET /v2/x/tao/manifests/5"] = answer
     assert problem(connected, served_registry) == (said, is_absent)
+
+
+def test_a_packed_answer_is_unpacked_no_further_than_its_limit(
+    connected: Engine, served_registry: Served
+) -> None:
+    packed = {"Content-Encoding": "gzip"}
+    manifest = gzip.compress(json.dumps(MANIFEST).encode())
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = (200, (manifest, packed))
+    assert layers(connected, served_registry) == KNOWN
+    bomb = zlib.compress(b" " * 64 * 1024**2, 9)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = (200, (bomb, {"Content-Encoding": "deflate"}))
+    said = "HOST sent too much: an answer of more than 4.0 MiB"
+    assert problem(connected, served_registry) == (said, False)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 24 * 1024
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"[" * 100_000, "HOST sent a response of an unknown form"),
+        (b'{"layers": ' + b"[" * 200 + b"]" * 200 + b"}", "HOST sent too much: nested deeper than 60 levels"),
+        (b'{"layers": [{"digest": "x", "size": ' + b"9" * 5000 + b"}]}",
+         "HOST sent too much: a number has more than 300 digits"),
+    ],
+)  # fmt: skip
+def test_an_answer_beyond_a_limit(
+    answer: bytes, said: str, connected: Engine, served_registry: Served
+) -> None:
+    served_registry.answers["GET /v2/x/tao/manifests/5"] = (200, answer)
+    assert problem(connected, served_registry)[0] in (
+        said,
+        "HOST sent too much: nested deeper than 60 levels",
+    )
+
+
+def test_a_blob_is_read_from_where_the_registry_sends_without_the_login(
+    connected: Engine, served_registry: Served
+) -> None:
+    with serving(0) as store:
+        store.answers["GET /blob"] = (200, CONFIG)
+        there = {"Location": f"http://{store.url}/blob"}
+        served_registry.answers["GET /v2/x/tao/blobs/sha256:c"] = (307, ({}, there))
+        assert layers(connected, served_registry) == KNOWN
+    for target in (f"http://{served_registry.url}/v2/x/tao/blobs/sha256:c", "http://far.example/blob"):
+        served_registry.answers["GET /v2/x/tao/blobs/sha256:c"] = (307, ({}, {"Location": target}))
+        assert layers(connected, served_registry) == UNKNOWN
 
 
 def test_a_registry_that_does_not_answer(connected: Engine) -> None:

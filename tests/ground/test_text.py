@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from taorunner.text import (
@@ -131,3 +133,24 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
 def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:
     assert masked_line(line, ("value",)) == shown
     assert len(shown) == len(line)
+
+
+def test_masking_takes_time_with_the_length_of_a_line() -> None:
+    begin = time.monotonic()
+    for line in (
+        "a" * 100_000,
+        "a_" * 50_000,
+        "a " * 50_000,
+        '"' * 100_000,
+        "a" + " " * 100_000,
+        "a:" * 50_000,
+    ):
+        masked_line(line)
+    assert time.monotonic() - begin < 2
+    assert masked_line("x.api_key: abc, y-TOKEN=def") == "x.api_key: ***, y-TOKEN=***"
+
+
+def test_the_nearest_of_many_long_names_is_found_soon() -> None:
+    begin = time.monotonic()
+    assert nearest("b" * 250, [f"{'a' * 180}{number}" for number in range(50_000)]) is None
+    assert time.monotonic() - begin < 2

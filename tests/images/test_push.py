@@ -121,7 +121,7 @@ def test_the_indentation_stays(tmp_path: Path) -> None:
         ("[]", (1, 1), 'not a mapping with "registry", "repository" and "digest"'),
         ('{"a": 1,\n "b"}', (2, 5), "not valid JSON: expecting ':' delimiter"),
         ('{"digests": {"x86": "1"}}', (1, 1), '"digests" has no "arm": x86'),
-        ("[" * 100_000, (1, 1), "nested too deeply"),
+        ("[" * 100_000, (1, 1), "not valid JSON: nested deeper than 60 levels"),
     ],
 )
 def test_damaged_manifest_files(tmp_path: Path, text: str, place: tuple[int, int], message: str) -> None:

@@ -34,7 +34,8 @@ Layer = Mapping[str, Any]
 Block = Mapping[str, Any]
 Version = tuple[int, ...]
 
-_COMPARISON = re.compile(r"(>=|<=|<|>|=)(\d+(?:\.\d+)*)\Z")
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}\Z")
+_COMPARISON = re.compile(r"(>=|<=|<|>|=)([0-9.]+)\Z")
 _OPTION = re.compile(r"(--?[A-Za-z][\w-]*)((?:/--?[A-Za-z][\w-]*)+)\Z")
 _WORD = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _ENUMS: dict[str, type[Any]] = {
@@ -48,6 +49,8 @@ _ENUMS: dict[str, type[Any]] = {
 
 def parse_version(text: str) -> Version:
     """``5.5`` and ``5.5.0`` are equal. Raises ValueError for text other than numbers and dots."""
+    if _VERSION.match(text) is None:
+        raise ValueError(f'"{text[:80]}" is not a version such as 6.0.0')
     numbers = [int(part) for part in text.split(".")]
     return tuple(numbers + [0] * (3 - len(numbers)))
 

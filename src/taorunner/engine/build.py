@@ -20,7 +20,7 @@ from docker.credentials.errors import StoreError
 from docker.utils.build import exclude_paths
 
 from taorunner.engine.build_refusals import STEP, build_error, instruction_lines
-from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.client import ENGINE_ERRORS, Engine, json_lines, translated
 from taorunner.engine.refusals import text_of
 from taorunner.errors import Finding, Severity, TaorunnerError, UserFilesError
 from taorunner.image_names import checked_name
@@ -136,14 +136,13 @@ def _parameters(settings: BuildSettings) -> dict[str, Any]:
 
 
 def _events(engine: Engine, response: Any) -> Iterator[Mapping[str, Any]]:
-    lines = response.iter_lines(chunk_size=None)
+    events = json_lines(response)
     while True:
         with translated(engine.asked()):
-            line = next(lines, None)
-        if line is None:
+            event = next(events, None)
+        if event is None:
             return
-        if line.strip():
-            yield json.loads(line)
+        yield event
 
 
 def _log_lines(body: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
+from taorunner.bounded_reading import MAX_JSON_BYTES, JsonError, lines, parse_json
 from taorunner.engine.contexts import current_context, read_context
 from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import MachineError, TaorunnerError
@@ -170,6 +171,23 @@ def translated(asked: Asked) -> Iterator[None]:
         raise
     except ENGINE_ERRORS as error:
         raise translate(error, asked) from error
+
+
+def json_lines(response: Any) -> Iterator[Mapping[str, Any]]:
+    """The objects that the engine sends, one a line, while it pulls, pushes or builds.
+
+    Raises:
+        MachineError: another form, or more than a line may have.
+    """
+    try:
+        for line in lines(response.iter_content(chunk_size=None), most_bytes=MAX_JSON_BYTES):
+            if line.strip():
+                body = parse_json(line)
+                if not isinstance(body, dict):
+                    raise JsonError("not an object")
+                yield body
+    except JsonError as error:
+        raise MachineError(f"the engine sent an unreadable message: {error}") from error
 
 
 def _knock(address: Address) -> None:

@@ -5,13 +5,13 @@ docker-py searches them only beside ``config.json``, or in the working directory
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError
 from taorunner.text import did_you_mean
 
@@ -41,7 +41,7 @@ def current_context(environ: Mapping[str, str]) -> tuple[str, str]:
         return name, "DOCKER_CONTEXT"
     path = config_dir(environ) / "config.json"
     try:
-        body = json.loads(path.read_bytes())
+        body = read_json(path)
     except FileNotFoundError:
         return DEFAULT, "the docker command"
     except (OSError, ValueError) as error:
@@ -60,7 +60,7 @@ def read_context(name: str, said_by: str, environ: Mapping[str, str]) -> Context
     root = config_dir(environ) / "contexts"
     path = root / "meta" / key / "meta.json"
     try:
-        body = json.loads(path.read_bytes())
+        body = read_json(path)
         endpoint = body["Endpoints"]["docker"]
         host, skip_verify = str(endpoint.get("Host") or ""), bool(endpoint.get("SkipTLSVerify"))
     except FileNotFoundError as error:
@@ -80,7 +80,7 @@ def _names(folder: Path) -> list[str]:
     names = [DEFAULT]
     for path in sorted(folder.glob("*/meta.json")):
         try:
-            body: Any = json.loads(path.read_bytes())
+            body: Any = read_json(path)
         except (OSError, ValueError):
             continue
         if isinstance(body, dict) and isinstance(body.get("Name"), str):

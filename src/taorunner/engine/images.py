@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.engine.client import ENGINE_ERRORS, Engine, json_lines, translated
 from taorunner.engine.containers import parse_time
 from taorunner.engine.refusals import Asked, is_missing, is_missing_image, is_passing, translate
 from taorunner.errors import TaorunnerError
@@ -164,10 +163,7 @@ def _events(
             response = api.post(url, params=parameters, headers=headers, stream=True, timeout=None)
             with response:
                 engine.raise_for_status(response)
-                for line in response.iter_lines(chunk_size=None):
-                    if not line.strip():
-                        continue
-                    body = json.loads(line)
+                for body in json_lines(response):
                     if "error" in body:
                         raise _of_stream(str(body["error"]), asked)
                     yield body

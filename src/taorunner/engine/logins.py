@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner import host_commands
+from taorunner.bounded_reading import parse_json, read_json
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import text_of
 from taorunner.errors import MachineError
@@ -49,7 +49,7 @@ class Login:
 def find_login(registry: str, file: Path, environ: Mapping[str, str], *, patience_s: float) -> Login:
     """The login for ``registry`` in docker's ``config.json``. Calls a credential helper if one is configured."""
     try:
-        body = json.loads(file.read_bytes())
+        body = read_json(file)
     except FileNotFoundError:
         return Login(Stored.NONE, str(file))
     except (OSError, ValueError) as error:
@@ -97,7 +97,7 @@ def _ask_helper(name: str, key: str, registry: str, environ: Mapping[str, str], 
         problem = f'"{program}": {"it fails" if "Secret" in said else said}'
         return Login(Stored.BROKEN_HELPER, program, problem=problem, key=key)
     try:
-        body = json.loads(answer.stdout)
+        body = parse_json(answer.stdout)
         return Login(Stored.LOGIN, program, str(body["Username"]), key=key, _secret=str(body["Secret"]))
     except (ValueError, KeyError, TypeError):
         problem = f'"{program}" does not return a login'

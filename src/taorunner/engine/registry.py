@@ -8,22 +8,29 @@ Source: Docker Engine API, /distribution/{name}/json; OCI distribution specifica
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 from docker import auth
 from docker.errors import DockerException
 
+from taorunner.bounded_reading import TooMuchError, parse_json, unpacked, whole
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import is_missing_manifest
 from taorunner.image_names import DOCKER_HUB, registry_of, split_reference
 
 _TIMEOUT_S = (5.0, 15.0)
+_WITHIN_S = 30.0
+_MAX_REDIRECTS = 4
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PIECE = 64 * 1024
+_TOKEN = re.compile(r"[!-~]{1,65536}\Z")
 _MOST_BYTES = 4 * 1024 * 1024
 """Size limit of a manifest or image configuration: registries allow 4 MiB."""
 _INDEXES = (
@@ -130,23 +137,58 @@ class _Registry:
 
     def json(self, what: str, kinds: tuple[str, ...]) -> Any:
         """Raises UnknownSizeError for a refusal, RequestException when the registry is not reachable."""
-        response = self._get(what, kinds)
-        if response.status_code == requests.codes.unauthorized:
-            self._log_in(response.headers.get("WWW-Authenticate", ""))
-            response = self._get(what, kinds)
+        with self._get(what, kinds) as response:
+            if response.status_code != requests.codes.unauthorized:
+                return self._checked(response)
+            challenge = response.headers.get("WWW-Authenticate", "")
+        self._log_in(challenge)
+        with self._get(what, kinds) as response:
+            return self._checked(response)
+
+    def _checked(self, response: requests.Response) -> Any:
         if response.status_code != requests.codes.ok:
             refused = UnknownSizeError(f"{self._host} answers {response.status_code}")
             refused.is_absent = response.status_code == requests.codes.not_found
             raise refused
-        if len(response.content) > _MOST_BYTES:
-            raise UnknownSizeError(f"{self._host} sent too large a response")
-        return _value_of(response)
+        return self._value_of(response)
 
     def _get(self, what: str, kinds: tuple[str, ...]) -> requests.Response:
+        """The reply with an unread body. A redirect is followed without the login, as a store of blobs wants it."""
         headers = {**self._headers, **({"Accept": ", ".join(kinds)} if kinds else {})}
+        url, login = f"{self._base}/{what}", self._basic
+        for _ in range(_MAX_REDIRECTS):
+            response = self._ask(url, headers, login)
+            target = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or target is None:
+                return response
+            response.close()
+            target = urljoin(url, target)
+            if urlsplit(target)[:2] != urlsplit(url)[:2]:
+                headers, login = {key: headers[key] for key in headers if key != "Authorization"}, None
+            if not (urlsplit(target).scheme == "https" or _is_loopback(urlsplit(target).netloc)):
+                break
+            url = target
+        raise UnknownSizeError(f"{self._host} redirects to where nothing is read from")
+
+    def _ask(
+        self, url: str, headers: Mapping[str, str], login: tuple[str, str] | None,
+        query: Mapping[str, str] | None = None,
+    ) -> requests.Response:  # fmt: skip
         return self._session.get(
-            f"{self._base}/{what}", headers=headers, auth=self._basic or _nothing_of_netrc, timeout=_TIMEOUT_S
-        )
+            url, params=query, headers=headers, auth=login or _nothing_of_netrc, timeout=_TIMEOUT_S,
+            stream=True, allow_redirects=False,
+        )  # fmt: skip
+
+    def _value_of(self, response: requests.Response) -> Any:
+        """The JSON of a reply. Raises ValueError, with the host where a limit is exceeded."""
+        try:
+            pieces = response.raw.stream(_PIECE, decode_content=False)
+            packing = response.headers.get("Content-Encoding")
+            return parse_json(whole(unpacked(pieces, packing), most_bytes=_MOST_BYTES, within_s=_WITHIN_S))
+        except TooMuchError as error:
+            raise UnknownSizeError(f"{self._host} sent too much: {error}") from error
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.exceptions.ConnectionError(error) from error
 
     def _log_in(self, challenge: str) -> None:
         kind, _, rest = challenge.partition(" ")
@@ -160,19 +202,18 @@ class _Registry:
         realm = urlsplit(asked.get("realm", ""))
         if kind.lower() != "bearer" or not (realm.scheme == "https" or _is_loopback(realm.netloc)):
             raise UnknownSizeError(f"{self._host} requires an unknown kind of login")
-        answer = self._session.get(
-            realm.geturl(),
-            params={
-                "service": asked.get("service", ""),
-                "scope": asked.get("scope") or f"repository:{self._path}:pull",
-            },
-            auth=login or _nothing_of_netrc,
-            timeout=_TIMEOUT_S,
-        )
-        if answer.status_code != requests.codes.ok:
-            raise UnknownSizeError(f"{self._host} requires a login")
-        body = _value_of(answer)
-        self._headers = {"Authorization": f"Bearer {body.get('token') or body['access_token']}"}
+        query = {
+            "service": asked.get("service", ""),
+            "scope": asked.get("scope") or f"repository:{self._path}:pull",
+        }
+        with self._ask(realm.geturl(), {}, login, query) as answer:
+            if answer.status_code != requests.codes.ok:
+                raise UnknownSizeError(f"{self._host} requires a login")
+            body = self._value_of(answer)
+        token = body.get("token") or body["access_token"]
+        if not isinstance(token, str) or not _TOKEN.match(token):
+            raise UnknownSizeError(f"{self._host} sent a token of an unknown form")
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     def _stored_login(self) -> tuple[str, str] | None:
         with warnings.catch_warnings():
@@ -181,11 +222,6 @@ class _Registry:
         known = {key.lower(): value for key, value in found.items()}
         user, password = known.get("username"), known.get("password")
         return (user, password) if user and password and not known.get("identitytoken") else None
-
-
-def _value_of(response: requests.Response) -> Any:
-    """The JSON of a response. Raises ValueError; ``Response.json`` would raise an error of the connection."""
-    return json.loads(response.content)
 
 
 def _nothing_of_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from taorunner.bounded_reading import parse_json
 from taorunner.errors import MachineError
 
 DIRECTORY_VARIABLE = "TAORUNNER_LEASES"
@@ -238,11 +239,11 @@ def _read(descriptor: int) -> Holder | None:
         text = os.pread(descriptor, _TEXT_MOST_BYTES, 0)
         if not text:
             return None
-        body = json.loads(text)
+        body = parse_json(text)
         known = {item.name for item in fields(Holder)}
         said = {key: _plain(value) for key, value in body.items() if key in known}
         return Holder(**said)
-    except (OSError, ValueError, AttributeError, RecursionError):  # any user may write it
+    except (OSError, ValueError, AttributeError):  # any user may write it
         return Holder()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.atomic_files import write_text
+from taorunner.bounded_reading import JsonError, parse_json
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.image_names import registry_of, split_reference
 from taorunner.project.text_files import read_text_file
@@ -70,13 +71,10 @@ def read_manifest_file(path: Path) -> ManifestFile:
     if read.text is None:
         raise UserFilesError(f'"{path}" cannot be used', findings=read.findings)
     try:
-        body = json.loads(read.text)
-    except ValueError as error:
-        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        message = str(getattr(error, "msg", error)).lower()
-        raise _damaged(path, f"not valid JSON: {message}", line, column) from error
-    except RecursionError as error:
-        raise _damaged(path, "nested too deeply", 1, 1) from error
+        body = parse_json(read.text)
+    except JsonError as error:
+        message = f"not valid JSON: {error.message}"
+        raise _damaged(path, message, error.line or 1, error.column or 1) from error
     if not isinstance(body, dict):
         raise _damaged(path, 'not a mapping with "registry", "repository" and "digest"', 1, 1)
     indent = _INDENT.search(read.text)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from taorunner.bounded_reading import parse_json
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,60})?\Z")
-_MAX_DEPTH = 60
+MAX_ANSWER_BYTES = 64 * 1024**2
+_MAX_DEPTH = 24
+"""Levels of sections; a level takes two of JSON. Specs of TAO have fewer than twelve."""
 
 
 def read_answer(line: bytes) -> dict[str, Any] | None:
     """The output of ``specs.extract.in_image``; None for text of another form."""
     try:
-        body = json.loads(line)
-    except (ValueError, RecursionError):
+        body = parse_json(line, most_bytes=MAX_ANSWER_BYTES)
+    except ValueError:
         return None
     if not isinstance(body, dict):
         return None

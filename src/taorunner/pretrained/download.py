@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError
 from taorunner.pretrained.http import (
     GOES_ON,
@@ -226,7 +227,7 @@ class Transfer:
     def _read_note(self) -> None:
         """Discards a partial file of different content."""
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
+            note = read_json(self._note)
             if (note["size"], note["sha256"]) == (self.file.size, self.file.sha256):
                 self._version = _Version(_text(note["etag"]), _text(note.get("modified")))
                 return

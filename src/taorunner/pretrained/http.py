@@ -6,11 +6,9 @@ The only module that makes requests. httpx exceptions never leave it, as they ca
 from __future__ import annotations
 
 import importlib
-import json
 import random
 import ssl
 import threading
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,15 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from taorunner.bounded_reading import (
+    MAX_JSON_BYTES,
+    CutOffError,
+    TooMuchError,
+    UnknownPackingError,
+    parse_json,
+    unpacked,
+    whole,
+)
 from taorunner.errors import MachineError
 from taorunner.pretrained.api_key import KEY_PAGE
 from taorunner.pretrained.connection import make_client
@@ -31,12 +38,13 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 GOES_ON = "run the same command again to resume"
 LONGEST_WAIT_S = 300.0
 """Longest Retry-After that is waited for."""
-MAX_REPLY_BYTES = 8 * 1024**2
+MAX_REPLY_BYTES = MAX_JSON_BYTES
 """More than any list of files that NGC sends. Replies are kept in memory."""
 SIGN_IN = (
     "a login page of your network may answer: open any page in a browser and sign in, or check HTTPS_PROXY"
 )
-_PIECE = 1024 * 1024
+MAX_REPLY_S = 120.0
+"""A reply that trickles would be waited for until it has 4 MiB."""
 
 _REASONS = {
     400: "bad request",
@@ -117,10 +125,7 @@ class Reply:
 
     def json(self) -> Any:
         """Raises ValueError for a body that is not JSON, or nested too deeply."""
-        try:
-            return json.loads(self.body)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+        return parse_json(self.body)
 
 
 class Wire:
@@ -143,7 +148,8 @@ class Wire:
         """The complete response or a redirect.
 
         Raises:
-            HttpRefusalError, ConnectionLostError: after retries. MachineError: a web page, or more than 8 MiB.
+            HttpRefusalError, ConnectionLostError: after retries. MachineError: a web page, more than
+                ``MAX_REPLY_BYTES``, or more than ``MAX_REPLY_S`` for them.
         """
         failed = 0
         while True:
@@ -200,26 +206,15 @@ def body_of(response: httpx.Response) -> Iterator[bytes]:
     Raises:
         ConnectionLostError: it ends too early. MachineError: it is packed in another way than gzip or deflate.
     """
-    packing = packing_of(response)
-    if packing is None:
-        yield from response.iter_raw()
-        return
-    if packing not in ("gzip", "x-gzip", "deflate"):
-        raise MachineError(
-            f'the server packs its answer as "{printable(packing[:40])}", which was not asked for',
-            hint="check the proxy (HTTPS_PROXY): it may change what it passes on",
-        )
-    unpacker = zlib.decompressobj(wbits=47)  # the header says whether it is gzip or zlib
     try:
-        for chunk in response.iter_raw():
-            while chunk:
-                yield unpacker.decompress(chunk, _PIECE)
-                chunk = unpacker.unconsumed_tail
-        yield unpacker.flush()
-    except zlib.error:
-        raise ConnectionLostError("the packed answer of the server is damaged", hint=GOES_ON) from None
-    if not unpacker.eof:
-        raise ConnectionLostError("the server ended its answer too early", hint=GOES_ON)
+        yield from unpacked(response.iter_raw(), packing_of(response))
+    except UnknownPackingError as error:
+        raise MachineError(
+            f'the server packs its answer as "{printable(str(error)[:40])}", which was not asked for',
+            hint="check the proxy (HTTPS_PROXY): it may change what it passes on",
+        ) from None
+    except CutOffError as error:
+        raise ConnectionLostError(str(error), hint=GOES_ON) from None
 
 
 def packing_of(response: httpx.Response) -> str | None:
@@ -246,16 +241,13 @@ def redirect_target(url: str, location: str) -> str:
 
 
 def _whole_body(response: httpx.Response, host: str) -> bytes:
-    body = bytearray()
-    for piece in body_of(response):
-        body += piece
-        if len(body) > MAX_REPLY_BYTES:
-            raise MachineError(
-                f"{host} sends an answer of more than 8 MiB", hint="check the proxy (HTTPS_PROXY)"
-            )
+    try:
+        body = whole(body_of(response), most_bytes=MAX_REPLY_BYTES, within_s=MAX_REPLY_S)
+    except TooMuchError as error:
+        raise MachineError(f"{host} sends {error}", hint="check the proxy (HTTPS_PROXY)") from None
     if is_web_page(response.headers) and not response.is_redirect:
         raise WebPageError(host)
-    return bytes(body)
+    return body
 
 
 def _read_large_pieces() -> None:

@@ -10,10 +10,10 @@ import base64
 import binascii
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from taorunner.errors import MachineError, UserFilesError
@@ -29,9 +29,14 @@ _API, _AUTH = "https://api.ngc.nvidia.com", "https://authn.nvidia.com"
 _PAGE = 1000
 _RENEW_BEFORE_S = 300.0
 _MAX_REDIRECTS = 5
+_MAX_PAGES = 1000
+_MAX_LIST_S = 600.0
+_MAX_TEXT = 200
+_MAX_SIZE = 2**50
 _MAX_ROWS = 50_000
 """More than any model has files or versions; a list without end would fill the memory."""
 _OTHER = "choose another version"
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +87,7 @@ class Ngc:
 
     def versions(self, model: NgcModel) -> list[RemoteVersion]:
         """Newest first, as NGC sorts them. Raises UserFilesError when the model does not exist."""
-        rows = self._pages(model, "/versions", {"sort-order": "SEMVER_DESC"}, "modelVersions")
-        return [
-            RemoteVersion(
-                str(row.get("versionId", "")), _int(row.get("totalSizeInBytes")), _int(row.get("totalFileCount")),
-                row.get("createdDate"), row.get("status") == "UPLOAD_COMPLETE",
-            )
-            for row in rows
-        ]  # fmt: skip
+        return list(self._pages(model, "/versions", {"sort-order": "SEMVER_DESC"}, "modelVersions", _version))
 
     def files(self, model: NgcModel) -> list[RemoteFile]:
         """The files of one version, sorted. Raises UserFilesError for an unusable model, version or file list."""
@@ -98,13 +96,9 @@ class Ngc:
         status = facts.get("status")
         if status not in (None, "UPLOAD_COMPLETE"):
             raise UserFilesError(f'"{model}" is incomplete on NGC: its status is {status}', hint=_OTHER)
-        rows = self._pages(model, f"/versions/{version}/files", {}, "modelFiles")
-        files = [
-            RemoteFile(
-                inner_path(str(row.get("path", ""))), _size(row, model), _hex(row.get("sha256_base64"))
-            )
-            for row in rows
-        ]
+        files = list(
+            self._pages(model, f"/versions/{version}/files", {}, "modelFiles", partial(_file, model))
+        )
         if not files:
             raise UserFilesError(f'the list of files of "{model}" is empty', hint=_OTHER)
         conflict = name_conflict([file.path for file in files])
@@ -124,20 +118,32 @@ class Ngc:
         return url
 
     def _pages(
-        self, model: NgcModel, suffix: str, query: Mapping[str, str], key: str
-    ) -> list[Mapping[str, Any]]:
-        """All pages; the first request has no page number, the others count from 1."""
-        rows: list[Mapping[str, Any]] = []
-        page, pages = 0, 1
+        self,
+        model: NgcModel,
+        suffix: str,
+        query: Mapping[str, str],
+        key: str,
+        read: Callable[[Mapping[str, Any]], Row],
+    ) -> Iterator[Row]:
+        """The rows of all pages as ``read`` keeps them; the first request has no page number, the others count from 1.
+
+        Raises MachineError for more than ``_MAX_ROWS`` rows, and for a list that takes longer than ``_MAX_LIST_S``.
+        """
+        rows, page, pages = 0, 0, 1
+        ends = time.monotonic() + _MAX_LIST_S
         while page < pages:
             number = {"page-number": str(page)} if page else {}
             answer = self._get(model, suffix, {"page-size": str(_PAGE), **query, **number})
-            rows += [row for row in _list(answer, key) if isinstance(row, dict)]
-            if len(rows) > _MAX_ROWS:
+            found = _list(answer, key)
+            rows += len(found)
+            if rows > _MAX_ROWS:
                 raise MachineError(f'NGC lists more than {_MAX_ROWS:,} rows for "{model}"', hint=_OTHER)
-            pages = min(_int(_object(answer, "paginationInfo").get("totalPages")) or 1, 1000)
+            yield from (read(row) for row in found if isinstance(row, dict))
+            pages = min(_int(_object(answer, "paginationInfo").get("totalPages")) or 1, _MAX_PAGES)
             page += 1
-        return rows
+            if page < pages and time.monotonic() > ends:
+                text = f'NGC takes longer than {_MAX_LIST_S:.0f} s to list "{model}"'
+                raise MachineError(text, hint="try again later")
 
     def _get(
         self, model: NgcModel, suffix: str, query: Mapping[str, str] | None = None, *, signs: bool = False
@@ -250,6 +256,21 @@ class Ngc:
         return UserFilesError(f'NGC has no model "{bare}"', hint=did_you_mean(str(bare), known))
 
 
+def _version(row: Mapping[str, Any]) -> RemoteVersion:
+    created = row.get("createdDate")
+    return RemoteVersion(
+        str(row.get("versionId", ""))[:_MAX_TEXT],
+        _int(row.get("totalSizeInBytes")),
+        _int(row.get("totalFileCount")),
+        created[:_MAX_TEXT] if isinstance(created, str) else None,
+        row.get("status") == "UPLOAD_COMPLETE",
+    )
+
+
+def _file(model: NgcModel, row: Mapping[str, Any]) -> RemoteFile:
+    return RemoteFile(inner_path(str(row.get("path", ""))), _size(row, model), _hex(row.get("sha256_base64")))
+
+
 def _path(model: NgcModel, suffix: str, signs: bool, has_key: bool) -> str:
     """Guests and keys have different API paths, and guests have a third one for signed URLs."""
     if has_key:
@@ -288,13 +309,17 @@ def _list(answer: Any, key: str) -> list[Any]:
 
 
 def _int(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return (
+        value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_SIZE else None
+    )
 
 
 def _size(row: Mapping[str, Any], model: NgcModel) -> int:
     size = _int(row.get("sizeInBytes"))
     if size is None:
-        raise UserFilesError(f'NGC does not say how large "{row.get("path")}" of "{model}" is')
+        raise UserFilesError(
+            f'NGC does not say how large "{inner_path(str(row.get("path", "")))}" of "{model}" is'
+        )
     return size
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.pretrained.download import Transfer, is_whole, sha256_of, sync_folder
 from taorunner.pretrained.http import Interrupted, Wire
@@ -272,6 +273,9 @@ def _sync(path: Path) -> None:
     sync_folder(path.parent)
 
 
+_MAX_MANIFEST_BYTES = 64 * 1024**2
+
+
 def write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> None:
     rows = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in files]
     written = folder / f"{MANIFEST}.part"
@@ -286,7 +290,7 @@ def write_manifest(folder: Path, model: str, files: Sequence[RemoteFile]) -> Non
 def read_manifest(folder: Path) -> list[RemoteFile]:
     """Empty when there is none, as in a folder made by NGC's own downloader."""
     try:
-        rows = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        rows = read_json(folder / MANIFEST, most_bytes=_MAX_MANIFEST_BYTES)["files"]
         return [RemoteFile(inner_path(row["path"]), int(row["size"]), row["sha256"]) for row in rows]
     except FileNotFoundError:
         return []
@@ -299,7 +303,7 @@ def read_manifest(folder: Path) -> list[RemoteFile]:
 def origin_of(folder: Path) -> str | None:
     """The model that a pull into ``folder`` named; None where no pull left its record."""
     try:
-        model = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["model"]
+        model = read_json(folder / MANIFEST, most_bytes=_MAX_MANIFEST_BYTES)["model"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return model if isinstance(model, str) else None

@@ -9,10 +9,10 @@ metrics/semantic_segmentation_metric.py.
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Mapping
 
+from taorunner.bounded_reading import parse_json
 from taorunner.progress.metric_table import console_name
 from taorunner.progress.parsing import read_float
 from taorunner.text import printable
@@ -33,7 +33,7 @@ def read_result_file(data: bytes) -> dict[str, float]:
     A figure that is not finite says that nothing could be measured, and is left out.
     """
     try:
-        body = json.loads(data)
+        body = parse_json(data)
         if isinstance(body, str):
             body = _python_dict(body)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):

@@ -7,7 +7,6 @@ Source: tao/pytorch.md section 3, tao/tensorflow.md section 5.2.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from taorunner.bounded_reading import parse_json
 from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.text import printable
 
@@ -195,8 +195,8 @@ def _load(line: bytes) -> dict[str, object] | None:
     if not line.strip(b" \t\r\0"):
         return None
     try:
-        body = json.loads(line.strip(b" \t\r\0").decode("utf-8", "replace"), parse_int=float)
-    except (ValueError, RecursionError):
+        body = parse_json(line.strip(b" \t\r\0").decode("utf-8", "replace"))
+    except ValueError:
         return None
     return body if isinstance(body, dict) else None
 

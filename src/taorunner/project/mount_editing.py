@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.atomic_files import write_json
+from taorunner.bounded_reading import read_json
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.project.mounts import Mounts, default_mounts, load_mounts
 from taorunner.project.workspace import Workspace
@@ -31,7 +32,7 @@ def add_read_only(workspace: Workspace, folder: Path, environ: Mapping[str, str]
         mounts = default_mounts(workspace)
         body = {"Mounts": [*_as_json(mounts), entry]}
     elif mounts.file == workspace.mounts_file:
-        body = json.loads(mounts.file.read_text(encoding="utf-8"))
+        body = read_json(mounts.file)
         body["Mounts"].append(entry)
     else:
         raise UserFilesError(

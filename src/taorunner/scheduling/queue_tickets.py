@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import parse_json
 from taorunner.errors import MachineError
 from taorunner.file_locks import is_locked, open_regular
 from taorunner.gpu.leases import DIRECTORY_VARIABLE, make_shared_directory
@@ -146,10 +147,10 @@ class Tickets:
         if descriptor is None:
             return None
         try:
-            body = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
+            body = parse_json(os.pread(descriptor, _MOST_BYTES, 0))
             wishes = tuple(_wish(one) for one in body["wishes"][:_MOST_WISHES])
             return _Ticket(changed_ns, wishes, min(int(body["said_ns"]), self._clock_ns()))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return None
         finally:
             os.close(descriptor)

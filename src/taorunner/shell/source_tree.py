@@ -5,12 +5,12 @@ Source: NVIDIA/tao_pytorch_backend runner/tao_pt.py, scripts/envsetup.sh, docker
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import parse_json
 from taorunner.errors import UserFilesError
 from taorunner.project.text_files import read_text_file
 
@@ -44,8 +44,8 @@ class SourceTree:
             problem = read.findings[0]
             raise UserFilesError(f'"{file}" names no base image: {problem.message}', hint=hint)
         try:
-            body: Any = json.loads(read.text)
-        except (ValueError, RecursionError) as error:
+            body: Any = parse_json(read.text)
+        except ValueError as error:
             raise UserFilesError(f'"{file}" is not valid JSON: {error}', hint=hint) from error
         words = {}
         for key, pattern in (("registry", _WORD), ("repository", _WORD), ("digest", _DIGEST)):

@@ -41,7 +41,7 @@ from taorunner.disk_room import room_at
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
 from taorunner.file_locks import is_locked
 from taorunner.planning.model.plan import RunPlan
-from taorunner.state_files import open_state, read_state
+from taorunner.state_files import open_state, read_json_state
 
 PROCESS_DIR = "process"
 _SLOW_POLL_S, _FAST_POLL_S, _FAST_FOR_S = 0.05, 0.005, 1.0
@@ -352,7 +352,7 @@ def _process_dir(run_dir: Path) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
-        body = json.loads(read_state(path))
+        body = read_json_state(path)
         if isinstance(body, dict):
             return body
     return None

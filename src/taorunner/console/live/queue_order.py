@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from taorunner.events import RunState
-from taorunner.state_files import read_state
+from taorunner.state_files import read_json_state
 from taorunner.text import amount
 from taorunner.values.value import Value
 
@@ -63,7 +62,7 @@ def turns(
 def read_need(store: RunStore, run_id: str) -> Need:
     """What the stored plan of a run needs, without decoding the rest of it: that takes longer than a whole table."""
     try:
-        body = json.loads(read_state(store.paths(run_id).plan, store.trust()))
+        body = read_json_state(store.paths(run_id).plan, store.trust())
         resources = body.get("resources") or {"gpus": body.get("gpus")}  # plans of 0.1.0 have no resources
         gpus = resources.get("gpus") or {}
         ids = gpus.get("ids")

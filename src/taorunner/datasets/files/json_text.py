@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.bounded_reading import JsonError, TooMuchError
+from taorunner.bounded_reading import parse_json as read_bounded
+
+MAX_BYTES = 256 * 1024**2
+"""Of a text that is read as a whole."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -23,13 +28,11 @@ class JsonProblem:
 def parse_json(text: str) -> tuple[Any, JsonProblem | None]:
     """The value, or None and the problem."""
     try:
-        return json.loads(text), None
-    except json.JSONDecodeError as error:
-        return None, JsonProblem(f"not valid JSON: {error.msg.lower()}", error.lineno, error.colno)
-    except ValueError:  # Python converts no whole number of more than 4300 digits
-        return None, JsonProblem("not valid JSON: a number has thousands of digits")
-    except RecursionError:
-        return None, JsonProblem("the JSON is nested too deeply")
+        return read_bounded(text, most_bytes=MAX_BYTES), None
+    except TooMuchError as error:
+        return None, JsonProblem(f"the JSON cannot be read: {error.message}")
+    except JsonError as error:
+        return None, JsonProblem(f"not valid JSON: {error.message}", error.line, error.column)
 
 
 def place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
@@ -39,7 +42,7 @@ def place_in_json(text: str, steps: Sequence[str | int]) -> tuple[int, int]:
     try:
         for step in steps:
             at = _inner(decoder, text, at, step)
-    except (ValueError, IndexError, StopIteration):
+    except (ValueError, IndexError, StopIteration, RecursionError):
         pass
     return text.count("\n", 0, at) + 1, at - (text.rfind("\n", 0, at) + 1) + 1
 

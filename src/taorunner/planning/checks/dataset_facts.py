@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
@@ -248,8 +249,8 @@ def _read_maskless(file: str) -> int | None:
         del lines[-1]
     for number, line in enumerate(lines, start=1):
         try:
-            read: Any = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
+            read: Any = parse_json(line) if line.strip() else None
+        except ValueError:
             return None
         detection = read.get("detection") if isinstance(read, dict) else None
         objects = detection.get("instances") if isinstance(detection, dict) else None

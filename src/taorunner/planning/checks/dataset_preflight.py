@@ -8,7 +8,6 @@ file changes. A dataset that would delay the start takes the answer that ``datas
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import zlib
@@ -23,7 +22,7 @@ from taorunner.atomic_files import write_json
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.checks.dataset_requirements import Reading
 from taorunner.project.workspace import Workspace
-from taorunner.state_files import Trust, read_state
+from taorunner.state_files import Trust, read_json_state
 from taorunner.text import for_dataset
 
 MAX_FILES = 50_000
@@ -288,7 +287,7 @@ def _written(finding: Finding, folder: Path) -> dict[str, Any]:
 
 def _read(path: Path, digest: str, folder: Path) -> _Answer | None:
     try:
-        value = json.loads(read_state(path, Trust.in_folder(path.parent)))
+        value = read_json_state(path, Trust.in_folder(path.parent))
         if value["digest"] == digest:
             counts = {str(kind): int(count) for kind, count in value["counts"].items()}
             found = tuple(_finding(one, folder) for one in value["findings"])

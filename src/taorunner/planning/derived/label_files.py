@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import JsonError, parse_json, read_json
 from taorunner.datasets.files.coco_rows import batches
 from taorunner.datasets.files.image_header import ImageError, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, NotInPiecesError, read_in_pieces
@@ -22,6 +22,8 @@ _MOST_HEADERS = 2000
 """Images of a folder whose sizes are read, evenly spread."""
 _NO_CLASS = "dontcare"
 _COLUMNS = 8
+_MAX_WHOLE_BYTES = 64 * 1024**2
+"""Of a file that cannot be read in pieces, to say why."""
 
 
 def add_coco(to: Collected, subset: str, file: Path) -> None:
@@ -133,10 +135,9 @@ def _document(file: Path) -> JsonObject:
     except NotInPiecesError:
         pass
     try:
-        read = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        raise _unread(file, "json-syntax", f"this is no JSON: {error}", line, column) from None
+        read = read_json(file, most_bytes=_MAX_WHOLE_BYTES)
+    except JsonError as error:
+        raise _unread(file, "json-syntax", f"this is no JSON: {error}", error.line, error.column) from None
     if not isinstance(read, dict):
         raise _unread(file, "coco-layout", 'a COCO file is an object with "images" and "annotations"')
     raise _unread(file, "json-syntax", "the file cannot be read as JSON in UTF-8")
@@ -164,7 +165,7 @@ def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, 
                 (one.image_id, one.category_id, one.bbox, one.has_outline) for one in batch.annotations
             )
             continue
-        for one in json.loads(batch.text):
+        for one in parse_json(batch.text, most_bytes=len(batch.text)):
             if not isinstance(one, dict):
                 continue
             segments = one.get("segments_info")
@@ -176,15 +177,15 @@ def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, 
 
 def _label_map(file: Path) -> dict[int, str]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        read = read_json(file)
         return {int(number): str(name) for number, name in read.items()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError) as error:
         raise _unread(file, "label-map", f"the names of the classes cannot be read: {error}") from None
 
 
 def _odvg_row(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise _unread(file, "json-syntax", f"this is no JSON: {error}", number) from None
     if not isinstance(row, dict):

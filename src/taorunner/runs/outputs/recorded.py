@@ -14,7 +14,7 @@ from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
 from taorunner.runs.state.store import RunStore
-from taorunner.state_files import read_state
+from taorunner.state_files import read_json_state
 from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
@@ -111,7 +111,7 @@ def save_results(store: RunStore, run_id: str, results: RunResults) -> None:
 def recorded_results(store: RunStore, run_id: str) -> RunResults | None:
     """What was recorded at the end of the run; None for a run that has not ended, an older one, or a damaged file."""
     try:
-        body = json.loads(read_state(store.paths(run_id).outputs, store.trust()))
+        body = read_json_state(store.paths(run_id).outputs, store.trust())
         folder = body["results"]
         outputs = tuple(map(_output, body["outputs"]))
         return RunResults(Path(folder) if folder is not None else None, outputs)

@@ -18,7 +18,7 @@ from taorunner.atomic_files import write_json
 from taorunner.disk_room import naming
 from taorunner.file_locks import is_locked
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.state_files import read_state
+from taorunner.state_files import read_json_state
 
 _ENGINE = (
     "DOCKER_HOST",
@@ -78,7 +78,7 @@ class OpenBatches:
     def runs(self, batch_id: str) -> list[str]:
         """The batch's runs. Empty when its creation was interrupted, and for another user's batch."""
         with suppress(OSError, ValueError):
-            body = json.loads(read_state(self._path(batch_id)))
+            body = read_json_state(self._path(batch_id))
             if isinstance(body, list):
                 return [name for name in body if is_name(name)]
         return []

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from taorunner.bounded_reading import parse_json
 from taorunner.events import Event, MetricReported, RunFinished, RunQueued, RunStarted
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
@@ -138,6 +139,10 @@ class _OpenHistory:
         return names, "\n".join(lines) + "\n"
 
 
+_MAX_MASK_DIGITS = 4000
+"""A mask has a bit for each metric that the run ever had."""
+
+
 @dataclass(slots=True)
 class _File:
     """``offset`` says up to which byte of events.jsonl the values reach. Damaged lines are skipped."""
@@ -157,8 +162,8 @@ class _File:
         file.is_torn = not data.endswith(b"\n")
         for line in data.splitlines():
             try:
-                body = json.loads(line)
-            except (ValueError, RecursionError):
+                body = parse_json(line, most_digits=_MAX_MASK_DIGITS)
+            except ValueError:
                 continue
             if isinstance(body, dict) and isinstance(body.get("names"), list):
                 file.names += [str(name) for name in body["names"] if name not in file.names]

@@ -8,14 +8,13 @@ restarted engine may have lost it. If it may contain part of a secret it is not 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.atomic_files import write_json
 from taorunner.backends.contract import LogPosition
-from taorunner.state_files import read_state
+from taorunner.state_files import read_json_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class RecordedLog:
     def load(path: Path, console: Path) -> RecordedLog:
         """The stored position; zero if there is none or ``console`` is shorter (after a power failure)."""
         try:
-            body = json.loads(read_state(path))
+            body = read_json_state(path)
             found = RecordedLog(
                 int(body["size"]), int(body["stdout"]), int(body["stderr"]), int(body["start"]),
                 _decoded(body.get("tails", {})), _decoded(body.get("begun", {})),

@@ -27,6 +27,7 @@ from taorunner.state_files import (
     UntrustedFileError,
     append_state,
     open_state,
+    read_json_state,
     read_state,
 )
 from taorunner.text import did_you_mean
@@ -34,7 +35,7 @@ from taorunner.values.value import Value, field
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Any, Literal
 
     from taorunner.planning.model.plan import RunPlan
     from taorunner.runs.state.lookup.ended_runs import EndedRuns
@@ -199,7 +200,7 @@ class RunStore:
         """Raises UntrustedFileError for an untrusted file; other OSErrors when there is none; ValueError when it
         is damaged: also when it names another batch."""
         paths = self.batch_paths(batch_id)
-        body = json.loads(self._read(paths.batch))
+        body = self._read(paths.batch)
         if not isinstance(body, dict) or body.get("id") != batch_id:
             raise ValueError(f"{paths.batch} is damaged: it names another batch")
         runs = body.get("runs")
@@ -217,7 +218,7 @@ class RunStore:
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.model.plan import RunPlan
 
-        return RunPlan.from_json(json.loads(self._read(self.paths(run_id).plan)))
+        return RunPlan.from_json(self._read(self.paths(run_id).plan))
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
         write_json(self.paths(run_id).plan, plan.to_json())
@@ -232,7 +233,7 @@ class RunStore:
         DamagedRunError, a subclass, when the record is invalid."""
         paths = self.paths(run_id)
         try:
-            record = RunRecord.from_json(json.loads(self._read(paths.record)))
+            record = RunRecord.from_json(self._read(paths.record))
         except LinkedFileError as error:
             raise DamagedRunError(paths, f"cannot be read: {error}") from error
         except UntrustedFileError as error:
@@ -251,7 +252,7 @@ class RunStore:
                 hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
             ) from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            line = getattr(error, "lineno", 1)
+            line = getattr(error, "line", None) or 1
             raise DamagedRunError(paths, f"cannot be read: {error}", f"record.json, line {line}") from error
         wrong = _contradiction(record, run_id)
         if wrong is not None:
@@ -361,7 +362,7 @@ class RunStore:
         """What is requested. An only-queued request is withdrawn if the run has started."""
         path = self.paths(run_id).stop_request
         try:
-            body = json.loads(read_state(path, self.trust()))
+            body = read_json_state(path, self.trust())
         except (FileNotFoundError, UntrustedFileError):
             return None
         except (OSError, ValueError):
@@ -373,11 +374,11 @@ class RunStore:
             return None
         return "kill" if body.get("kill") is True else "stop"
 
-    def _read(self, path: Path) -> bytes:
+    def _read(self, path: Path) -> Any:
         """Reads a file that decides what is executed; the owners of its parent folders are checked too."""
         trust = self.trust()
         trust.check_folder(path.parent)
-        return read_state(path, trust)
+        return read_json_state(path, trust)
 
     def check_is_ours(self) -> None:
         """Raises MachineError when the state folder belongs to another user and is not shared."""

@@ -26,7 +26,7 @@ from taorunner.runs.outputs.set_aside import free_name
 from taorunner.runs.state.store import RunPaths
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.retries import clear_earlier
-from taorunner.state_files import read_state, write_new
+from taorunner.state_files import read_json_state, write_new
 
 MOVES_FILE = "set_aside.json"
 _SHOWN = 3
@@ -99,7 +99,7 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
 def recorded_moves(run_dir: Path) -> list[Move]:
     """The moves in their order. Empty if nothing was moved or the record is damaged."""
     try:
-        body = json.loads(read_state(run_dir / MOVES_FILE))
+        body = read_json_state(run_dir / MOVES_FILE)
         moves = [Move(Path(item["path"]), Path(item["aside"])) for item in body["moves"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -6,7 +6,6 @@ engine. A folder is written under another name and then renamed, so it is comple
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +14,12 @@ from tempfile import mkdtemp
 from typing import Any
 
 from taorunner.atomic_files import write_json
+from taorunner.bounded_reading import read_json
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import SchemaSet
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
+_MAX_BYTES = 64 * 1024**2
 _INDEX = "images.json"
 _VERSION = 1
 """Format version of the stored files; files of another version are ignored."""
@@ -97,7 +98,7 @@ def _key(reference: str) -> str:
 
 def _read(folder: Path) -> Mapping[str, str]:
     try:
-        body = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        body = read_json(folder / _INDEX, most_bytes=_MAX_BYTES)
         if body["version"] != _VERSION:
             return {}
         return {str(key): str(name) for key, name in body["images"].items() if "/" not in str(name)}

@@ -6,12 +6,12 @@ network or release without a file has no schema, and its specs are not checked.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from taorunner.bounded_reading import read_json
 from taorunner.specs.memory import Answers, SpecMemory
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -187,6 +187,9 @@ class _Schemas(Answers[tuple[SchemaSet, str, str], "Schema | None"]):
     """By set, name and version."""
 
 
+_MAX_BYTES = 64 * 1024**2
+
+
 def shipped_schemas(memory: SpecMemory | None = None) -> SchemaSet:
     """The schemas that come with taorunner."""
     return SchemaSet(SCHEMAS, memory=memory or SpecMemory())
@@ -198,12 +201,12 @@ def find_schema(network: str, action: str, version: str, memory: SpecMemory | No
 
 
 def _read_index(folder: Path) -> _Index:
-    body = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    body = read_json(folder / "index.json", most_bytes=_MAX_BYTES)
     return _Index(body["schemas"], body["same_as"])
 
 
 def _read_file(folder: Path, name: str) -> _SchemaFile:
-    body = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    body = read_json(folder / f"{name}.json", most_bytes=_MAX_BYTES)
     return _SchemaFile(body["format"], body["releases"], body["sections"])
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import MARK, OUTLINES, Text, TextDataset, TextImage
@@ -70,8 +71,8 @@ def _add_row(
     place = folder.root / path
     name, _, rest = row.lstrip("\ufeff").partition("\t")
     try:
-        listed = json.loads(rest)
-    except (ValueError, RecursionError):
+        listed = parse_json(rest)
+    except ValueError:
         listed = None
     if not isinstance(listed, list):
         folder.error(

@@ -6,12 +6,12 @@ characters beside the lists is kept, in its order.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import WORDS, Text, TextDataset, TextImage
@@ -95,7 +95,7 @@ def _names(name: str) -> list[str] | None:
     if not name.startswith("["):
         return [name]
     try:
-        names = json.loads(name)
+        names = parse_json(name)
     except ValueError:
         return None
     return names if isinstance(names, list) and names and all(isinstance(one, str) for one in names) else None

@@ -1,0 +1,178 @@
+"""Reads data of others (registries, NGC, images, state files, datasets) with limits on bytes, depth, digits and time.
+
+Every limit ends in ``TooMuchError``, a ValueError whose text says which one, so whoever handles unreadable data
+handles too much of it, too. No input raises RecursionError, and none is read further than its limit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from taorunner.text import size
+
+MAX_JSON_BYTES = 4 * 1024**2
+"""Enough for what is small by nature. A value takes up to 25 times the memory of its text."""
+MAX_DEPTH = 60
+MAX_DIGITS = 300
+"""Digits of a whole number: any longer one does not fit a float, which only arithmetic on it would show."""
+
+_LONG_NUMBER = (re.compile(rf"\d{{{MAX_DIGITS}}}"), re.compile(rf"\d{{{MAX_DIGITS}}}".encode()))
+_PIECE = 1024**2
+
+
+class JsonError(ValueError):
+    """Text that is not JSON, or too much of it. ``line`` and ``column`` are 1-based, None where they are not known."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message if line is None else f"{message}: line {line} column {column}")
+        self.message, self.line, self.column = message, line, column
+
+
+class TooMuchError(JsonError):
+    """More than a limit allows."""
+
+
+class CutOffError(ValueError):
+    """Packed data that is damaged or ends too early."""
+
+
+class UnknownPackingError(ValueError):
+    """Data packed in another way than gzip or deflate. The text is the name of the way."""
+
+
+def parse_json(text: str | bytes, *, most_bytes: int = MAX_JSON_BYTES, most_digits: int = MAX_DIGITS) -> Any:
+    """The value. ``NaN`` and ``Infinity``, which Python writes, count as numbers.
+
+    Raises:
+        JsonError: not JSON (with its place), larger than ``most_bytes``, nested deeper than ``MAX_DEPTH``, or a
+            number of more than ``most_digits`` digits.
+    """
+    if len(text) > most_bytes:
+        raise TooMuchError(f"larger than {size(most_bytes)}")
+    has_long = _LONG_NUMBER[isinstance(text, bytes)].search(text)  # type: ignore[arg-type]
+    try:
+        value = (
+            json.loads(text, parse_int=partial(_short_number, most_digits)) if has_long else json.loads(text)
+        )
+    except json.JSONDecodeError as error:
+        raise JsonError(error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno) from None
+    except UnicodeDecodeError:
+        raise JsonError("not text in UTF-8") from None
+    except RecursionError:
+        raise TooMuchError(f"nested deeper than {MAX_DEPTH} levels") from None
+    opening = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
+    if sum(map(text.count, opening)) > MAX_DEPTH:  # type: ignore[arg-type]
+        check_depth(value)
+    return value
+
+
+def check_depth(value: object, most: int = MAX_DEPTH) -> None:
+    """Raises TooMuchError for lists and mappings that are nested deeper than ``most`` levels."""
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(most):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return
+    if level:
+        raise TooMuchError(f"nested deeper than {most} levels")
+
+
+def read_file(path: Path, *, most_bytes: int = MAX_JSON_BYTES) -> bytes:
+    """The bytes of a regular file; a pipe or device in its place is not waited for.
+
+    Raises:
+        TooMuchError: it is larger than ``most_bytes``. OSError: it cannot be read, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "not a regular file", str(path))
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise TooMuchError(f"larger than {size(most_bytes)}")
+    return data
+
+
+def read_json(path: Path, *, most_bytes: int = MAX_JSON_BYTES) -> Any:
+    """The value in a regular file. Raises OSError and JsonError."""
+    return parse_json(read_file(path, most_bytes=most_bytes), most_bytes=most_bytes)
+
+
+def whole(
+    pieces: Iterable[bytes], *, most_bytes: int, within_s: float, clock: Callable[[], float] = time.monotonic
+) -> bytes:
+    """A reply that arrives in pieces.
+
+    Raises:
+        TooMuchError: it is larger than ``most_bytes``, or not complete after ``within_s`` seconds.
+    """
+    ends = clock() + within_s
+    body = bytearray()
+    for piece in pieces:
+        body += piece
+        if len(body) > most_bytes:
+            raise TooMuchError(f"an answer of more than {size(most_bytes)}")
+        if clock() > ends:
+            raise TooMuchError(f"an answer that was not complete after {within_s:.0f} s")
+    return bytes(body)
+
+
+def unpacked(pieces: Iterable[bytes], packing: str | None) -> Iterator[bytes]:
+    """The data behind the ``Content-Encoding`` of an answer, in pieces of at most 1 MiB however well it is packed.
+
+    Raises:
+        CutOffError: it is damaged. UnknownPackingError: it is neither plain, nor packed by gzip or deflate.
+    """
+    packing = (packing or "").strip().lower()
+    if packing in ("", "identity"):
+        yield from pieces
+        return
+    if packing not in ("gzip", "x-gzip", "deflate"):
+        raise UnknownPackingError(packing)
+    unpacker = zlib.decompressobj(wbits=47)  # the header says whether it is gzip or zlib
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                yield unpacker.decompress(rest, _PIECE)
+                rest = unpacker.unconsumed_tail
+        yield unpacker.flush()
+    except zlib.error:
+        raise CutOffError("the packed answer of the server is damaged") from None
+    if not unpacker.eof:
+        raise CutOffError("the server ended its answer too early")
+
+
+def lines(pieces: Iterable[bytes], *, most_bytes: int) -> Iterator[bytes]:
+    """The lines of a stream, without their ends. Raises TooMuchError for a line of more than ``most_bytes``."""
+    carry = bytearray()
+    for piece in pieces:
+        carry += piece
+        if b"\n" in piece:
+            *complete, rest = bytes(carry).split(b"\n")
+            yield from complete
+            carry = bytearray(rest)
+        if len(carry) > most_bytes:
+            raise TooMuchError(f"a line of more than {size(most_bytes)}")
+    if carry:
+        yield bytes(carry)
+
+
+def _short_number(most_digits: int, text: str) -> int:
+    if len(text.lstrip("-")) > most_digits:
+        raise TooMuchError(f"a number has more than {most_digits} digits")
+    return int(text)
