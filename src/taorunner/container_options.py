@@ -7,12 +7,12 @@ container with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from taorunner.values.value import Value, field
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+
+class Mount(Value):
     """``source`` on this host, ``target`` an absolute POSIX path inside."""
 
     source: Path
@@ -20,8 +20,7 @@ class Mount:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedPort:
+class PublishedPort(Value):
     """The port ``inside`` of the container, reached at ``address`` and ``outside`` on this host."""
 
     inside: int
@@ -30,8 +29,7 @@ class PublishedPort:
     protocol: str = "tcp"
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerOptions:
+class ContainerOptions(Value):
     """Settings of a container. For a run they come from .tao_mounts.json, tao_config and the experiment.
 
     ``ports`` maps container ports to host ports. ``hard_ulimits`` are the hard limits that differ from the soft one of

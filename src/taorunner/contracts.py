@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from taorunner.values.value import Value, field
 
 TRAININGS = ("train", "distill")
 """The actions that train: they load pretrained weights and have epochs, a learning rate and a seed."""
@@ -77,8 +78,7 @@ class MetricScale(str, Enum):
     OWN = "own"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Value):
     """The meaning of a metric. ``name`` is TAO's; ``<class>``, ``<set>``, ``<k>`` and ``*`` are placeholders.
 
     ``ranks``: runs are compared by it. Of several, the first that a run has is used.
@@ -99,8 +99,7 @@ _PARTS_OF_NAME = re.compile(r"(<class>|<set>|<k>|\*)")
 _VARIES = {"<class>": ".+", "<set>": ".+", "<k>": r"\d+", "*": ".*"}
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Value):
     """One argument of a command line: its tokens with ``{value}`` placeholders.
 
     ``("-e", "{spec}")``, ``("--gpu_index", "{gpu_ids*}")`` (``*`` spreads a list into tokens of its own),
@@ -130,8 +129,7 @@ class SampleCount(str, Enum):
     ARRAY = "array"  # the first axis of a file of NumPy
 
 
-@dataclass(frozen=True, slots=True)
-class SpecContract:
+class SpecContract(Value):
     """The spec file of an action.
 
     ``stems`` are the accepted file names (without suffix), best first: evaluate of TF1 reads train's spec.
@@ -167,8 +165,7 @@ class SpecContract:
     step_counts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ProgressContract:
+class ProgressContract(Value):
     """How a run reports its progress.
 
     ``console`` names a line family of ``progress.console``. ``status_files`` are templates of possible paths
@@ -195,8 +192,7 @@ class ProgressContract:
     event_metrics: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictContract:
+class VerdictContract(Value):
     """The signs of success. The exit code alone is not reliable.
 
     ``exit_zero_means_success`` is False for versions that exit with 0 after a failure. ``success_statuses`` are
@@ -220,8 +216,7 @@ class VerdictContract:
     omissions: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointContract:
+class CheckpointContract(Value):
     """Where training writes its weights, relative to the results folder.
 
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
@@ -241,8 +236,7 @@ class CheckpointContract:
     untrained_pattern: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(Value):
     """Everything known about one network × action × release. ``image`` is None when it is unknown.
 
     ``command`` is the fixed start of argv, ``arguments`` the rest in order. ``needs`` are the required keys of

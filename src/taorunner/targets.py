@@ -8,7 +8,6 @@ is read when a name is not built in, or when all names are listed (``target_name
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
 from typing import Any
@@ -17,6 +16,7 @@ from taorunner.contracts import Framework
 from taorunner.errors import MachineError, UsageError
 from taorunner.target_names import entry_points, target_names
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import Value, field
 
 
 class GpuSource(Enum):
@@ -58,8 +58,7 @@ class NetworkKind(Enum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Value):
     """One key of ``backend_options``: its type, what it must be in words, and a further check of its value.
 
     ``kind`` is bool, int, float, str, list or dict. ``expected`` follows "must be": ``a whole number from 0 to 19``.
@@ -74,8 +73,7 @@ class Setting:
         return type(value) is self.kind or (self.kind is float and type(value) is int)
 
 
-@dataclass(frozen=True, slots=True)
-class SettingProblem:
+class SettingProblem(Value):
     """``path`` leads from ``backend_options`` to the wrong value, or with ``of_key`` to a key that is unknown."""
 
     code: str
@@ -89,8 +87,7 @@ def _no_problems(_settings: Mapping[str, Any]) -> Iterable[SettingProblem]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Value):
     """One backend, as planning sees it.
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the

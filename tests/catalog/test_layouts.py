@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from taorunner.catalog.backbones import plain_name
-from taorunner.catalog.layouts import FACTS, DataLayout, InputKind, Limit, Value
+from taorunner.catalog.layouts import FACTS, ComputedValue, DataLayout, InputKind, Limit
 from taorunner.catalog.load import DATA, Catalog, load_network, network_names
 from taorunner.catalog.other_layouts import other_layouts
 from taorunner.contracts import Contract
@@ -88,12 +88,12 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
         if "value" not in row:
             assert not {"limit", "using"} & set(row)
             continue
-        value = Value(row["value"])
+        value = ComputedValue(row["value"])
         needed, allowed = PARAMETERS.get(value, (set(), set()))
         assert needed <= set(row.get("using") or {}) <= needed | allowed
         assert "limit" not in row or (Limit(row["limit"]) is not Limit.EXACT and value in NUMBERS)
-        assert value is not Value.SIZE or len(row["keys"]) % 2 == 0
-        assert value is not Value.CLASS_COUNT or "counts" in row
+        assert value is not ComputedValue.SIZE or len(row["keys"]) % 2 == 0
+        assert value is not ComputedValue.CLASS_COUNT or "counts" in row
         assert all(re.fullmatch(r"\$?[a-z_0-9]+(\.[a-z_0-9]+)*", key) for key in row["keys"])
     for row in (body.get("weights") or {}).values():
         assert row is None or set(row) <= WEIGHTS_KEYS
@@ -106,15 +106,15 @@ def test_a_layout_has_only_known_keys(path: Path) -> None:
 WEIGHTS_KEYS = {"key", "covers", "note", "backbone", "versions", "sets", "only"}
 
 
-PARAMETERS: dict[Value, tuple[set[str], set[str]]] = {
-    Value.CLASS_NAMES_COUNT: (set(), {"most"}), Value.LABEL_COUNT: ({"of"}, set()), Value.STEPS: ({"batch"}, set()),
-    Value.TOTAL_STEPS: ({"batch", "epochs"}, {"share"}), Value.MOST_BOXES: (set(), {"plus"}),
-    Value.SMALLEST_BOX: ({"width", "height"}, set()), Value.TEXT_WIDTH: ({"of"}, set()),
-    Value.CHANNELS: ({"of"}, set()), Value.NUMBER_AT: ({"of"}, set()), Value.CLASS_COLORS: (set(), {"lower"}),
-    Value.CLASS_BLOCKS: ({"by", "names_of"}, set()), Value.MASK_BLOCKS: ({"image_type"}, set()),
-    Value.PALETTE: ({"norm"}, set()), Value.EXTENSION: (set(), {"dot"}),
-    Value.SIZE: ({"multiple", "least", "most"}, set()), Value.ANCHORS: ({"width", "height"}, set()),
-    Value.STEPS_IN_EPOCHS: ({"batch", "images", "epochs", "shares"}, set()),
+PARAMETERS: dict[ComputedValue, tuple[set[str], set[str]]] = {
+    ComputedValue.CLASS_NAMES_COUNT: (set(), {"most"}), ComputedValue.LABEL_COUNT: ({"of"}, set()), ComputedValue.STEPS: ({"batch"}, set()),
+    ComputedValue.TOTAL_STEPS: ({"batch", "epochs"}, {"share"}), ComputedValue.MOST_BOXES: (set(), {"plus"}),
+    ComputedValue.SMALLEST_BOX: ({"width", "height"}, set()), ComputedValue.TEXT_WIDTH: ({"of"}, set()),
+    ComputedValue.CHANNELS: ({"of"}, set()), ComputedValue.NUMBER_AT: ({"of"}, set()), ComputedValue.CLASS_COLORS: (set(), {"lower"}),
+    ComputedValue.CLASS_BLOCKS: ({"by", "names_of"}, set()), ComputedValue.MASK_BLOCKS: ({"image_type"}, set()),
+    ComputedValue.PALETTE: ({"norm"}, set()), ComputedValue.EXTENSION: (set(), {"dot"}),
+    ComputedValue.SIZE: ({"multiple", "least", "most"}, set()), ComputedValue.ANCHORS: ({"width", "height"}, set()),
+    ComputedValue.STEPS_IN_EPOCHS: ({"batch", "images", "epochs", "shares"}, set()),
 }  # fmt: skip
 """What ``using`` must have for a value, and what it may have."""
 OF_KEYS = ("of", "batch", "epochs", "images", "width", "height", "names_of", "image_type", "norm")
@@ -137,9 +137,9 @@ def test_every_computed_key_is_one_of_a_spec(path: Path) -> None:
 
 
 def test_every_value_has_its_rule() -> None:
-    assert set(Value) == NUMBERS | CLASSES | SIZES
+    assert set(ComputedValue) == NUMBERS | CLASSES | SIZES
     used = {one.value for path in FILES for one in layout_of(path.stem).computed}
-    assert used == {*Value, None}
+    assert used == {*ComputedValue, None}
 
 
 KEYS_IN_ORDER = (

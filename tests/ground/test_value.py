@@ -25,6 +25,12 @@ class Named(Point):
     name: str = ""
 
 
+class Password(Value):
+    name: str
+    text: str = field(repr=False)
+    given: dict[str, str] = field(default_factory=dict, repr=False)
+
+
 class Position(MutableValue):
     x: int = 0
 
@@ -75,6 +81,17 @@ class Turn(Value):
 
 def test_a_factory_makes_a_default_for_each() -> None:
     assert Point(1).tags is not Point(1).tags
+
+
+def test_a_field_that_is_not_shown_is_a_field_all_the_same() -> None:
+    one = Password("login", "open sesame", {"key": "hunter2"})
+    assert repr(one) == "Password(name='login')"
+    assert one == Password("login", "open sesame", {"key": "hunter2"}) != Password("login", "other")
+    assert [(own.name, own.repr) for own in dataclasses.fields(Password)] == [
+        ("name", True), ("text", False), ("given", False),
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="missing or unknown: text"):
+        Password("login")  # type: ignore[call-arg]
 
 
 def test_it_is_frozen_but_for_a_mutable_one() -> None:

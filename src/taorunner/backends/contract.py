@@ -30,10 +30,10 @@ from typing import Any, Protocol, runtime_checkable
 from taorunner.container_options import Mount
 from taorunner.errors import Finding
 from taorunner.planning.model.plan import Resources, RunPlan
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Value):
     """The launch parameters that the plan does not fix: run id, folder and GPUs (host ids).
 
     ``lease`` are open descriptors that hold the GPU leases. A backend that starts local processes passes them on.
@@ -68,8 +68,7 @@ class EngineRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(Value):
     """Identifies a run in its engine, from any process.
 
     ``id`` is the engine's own (container id, or ``pid:start time``); ``run_dir`` the run's folder.
@@ -98,8 +97,7 @@ class EngineState(str, Enum):
         return self in (EngineState.WAITING, EngineState.RUNNING, EngineState.EXITED)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineStatus:
+class EngineStatus(Value):
     """``oom_killed`` is true also when only a child was killed and the exit code is another.
 
     ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``.
@@ -148,8 +146,7 @@ class LogStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Value):
     """``image_digest`` is the ``sha256:…`` of the image that runs, None without an image.
 
     ``waiting``: the run is not started yet, and why. None when it was started.
@@ -160,8 +157,7 @@ class Started:
     waiting: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PullProgress:
+class PullProgress(Value):
     """See ``events.ImagePulling``."""
 
     image: str

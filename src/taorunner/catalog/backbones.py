@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from taorunner.values.value import Value, field
 
-@dataclass(frozen=True, slots=True)
-class Backbone:
+
+class Backbone(Value):
     """``name`` is its name for people and for ``--backbone``. ``named_by`` are the spec keys that name it, with their
     values in TAO's spelling; ``sets`` are other keys whose values go with it."""
 
@@ -22,8 +22,7 @@ class Backbone:
     sets: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Backbones:
+class Backbones(Value):
     """``keys`` are the spec keys that may name a backbone; ``aliases`` maps other accepted names to one of ``all``."""
 
     keys: tuple[str, ...]

@@ -7,9 +7,9 @@ the roles of the same name in ``spec.keys``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from taorunner.contracts import TRAININGS, Contract
+from taorunner.values.value import Value
 
 KNOBS = {
     "epochs": ("--epochs", "the number of epochs"),
@@ -24,8 +24,7 @@ _WORDS = {"if", "of"}
 _KEY = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class KnobKeys:
+class KnobKeys(Value):
     """One choice of keys. The first gets the value; the others get the same, of ``lr`` in their proportion to it.
 
     ``when`` is a key of the spec and the value with which this choice is the one that TAO reads. ``is_total``: the key

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
 from taorunner.contracts import (
@@ -29,6 +28,7 @@ from taorunner.contracts import (
     SpecContract,
     VerdictContract,
 )
+from taorunner.values.value import Value, names_of
 
 Layer = Mapping[str, Any]
 Block = Mapping[str, Any]
@@ -221,9 +221,9 @@ def parse_metric(name: str, text: str) -> Metric:
     return Metric(name, Direction(direction), scale, ranks)
 
 
-def _typed(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """Converts values to the types of the dataclass. Its constructor raises TypeError for an unknown name."""
-    known = {f.name for f in fields(cls)}
+def _typed(values: Mapping[str, Any], cls: type[Value]) -> dict[str, Any]:
+    """Converts values to the types of the fields of ``cls``. Its constructor raises TypeError for an unknown name."""
+    known = names_of(cls)
     typed: dict[str, Any] = {}
     for key, value in values.items():
         if value is None:

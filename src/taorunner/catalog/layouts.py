@@ -8,11 +8,11 @@ that they are ``like``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from taorunner.catalog.backbones import Backbones, backbones_from
+from taorunner.values.value import Value, field, replace
 
 
 class InputKind(str, Enum):
@@ -26,8 +26,7 @@ class InputKind(str, Enum):
     MADE = "made"
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(Value):
     """A path that actions open. ``key`` is a dotted key of the spec without numbers, or an option (``--image_dir``).
 
     ``needed_by`` are the actions that stop without it, ``used_by`` those that read it only when it is given. Actions
@@ -58,7 +57,7 @@ class Counts(str, Enum):
     CLASS_NAMES = "class_names"
 
 
-class Value(str, Enum):
+class ComputedValue(str, Enum):
     """How a value is computed from the data. ``planning/derived`` has a function for each.
 
     Numbers: ``CLASS_COUNT`` (as ``counts`` says), ``CLASS_NAMES_COUNT``, ``LABEL_COUNT`` (of a palette),
@@ -115,8 +114,7 @@ class Limit(str, Enum):
     DIVIDES = "divides"
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(Value):
     """Keys whose values follow from the data, and how.
 
     ``counts`` says it for ``validate``, and ``of`` are the keys of the files or folders that are counted. ``value``
@@ -130,7 +128,7 @@ class Computed:
     rule: str
     counts: Counts | None = None
     of: tuple[str, ...] = ()
-    value: Value | None = None
+    value: ComputedValue | None = None
     limit: Limit = Limit.EXACT
     using: Mapping[str, Any] = field(default_factory=dict)
     multiple_of: int | None = None
@@ -138,8 +136,7 @@ class Computed:
     by_hand: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StartWeights:
+class StartWeights(Value):
     """``model`` is a name of NGC or Hugging Face, ``key`` the spec key or the option that takes its file.
 
     ``backbone`` is the one that it fits, a name of ``Backbones``. ``versions`` are other versions of the same model,
@@ -165,8 +162,7 @@ class StartWeights:
         return replace(self, model=f"{self.model.rpartition(':')[0]}:{name}", backbone=name, versions=())
 
 
-@dataclass(frozen=True, slots=True)
-class DataLayout:
+class DataLayout(Value):
     """What ``network`` reads.
 
     ``form`` is the form that ``dataset convert`` and ``split`` write for it, None where they write none. ``put`` maps
@@ -266,7 +262,7 @@ def _computed(row: Mapping[str, Any]) -> Computed:
         row["rule"],
         Counts(counts) if counts else None,
         tuple(row.get("of") or ()),
-        Value(row["value"]) if "value" in row else None,
+        ComputedValue(row["value"]) if "value" in row else None,
         Limit(row.get("limit", "exact")),
         row.get("using") or {},
         row.get("multiple_of"),

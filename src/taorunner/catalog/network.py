@@ -8,7 +8,6 @@ Source: tao/pytorch.md section 6.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from taorunner.catalog.layers import (
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import UnknownNameError, UserFilesError
 from taorunner.text import did_you_mean
+from taorunner.values.value import Value, field
 
 WHOLE_CONTRACT = "contract"
 """The key of ``unknown`` for an action whose command line is unknown."""
@@ -33,8 +33,7 @@ OWN_RELEASE = "embedded"
 """The release of networks that are part of taorunner and need no image."""
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Value):
     """One TAO release with its image tags per kind (``pyt``, ``tf1``, ``deploy``, …).
 
     ``tags`` has None for a tag that is not documented. ``exceptions`` are networks with their own image:
@@ -48,8 +47,7 @@ class Release:
     public: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Value):
     """The actions of a network in one kind of container. ``image`` is None without a container."""
 
     name: str
@@ -62,8 +60,7 @@ class Group:
     until: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Value):
     """The facts about one head. ``needs`` and ``optional`` are keys of an experiment.
 
     ``file`` is the workspace's file of the network, None for networks of the catalog.

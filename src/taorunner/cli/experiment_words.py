@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taorunner.errors import UsageError
 from taorunner.text import printable
+from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.cli.options import Invocation

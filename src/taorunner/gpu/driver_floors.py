@@ -6,7 +6,8 @@ Pure data; nothing here checks a machine.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from taorunner.values.value import Value
 
 Version = tuple[int, ...]
 
@@ -25,8 +26,7 @@ section 5 (580); the launcher's page on PyPI, 5.0 to 5.3 (465). 6.x is not docum
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DriverFloor:
+class DriverFloor(Value):
     """Versions of the NVIDIA driver for one image."""
 
     minimum: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.consistency import CrossChecks
@@ -18,6 +18,7 @@ from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
 from taorunner.specs.memory import SpecMemory
+from taorunner.values.value import replace
 
 
 @dataclass(slots=True)

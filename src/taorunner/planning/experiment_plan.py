@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
@@ -57,6 +56,7 @@ from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
 from taorunner.text import did_you_mean
+from taorunner.values.value import replace
 
 _OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-torn"})
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from taorunner.errors import Finding, Severity
 from taorunner.events import now
@@ -28,16 +27,15 @@ from taorunner.project.mounts import load_mounts
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.memory import SpecMemory
 from taorunner.text import amount, did_you_mean
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedRun:
+class PlannedRun(Value):
     site: Site
     plan: RunPlan
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Value):
     """One item per experiment that could be planned, in the order asked for; all findings.
 
     ``names_are_known``: experiments.yml could be read, so that a name it does not have is a wrong name.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from taorunner.catalog.network import Network
 from taorunner.container_options import ContainerOptions, Mount
@@ -40,10 +39,10 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import PreparedSpec, read_number
 from taorunner.targets import Target
+from taorunner.values.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Value):
     """The inputs chosen for one run, before its plan is assembled.
 
     ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``target``.

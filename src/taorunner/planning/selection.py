@@ -7,7 +7,6 @@ looked up here: the planner says what is wrong with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from taorunner.errors import UsageError, UserFilesError
@@ -19,12 +18,12 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace, known_project
 from taorunner.text import is_pattern, is_plain_name, nearest, printable
+from taorunner.values.value import Value
 
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Value):
     """``chosen`` are pairs of project and experiment, each once, in the order of the command line.
 
     ``left_out`` are the experiments that ``--all`` does not take, each with the reason.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
-from taorunner.catalog.layouts import Value
+from taorunner.catalog.layouts import ComputedValue
 from taorunner.catalog.network import Network
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.planning.derived.derive import Change, DataFacts, read_facts, with_data
@@ -31,8 +31,8 @@ from taorunner.targets import DOCKER, sees_host_paths
 from taorunner.text import amount, printable
 
 _SHOWN = 8
-_NAMED = frozenset({Value.CLASS_COLORS, Value.CLASS_MAPPING, Value.CLASS_NAMES})
-_IMAGES = frozenset({Value.TRAIN_IMAGES, Value.VAL_IMAGES})
+_NAMED = frozenset({ComputedValue.CLASS_COLORS, ComputedValue.CLASS_MAPPING, ComputedValue.CLASS_NAMES})
+_IMAGES = frozenset({ComputedValue.TRAIN_IMAGES, ComputedValue.VAL_IMAGES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _data_line(task: _Task, facts: DataFacts, changes: tuple[Change, ...]) -> st
     parts: list[str] = []
     for row in rows if images else ():
         for change in (by_key[key] for key in row.keys if key in by_key and row.value in _IMAGES):
-            subset = "train" if row.value is Value.TRAIN_IMAGES else "val"
+            subset = "train" if row.value is ComputedValue.TRAIN_IMAGES else "val"
             if isinstance(change.old, int) and isinstance(change.new, int):
                 parts.append(f"{change.old:,} → {change.new:,} images in {subset}")
     is_subset = (

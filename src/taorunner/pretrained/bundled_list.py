@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from taorunner.pretrained.names import HubModel, NgcModel, parse_model
+from taorunner.values.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class KnownModel:
+class KnownModel(Value):
     """``files``: as named in NVIDIA's notebooks, specs or scripts; empty when unknown."""
 
     name: str

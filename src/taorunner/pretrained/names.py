@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from taorunner.errors import UsageError, UserFilesError
 from taorunner.text import is_plain_name, printable
+from taorunner.values.value import Value
 
 _CATALOG = re.compile(
     r"https://catalog\.ngc\.nvidia\.com/orgs/(?P<org>[^/?#]+)(?:/teams/(?P<team>[^/?#]+))?/models/(?P<name>[^/?#:]+)"
@@ -22,8 +22,7 @@ MANIFEST = ".taorunner.json"
 _FORMS = "write nvidia/tao/NAME:VERSION, ngc://ORG/TEAM/NAME:VERSION, or hf://ORG/REPOSITORY"
 
 
-@dataclass(frozen=True, slots=True)
-class NgcModel:
+class NgcModel(Value):
     """``org/team/name:version``; ``version`` is None when not given. Source: tao/pretrained.md section B5."""
 
     org: str
@@ -42,8 +41,7 @@ class NgcModel:
         return f"https://catalog.ngc.nvidia.com/orgs/{self.org}{team}/models/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class HubModel:
+class HubModel(Value):
     """``hf://org/repository@revision``."""
 
     repo_id: str

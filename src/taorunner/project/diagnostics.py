@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taorunner.errors import Finding, Severity
 from taorunner.text import MASK, did_you_mean, nearest, printable
+from taorunner.values.value import Value
 from taorunner.yaml_reader import YamlProblem
 
 if TYPE_CHECKING:
@@ -118,8 +119,7 @@ class FindingList:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(Value):
     """The keys of a kind of mapping, the texts after "must be", and the keys whose values are secret.
 
     ``unknown_key_hint`` may give a better hint for an unknown key than the nearest name.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from taorunner.errors import UsageError
 from taorunner.text import printable
+from taorunner.values.value import Value
 
 MAX_NODES = 512
 MAX_CPUS = 1024
@@ -32,8 +32,7 @@ _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Value):
     """``cpus`` and ``memory_bytes`` are those of one node. None: not given."""
 
     nodes: int | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_n
 from taorunner.target_names import target_names
 from taorunner.targets import DOCKER, target_of
 from taorunner.text import nearest
+from taorunner.values.value import replace
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 __all__ = ["Experiment", "Project", "load_project"]

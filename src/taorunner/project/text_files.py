@@ -8,17 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity
 from taorunner.text import printable, size
+from taorunner.values.value import Value
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True)
-class TextFile:
+class TextFile(Value):
     """``text`` is None exactly when ``findings`` has the reason."""
 
     text: str | None

@@ -12,7 +12,7 @@ import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from taorunner.specs.templates.template import (
 )
 from taorunner.specs.templates.variables import FILL_IN_CODE, UNKNOWN_VARIABLE, is_mark
 from taorunner.text import printable
+from taorunner.values.value import replace
 from taorunner.yaml_reader import read_yaml
 
 MAX_SPEC_BYTES = 4 * 1024 * 1024

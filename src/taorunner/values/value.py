@@ -1,8 +1,10 @@
 """Value: the base of classes that behave like frozen dataclasses and cost nothing to define.
 
-``@dataclass`` compiles up to six methods for each class when a module is imported, and importing ``dataclasses`` itself
-takes as long as Python needs to start: half of the time of ``taorunner ps``. The methods of a ``Value`` are written
-once, here. ``dataclasses.replace``, ``fields`` and ``asdict`` take a ``Value`` too.
+``@dataclass`` compiles up to six methods for each class when a module is imported, half a millisecond for a class: a
+fifth of the time until ``validate`` or ``train`` begins its work. Importing ``dataclasses`` itself takes as long as
+Python needs to start, half of the time of ``taorunner ps``. The methods of a ``Value`` are written once, here. To make
+an object takes three times as long: what is made for every box or spec file stays a dataclass with slots.
+``dataclasses.replace``, ``fields`` and ``asdict`` take a ``Value`` too.
 """
 
 from __future__ import annotations
@@ -21,14 +23,15 @@ else:
         return lambda cls: cls
 
 
-def field(*, default_factory: Callable[[], Any]) -> Any:
-    """The default of a field that is made for each object, as ``dataclasses.field`` has it."""
-    return _Factory(default_factory)
+def field(*, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:  # noqa: A002 (as dataclasses.field has it)
+    """A default that is made for each object, and whether the text of an object shows the field, as
+    ``dataclasses.field`` has them. Without a default the field is required."""
+    return _Field(default_factory, repr)
 
 
-class _Factory:
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self.make = make
+class _Field:
+    def __init__(self, make: Callable[[], Any] | None, is_shown: bool) -> None:
+        self.make, self.is_shown = make, is_shown
 
 
 class _DataclassFields:
@@ -42,7 +45,7 @@ class _DataclassFields:
             make = cls._factories.get(name)
             default = cls._defaults.get(name, dataclasses.MISSING)
             given: Any = {"default": default} if make is None else {"default_factory": make}
-            rows.append((name, kind, dataclasses.field(**given)))
+            rows.append((name, kind, dataclasses.field(**given, repr=name not in cls._hidden)))
         made: Any = dataclasses.make_dataclass(cls.__name__, rows, kw_only=True)
         cls.__dataclass_fields__ = made.__dataclass_fields__
         return dict(cls.__dataclass_fields__)
@@ -56,19 +59,23 @@ class _Fields:
         _names: ClassVar[tuple[str, ...]]
         _defaults: ClassVar[dict[str, Any]]
         _factories: ClassVar[dict[str, Callable[[], Any]]]
+        _hidden: ClassVar[frozenset[str]]
         __dataclass_fields__: ClassVar[Any]
-    _kinds, _names, _defaults, _factories = {}, (), {}, {}
+    _kinds, _names, _defaults, _factories, _hidden = {}, (), {}, {}, frozenset()
 
     def __init_subclass__(cls) -> None:
         own = {
             name: kind for name, kind in cls.__annotations__.items() if not str(kind).startswith("ClassVar")
         }
         given = {name: vars(cls)[name] for name in own if name in vars(cls)}
-        made = {name: value.make for name, value in given.items() if isinstance(value, _Factory)}
+        fields = {name: value for name, value in given.items() if isinstance(value, _Field)}
+        made = {name: value.make for name, value in fields.items() if value.make is not None}
+        required = fields.keys() - made.keys()
         cls._kinds = {**cls._kinds, **own}
         cls._names = tuple(cls._kinds)
         cls._factories = {**cls._factories, **made}
-        cls._defaults = {**cls._defaults, **given}
+        cls._defaults = {**cls._defaults, **{name: given[name] for name in given.keys() - required}}
+        cls._hidden = cls._hidden | {name for name, value in fields.items() if not value.is_shown}
         cls.__dataclass_fields__ = _DataclassFields()
 
     def __init__(self, *args: Any, **given: Any) -> None:
@@ -94,7 +101,8 @@ class _Fields:
         return hash((type(self), *map(vars(self).get, self._names)))
 
     def __repr__(self) -> str:
-        named = ", ".join(f"{name}={vars(self)[name]!r}" for name in self._names)
+        shown = [name for name in self._names if name not in self._hidden]
+        named = ", ".join(f"{name}={vars(self)[name]!r}" for name in shown)
         return f"{type(self).__name__}({named})"
 
 
@@ -123,6 +131,6 @@ def names_of(value: _Fields | type[_Fields]) -> tuple[str, ...]:
     return value._names
 
 
-def replace(value: _Value, **changes: object) -> _Value:
+def replace(value: _Value, /, **changes: object) -> _Value:
     """A copy with other values for some fields: ``dataclasses.replace`` without importing that module."""
     return type(value)(**{**vars(value), **changes})

@@ -1502,6 +1502,23 @@ def test_specs_that_differ_in_numbers_are_each_held_against_their_own(bench: Mak
     assert found == [("s1", "train.txt: num_epochs: |85"), ("s3", "train.txt: num_epochs: |95")]
 
 
+def test_equal_specs_of_experiments_with_other_gpus_are_each_held_against_their_own(bench: Make) -> None:
+    made = bench("dino", lambda root: coco(root, pictures=10))
+    made.edit("train", ("$num_classes", "4"))  # what reads variables of an experiment is not shared
+    entry = made.project / "experiments.yml"
+    text = entry.read_text()
+    lines = text[text.index("  e:") :].splitlines()[1:]
+    for gpus in (4, 2, 3):
+        shutil.copytree(made.project / "specs/e", made.project / f"specs/on{gpus}")
+        text += "\n".join([f"  on{gpus}:", f"    gpus: {gpus}", *lines]) + "\n"
+    entry.write_text(text)
+    found = [(f.file.parent.name, f.message.partition(" is more")[0]) for f in made.findings() if f.file]
+    assert found == [
+        ("on4", 'a batch of 16 ("dataset.batch_size" 4 on 4 GPUs)'),
+        ("on3", 'a batch of 12 ("dataset.batch_size" 4 on 3 GPUs)'),
+    ]
+
+
 def test_many_more_classes_than_the_data_has_are_a_note(bench: Make) -> None:
     """As after a spec for the 80 classes of COCO was taken over; one spare class is usual."""
     made = bench("rtdetr")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from taorunner.catalog.layouts import Computed, Counts, DataLayout, Limit, Value
+from taorunner.catalog.layouts import Computed, ComputedValue, Counts, DataLayout, Limit
 from taorunner.catalog.load import DATA, Catalog, load_network
 from taorunner.planning.derived.class_rules import CLASSES
 from taorunner.planning.derived.derive import DataFacts, WithData, with_data
@@ -116,17 +116,17 @@ def expected(
     def at(name: str) -> float:
         return float(seen(texts, variables, str(row.using[name])))
 
-    if row.value is Value.CLASS_COUNT:
+    if row.value is ComputedValue.CLASS_COUNT:
         return 6 if row.counts is Counts.HIGHEST_ID else 5
 
     def steps() -> int:
         return ceil(IMAGES / at("batch"))
 
-    simple: dict[Value, Any] = {
-        Value.CLASS_NAMES_COUNT: lambda: 5, Value.TRAIN_IMAGES: lambda: IMAGES, Value.VAL_IMAGES: lambda: VAL_IMAGES,
-        Value.MOST_BOXES: lambda: MOST_BOXES + int(row.using.get("plus", 0)), Value.LONGEST_TEXT: lambda: LONGEST,
-        Value.NUMBER_AT: lambda: at("of"), Value.STEPS: steps, Value.TEXT_WIDTH: lambda: (2 * at("of") + 1) * 4,
-        Value.TOTAL_STEPS: lambda: int(steps() * at("epochs") * float(row.using.get("share", 1))),
+    simple: dict[ComputedValue, Any] = {
+        ComputedValue.CLASS_NAMES_COUNT: lambda: 5, ComputedValue.TRAIN_IMAGES: lambda: IMAGES, ComputedValue.VAL_IMAGES: lambda: VAL_IMAGES,
+        ComputedValue.MOST_BOXES: lambda: MOST_BOXES + int(row.using.get("plus", 0)), ComputedValue.LONGEST_TEXT: lambda: LONGEST,
+        ComputedValue.NUMBER_AT: lambda: at("of"), ComputedValue.STEPS: steps, ComputedValue.TEXT_WIDTH: lambda: (2 * at("of") + 1) * 4,
+        ComputedValue.TOTAL_STEPS: lambda: int(steps() * at("epochs") * float(row.using.get("share", 1))),
     }  # fmt: skip
     found = simple.get(row.value) if row.value is not None else None
     return None if found is None else found()

@@ -20,7 +20,7 @@ from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract, Framework, GpuUse, OverrideSyntax
 from taorunner.errors import Finding
 from taorunner.planning.inputs.argv import VALUES, Argv, artifact_globs, build_argv, unsafe_character
-from taorunner.planning.model.arguments import ArgumentValues, Value
+from taorunner.planning.model.arguments import ArgumentValue, ArgumentValues
 
 GOLDEN = Path(__file__).parent / "argv_golden.txt"
 FACTS: dict[str, Any] = json.loads(
@@ -30,9 +30,9 @@ RESULTS = "/workspace/projects/p/models/e"
 KEY = "@TAORUNNER_SECRET_model_key@"
 
 
-def values_for(contract: Contract) -> dict[str, Value]:
+def values_for(contract: Contract) -> dict[str, ArgumentValue]:
     """All that a project can give, each value recognisable by its name."""
-    values: dict[str, Value] = {name: f"/in/{name}" for name in VALUES}
+    values: dict[str, ArgumentValue] = {name: f"/in/{name}" for name in VALUES}
     for name in (*contract.value_forms, "model", "resume_checkpoint", "initial_epoch", "pruned_dir"):
         values.pop(name, None)
     suffix = (*contract.checkpoints.suffixes, ".onnx")[0]
@@ -43,7 +43,7 @@ def values_for(contract: Contract) -> dict[str, Value]:
     return values
 
 
-def argv_of(network: str, action: str, release: str | None = None, **given: Value) -> Argv:
+def argv_of(network: str, action: str, release: str | None = None, **given: ArgumentValue) -> Argv:
     contract = load_network(network).contract(action, release)
     return build_argv(contract, ArgumentValues(given))
 
@@ -324,7 +324,7 @@ def test_a_value_typed_by_hand_is_never_repeated() -> None:
 
 def test_int8_needs_calibration_images() -> None:
     contract = load_network("dssd").contract("gen_trt_engine")
-    values: dict[str, Value] = {
+    values: dict[str, ArgumentValue] = {
         "spec": "/s", "results_dir": RESULTS, "onnx_file": f"{RESULTS}/export/m.onnx", "export_type": "int8",
     }  # fmt: skip
     argv = build_argv(contract, ArgumentValues(values))
@@ -454,7 +454,7 @@ def test_no_text_breaks_the_builder(
     network = load_network(name)
     action = data.draw(st.sampled_from(sorted(network.actions())))
     contract = network.contract(action)
-    given_values: dict[str, Value] = {
+    given_values: dict[str, ArgumentValue] = {
         "spec": path,
         "results_dir": RESULTS,
         "checkpoint": f"/c/{path}",

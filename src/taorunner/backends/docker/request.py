@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import EngineRequest, Launch
@@ -13,6 +13,7 @@ from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.container_options import ContainerOptions, Mount
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
+from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.engine.containers import ContainerSettings

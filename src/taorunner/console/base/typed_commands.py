@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import for_dataset
+from taorunner.values.value import Value, replace
 
 OF_PROJECT = frozenset({
     "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "runs restore",
@@ -26,8 +26,7 @@ _CALL = re.compile(
 _NAMED = re.compile(r" (?:-p|--project) (\S+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value):
     """What a hint is about: a workspace, and a project in it where it is about one."""
 
     root: Path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +26,7 @@ from taorunner.errors import Finding, Severity
 from taorunner.planning.model.forcing import stops
 from taorunner.planning.model.looked_at import LookedAt
 from taorunner.text import amount
+from taorunner.values.value import Value
 
 MOST_BLOCKS = 12
 """More of them fill several screens; ``-v`` prints all."""
@@ -69,8 +69,7 @@ def print_validation(
         print_lines(console, [Text(notes_text(hidden, command), style="quiet")])
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Value):
     """One finding, or all of a file that has just those of a file before it."""
 
     findings: tuple[Finding, ...]

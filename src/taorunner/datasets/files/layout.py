@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.text import printable
+from taorunner.values.value import Value
 
 LABEL_PAIRS = (("image_2", "label_2"), ("images", "labels"))
 _MASK_FOLDER = "masks"
@@ -24,8 +24,7 @@ PARTS_OF_FORMATS = frozenset({
 _NO_CLASSES = PARTS_OF_FORMATS | set(_SUBSETS)
 
 
-@dataclass(frozen=True, slots=True)
-class Subset:
+class Subset(Value):
     """``name``: path relative to the root, empty for the root itself. ``labels``: the folder of ``<stem>.txt``."""
 
     name: str

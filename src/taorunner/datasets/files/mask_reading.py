@@ -6,17 +6,16 @@ Values are tuples: one number for grayscale and palette masks, three for coloure
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import ImageHeader
+from taorunner.values.value import Value
 
 _NORM = 255
 _MOST_COLOURS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class MaskReading:
+class MaskReading(Value):
     """``classes``: pairs of mask value and class number; every other value silently becomes class 0.
 
     ``is_normed``: values are divided by 255 (integer division) before the lookup. ``key`` is the spec key that lists

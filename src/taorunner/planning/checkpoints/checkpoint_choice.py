@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UsageError
 from taorunner.planning.checkpoints.checkpoint_files import checkpoints_of, epoch_of
 from taorunner.planning.model.epoch_scores import EpochScores, Scores
+from taorunner.values.value import Value
 
 _EPOCH = re.compile(r"epoch=([0-9]{1,9})\Z")
 _SHOWN_EPOCHS = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Value):
     """``path`` is None after an error. ``reason`` says in a few words why it is this one."""
 
     path: Path | None

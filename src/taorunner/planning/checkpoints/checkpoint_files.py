@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contracts import CheckpointContract, Framework
 from taorunner.errors import Finding, Severity
 from taorunner.progress.file_wholeness import is_torn, is_whole, not_weights
+from taorunner.values.value import Value
 
 PRETRAINED_SUFFIXES = (".hdf5", ".tlt", ".pth", ".pth.tar", ".pt", ".ckpt", ".safetensors", ".bin", ".npz")
 """In order of preference. Source: tao/tensorflow.md section 8, tao/pretrained.md."""
@@ -122,8 +122,7 @@ def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
     return int(match[1]) + 1 - contract.first_epoch if match else None
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoints:
+class Checkpoints(Value):
     """The checkpoints in ``results``, each read once: ``found`` newest epoch last, ``whole`` without those cut off."""
 
     results: Path

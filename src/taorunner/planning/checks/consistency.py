@@ -7,9 +7,9 @@ A finding points at the place in the user's template, or at the override that se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from taorunner.specs.outline import outline_of, place_of
 from taorunner.specs.spec_file import SpecFile, flattened, load_spec
 from taorunner.targets import sees_host_paths
 from taorunner.text import for_dataset
+from taorunner.values.value import Value, replace
 
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
@@ -77,8 +78,7 @@ class FoundSpec:
     file: SpecFile
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(Value):
     """The choices of a launch; ``typed`` holds the spec values of the command line, by dotted key. ``starts`` is False
     for a dry run. ``earlier`` are the actions of a chain that run before. ``resumes``: the checkpoint of the spec is
     replaced by the newest one. ``sets_aside``: earlier results are moved away first."""
@@ -111,12 +111,13 @@ class CrossChecks:
     _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
     _stray: HostPaths = field(init=False)
     _written: WrittenPlaces = field(init=False)
-    _sweep: _Sweep = field(init=False)
+    _of_texts: _Sweep = field(init=False)
+    _of_numbers: _Sweep = field(init=False)
 
     def __post_init__(self) -> None:
         self._stray = HostPaths(self.mounts)
         self._written = WrittenPlaces(self.mounts)
-        self._sweep = _Sweep()
+        self._of_texts, self._of_numbers = _Sweep(), _Sweep()
 
     def before(
         self, contract: Contract, path: Path, network: Network, project: Project, experiment: Experiment, launch: Launch
@@ -181,9 +182,12 @@ class CrossChecks:
             training = Training(
                 experiment.head, contract, readers["train"], convert, gpus, self.data, _classmap(inference), layout
             )  # fmt: skip
+            text_rules = _TEXT_RULES if launch else _VALIDATE_RULES
             faults = [
-                *self._sweep.faults(training, experiment.vars, _TEXT_RULES if launch else _VALIDATE_RULES),
-                *[fault for rule in _NUMBER_RULES for fault in rule(training)],
+                *self._of_texts.faults(training, experiment.vars, text_rules, ()),
+                *self._of_numbers.faults(
+                    training, experiment.vars, _NUMBER_RULES, (gpus, training.spec.outline.numbers)
+                ),
             ]
             if launch is None or not launch.resumes:
                 faults += resumed_from(training, sets_aside=launch is not None and launch.sets_aside)
@@ -310,7 +314,7 @@ def _classmap(inference: Contract | None) -> ClassMap | None:
 
 @dataclass(slots=True)
 class _Sweep:
-    """Results of the rules that read no numbers, shared by all specs that differ only in numbers."""
+    """Results of rules, shared by all trainings of which the rules read the same."""
 
     _found: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
         default_factory=dict
@@ -318,12 +322,15 @@ class _Sweep:
     _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
 
     def faults(
-        self, training: Training, own: Mapping[str, object], rules: tuple[Rule, ...]
+        self, training: Training, own: Mapping[str, object], rules: tuple[Rule, ...], besides: Hashable
     ) -> tuple[Fault, ...]:
-        """``own`` are the experiment's variables; a result that depends on one of them is not cached."""
+        """``own`` are the experiment's variables; a result that depends on one of them is not cached. ``besides`` is
+        what the rules read besides the shape of the spec, the dataset and variables: of some rules, the numbers."""
         spec, variables = training.spec, training.spec.variables
         release = training.contract.release
-        key = (spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity)
+        key = (
+            spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity, besides
+        )  # fmt: skip
         names = self._read.get(key)
         if names is not None and not spec.overlay and names.isdisjoint(own):
             known = self._found[key].get(_values(variables, names))

@@ -22,6 +22,7 @@ from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
+from taorunner.values.value import Value
 
 MAX_LABEL_FILES = 500
 """This many files show the usual classes in a tenth of a second. With more files, a missing class is not reported."""
@@ -35,8 +36,7 @@ _NO_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\]')
 _FILE_NAMES = re.compile(rb'"file_name"\s*:')
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(Value):
     """``classes`` in lower case, as TAO reads them; ``is_all`` is False when only a part of the files was read."""
 
     classes: frozenset[str]

@@ -14,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from taorunner.planning.checks.dataset_requirements import Reading
 from taorunner.project.workspace import Workspace
 from taorunner.state_files import Trust, read_json_state
 from taorunner.text import for_dataset
+from taorunner.values.value import Value
 
 MAX_FILES = 50_000
 """A larger dataset would delay a training by half a minute; it is checked only on request."""
@@ -37,16 +38,14 @@ _OWN = Path("spec")
 """In the place of the spec: what is found of one holds for all that read the data in the same way."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
+class _Tree(Value):
     """``digest`` is empty when listing the files took too long."""
 
     files: int
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Value):
     """The first findings of each kind, how many there are of each, and the number of images that were checked."""
 
     findings: tuple[Finding, ...]

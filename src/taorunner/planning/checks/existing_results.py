@@ -14,7 +14,7 @@ from taorunner.errors import Finding, Severity
 from taorunner.planning.inputs.argv import derived_values
 from taorunner.planning.inputs.earlier_results import earlier_results
 from taorunner.planning.inputs.values import ValueFinder
-from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.arguments import ArgumentValue
 from taorunner.planning.model.plan import GpuRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -38,7 +38,7 @@ def existing_results(
         contract = contracts.get(action)
         if contract is None or (action == "train" and contract.checkpoints.resume is not ResumeRule.AUTO):
             continue
-        values: Mapping[str, Value] = {}
+        values: Mapping[str, ArgumentValue] = {}
         if action == "export":
             finder = ValueFinder(workspace, project.paths, experiment, network, seen)
             values = derived_values(contract, finder.find(contract, GpuRequest(), None).arguments)

@@ -90,6 +90,8 @@ def listed_pairs(training: Training) -> Iterator[Fault]:
     """
     for part in ("train", "val"):
         keys = [f"dataset_config.{part}_data_sources.data_source.{kind}" for kind in _IN_LISTS]
+        if any(key not in training.spec for key in keys):
+            continue
         files = [training.spec.paths(key) or () for key in keys]
         for index, (images_file, masks_file) in enumerate(zip(*files, strict=False)):
             images, masks = training.data.lines(images_file), training.data.lines(masks_file)

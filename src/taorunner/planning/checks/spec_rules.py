@@ -32,7 +32,7 @@ def interval_refused(training: Training) -> Iterator[Fault]:
     """Source: tao/pytorch.md section 3 (asserted, without a word in status.json);
     NVIDIA/tao_tensorflow2_backend cv/efficientdet/utils/config_utils.py (asserted as well).
     """
-    spec, epochs = training.spec, training.spec.number(training.role("epochs"))
+    spec, epochs = training.spec, training.epochs
     if epochs is None or not (training.network == "efficientdet_tf2" or _is_lightning(training)):
         return
     saving = () if _saves_by_step(training) else (training.role("checkpoint_interval"),)
@@ -59,7 +59,7 @@ def _usual(training: Training, key: str) -> int:
 def nothing_saved(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 5.1 (a warning of TAO at most)."""
     key = training.role("checkpoint_interval")
-    epochs, interval = training.spec.number(training.role("epochs")), training.spec.number(key)
+    epochs, interval = training.epochs, training.spec.number(key)
     if epochs is None or interval is None or interval <= epochs or training.network not in _END_NOT_SAVED:
         return
     message = f'"{key}" is {interval}, and there are {epochs} epochs: no weights are saved'
@@ -68,7 +68,7 @@ def nothing_saved(training: Training) -> Iterator[Fault]:
 
 def nothing_validated(training: Training) -> Iterator[Fault]:
     """Source: tao/tensorflow.md section 4.1."""
-    epochs = training.spec.number(training.role("epochs"))
+    epochs = training.epochs
     if epochs is None or training.contract.framework is not Framework.TF1:
         return
     for key in _VALIDATION_PERIODS:
@@ -85,7 +85,7 @@ def last_epochs_lost(training: Training) -> Iterator[Fault]:
     ModelCheckpoint of Lightning 2.5 and 2.6, which has no save at the end after one within.
     """
     key = training.role("checkpoint_interval")
-    epochs, interval = training.spec.number(training.role("epochs")), training.spec.number(key)
+    epochs, interval = training.epochs, training.spec.number(key)
     if epochs is None or interval is None or not 0 < interval < epochs or _saves_by_step(training):
         return
     rest = epochs % interval

@@ -14,6 +14,7 @@ from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts, Labels
 from taorunner.planning.checks.spec_view import SpecReader
+from taorunner.values.value import Value
 
 SOURCES = "dataset_config.data_sources"
 NUM_CLASSES = "dataset.num_classes"
@@ -88,8 +89,7 @@ class Conversion:
         return f"{root}/{below}" if root is not None and below is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class ClassMap:
+class ClassMap(Value):
     """Which key names the file of class names, and which category id its first line is for."""
 
     key: str
@@ -118,6 +118,11 @@ class Training:
         if not is_computed or key in self.spec.overlay:
             return otherwise
         return f"taorunner specs refresh {self.spec.variables['experiment']}"
+
+    @cached_property
+    def epochs(self) -> int | float | None:
+        """How many epochs are trained; None when the spec does not say."""
+        return self.spec.number(self.role("epochs"))
 
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""

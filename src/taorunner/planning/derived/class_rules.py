@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from itertools import cycle
 from typing import Any
 
-from taorunner.catalog.layouts import Computed, Value
+from taorunner.catalog.layouts import Computed, ComputedValue
 from taorunner.planning.derived.numbers import Source
 from taorunner.planning.derived.spec_texts import Wanted, spec_format
 from taorunner.specs.editing.proto_blocks import FILL_IN, Row
@@ -205,9 +205,14 @@ def _names_of(source: Source, values: list[tuple[int, ...]]) -> list[str]:
     return found
 
 
-_SETTERS: Mapping[Value, Callable[[Source, Computed], None]] = {
-    Value.CLASS_NAMES: _class_names, Value.CLASS_IDS: _class_ids, Value.CLASS_COLORS: _class_colors,
-    Value.CLASS_MAPPING: _class_mapping, Value.CLASS_BLOCKS: _class_blocks, Value.MASK_BLOCKS: _mask_blocks,
-    Value.IMAGE_TYPE: _image_type, Value.PALETTE: _palette,
-}  # fmt: skip
+_SETTERS: Mapping[ComputedValue, Callable[[Source, Computed], None]] = {
+    ComputedValue.CLASS_NAMES: _class_names,
+    ComputedValue.CLASS_IDS: _class_ids,
+    ComputedValue.CLASS_COLORS: _class_colors,
+    ComputedValue.CLASS_MAPPING: _class_mapping,
+    ComputedValue.CLASS_BLOCKS: _class_blocks,
+    ComputedValue.MASK_BLOCKS: _mask_blocks,
+    ComputedValue.IMAGE_TYPE: _image_type,
+    ComputedValue.PALETTE: _palette,
+}
 CLASSES = frozenset(_SETTERS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from taorunner.catalog.layouts import Computed, Counts, Limit, Value
+from taorunner.catalog.layouts import Computed, ComputedValue, Counts, Limit
 from taorunner.planning.derived.facts import DataFacts
 from taorunner.planning.derived.spec_texts import SpecTexts, Wanted
 from taorunner.text import amount
@@ -214,16 +214,26 @@ def _set_val_percent(source: Source, row: Computed) -> None:
         )
 
 
-_NUMBERS: Mapping[Value, Callable[[Source, Computed, str], Wanted | None]] = {
-    Value.CLASS_COUNT: _class_count, Value.CLASS_NAMES_COUNT: _class_names_count, Value.LABEL_COUNT: _label_count,
-    Value.TRAIN_IMAGES: _train_images, Value.VAL_IMAGES: _val_images, Value.SAMPLES: _samples, Value.STEPS: _steps,
-    Value.TOTAL_STEPS: _total_steps, Value.MOST_BOXES: _most_boxes, Value.SMALLEST_BOX: _smallest_box,
-    Value.SMALL_OBJECTS: _small_objects, Value.LONGEST_TEXT: _longest_text, Value.TEXT_WIDTH: _text_width,
-    Value.CHANNELS: _channels, Value.NUMBER_AT: _number_at,
-}  # fmt: skip
-_OTHERS: Mapping[Value | None, Callable[[Source, Computed], None]] = {
-    Value.TOP: _set_top,
-    Value.OUTLINES: _set_outlines,
-    Value.VAL_PERCENT: _set_val_percent,
+_NUMBERS: Mapping[ComputedValue, Callable[[Source, Computed, str], Wanted | None]] = {
+    ComputedValue.CLASS_COUNT: _class_count,
+    ComputedValue.CLASS_NAMES_COUNT: _class_names_count,
+    ComputedValue.LABEL_COUNT: _label_count,
+    ComputedValue.TRAIN_IMAGES: _train_images,
+    ComputedValue.VAL_IMAGES: _val_images,
+    ComputedValue.SAMPLES: _samples,
+    ComputedValue.STEPS: _steps,
+    ComputedValue.TOTAL_STEPS: _total_steps,
+    ComputedValue.MOST_BOXES: _most_boxes,
+    ComputedValue.SMALLEST_BOX: _smallest_box,
+    ComputedValue.SMALL_OBJECTS: _small_objects,
+    ComputedValue.LONGEST_TEXT: _longest_text,
+    ComputedValue.TEXT_WIDTH: _text_width,
+    ComputedValue.CHANNELS: _channels,
+    ComputedValue.NUMBER_AT: _number_at,
+}
+_OTHERS: Mapping[ComputedValue | None, Callable[[Source, Computed], None]] = {
+    ComputedValue.TOP: _set_top,
+    ComputedValue.OUTLINES: _set_outlines,
+    ComputedValue.VAL_PERCENT: _set_val_percent,
 }
 NUMBERS = frozenset({*_NUMBERS, *(one for one in _OTHERS if one is not None)})

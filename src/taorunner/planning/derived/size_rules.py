@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from math import ceil
 from typing import Any
 
-from taorunner.catalog.layouts import Computed, Value
+from taorunner.catalog.layouts import Computed, ComputedValue
 from taorunner.planning.derived.anchors import anchor_shapes, mean_overlap
 from taorunner.planning.derived.facts import Size
 from taorunner.planning.derived.numbers import Source, samples
@@ -115,7 +115,10 @@ def _is_taken(value: Any, multiple: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0 and value % multiple == 0
 
 
-_SETTERS: Mapping[Value, Callable[[Source, Computed], None]] = {
-    Value.EXTENSION: _extension, Value.SIZE: _size, Value.ANCHORS: _anchors, Value.STEPS_IN_EPOCHS: _steps_in_epochs,
-}  # fmt: skip
+_SETTERS: Mapping[ComputedValue, Callable[[Source, Computed], None]] = {
+    ComputedValue.EXTENSION: _extension,
+    ComputedValue.SIZE: _size,
+    ComputedValue.ANCHORS: _anchors,
+    ComputedValue.STEPS_IN_EPOCHS: _steps_in_epochs,
+}
 SIZES = frozenset(_SETTERS)

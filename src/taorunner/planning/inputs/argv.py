@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from taorunner.contracts import Argument, Contract, OverrideSyntax
 from taorunner.errors import Finding, Severity
-from taorunner.planning.model.arguments import ArgumentValues, Value
+from taorunner.planning.model.arguments import ArgumentValue, ArgumentValues
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ValueMeaning:
+class ValueMeaning(Value):
     """The meaning of a name in a contract's arguments. ``hint`` is the next step when it is unknown.
 
     ``reserved``: set by taorunner only. Passed by hand, it is an error that names the right setting.
@@ -89,8 +88,7 @@ VALUES: Mapping[str, ValueMeaning] = {
 """Every name that the arguments, value forms and artifacts of a contract may contain."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argv:
+class Argv(Value):
     """``tokens`` are complete when no finding is an error.
 
     ``values`` are those given plus those derived: ``model`` from ``checkpoint``, ``export_file`` from its form.
@@ -98,7 +96,7 @@ class Argv:
 
     tokens: tuple[str, ...]
     findings: tuple[Finding, ...]
-    values: Mapping[str, Value]
+    values: Mapping[str, ArgumentValue]
 
 
 def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
@@ -140,7 +138,7 @@ def build_argv(contract: Contract, values: ArgumentValues) -> Argv:
     return Argv(tuple(tokens), tuple(findings), known)
 
 
-def derived_values(contract: Contract, values: Mapping[str, Value]) -> dict[str, Value]:
+def derived_values(contract: Contract, values: Mapping[str, ArgumentValue]) -> dict[str, ArgumentValue]:
     """``values`` plus those derived from them and from the contract's value forms."""
     known = {name: value for name, value in values.items() if value}
     if "num_gpus" not in known and "gpu_ids" in known:
@@ -169,7 +167,7 @@ def _record_tag(annotations: PurePosixPath) -> str:
     return subset if annotations.stem == "annotations" and subset not in ("", "..") else annotations.stem
 
 
-def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str, Value]:
+def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str, ArgumentValue]:
     """The annotations file that is passed after ``--``, which decides what the records are called."""
     for argument in contract.arguments:
         if argument_names(argument) != ["annotations_file"]:
@@ -182,7 +180,7 @@ def _annotations_by_hand(contract: Contract, extra: tuple[str, ...]) -> dict[str
     return {}
 
 
-def artifact_globs(contract: Contract, values: Mapping[str, Value]) -> tuple[str, ...]:
+def artifact_globs(contract: Contract, values: Mapping[str, ArgumentValue]) -> tuple[str, ...]:
     """The contract's artifacts with their values, relative to the results folder where they are inside it.
 
     Others stay absolute, as the process sees them. One with an unknown value is left out.
@@ -210,7 +208,7 @@ def given_by_hand(contract: Contract, name: str, typed: Iterable[str]) -> str | 
     return next((token for token in typed for piece in pieces if _gives(token, piece)), None)
 
 
-def fill(template: str, values: Mapping[str, Value]) -> str | None:
+def fill(template: str, values: Mapping[str, ArgumentValue]) -> str | None:
     """``template`` with its ``{names}``, lists joined by commas; None when one of them is unknown."""
     if any(not values.get(match[1]) for match in _NAME.finditer(template)):
         return None
@@ -240,7 +238,7 @@ _HYDRA_VALUE_UNSAFE = re.compile(r"[^A-Za-z0-9_/\-+.%@|:$*?]")
 """Characters that Hydra's grammar refuses in an unquoted value. Source: hydra OverrideLexer, UNQUOTED_CHAR."""
 
 
-def _filled(token: str, values: Mapping[str, Value]) -> Iterator[str]:
+def _filled(token: str, values: Mapping[str, ArgumentValue]) -> Iterator[str]:
     spread = _SPREAD.match(token)
     if spread is not None:
         value = values[spread[1]]
@@ -257,7 +255,7 @@ def _escaped(contract: Contract, token: str) -> str:
     return option + equals + value.replace("=", r"\\=")
 
 
-def _joined(value: Value) -> str:
+def _joined(value: ArgumentValue) -> str:
     return value if isinstance(value, str) else ",".join(value)
 
 
@@ -375,7 +373,7 @@ def _unsafe_match(contract: Contract, token: str, *, by_hand: bool) -> re.Match[
 
 
 def _calibration_findings(
-    contract: Contract, values: Mapping[str, Value], extra: tuple[str, ...]
+    contract: Contract, values: Mapping[str, ArgumentValue], extra: tuple[str, ...]
 ) -> Iterator[Finding]:
     """TensorRT calibrates int8 on images; without them the build fails after minutes."""
     wants = any("calibration_images" in argument_names(argument) for argument in contract.arguments)

@@ -8,7 +8,6 @@ is fixed when the chain is launched; only the path of the model is put into it l
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from taorunner.contracts import Contract
@@ -19,6 +18,7 @@ from taorunner.planning.inputs.named_checkpoint import destination
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.project.mounts import MountEntry, Mounts
+from taorunner.values.value import replace
 
 _UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "checkpoint": (),

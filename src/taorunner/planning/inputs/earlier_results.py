@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path, PurePosixPath
@@ -18,13 +17,13 @@ from taorunner.planning.checkpoints.checkpoint_files import (
 )
 from taorunner.planning.inputs.argv import argument_names
 from taorunner.planning.inputs.resume import resumable_files
-from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.arguments import ArgumentValue
 from taorunner.planning.model.request import command_of
 from taorunner.project.mounts import Mounts
+from taorunner.values.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierResults:
+class EarlierResults(Value):
     """``set_aside`` is what is moved away before the start, ``make_dirs`` what the action expects to exist."""
 
     findings: tuple[Finding, ...] = ()
@@ -33,9 +32,16 @@ class EarlierResults:
 
 
 def earlier_results(
-    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool,
-    network: Network, spec_text: str = "",
-) -> EarlierResults:  # fmt: skip
+    contract: Contract,
+    results: Path,
+    values: Mapping[str, ArgumentValue],
+    mounts: Mounts,
+    *,
+    experiment: str,
+    overwrite: bool,
+    network: Network,
+    spec_text: str = "",
+) -> EarlierResults:
     """Training: checkpoints that are there. Export and pruning: the file to be written. Conversion: the records.
 
     Only what the action itself writes is in its way. ``spec_text`` is its rendered spec.
@@ -45,7 +51,12 @@ def earlier_results(
 
 
 def output_findings(
-    contract: Contract, values: Mapping[str, Value], mounts: Mounts, *, experiment: str, overwrite: bool
+    contract: Contract,
+    values: Mapping[str, ArgumentValue],
+    mounts: Mounts,
+    *,
+    experiment: str,
+    overwrite: bool,
 ) -> EarlierResults:
     """Of an action that writes one model: the file that is there already."""
     met = _outputs(contract, values, mounts, overwrite=overwrite)
@@ -63,9 +74,15 @@ def _with_hint(finding: Finding, contract: Contract, experiment: str) -> Finding
 
 
 def _met(
-    contract: Contract, results: Path, values: Mapping[str, Value], mounts: Mounts, network: Network, spec_text: str,
-    *, overwrite: bool,
-) -> EarlierResults:  # fmt: skip
+    contract: Contract,
+    results: Path,
+    values: Mapping[str, ArgumentValue],
+    mounts: Mounts,
+    network: Network,
+    spec_text: str,
+    *,
+    overwrite: bool,
+) -> EarlierResults:
     """Findings have no hint yet, as in all below."""
     if contract.action == "train":
         return _training(contract, results, network, overwrite=overwrite)
@@ -81,7 +98,7 @@ def _met(
 
 
 def _outputs(
-    contract: Contract, values: Mapping[str, Value], mounts: Mounts, *, overwrite: bool
+    contract: Contract, values: Mapping[str, ArgumentValue], mounts: Mounts, *, overwrite: bool
 ) -> EarlierResults:
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
     if contract.action in ("inference", "inference_trt", "evaluate"):
@@ -198,5 +215,5 @@ def _error(code: str, message: str) -> Finding:
     return Finding(Severity.ERROR, code, message)
 
 
-def _host(value: Value | None, mounts: Mounts) -> Path | None:
+def _host(value: ArgumentValue | None, mounts: Mounts) -> Path | None:
     return mounts.to_host(value) if isinstance(value, str) else None

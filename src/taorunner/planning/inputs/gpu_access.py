@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.targets import Files, GpuSource, Target
 from taorunner.text import amount, printable
+from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.gpu.inventory import Inventory

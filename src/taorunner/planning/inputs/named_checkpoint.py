@@ -7,7 +7,6 @@ must never be ignored silently: the training would start from scratch and still 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
@@ -17,22 +16,21 @@ from taorunner.planning.inputs.argv import argument_names, given_by_hand
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.specs.spec_file import PreparedSpec, read_value
 from taorunner.text import nearest
+from taorunner.values.value import Value
 
 _READ = ("checkpoint", "onnx_file", "engine_file")
 UNKNOWN = "unknown-checkpoint"
 """The code of a name that no checkpoint has: ``--force`` does not pass it, and the command has to be typed again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(Value):
     """``argument`` is a name of ``argv.VALUES``; without one the weights go into the spec, into the key of ``role``."""
 
     argument: str | None = None
     role: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NamedWeights:
+class NamedWeights(Value):
     """``named`` as it was typed, ``path`` as the process sees it, ``role`` of the key (``SpecContract.keys``)."""
 
     named: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, GpuUse, OverrideSyntax
@@ -13,6 +12,7 @@ from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock
 from taorunner.targets import default_target
+from taorunner.values.value import replace
 
 
 def choose_contract(network: Network, experiment: Experiment, request: ActionRequest) -> Contract:

@@ -8,7 +8,6 @@ tao/tensorflow.md sections 4.1 and 5.1, tao/pytorch.md section 3.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from taorunner.catalog.knobs import choices_of
@@ -29,10 +28,10 @@ from taorunner.specs.editing import yaml_edit
 from taorunner.specs.syntax.literals import proto_value
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
+from taorunner.values.value import Value, replace
 
 
-@dataclass(frozen=True, slots=True)
-class NoResume:
+class NoResume(Value):
     """Why the training cannot be resumed. ``is_complete``: the newest checkpoint is already at the last epoch."""
 
     finding: Finding

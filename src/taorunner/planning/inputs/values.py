@@ -32,7 +32,7 @@ from taorunner.planning.inputs.named_checkpoint import (
     not_read,
 )
 from taorunner.planning.inputs.variables import STAND_INS, own_values
-from taorunner.planning.model.arguments import Value
+from taorunner.planning.model.arguments import ArgumentValue
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, GpuRequest
@@ -60,7 +60,7 @@ class RunValues:
     """
 
     variables: dict[str, Any] = field(default_factory=dict)
-    arguments: dict[str, Value] = field(default_factory=dict)
+    arguments: dict[str, ArgumentValue] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     weights: NamedWeights | None = None
     awaits: tuple[Awaited, ...] = ()

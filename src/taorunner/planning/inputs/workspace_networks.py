@@ -23,13 +23,13 @@ from taorunner.planning.inputs.argv import VALUES
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import Value
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
 
 _NAME = re.compile(r"\{([^{}]*?)[*?]?\}")
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnFile:
+class _OwnFile(Value):
     path: Path
     document: YamlDocument
     findings: tuple[Finding, ...]

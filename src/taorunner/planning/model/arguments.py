@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-Value = str | tuple[str, ...]
+from taorunner.values.value import Value, field
+
+ArgumentValue = str | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ArgumentValues:
+class ArgumentValues(Value):
     """``values`` by names of ``VALUES``, paths as the process sees them.
 
     ``overrides`` come from ``--set``, ``extra`` is what follows ``--``.
     """
 
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, ArgumentValue] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from taorunner.values.value import Value, field
 
-@dataclass(frozen=True, slots=True)
-class EpochScores:
+
+class EpochScores(Value):
     """``metric`` is the one that runs are compared by, None where no direction is known for any; ``names`` are all that
     were measured. ``values`` are those of ``metric`` by 1-based epoch, finite ones only.
     """

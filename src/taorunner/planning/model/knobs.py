@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from taorunner.errors import UsageError
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Knobs:
+class Knobs(Value):
     """None: not given. ``batch_size`` counts the images that one GPU takes at once."""
 
     epochs: int | None = None
@@ -30,8 +29,7 @@ QUOTE = "'"
 """Around a value that is a text although it looks like a list."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnobSetting:
+class KnobSetting(Value):
     """``key`` of the spec is set to ``value`` because of ``option`` (``--epochs 12``); both are texts.
 
     ``was`` is the value of a key that is changed along with those that the option names, None for those themselves.

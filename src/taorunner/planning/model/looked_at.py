@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class LookedAt:
+class LookedAt(Value):
     """``experiments`` and ``specs`` are numbers; ``images`` has one number for each dataset, None for a dataset whose
     images were not counted: it was not checked, or its layout is known only to its network."""
 

@@ -7,7 +7,6 @@ request. It converts to and from plain JSON without loss (``to_json``, ``from_js
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.knobs import KnobSetting
 from taorunner.planning.model.plan_codec import decoded, encoded
 from taorunner.planning.model.typed_settings import TypedSettings
+from taorunner.values.value import Value, field
 
 SHELL = "shell"
 """The action of a plan that opens a shell and is no run."""
@@ -31,16 +31,14 @@ DEFAULT_ULIMITS: Mapping[str, int] = {"stack": 67108864}
 """As NVIDIA's notebooks set it. memlock is left to the engine: many engines may not raise it."""
 
 
-@dataclass(frozen=True, slots=True)
-class GpuRequest:
+class GpuRequest(Value):
     """How many GPUs, and which: host ids as in nvidia-smi (index or UUID), or None for any free ones."""
 
     count: int = 0
     ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Value):
     """What a run takes. ``gpus``, ``cpus`` and ``memory_bytes`` are those of one node; ``time_s`` is a limit.
 
     None: not limited by taorunner. Which of them a backend applies says its ``Target``.
@@ -53,8 +51,7 @@ class Resources:
     time_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedSpec:
+class RenderedSpec(Value):
     """``text`` as the container will read it, from ``source``; ``inside`` is the path argv names.
 
     Where a secret has a ``spec_key``, the container reads a private copy in which it is set.
@@ -66,8 +63,7 @@ class RenderedSpec:
     inside: str
 
 
-@dataclass(frozen=True, slots=True)
-class SecretSource:
+class SecretSource(Value):
     """Where a secret comes from: ``env:NAME``, ``file:PATH`` or ``literal:VALUE`` (written out in experiments.yml).
 
     A literal lives in memory only: the stored plan says ``literal:`` and nothing behind it.
@@ -81,8 +77,7 @@ class SecretSource:
     spec_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
+class ResumePoint(Value):
     """The checkpoint to resume from. ``epoch`` is 1-based; ``is_partial``: written before the end of that epoch.
 
     ``run`` is the training that is resumed, None where that is not known.
@@ -105,8 +100,7 @@ class ResumePoint:
         return self.epoch if self.is_partial else self.epoch + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Awaited:
+class Awaited(Value):
     """A model that an earlier run of the chain makes: ``action`` is that run's.
 
     ``stand_in`` is its path, as the process sees it, until the run starts. It is in ``arguments`` below the name
@@ -118,8 +112,7 @@ class Awaited:
     argument: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
+class RunPlan(Value):
     """One experiment × action.
 
     ``action`` is the network's name of it: ``deploy.evaluate`` where ``contract.action`` is ``evaluate``. ``argv``

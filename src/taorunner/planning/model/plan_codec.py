@@ -1,7 +1,7 @@
 """Converts plans to and from plain JSON. Written by hand, because importing a validator would delay a supervisor.
 
-Handles exactly the types that plans contain: dataclasses, enums, paths, tuples, mappings, plain values. Records are
-written by taorunner itself, so types are rebuilt, not checked.
+Handles exactly the types that plans contain: classes of ``values/value``, enums, paths, tuples, mappings, plain
+values. Records are written by taorunner itself, so types are rebuilt, not checked.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
+
+from taorunner.values.value import Value, names_of
 
 _T = TypeVar("_T")
 
 
 def encoded(value: Any) -> Any:
     """``value`` as dict, list, str, number, bool and None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: encoded(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Value):
+        return {name: encoded(getattr(value, name)) for name in names_of(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
@@ -45,7 +46,7 @@ def decoded(kind: type[_T], body: Any) -> _T:
 
 
 def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
-    """``known`` are the types of the fields of each dataclass that was met in this body."""
+    """``known`` are the types of the fields of each class that was met in this body."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         if body is None:
@@ -60,7 +61,7 @@ def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
         of_key, of_value = typing.get_args(kind)
         return {_decoded(of_key, key, known): _decoded(of_value, item, known) for key, item in body.items()}
     if isinstance(kind, type):
-        if is_dataclass(kind):
+        if issubclass(kind, Value):
             if kind not in known:
                 known[kind] = typing.get_type_hints(kind)
             hints = known[kind]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.container_options import Mount
 from taorunner.planning.model.knobs import NO_KNOBS, Knobs
 from taorunner.project.limits import NO_LIMITS, Limits
+from taorunner.values.value import Value, field
 
 ACTION_OF_COMMAND = {"convert": "dataset_convert"}
 """Commands whose name is not the action's: TAO calls it dataset_convert (or convert) in every network."""
@@ -23,8 +23,7 @@ def command_of(action: str) -> str:
     return action if action in COMMANDS else f"run {action}"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRequest:
+class ActionRequest(Value):
     """``action`` as typed (``convert``, ``train``, ``deploy.evaluate``). None means: not said on the command line.
 
     ``all_gpus``: as many GPUs as the machine has, in place of the number ``gpus``. ``gpu_ids`` are host ids; an empty
@@ -62,16 +61,14 @@ class ActionRequest:
     earlier: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Value):
     """A request for experiments of one project. A batch may be made of several."""
 
     project: str
     request: ActionRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Value):
     """Who runs the command. ``groups`` are supplementary group ids."""
 
     uid: int
@@ -92,8 +89,7 @@ class Caller:
         return Caller(os.getuid(), os.getgid(), tuple(sorted(os.getgroups())), name, environ)
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Value):
     """The location of the run's folder. It is chosen before planning, so that a plan is complete."""
 
     run_id: str

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 from taorunner.container_options import Mount
 from taorunner.planning.model.knobs import NO_KNOBS, Knobs, number_text
 from taorunner.planning.model.request import ActionRequest
 from taorunner.project.limits import NO_LIMITS, Limits
 from taorunner.text import is_secret_name
+from taorunner.values.value import Value, field, replace
 
 _OF_MODEL = ("model.", "model_config.")
 
 
-@dataclass(frozen=True, slots=True)
-class TypedSettings:
+class TypedSettings(Value):
     """The fields of the same names of ``ActionRequest``, without secrets that were written out."""
 
     backend: str | None = None

@@ -6,7 +6,6 @@ A variable of an experiment whose value is the mark is reported once, at its pla
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import Computed, DataLayout
@@ -22,6 +21,7 @@ from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.specs.templates.template import parse_template
 from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE, VariableUse, is_mark
 from taorunner.text import printable
+from taorunner.values.value import replace
 from taorunner.yaml_reader import MAX_BYTES
 
 _WRITE_IT = f"write it in place of ${FILL_IN}"

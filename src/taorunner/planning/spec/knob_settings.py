@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from taorunner.catalog.knobs import KNOBS, KnobKeys, choices_of
@@ -18,14 +18,14 @@ from taorunner.planning.model.knobs import Knobs, KnobSetting, number_text
 from taorunner.planning.spec.effective_spec import EffectiveSpec
 from taorunner.specs.schema.schema import NO_DEFAULT, Schema
 from taorunner.specs.spec_file import read_value
+from taorunner.values.value import Value
 
 _INTEGER = re.compile(r"[0-9]+")
 _BY_STEP = ("train.checkpoint_interval", "train.checkpoint_interval_unit")
 """An interval that counts steps where the second key says so. Source: tao/pytorch.md section 3."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnobResult:
+class KnobResult(Value):
     """``settings`` in the order of the options; ``findings`` are errors about the options and warnings."""
 
     settings: tuple[KnobSetting, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from taorunner.catalog.backbones import Backbone
@@ -12,10 +11,10 @@ from taorunner.errors import UsageError
 from taorunner.pretrained.bundled_list import known_models
 from taorunner.pretrained.names import NgcModel, parse_model
 from taorunner.text import nearest, printable
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class StartWeights:
+class StartWeights(Value):
     """``repository`` and ``version`` name the folder below ``repositories/``. ``key`` is the spec key, or the option
     that taorunner fills in itself (``-m``), and ``sets`` are other keys that go with it.
 

@@ -23,6 +23,7 @@ from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of
 from taorunner.specs.spec_file import SpecFile, flattened
+from taorunner.values.value import Value
 
 VARIABLE = "pretrained_model"
 
@@ -30,8 +31,7 @@ _ARGUMENT = re.compile(r"\{pretrained\*?\??\}")
 _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretrained_model\})")
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsUse:
+class WeightsUse(Value):
     """``keys`` of the spec that name the weights; ``by_argument`` where the command line does."""
 
     keys: tuple[str, ...] = ()

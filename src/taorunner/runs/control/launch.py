@@ -11,7 +11,6 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from taorunner.errors import Finding, RunStateError, UsageError
@@ -24,6 +23,7 @@ from taorunner.runs.control.startable import training_runs
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
+from taorunner.values.value import Value, replace
 
 if TYPE_CHECKING:
     from taorunner.planning.model.epoch_scores import EpochScores, Scores
@@ -39,8 +39,7 @@ MAX_RETRIES = 100
 _POLL_S = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class LaunchOptions:
+class LaunchOptions(Value):
     """How runs are started.
 
     ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit. ``grace_s`` is the time
@@ -71,8 +70,7 @@ class LaunchOptions:
             parse_keep_rule(self.policy.keep_checkpoints)
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Value):
     """``batch`` holds the new runs only, even if they joined another batch. ``findings`` are the planning warnings.
 
     ``supervisor`` was started for the batch, None when the runs joined another one.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
+from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.planning.model.request import ActionRequest

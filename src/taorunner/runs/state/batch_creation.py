@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from taorunner.runs.state.batch_index import kept_environ
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy, RunRecord
 from taorunner.runs.state.resume_origin import lineage
 from taorunner.runs.state.store import Batch, RunStore
+from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan

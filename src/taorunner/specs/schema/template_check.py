@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.memory import Answers, SpecMemory
@@ -19,6 +19,7 @@ from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.template import Rendered, Value, hides, parse_template, render
 from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, PLACEHOLDER, find_uses
+from taorunner.values.value import replace
 from taorunner.yaml_reader import read_yaml
 
 NUMBER = re.compile(

@@ -16,6 +16,7 @@ from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoM
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.variables import PLACEHOLDER, is_stand
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import Value
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
 ACTION_SECTIONS = frozenset([
@@ -48,8 +49,7 @@ class Against:
     replaced: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaProblem:
+class SchemaProblem(Value):
     offset: int
     misfit: Misfit
 

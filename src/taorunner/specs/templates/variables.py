@@ -11,6 +11,7 @@ from itertools import islice
 from taorunner.errors import Finding, Severity
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import Value
 
 DOLLAR = "$"
 FILL_IN = "FILL_IN"
@@ -161,8 +162,7 @@ def find_uses(text: str) -> list[RawUse]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class RawUse:
+class RawUse(Value):
     """A variable whose context is not known yet. ``name`` None: a ``${`` that is no variable."""
 
     name: str | None
