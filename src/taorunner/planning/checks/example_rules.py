@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taorunner.catalog.layouts import Value
+from taorunner.catalog.layouts import ComputedValue
 from taorunner.errors import Severity
 from taorunner.planning.checks.training_facts import Fault, Rule, Training
 from taorunner.text import amount, printable
@@ -25,8 +25,8 @@ def stated_images(training: Training) -> Iterator[Fault]:
     a larger one. Nothing where the records may be of other annotations."""
     layout, spec = training.layout, training.spec
     for row in layout.computed if layout is not None else ():
-        is_trained = row.value is Value.TRAIN_IMAGES
-        stated = spec.number(row.keys[0]) if is_trained or row.value is Value.VAL_IMAGES else None
+        is_trained = row.value is ComputedValue.TRAIN_IMAGES
+        stated = spec.number(row.keys[0]) if is_trained or row.value is ComputedValue.VAL_IMAGES else None
         if layout is None or stated is None:
             continue
         file = _trained(training) if is_trained else spec.path(layout.reads.get("val", "-"))
