@@ -94,7 +94,7 @@ def refuse_pairs(folder: Folder) -> None:
                 hint="no dataset command takes them; rename the folders if they are classes",
             )
         names = next(iter(inner.values()))
-        if len(names) >= _FEW_NAMES and not all(name.isdigit() and name[0] != "0" for name in names):
+        if len(names) >= _FEW_NAMES and not all(name.isdigit() for name in names):
             message = f"all {len(inner)} class folders have images of the same {len(names)} names: {listed}"
             hint = "if they belong together (image and mask, left and right), they are no classes: move them away"
             folder.warning("same-names", message, place, hint=hint)
