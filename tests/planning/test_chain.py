@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dataset_layouts import put_data
+from filled_in import fill_in
 from launch_workspaces import good_workspace
 
 from taorunner.errors import Severity, UnknownNameError, UserFilesError
@@ -14,6 +16,7 @@ from taorunner.planning.chain import plan_chain
 from taorunner.planning.inputs.awaited import filled
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller
+from taorunner.planning.new_project import new_project
 from taorunner.planning.planner import Planned
 from taorunner.project.workspace import Workspace
 
@@ -203,3 +206,58 @@ def test_what_would_be_written_is_there_already(rtdetr: Path) -> None:
 def test_a_plan_of_a_chain_comes_back_whole(rtdetr: Path) -> None:
     _, evaluate = plans(rtdetr, "train", "evaluate")
     assert RunPlan.from_json(evaluate.to_json()) == evaluate
+
+
+def _coco_records(root: Path) -> Path:
+    """A workspace with data in two subsets, for a network that converts one a run; no records yet."""
+    good_workspace(root, "efficientdet_tf2")
+    for path in (root / "projects/p/models/e1/dataset_convert").iterdir():
+        path.unlink()
+    return root
+
+
+def test_both_subsets_are_converted_where_a_run_takes_one(tmp_path: Path) -> None:
+    root = _coco_records(tmp_path / "ws")
+    first, second, train = plans(root, "convert", "train")
+    val = "/workspace/projects/p/data/parts/val"
+
+    assert [plan.contract.action for plan in (first, second, train)] == ["dataset_convert"] * 2 + ["train"]
+    assert (first.after, second.after is None, train.after is None) == (None, False, False)
+    assert "dataset_convert.tag=val" not in first.argv
+    assert {
+        "dataset_convert.tag=val",
+        f"dataset_convert.image_dir={val}/images",
+        f"dataset_convert.annotations_file={val}/annotations.json",
+    } <= set(second.argv)
+
+
+def test_words_of_a_conversion_are_all_that_is_converted(tmp_path: Path) -> None:
+    root = _coco_records(tmp_path / "ws")
+    assert len(plans(root, "convert", "train", overrides={"dataset_convert.tag": "train"})) == 2
+    assert len(plans(root, "convert", "train", extra=("dataset_convert.tag=train",))) == 2
+    assert len(plans(root, "convert")) == 1
+
+
+def test_a_dataset_without_a_second_subset_is_converted_once(tmp_path: Path) -> None:
+    root = _coco_records(tmp_path / "ws")
+    (root / "projects/p/data/parts/val").rename(root / "projects/p/data/parts/test")
+    found = planned(root, "convert", "train")
+    assert [item.plan.contract.action for item in found.items] == ["dataset_convert"]
+    assert {one.code for one in found.findings if one.is_error} == {"missing-input"}
+
+
+@pytest.mark.parametrize("head", ["efficientdet_tf1", "mask_rcnn"])
+def test_words_for_tao_are_those_of_the_second_conversion_alone(head: str, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    new_project(root, root, "p", head=head, backbone=None, experiment="e1", dataset="set", use_weights=False)
+    fill_in(root / "projects/p")
+    put_data(head, root / "projects/p/data/set")
+    request = ActionRequest("convert", ("e1",), then=("train",), force=True)
+    convert, again, train = [
+        item.plan.argv for item in plan_chain(Workspace(root), "p", request, CALLER).items
+    ]
+
+    val = "/workspace/projects/p/data/set/val"
+    assert again[-4:] == ("-i", f"{val}/images", "-a", f"{val}/annotations.json")
+    assert again[again.index("-t") + 1] == "val" and convert[convert.index("-t") + 1] == "train"
+    assert val not in " ".join([*convert, *train])

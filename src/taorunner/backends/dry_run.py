@@ -65,10 +65,14 @@ class Simulation:
 
 
 def dry_run_sites(dry_run_dir: Path, project: str) -> Callable[[str, str], Site]:
-    """One folder per project, experiment and action, overwritten by the next dry run."""
+    """One folder per project, experiment and action, overwritten by the next dry run. A second run of the same action
+    has a number."""
+    made: list[str] = []
 
     def make(experiment: str, action: str) -> Site:
         name = f"{project}-{experiment}-{action}"
+        made.append(name)
+        name += f"-{made.count(name)}" if made.count(name) > 1 else ""
         return Site(f"dry-run-{name}", dry_run_dir / name)
 
     return make

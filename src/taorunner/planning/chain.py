@@ -1,19 +1,27 @@
 """Plans a chain: an action, and further ones, each on what those before it made. All is judged before the start.
 
 The options of the command line that say where and how a run goes hold for every action. The weights, the words after
-``--`` and a resumption are those of the first action; ``--set`` holds wherever a spec has the key.
+``--`` and a resumption are those of the first action; ``--set`` holds wherever a spec has the key. Where a network
+converts one subset a run, the conversion of the other follows the first by itself.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
+from taorunner.errors import UserFilesError
+from taorunner.planning.context import Planning
 from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, PlannedRun, planned_with, planning_of
+from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
+from taorunner.targets import sees_host_paths
+
+_CONVERSION = MAKERS["tfrecords"][0]
 
 
 def plan_chain(
@@ -27,6 +35,10 @@ def plan_chain(
     """As ``plan_action``, with the runs of ``request.then`` behind that of each experiment."""
     planning = planning_of(workspace, project_name, request, caller, make_site, scores)
     steps = [planned_with(planning)]
+    for name in request.experiments:
+        again = _second_conversion(planning, name)
+        if again is not None:
+            steps.append(planned_with(replace(planning, request=again, findings=[])))
     earlier: list[str] = []
     for action in request.then:
         earlier.append(_plain(request.action if not earlier else request.then[len(earlier) - 1]))
@@ -35,6 +47,37 @@ def plan_chain(
     findings = dict.fromkeys(finding for step in steps for finding in step.findings)
     items = tuple(item for name in request.experiments for item in _linked(name, steps))
     return Planned(items, tuple(findings), all(step.names_are_known for step in steps))
+
+
+def _second_conversion(planning: Planning, name: str) -> ActionRequest | None:
+    """The conversion of the subset that validates, in the chain of one experiment, with the words of the layout. None
+    where a network converts all at once, where the chain does not begin with a conversion, or where the command line
+    says what is converted.
+    """
+    request, experiment = planning.request, planning.project.experiments.get(name)
+    is_typed = bool(request.extra) or any(key.startswith(f"{_CONVERSION}.") for key in request.overrides)
+    if experiment is None or not request.then or is_typed:
+        return None
+    layout = planning.networks.layout(experiment.head)
+    again = layout.facts.get("conversion", {}).get("again") if layout is not None else None
+    if ACTION_OF_COMMAND.get(request.action, request.action) != _CONVERSION or again is None:
+        return None
+    on_host = sees_host_paths(request.backend or experiment.backend)
+    mounts = Mounts.identity() if on_host else planning.mounts
+    try:
+        dataset = mounts.to_inside(planning.project.paths.dataset_dir(experiment.dataset))
+    except UserFilesError:
+        return None  # reported of the first one
+    words = shlex.split(again.format(dataset=shlex.quote(dataset)))
+    paths = [word.rpartition("=")[2] for word in words if dataset in word]
+    if not all((host := mounts.to_host(path)) is not None and host.exists() for path in paths):
+        return None  # there is no such subset
+    sets = dict(word.split("=", 1) for word in words if "=" in word)
+    extra = tuple(words[1:]) if words[0] == "--" else ()
+    return replace(
+        request, experiments=(name,), extra=extra, overrides={**request.overrides, **sets}, then=(),
+        earlier=(_CONVERSION,),
+    )  # fmt: skip
 
 
 def _later(request: ActionRequest, action: str, earlier: tuple[str, ...]) -> ActionRequest:

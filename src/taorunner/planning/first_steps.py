@@ -16,17 +16,13 @@ _OWN_RECORDS = re.compile(r"\$\{?(?:dataset_tfrecord|tfrecords)\b")
 
 def first_steps(workspace: Workspace, project_name: str, name: str) -> tuple[str, ...]:
     """The commands that train a new experiment, without ``taorunner``: a conversion first where its training reads
-    records of its own, twice where a conversion takes one subset."""
+    records of its own."""
     experiment = load_project(workspace, project_name).experiments.get(name)
     networks = Networks(workspace.networks_dir)
     layout = networks.layout(experiment.head) if experiment is not None else None
     if experiment is None or layout is None or not _reads_own_records(networks, layout, experiment):
         return (f"train {name}",)
-    again = layout.facts.get("conversion", {}).get("again")
-    if again is None:
-        return (f"convert {name} --then train",)
-    dataset = f"/workspace/projects/{project_name}/data/{experiment.dataset}"
-    return f"convert {name}", f"convert {name} {again.format(dataset=dataset)}", f"train {name}"
+    return (f"convert {name} --then train",)
 
 
 def _reads_own_records(networks: Networks, layout: DataLayout, experiment: Experiment) -> bool:

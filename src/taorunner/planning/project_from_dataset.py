@@ -126,7 +126,7 @@ def project_from_dataset(
     return ReadyProject(
         paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes,
         pulled.says if pulled else made.start.says, made.start.hint, findings,
-        _next_steps(start, paths, inside, made.experiment, layout, environ, is_missing=is_missing),
+        _next_steps(start, paths, made.experiment, layout, environ, is_missing=is_missing),
         is_missing,
     )  # fmt: skip
 
@@ -148,11 +148,11 @@ def _judged(workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str
 
 
 def _next_steps(
-    start: Path, paths: ProjectPaths, inside: str, experiment: str, layout: DataLayout,
+    start: Path, paths: ProjectPaths, experiment: str, layout: DataLayout,
     environ: Mapping[str, str], *, is_missing: bool,
 ) -> tuple[str, ...]:  # fmt: skip
-    """The commands to a trained network: missing weights, and the training, behind a conversion where it reads records;
-    behind two where a conversion takes one subset. ``inside`` is the path of the dataset in a container."""
+    """The commands to a trained network: missing weights, and the training, behind a conversion where it reads
+    records."""
     workspace = Workspace(paths.root.parent.parent)
     try:
         is_found = find_project(workspace, start, None, environ) == paths.name
@@ -163,14 +163,7 @@ def _next_steps(
     first = (f"taorunner pretrained pull -p {paths.name}",) if is_missing else ()
     if not layout.trains_on_records:
         return *first, train
-    convert = f"{program} convert {experiment}"
-    again = layout.facts.get("conversion", {}).get("again")
-    if again is None:
-        return *first, f"{convert} --then train"
-    once_more = f"{convert} {again.format(dataset=inside)}"
-    if " -- " in once_more:  # words for TAO, which a chain would hand to the training too
-        return *first, convert, once_more, train
-    return *first, convert, f"{once_more} --then train"
+    return *first, f"{program} convert {experiment} --then train"
 
 
 def _lay_out(source: Path, data: Path, form: str, wanted: FromDataset, progress: Progress) -> LaidOut:

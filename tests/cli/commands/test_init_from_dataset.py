@@ -21,7 +21,7 @@ TRAINED = [
     ("folders", "classification_pyt"), ("folders", "classification_tf2"),
     ("masks", "segformer"), ("polygons", "segformer"),
 ]  # fmt: skip
-CONVERSIONS = {"detectnet_v2": 1, "ssd": 1, "efficientdet_tf2": 2}
+CONVERSIONS = {"detectnet_v2": 1, "ssd": 1, "efficientdet_tf2": 1}
 GENERATIONS = {"detectnet_v2": "tf1", "ssd": "tf1", "unet": "tf1", "efficientdet_tf2": "tf2_6.0",
                "classification_tf2": "tf2_6.0"}  # fmt: skip
 
