@@ -15,6 +15,17 @@ from pathlib import Path
 from taorunner.errors import MachineError
 
 
+def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> str:
+    """What starts or restarts a service of this machine: ``sudo systemctl restart docker``, without systemd ``sudo
+    service docker restart``.
+
+    Source: sd_booted(3), systemd runs where ``/run/systemd/system`` is a folder.
+    """
+    if (root / "run/systemd/system").is_dir():
+        return f"sudo systemctl {verb} {name}"
+    return f"sudo service {name} {verb}"
+
+
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """The end of a program. ``code`` is 128 + n after signal n; the text is UTF-8 with bad bytes replaced."""

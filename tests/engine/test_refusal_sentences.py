@@ -43,7 +43,7 @@ MOUNTS = ".tao_mounts.json"
          'no permission for the docker engine at "unix:///sock"', "sudo usermod -aG docker $USER"),
         ("Read timed out. (read timeout=60)", MachineError,
          'the docker engine at "unix:///sock" does not answer in time', "check it with docker info"),
-        ("Max retries exceeded with url", MachineError, 'no docker engine answers at "unix:///sock"', "start it with sudo systemctl"),
+        ("Max retries exceeded with url", MachineError, 'no docker engine answers at "unix:///sock"', "start it with sudo s"),
         ("no matching manifest for linux/arm64/v8 in the manifest list entries", EngineRefusedError,
          'the image "tao:5" is not built for this machine: no matching manifest for linux/arm64/v8', "TAO images are built for x86-64"),
         ("toomanyrequests: You have reached your pull rate limit", EngineRefusedError,

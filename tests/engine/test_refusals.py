@@ -24,6 +24,7 @@ from taorunner.engine.refusal_rows import (
 )
 from taorunner.engine.refusals import Asked, is_passing, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
+from taorunner.host_commands import service_command
 
 TAO = "nvcr.io/nvidia/tao/tao-toolkit:5.5.0-pyt"
 NGC_LOGIN = (
@@ -32,7 +33,7 @@ NGC_LOGIN = (
 )
 GPU_REPAIR = (
     "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
-    "&& sudo systemctl restart docker"
+    f"&& {service_command('restart')}"
 )
 
 RUNC = "failed to create task for container: OCI runtime create failed: runc create failed: unable to start container process: "
@@ -91,7 +92,7 @@ SEEN = [
     (
         "error during connect: this error may indicate that the docker daemon is not running: open //./pipe/docker_engine",
         MachineError, 'no docker engine answers at "unix:///var/run/docker.sock"',
-        "start it with sudo systemctl start docker, or choose another one with DOCKER_HOST or docker context use",
+        f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",
     ),
     (
         "unexpected EOF",

@@ -26,7 +26,7 @@ class RefusalRow:
     of_machine: bool = False
 
 
-_TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+_TOOLKIT = "sudo nvidia-ctk runtime configure --runtime=docker && {restart}"
 _SHARE = (
     "share it in Docker Desktop (Settings, Resources, File sharing; on a Mac also Privacy & Security), "
     "then restart it"
@@ -36,7 +36,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"could not select device driver \"?cdi|CDI[^\n]{0,40}(?:not enabled|disabled)",
         "the docker engine cannot give GPUs to a container: its support for CDI is off",
-        'set {{"features": {{"cdi": true}}}} in /etc/docker/daemon.json, then: sudo systemctl restart docker',
+        'set {{"features": {{"cdi": true}}}} in /etc/docker/daemon.json, then: {restart}',
         of_machine=True,
     ),
     RefusalRow(
@@ -182,7 +182,7 @@ START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"apparmor",
         "the engine could not set its AppArmor profile",
-        "sudo systemctl restart apparmor && sudo systemctl restart docker",
+        "sudo systemctl restart apparmor && {restart}",
         of_machine=True,
     ),
     RefusalRow(
@@ -211,7 +211,7 @@ START_ROWS: tuple[RefusalRow, ...] = (
         r"iptables[^\n]{0,60}(?:failed|No chain|Chain)"
         r"|failed to (?:set up|create) (?:container networking|endpoint)[^\n]*iptables",
         "the docker engine's firewall rules are gone",
-        "restore them: sudo systemctl restart docker",
+        "restore them: {restart}",
         of_machine=True,
     ),
     RefusalRow(

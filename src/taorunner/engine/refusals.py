@@ -22,6 +22,7 @@ from taorunner.engine.refusal_rows import (
     without_server,
 )
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
+from taorunner.host_commands import service_command
 
 _PASSING = (
     r"unexpected EOF|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|"
@@ -117,7 +118,7 @@ def is_going(error: BaseException) -> bool:
 def _of_row(row: RefusalRow, match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     words = {name: (value or "").strip() for name, value in match.groupdict().items()}
-    words |= {"image": image, "registry": image.split("/")[0]}
+    words |= {"image": image, "registry": image.split("/")[0], "restart": service_command("restart")}
     error = MachineError if row.of_machine else EngineRefusedError
     return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words))
 
@@ -128,7 +129,7 @@ _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
-        hint="start it with sudo systemctl start docker, or choose another one with DOCKER_HOST or docker context use",
+        hint=f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",
     )
 
 
@@ -142,7 +143,7 @@ def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _slow_engine(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'the docker engine at "{asked.address or "the docker socket"}" does not answer in time',
-        hint="check it with docker info; if it is stuck, sudo systemctl restart docker",
+        hint=f"check it with docker info; if it is stuck, {service_command('restart')}",
     )
 
 
@@ -164,7 +165,7 @@ def _no_gpu_runtime(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         "the docker engine cannot give GPUs to a container: it has no NVIDIA runtime",
         hint="install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker "
-        "&& sudo systemctl restart docker",
+        f"&& {service_command('restart')}",
     )
 
 

@@ -269,6 +269,22 @@ def test_a_terminal_folds_between_words_and_indents():
     assert [part.plain for part in folded(Text("short"), 40)] == ["short"]
 
 
+def test_the_words_around_a_command_are_folded_and_the_command_is_not():
+    hint = (
+        "  hint: taorunner resume rtdetr_01 --epochs 72 trains to epoch 72, taorunner train rtdetr_01 --overwrite sets the "
+        "earlier ones aside"
+    )
+    assert [part.plain for part in folded(Text(hint), 60)] == [
+        "  hint: taorunner resume rtdetr_01 --epochs 72 trains to",
+        "    epoch 72, taorunner train rtdetr_01 --overwrite sets the",
+        "    earlier ones aside",
+    ]
+    command = "taorunner -p parts train rtdetr_01 --set dataset.batch_size=4"
+    assert [part.plain for part in folded(Text(f"  hint: {command} starts it"), 50)] == [
+        "  hint:", f"    {command}", "    starts it",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_no_line_of_a_finding_is_wider_than_the_terminal(tmp_path, width, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -500,3 +500,14 @@ def test_relative_paths_below_a_root_of_the_spec_are_none_of_the_containers(desk
     made = desk("bevfusion")
     made.edit("$results_dir/kitti_person_infos_val.pkl", "kitti_person_infos_val.pkl")
     assert made.validated() == []
+
+
+def test_what_lies_in_tmp_of_this_host_is_not_in_a_container(desk: Make, tmp_path: Path) -> None:
+    made = desk("rtdetr")
+    made.edit(f"$dataset_raw/{VAL}", "/tmp/annotations.json")
+    ((code, line, message, _),) = made.launched("train")
+    assert (code, message) == (
+        "error not-mounted",
+        'no mount covers "/tmp/annotations.json": the container does not have it',
+    )
+    assert (code, line) in [one[:2] for one in made.validated()]

@@ -32,7 +32,18 @@ MOST_OF_A_KIND = 12
 """Findings with the same severity and code; ``-v`` prints all."""
 _GUTTER = "  1234 | "
 _NARROWEST = 40
-_COMMAND = r"\btaorunner [^;,)]*"
+_BEHIND_COMMANDS = (
+    "and or to then first again with for which where until as it the a adds brings checks chooses computes continues "
+    "converts corrects does ends fetches finds fills gives goes keeps knows lists locks looks makes moves names pulls "
+    "prints puts reads removes repairs replaces reports restores rotates runs says sets shows splits starts stops takes "
+    "tells trains tries updates uses writes"
+)
+"""Words of sentences that no command has behind its name."""
+_COMMAND = re.compile(
+    r"\b(?:taorunner(?: (?:-p|--project|--workspace) \S+)* [a-z]\S*|sudo \S+|docker [a-z]+)"
+    rf"(?: (?!(?:{_BEHIND_COMMANDS.replace(' ', '|')})(?![^\s:;,)]))[^\s;,)]+)*"
+)
+"""A command in a sentence, up to the verb that says what it does."""
 _CONSEQUENCE = "nothing was started"
 """A message that begins so counts the findings before it; it is no error of its own."""
 _YAML_OR_JSON = (".yaml", ".yml", ".json")
@@ -309,7 +320,7 @@ def folded(line: Text, width: int) -> list[Text]:
     """Lines of at most ``width`` cells, broken at blanks, the later ones indented by 2 more than the first. A word that
     is longer stays whole, and so does a command: it can be copied."""
     plain = line.plain
-    commands = [call.span() for call in re.finditer(_COMMAND, plain)]
+    commands = [call.span() for call in _COMMAND.finditer(plain)]
     indent = " " * (len(plain) - len(plain.lstrip(" ")) + 2)
     parts: list[Text] = []
     start = 0

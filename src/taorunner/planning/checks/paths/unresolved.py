@@ -18,6 +18,8 @@ RELATIVE = "relative-path"
 _ROOTS = ("root_dir", "data_root", "root_directory_path", "root_data_path", "root_dataset_dir", "data_path")
 """Keys of folders that TAO joins other paths of the same spec to (``ann_file`` of bevfusion, records of bpnet)."""
 _NO_PATHS = ("", "???", "none", "null", "None")
+_EMPTY = ("/tmp/", "/var/tmp/", "/run/user/")
+"""Folders of containers that hold nothing when they start."""
 _WRITE = "write $dataset_raw/..., or the whole path inside the container"
 
 
@@ -66,17 +68,18 @@ def no_path(value: str, variables: HostVariables, mounts: Mounts) -> tuple[str, 
 
 
 def unmounted(one: Input, spec: SpecReader) -> Unresolved | None:
-    """The first value of a key that no mount covers, and that is no folder of every container."""
+    """The first value of a key that no mount covers, and that is no folder of every container with files of its image.
+
+    Every container has an empty ``/tmp`` of its own, so what lies there on this host is not in it.
+    """
     if spec.mounts.is_identity:
         return None
     for index, value in _written(one, spec):
-        if (
-            not value.startswith("/")
-            or value.startswith(CONTAINERS_OWN)
-            or spec.mounts.to_host(value) is not None
-        ):
+        is_of_image = value.startswith(CONTAINERS_OWN) and not value.startswith(_EMPTY)
+        if not value.startswith("/") or is_of_image or spec.mounts.to_host(value) is not None:
             continue
-        if HOMES.match(value) or os.path.exists(value):  # noqa: PTH110 (a str); see host_paths
+        is_reported = not value.startswith(_EMPTY)
+        if is_reported and (HOMES.match(value) or os.path.exists(value)):  # noqa: PTH110 (a str); see host_paths
             return None
         message = f'no mount covers "{printable(value)}"'
         hint = "put it below the project's data/, or mount its folder in .tao_mounts.json"
