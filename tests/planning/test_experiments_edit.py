@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 import pytest
 
@@ -87,6 +88,18 @@ def test_a_copy_has_the_entry_with_its_comments(form: str) -> None:
     assert "new" in name_line(edited)
     if form == "comments behind":
         assert "  new:\n    head: dino # x\n    # more: 3\n" in edited.text
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda text: with_entry(text, ENTRY), lambda text: with_copy(text, "new", "a")]
+)
+def test_the_example_of_a_new_project_goes_when_its_name_is_added(edit: Callable[[str], Edited]) -> None:
+    comment = "  # A variation: inherits keys\n  # NAME:\n  #   extends: a\n  #   overrides: {}\n"
+    text = f"experiments:\n  a:\n    head: dino\n    # head: rtdetr\n\n{comment}"
+    edited = edit(text.replace("NAME", "new"))
+    assert "#   extends" not in edited.text and "A variation" not in edited.text
+    assert "# head: rtdetr" in edited.text and "new:" in name_line(edited)
+    assert "  # other:\n  #   extends: a\n" in edit(text.replace("NAME", "other")).text
 
 
 def test_lines_stand_as_the_others_do() -> None:

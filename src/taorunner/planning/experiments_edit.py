@@ -51,7 +51,9 @@ class _Part:
 
 
 def with_entry(text: str, entry: NewEntry) -> Edited:
-    """The text with a new experiment behind the others. Raises CannotEditError."""
+    """The text with a new experiment behind the others, without a commented example of that name. Raises
+    CannotEditError."""
+    text = _without_example(text, entry.name)
     value = read_yaml(text).value
     if not isinstance(value, dict) or "experiments" not in value:
         return _checked(text, _whole_section(text, entry), entry.name, entry.values)
@@ -71,6 +73,7 @@ def with_entry(text: str, entry: NewEntry) -> Edited:
 
 def with_copy(text: str, name: str, like: str) -> Edited:
     """The text with a copy of the experiment ``like``, comments and all, behind the others. Raises CannotEditError."""
+    text = _without_example(text, name)
     values = read_yaml(text).value["experiments"][like]
     section, _ = _section(text)
     found = [index for index, key in enumerate(section.keys) if key.value == like]
@@ -86,6 +89,12 @@ def with_copy(text: str, name: str, like: str) -> Edited:
     block = _ANCHOR.sub("", text[key.end : end])
     lines = f"{text[start : key.start]}{plain_scalar(name)}{block}".splitlines()
     return _checked(text, _behind_block(text, section, lines), name, values)
+
+
+def _without_example(text: str, name: str) -> str:
+    """The text without the example that a new project has in comments, where it has the name of the new experiment."""
+    example = rf"^(?:[ ]*# A variation: .*\r?\n)?[ ]*# {re.escape(name)}:[ ]*\r?\n(?:[ ]*#   .*(?:\r?\n|\Z))+"
+    return re.sub(example, "", text, count=1, flags=re.MULTILINE)
 
 
 def _section(text: str) -> tuple[YamlNode, bool]:

@@ -35,8 +35,8 @@ _NARROWEST = 40
 _BEHIND_COMMANDS = (
     "and or to then first again with for which where until as it the a adds brings checks chooses computes continues "
     "converts corrects does ends fetches finds fills gives goes keeps knows lists locks looks makes moves names pulls "
-    "prints puts reads removes repairs replaces reports restores rotates runs says sets shows splits starts stops takes "
-    "tells trains tries updates uses writes"
+    "prints puts reads removes repairs replaces reports restores rotates runs says sets shows splits starts stops "
+    "takes tells trains tries updates uses writes"
 )
 """Words of sentences that no command has behind its name."""
 _COMMAND = re.compile(
