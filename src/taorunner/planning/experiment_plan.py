@@ -49,6 +49,7 @@ from taorunner.planning.model.request import Site
 from taorunner.planning.model.typed_settings import typed_settings
 from taorunner.planning.run_plan import Draft, assemble, mounts_of
 from taorunner.planning.spec.fill_in import explained
+from taorunner.planning.spec.variable_values import at_definition
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
@@ -71,7 +72,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here = [
         finding
         if finding.code == CHAIN_CODE or (is_typed and finding.code in _OF_CHECKPOINT)
-        else planning.placed(experiment, finding)
+        else planning.placed(experiment, _with_first_step(planning, experiment, finding))
         for finding in values.findings
     ]
     here += _need_findings(planning, experiment, contract)
@@ -107,6 +108,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
+    here = at_definition(here, planning.project, experiment, planning.memory)
     planning.add(here)
     if stops(here, is_forced=request.force):
         return None
@@ -114,6 +116,19 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     plan = replace(plan, forced=passed(here), typed=typed_settings(request))
     continued = _continued(planning, experiment, plan) if request.resume else plan
     return None if continued is None else (draft.site, continued)
+
+
+def _with_first_step(planning: Planning, experiment: Experiment, finding: Finding) -> Finding:
+    """A missing checkpoint with the command that leads to one: the conversion first, where there are no records yet."""
+    layout = planning.networks.layout(experiment.head)
+    train = f"taorunner train {experiment.name}"
+    if finding.code != "checkpoint-missing" or finding.hint != train or layout is None:
+        return finding
+    paths = planning.project.paths
+    folders = (paths.tfrecords_dir(experiment.name), paths.results_dir(experiment.name) / "dataset_convert")
+    if not layout.trains_on_records or any(planning.cross.data.has_files(str(folder)) for folder in folders):
+        return finding
+    return replace(finding, hint=f"taorunner convert {experiment.name} --then train")
 
 
 def _draft(planning: Planning, experiment: Experiment) -> Draft | None:

@@ -36,6 +36,7 @@ from taorunner.planning.spec.fill_in import explained, of_arguments
 from taorunner.planning.spec.link_containment import outside_link
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.spec.spec_files import SUFFIXES, missing_spec
+from taorunner.planning.spec.variable_values import at_definition
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
 from taorunner.project.experiments import Experiment
@@ -320,7 +321,7 @@ def _specs(
     if any(finding.code == FILL_IN_CODE for finding in findings):
         layout = checks.networks.layout(experiment.head)
         findings = explained(findings, project, experiment, layout, checks.memory)
-    yield from findings
+    yield from at_definition(findings, project, experiment, checks.memory)
     yield from of_arguments(project, experiment)
     yield from checks.cross.check(project, experiment, readable, inference=contracts.get("inference"))
 

@@ -145,3 +145,12 @@ def test_a_checkpoint_of_no_training_yet_is_a_note_until_the_start(tmp_path: Pat
     request = ActionRequest("evaluate", ("e1",), dry_run=True)
     (item,) = plan_action(Workspace(root), "p", request, CALLER).items
     assert "/workspace/projects/p/models/e1/CHECKPOINT-OF-THE-TRAINING" in item.plan.argv
+
+
+def test_an_evaluation_of_an_untouched_project_names_the_conversion_first(tmp_path: Path) -> None:
+    root = good_workspace(tmp_path / "ws", "detectnet_v2")
+    missing = [one for one in started(root, "evaluate") if one.code == "checkpoint-missing"]
+    assert [one.hint for one in missing] == ["taorunner train e1"]  # its records are there
+    clear(root / "projects/p/data/tfrecords_e1")
+    missing = [one for one in started(root, "evaluate") if one.code == "checkpoint-missing"]
+    assert [one.hint for one in missing] == ["taorunner convert e1 --then train"]

@@ -47,8 +47,8 @@ def print_ready_project(made: ReadyProject, wanted: FromDataset, here: Path, *, 
     if shown:
         print_findings(make_console(sys.stderr, os.environ), shown)
     if not is_quiet:
-        without = ", but the weights are missing" if made.is_without_weights else ""
-        console.print(Text(f"validated: {_verdict(made.findings)}{without}"), soft_wrap=True)
+        verdict = _verdict(made.findings, lacks_weights=made.is_without_weights)
+        console.print(Text(f"validated: {verdict}"), soft_wrap=True)
 
 
 def _left_out(finding: Finding) -> Finding:
@@ -120,10 +120,13 @@ def _joined(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _verdict(findings: Sequence[Finding]) -> str:
-    errors = sum(one.is_error for one in findings)
+def _verdict(findings: Sequence[Finding], *, lacks_weights: bool) -> str:
+    """What ``validate`` counts, where missing weights are an error too."""
+    errors = sum(one.is_error for one in findings) + lacks_weights
     warnings = sum(one.severity is Severity.WARNING for one in findings)
     said = [amount(errors, "error") if errors else "no errors"]
+    if lacks_weights:
+        said[0] += " (the weights are missing)"
     if warnings:
         said.append(amount(warnings, "warning"))
     return ", ".join(said)
