@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "init_project": ("init-project", "add"),
-    "projects": ("validate", "schema"),
+    "projects": ("projects", "validate", "schema"),
     "actions": ("convert", "train", "evaluate", "prune", "export", "inference", "run"),
     "resume": ("resume",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),

@@ -32,7 +32,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]]
     ("Start", ((("quickstart",), None), (("init-project",), None), (("add",), None), (("doctor",), None))),
     ("Prepare", (
         (("validate",), None), (("dataset",), None), (("specs",), None), (("pretrained",), None),
-        (("networks",), None), (("schema",), None),
+        (("networks",), None), (("projects",), None), (("schema",), None),
     )),
     ("Run", (
         (("convert", "train", "evaluate", "prune", "export", "inference"),

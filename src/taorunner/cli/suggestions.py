@@ -36,8 +36,7 @@ OTHER_WORDS = {
 OTHER_COMMANDS = {
     "login": "docker login nvcr.io for images; taorunner doctor shows which keys are missing and where to put them",
     "logout": "docker logout nvcr.io", "version": "taorunner --version",
-    "projects": "taorunner validate checks each project; their folders are in projects/",
-    "experiments": "taorunner validate checks them; experiments.yml of a project lists them",
+    "experiments": "taorunner projects PROJECT lists them",
     "completion": "taorunner --install-completion", "update": "pip install --upgrade taorunner",
     "upgrade": "pip install --upgrade taorunner",
     "setup_venv": "taorunner doctor checks this machine; the environment is made by pip install taorunner",

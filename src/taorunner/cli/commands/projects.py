@@ -1,4 +1,4 @@
-"""``validate``, ``schema``: the files of projects."""
+"""``projects``, ``validate``, ``schema``: the files of projects."""
 
 from __future__ import annotations
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     add_command(
+        app, "projects", _projects, "List projects and their experiments", "taorunner projects",
+        "taorunner projects parts",
+    )  # fmt: skip
+    add_command(
         app, "validate", _validate, "Find every error that can be known before a start",
         "taorunner validate", "taorunner validate parts --strict",
     )  # fmt: skip
@@ -33,6 +37,31 @@ def register(app: typer.Typer) -> None:
         app, "schema", _schema, "Print the JSON Schemas", "taorunner schema > schema.json",
         "taorunner schema --of runs",
     )  # fmt: skip
+
+
+def _projects(
+    context: typer.Context,
+    projects: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            help="List the experiments of these: names or patterns", metavar="PROJECT", show_default=False
+        ),
+    ] = None,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.projects_view import print_projects
+    from taorunner.project.load import load_project
+
+    context.obj.refuse_extra()
+    root = context.obj.open_workspace(workspace)
+    named = _projects_named(context.obj, root, projects or (), project)
+    listed = [load_project(root, name) for name in named or root.project_names()]
+    print_projects(listed, with_experiments=bool(named), json=json)
+    if not listed and not json:
+        typer.echo("no projects; taorunner init-project NAME makes one", err=True)
+    return ExitCode.DONE
 
 
 def _validate(

@@ -19,6 +19,7 @@ Prepare  validate      Find every error that can be known before a start
          specs         Show, compare, explain and refresh specs
          pretrained    List and download pretrained weights
          networks      List networks, their actions and specs
+         projects      List projects and their experiments
          schema        Print the JSON Schemas
 Run      convert, train, evaluate, prune, export, inference
                        Run this action for one or more experiments

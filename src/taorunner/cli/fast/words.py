@@ -27,17 +27,19 @@ _OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset
 _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help":
     "", "--json": "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
-_OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
+_OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+    "--workspace": "folder"}
+_OPTIONS_4: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_4: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "shape"}
-_OPTIONS_5: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cpus":
+_OPTIONS_5: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "shape"}
+_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cpus":
     "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices":
     "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join": "live", "--json":
     "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
     "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries": "any",
     "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
     "--workspace": "folder"}
-_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
     "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
     "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory":
@@ -45,49 +47,47 @@ _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size
     "--plain": "", "--project": "project", "--release": "release", "--resume": "", "--retries": "any",
     "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
-_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+_OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
     "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
     "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
     "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
-_OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+_OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
     "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
     "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
     "project", "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan":
     "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
+_OPTIONS_10: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
     "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
     "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
     "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any", "--nodes": "any",
     "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
     "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
     "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_10: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
+_OPTIONS_11: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_11: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
+_OPTIONS_12: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
     "project", "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
-_OPTIONS_12: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
+_OPTIONS_13: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_13: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_14: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--queued": "", "--workspace": "folder"}
-_OPTIONS_14: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
-_OPTIONS_15: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
+_OPTIONS_15: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
+_OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
     "project", "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_16: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
+_OPTIONS_17: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
     "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head": "head",
     "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "",
     "-p": "project", "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "",
     "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any",
     "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_18: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
     "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
     "", "--quiet": "", "--since": "any", "--state": "state", "--workspace": "folder"}
-_OPTIONS_18: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--workspace": "folder"}
 _OPTIONS_19: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "-y": "", "--yes": ""}
 _OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept",
@@ -142,71 +142,74 @@ TABLE: dict[str, Command] = {
     "add": Command(
         "Add an experiment to a project", _OPTIONS_2, ("experiment", "none",)
     ),
+    "projects": Command(
+        "List projects and their experiments", _OPTIONS_3, ("project",)
+    ),
     "validate": Command(
-        "Find every error that can be known before a start", _OPTIONS_3, ("project",)
+        "Find every error that can be known before a start", _OPTIONS_4, ("project",)
     ),
     "schema": Command(
-        "Print the JSON Schemas", _OPTIONS_4, ("none",)
+        "Print the JSON Schemas", _OPTIONS_5, ("none",)
     ),
     "convert": Command(
-        "Convert the dataset into what the network reads", _OPTIONS_5, ("experiment",)
+        "Convert the dataset into what the network reads", _OPTIONS_6, ("experiment",)
     ),
     "train": Command(
-        "Train one or more experiments and watch them", _OPTIONS_6, ("experiment",)
+        "Train one or more experiments and watch them", _OPTIONS_7, ("experiment",)
     ),
     "evaluate": Command(
-        "Evaluate a checkpoint", _OPTIONS_7, ("experiment",)
+        "Evaluate a checkpoint", _OPTIONS_8, ("experiment",)
     ),
     "prune": Command(
-        "Prune a trained model", _OPTIONS_5, ("experiment",)
+        "Prune a trained model", _OPTIONS_6, ("experiment",)
     ),
     "export": Command(
-        "Export a checkpoint to ONNX or what the network exports", _OPTIONS_7, ("experiment",)
+        "Export a checkpoint to ONNX or what the network exports", _OPTIONS_8, ("experiment",)
     ),
     "inference": Command(
-        "Run a checkpoint on images", _OPTIONS_7, ("experiment",)
+        "Run a checkpoint on images", _OPTIONS_8, ("experiment",)
     ),
     "run": Command(
-        "Run any other action of a network", _OPTIONS_8, ("action", "experiment",)
+        "Run any other action of a network", _OPTIONS_9, ("action", "experiment",)
     ),
     "resume": Command(
-        "Continue a training from its newest checkpoint", _OPTIONS_9, ("experiment",)
+        "Continue a training from its newest checkpoint", _OPTIONS_10, ("experiment",)
     ),
     "ps": Command(
-        "List the runs that have not ended", _OPTIONS_10, ("none",)
+        "List the runs that have not ended", _OPTIONS_11, ("none",)
     ),
     "logs": Command(
-        "Print the console logs of runs", _OPTIONS_11, ("run",)
+        "Print the console logs of runs", _OPTIONS_12, ("run",)
     ),
     "attach": Command(
-        "Watch runs that have not ended", _OPTIONS_12, ("live",)
+        "Watch runs that have not ended", _OPTIONS_13, ("live",)
     ),
     "stop": Command(
-        "Stop runs", _OPTIONS_13, ("live",)
+        "Stop runs", _OPTIONS_14, ("live",)
     ),
     "quickstart": Command(
-        "Train and export a small network, no GPU or Docker", _OPTIONS_14, ("folder", "none",)
+        "Train and export a small network, no GPU or Docker", _OPTIONS_15, ("folder", "none",)
     ),
     "doctor": Command(
-        "Check this machine and suggest repairs", _OPTIONS_15, ("none",)
+        "Check this machine and suggest repairs", _OPTIONS_16, ("none",)
     ),
     "shell": Command(
-        "Open a shell in a TAO container", _OPTIONS_16, ("none",)
+        "Open a shell in a TAO container", _OPTIONS_17, ("none",)
     ),
     "runs list": Command(
-        "List all runs, newest first", _OPTIONS_17, ("none",)
+        "List all runs, newest first", _OPTIONS_18, ("none",)
     ),
     "runs show": Command(
-        "Show one run in full", _OPTIONS_18, ("run", "none",)
+        "Show one run in full", _OPTIONS_3, ("run", "none",)
     ),
     "runs mark-lost": Command(
-        "Mark a run as lost when its end is unknown", _OPTIONS_18, ("live", "none",)
+        "Mark a run as lost when its end is unknown", _OPTIONS_3, ("live", "none",)
     ),
     "runs restore": Command(
         "Put results that were set aside back into their place", _OPTIONS_19, ("experiment", "any", "none",)
     ),
     "runs rm": Command(
-        "Remove records of ended runs, never results", _OPTIONS_18, ("run",)
+        "Remove records of ended runs, never results", _OPTIONS_3, ("run",)
     ),
     "runs prune": Command(
         "Show old records or results, and remove them with --yes", _OPTIONS_20, ("none",)

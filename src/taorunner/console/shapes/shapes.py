@@ -95,6 +95,13 @@ _SHAPES: Mapping[str, Note] = {
         "project": "str", "experiment": "str", "kind": "set-aside|checkpoint", "path": "str", "bytes": "int",
         "removed": "bool",
     }],
+    "projects": [{
+        "project": "str", "directory": "str",
+        "experiments": [{
+            "name": "str", "network": "str?", "release": "str?", "dataset": "str?", "description": "str?",
+            "usable": "bool",
+        }],
+    }],
     "networks": [_NETWORK],
     "network": _NETWORK,
     "synced": [{
@@ -180,7 +187,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs mark-lost": ("runs",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
-    "networks show": ("networks", "network"), "networks sync": ("synced",),
+    "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),
     "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion", "laid-out"),
     "dataset split": ("split",), "dataset stats": ("stats",), "dataset resize": ("resize",), "image ls": ("images",),
