@@ -176,7 +176,7 @@ def start(
     how = LaunchOptions(
         options.get("parallel"), options.get("grace_s", 30.0),
         RunPolicy(
-            options.get("retries", 0), options.get("stop_on_nan", False), hook, options.get("keep_checkpoints")
+            options.get("retries"), options.get("stop_on_nan", False), hook, options.get("keep_checkpoints")
         ),
         options.get("join"),
     )  # fmt: skip

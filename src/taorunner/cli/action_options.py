@@ -128,7 +128,7 @@ Join = Annotated[
     option("--join", "Add to the batch of this run, which has not ended", word="RUN", group="How it runs"),
 ]
 Retries = Annotated[
-    int,
+    Optional[int],
     option(
         "--retries",
         "Restart up to N times after an external failure",
@@ -186,7 +186,7 @@ class ActionOptions:
     overwrite: Overwrite = False
     force: Force = False
     parallel: Parallel = None
-    retries: Retries = 0
+    retries: Retries = None
     grace: Grace = 30.0
     stop_on_nan: StopOnNan = False
     on_finish: OnFinish = None

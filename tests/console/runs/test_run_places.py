@@ -96,3 +96,24 @@ def test_a_run_that_is_tried_again_has_no_turn() -> None:
         "b": Turn(behind="a"),
         "c": Turn(behind="b"),
     }
+
+
+def test_a_run_without_gpu_waits_for_the_one_that_runs(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    store = RunStore(tmp_path / ".taorunner")
+    none = Resources(gpus=GpuRequest(0))
+    plans = [
+        (
+            f"20260101-00000{at}-e{at}-train-abc12{at}",
+            replace(make_plan("sh", experiment=f"e{at}"), resources=none),
+        )
+        for at in (0, 1)
+    ]
+    batch = create_batch(store, plans, now(), environ={})
+    shown = snapshots_of(records_of(store))
+    assert list(places(store, records_of(store), shown, with_backend=False).values()) == ["next", "behind e0"]
+    store.save(replace(store.load(batch.runs[0]), state=RunState.RUNNING))
+    shown = snapshots_of(records_of(store))
+    found = places(store, records_of(store), shown, with_backend=False)
+    assert found[batch.runs[1]] == "next; runs without GPU start one at a time"

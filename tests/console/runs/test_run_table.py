@@ -81,6 +81,12 @@ def test_ps_word_by_word() -> None:
     ]
 
 
+def test_ps_leaves_the_action_out_before_the_gpus() -> None:
+    head, first, *_ = table(PS[:1], 52, LIVE, places=PLACES[:1])
+    assert head.split() == ["run", "experiment", "state", "epoch", "left", "where"]
+    assert first.endswith("GPU 0")
+
+
 def test_runs_list_word_by_word() -> None:
     assert table(LISTED, 80) == [
         "   run     experiment  action  state      best                    started",

@@ -113,3 +113,38 @@ def test_what_a_supervisor_does_is_kept_too(store: RunStore) -> None:
     resumed = trained(store, SECOND, 40, resumes=FIRST, policy=RunPolicy(keep_checkpoints="best:1"))
     assert (resumed.retries_left, resumed.stop_on_nan, resumed.on_finish) == (2, True, ("/bin/true",))
     assert (resumed.keep_checkpoints, resumed.resumed_from, resumed.attempt) == ("best:1", FIRST, 2)
+
+
+def test_no_more_retries_can_be_typed(store: RunStore) -> None:
+    trained(store, FIRST, 40, policy=RunPolicy(retries=2))
+    assert trained(store, SECOND, 40, resumes=FIRST, policy=RunPolicy(retries=0)).retries_left == 0
+    assert trained(store, THIRD, 40, resumes=FIRST, policy=RunPolicy(retries=5)).retries_left == 5
+
+
+def test_the_actions_behind_a_stopped_training_go_on_too(store: RunStore) -> None:
+    first = trained(store, FIRST, 40)
+    chained(store, first, "evaluate", "deploy.evaluate")
+    (order,) = continued_orders(store, [Order("p", RESUME)])
+    assert order.request.then == ("evaluate", "deploy.evaluate")
+    (order,) = continued_orders(store, [Order("p", replace(RESUME, then=("export",)))])
+    assert order.request.then == ("export",)
+
+
+def test_actions_that_started_behind_a_training_do_not_go_on(store: RunStore) -> None:
+    first = trained(store, FIRST, 40)
+    chained(store, first, "evaluate", started=True)
+    (order,) = continued_orders(store, [Order("p", RESUME)])
+    assert order.request.then == ()
+
+
+def chained(store: RunStore, first: RunRecord, *actions: str, started: bool = False) -> None:
+    """Stopped runs behind ``first`` in its batch."""
+    before, runs = first, [first.id]
+    for number, action in enumerate(actions):
+        run = f"20260101-00010{number}-e1-{action}-abd12{number}"
+        at = AT if started else None
+        record = replace(first, id=run, action=action, after=before.id, started_at=at, launched_at=at)
+        store.paths(run).directory.mkdir(parents=True)
+        store.save(record)
+        before, runs = record, [*runs, run]
+    store.save_batch(replace(store.load_batch(first.batch), runs=tuple(runs)))

@@ -179,10 +179,10 @@ def _print_planned(planned: Planned) -> None:
     _print_notes(planned)
     for item in planned.items:
         if item.plan.weights is not None:
-            typer.echo(f'"{item.plan.experiment}" reads {item.plan.weights}', err=True)
+            _print_note(f'"{item.plan.experiment}" reads {item.plan.weights}')
         for setting in item.plan.knobs:
             if setting.was is not None:
-                typer.echo(f'"{item.plan.experiment}": {setting.text}', err=True)
+                _print_note(f'"{item.plan.experiment}": {setting.text}')
 
 
 def _print_notes(planned: Planned) -> None:
@@ -196,8 +196,25 @@ def _print_notes(planned: Planned) -> None:
     for item in planned.items:
         if item.plan.resume is not None:
             typed = item.plan.typed.of_spec()
+            later = [
+                one.plan.contract.action
+                for one in planned.items
+                if one.plan.experiment == item.plan.experiment
+            ]
+            typed = " ".join(
+                [*([typed] if typed else []), *(["--then", ",".join(later[1:])] if later[1:] else [])]
+            )
             settings = f", with {typed}" if typed else ""
-            typer.echo(f'"{item.plan.experiment}" {item.plan.resume.text}{settings}', err=True)
+            _print_note(f'"{item.plan.experiment}" {item.plan.resume.text}{settings}')
+
+
+def _print_note(text: str) -> None:
+    """On stderr, folded between words on a terminal."""
+    import sys
+
+    from taorunner.console.base.findings_text import print_text
+
+    print_text(sys.stderr, text)
 
 
 def _print_findings(findings: Sequence[Finding], place: Place | None) -> None:
@@ -224,7 +241,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
     )
     _print_notes(planned)
     if any(item.plan.awaits for item in planned.items):
-        typer.echo('a name with "OF-THE-CHAIN" stands for a file that an earlier action makes', err=True)
+        _print_note('a name with "OF-THE-CHAIN" stands for a file that an earlier action makes')
     simulations = [simulate(item.plan, item.site) for item in planned.items]
     print_simulations(make_console(sys.stdout, os.environ), simulations, json=json)
     return 0

@@ -80,5 +80,9 @@ def need_text(count: int | None, ids: Sequence[str] | None) -> str:
     return f"needs {amount(count, 'GPU')}" if count else ""
 
 
+ONE_AT_A_TIME = "runs without GPU start one at a time"
+"""Why a run that needs no GPU waits while another one of its batch runs."""
+
+
 def limit_text(parallel: int) -> str:
     return f"--parallel {parallel} is reached"

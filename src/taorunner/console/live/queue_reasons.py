@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from taorunner.console.live.queue_order import limit_text, need_text, turns
+from taorunner.console.live.queue_order import ONE_AT_A_TIME, limit_text, need_text, turns
 from taorunner.console.live.run_facts import RunFacts
 from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
@@ -75,7 +75,7 @@ def _of_next(
     if facts.gpu_count is None:
         return ""
     if facts.gpu_count == 0:
-        return "runs without GPU start one at a time" if running else ""
+        return ONE_AT_A_TIME if running else ""
     ours = {gpu for one in _active(runs) for gpu in one.gpus}
     blockers = [(gpu, why) for gpu, why in _blockers(run, gpus, now).items() if gpu not in ours]
     held = [f"GPU {gpu} {why}" for gpu, why in blockers[:_SHOWN_BLOCKERS]]

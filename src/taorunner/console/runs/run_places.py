@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from taorunner.console.live.queue_order import Need, limit_text, need_text, read_need, turns
+from taorunner.console.live.queue_order import ONE_AT_A_TIME, Need, limit_text, need_text, read_need, turns
 from taorunner.events import RunState
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -90,6 +90,8 @@ class _Queue:
             return limit_text(parallel)
         need = self._need(run_id)
         needs = need_text(need.count, need.ids)
+        if need.count == 0 and self._active:
+            needs = ONE_AT_A_TIME
         return f"next; {needs}" if needs else "next"
 
     def _need(self, run_id: str) -> Need:

@@ -57,7 +57,7 @@ LIST = RunColumns(
 LIVE = RunColumns(
     ("run", "project", "experiment", "action", "state", "epoch", "left", "where", "best", "duration", "started",
      "backend", "image"),
-    first=("image", "backend", "started", "duration", "best"), then=("where", "left", "epoch", "action", "project"),
+    first=("image", "backend", "started", "duration", "best"), then=("action", "where", "left", "epoch", "project"),
     exact=("duration", "best", "started"),
 )  # fmt: skip
 """``ps``."""

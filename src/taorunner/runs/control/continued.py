@@ -14,7 +14,7 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Order
 from taorunner.planning.model.typed_settings import continued_request
 from taorunner.runs.outputs.writers import writer_of
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, chain_of
 from taorunner.runs.state.resume_origin import records_of, with_resumed
 from taorunner.runs.state.store import RunStore
 
@@ -42,7 +42,20 @@ def continued(store: RunStore, project: str, request: ActionRequest) -> ActionRe
     if found is None:
         return request
     record, plan = found
-    return continued_request(request, record.id, plan.typed, _keys(plan))
+    then = request.then or tuple(_left_of_chain(store, record))
+    return replace(continued_request(request, record.id, plan.typed, _keys(plan)), then=then)
+
+
+def _left_of_chain(store: RunStore, record: RunRecord) -> Iterator[str]:
+    """The actions behind a training in its chain, where none of them has started."""
+    try:
+        runs = [store.load(run_id) for run_id in store.load_batch(record.batch).runs]
+    except _UNREADABLE:
+        return
+    chain = chain_of(record, runs)
+    later = chain[chain.index(record) + 1 :]
+    if all(one.state.is_final and one.started_at is None for one in later):
+        yield from (one.action for one in later)
 
 
 def training_in_place(store: RunStore, project: str, experiment: str) -> tuple[RunRecord, RunPlan] | None:

@@ -62,7 +62,7 @@ class LaunchOptions(Value):
             raise UsageError(f"parallel must be at least 1, not {self.parallel}")
         if not self.grace_s >= 0:
             raise UsageError(f"the grace period must be at least 0 seconds, not {self.grace_s}")
-        if not 0 <= self.policy.retries <= MAX_RETRIES:
+        if not 0 <= (self.policy.retries or 0) <= MAX_RETRIES:
             raise UsageError(f"retries must be from 0 to {MAX_RETRIES}, not {self.policy.retries}")
         if self.policy.keep_checkpoints is not None:
             from taorunner.runs.outputs.old_checkpoints import parse_keep_rule

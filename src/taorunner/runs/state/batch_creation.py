@@ -56,7 +56,7 @@ def record_run(
         id=run_id, batch=batch_id, project=plan.project, experiment=plan.experiment, action=plan.action,
         backend=plan.backend, state=RunState.QUEUED, queued_at=at, image=plan.image, epochs=plan.epochs,
         results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
-        retries_left=policy.retries, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
+        retries_left=policy.retries or 0, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
         forced=plan.forced, after=plan.after, keep_checkpoints=policy.keep_checkpoints,
         nodes=plan.resources.nodes,
     )  # fmt: skip
@@ -76,8 +76,9 @@ def _kept_policy(store: RunStore, plan: RunPlan, policy: RunPolicy) -> RunPolicy
         before = store.load(plan.resume.run)
     except TaorunnerError:
         return policy
+    retries = before.retries_left + before.retries_made if policy.retries is None else policy.retries
     return RunPolicy(
-        policy.retries or before.retries_left + before.retries_made, policy.stop_on_nan or before.stop_on_nan,
+        retries, policy.stop_on_nan or before.stop_on_nan,
         policy.on_finish or before.on_finish, policy.keep_checkpoints or before.keep_checkpoints,
     )  # fmt: skip
 

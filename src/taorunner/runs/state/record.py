@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 class RunPolicy(Value):
     """What the supervisor does for a run besides running it.
 
-    ``retries`` is the maximum number of restarts after an external failure. ``on_finish`` is the argument list of a
+    ``retries`` is the maximum number of restarts after an external failure; None, where nothing is said, is none, or as
+    many as the training had that is resumed. ``on_finish`` is the argument list of a
     command that is run at the end, ``keep_checkpoints`` which checkpoints a training keeps (``last:3``, ``best:3``).
     """
 
-    retries: int = 0
+    retries: int | None = None
     stop_on_nan: bool = False
     on_finish: tuple[str, ...] = ()
     keep_checkpoints: str | None = None
