@@ -1,4 +1,4 @@
-"""Reads and writes the files in ``.taorunner``, and decides which of them are trusted.
+"""Reads and writes the files in ``.taorunner``, decides which of them are trusted, and tests their locks.
 
 These files choose the engine and the programs that are started. A file is trusted only if it is a regular file with one
 name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, with which a team shares it.
@@ -8,6 +8,7 @@ Links are never followed. The check uses the descriptor that is read, so the fil
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from contextlib import suppress
@@ -185,6 +186,37 @@ def write_new(
             os.close(descriptor)
     finally:
         os.close(at)
+
+
+def open_regular(path: Path) -> int | None:
+    """A descriptor for reading, whoever owns it; None if the path is missing, unreadable, a link or not a regular
+    file. Never blocks."""
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def is_locked(path: Path) -> bool:
+    """True while a process, also of another user, holds an exclusive lock. The lock ends with its process, so it is
+    never stale.
+
+    The test takes a shared lock for a few microseconds, so code that takes the exclusive lock must retry.
+    """
+    descriptor = open_regular(path)
+    if descriptor is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -9,7 +9,6 @@ import pytest
 from scripted_engine import Container, ScriptedEngine
 
 from taorunner.events import now
-from taorunner.file_locks import is_locked
 from taorunner.planning.model.request import Site
 from taorunner.project.workspace import Workspace
 from taorunner.shell.workdirs import (
@@ -20,6 +19,7 @@ from taorunner.shell.workdirs import (
     shell_site,
     vacate,
 )
+from taorunner.state_files import is_locked
 
 
 def test_a_folder_without_a_lock_does_not_hide_the_others(tmp_path: Path) -> None:

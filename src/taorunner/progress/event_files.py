@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from taorunner.file_locks import open_regular
+from taorunner.contained_files import open_file
 
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _EVENT_LIMIT = 64 * 2**10
@@ -35,10 +35,13 @@ class Scalar:
 
 
 class ScalarReader:
-    """Reads the new scalars of one file by byte offset. Opens the file at each call. Not thread-safe."""
+    """Reads the new scalars of one file by byte offset. Opens the file at each call. Not thread-safe.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    ``root`` is the folder below which no link is followed, by default that of the file.
+    """
+
+    def __init__(self, path: Path, root: Path | None = None) -> None:
+        self._path, self._root = path, root or path.parent
         self._offset = 0
 
     def read_new(self) -> list[Scalar]:
@@ -46,7 +49,7 @@ class ScalarReader:
 
         Empty without a file. After a broken frame nothing more is read.
         """
-        descriptor = open_regular(self._path)
+        descriptor = open_file(self._root, self._path)
         if descriptor is None:
             return []
         try:

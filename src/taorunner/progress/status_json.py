@@ -8,13 +8,15 @@ Source: tao/pytorch.md section 3, tao/tensorflow.md section 5.2.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from taorunner.bounded_reading import parse_json
+from taorunner.contained_files import open_file
 from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.text import printable
 
@@ -69,22 +71,20 @@ class StatusReader:
     """Reads new records by byte offset. Opens the file at each call. Not thread-safe.
 
     ``start_offset`` is the size of the file at launch (0 when it was absent). When the bytes before the offset have
-    changed, the file was rewritten and is read from its start.
+    changed, the file was rewritten and is read from its start. ``root`` is the folder below which no link is followed,
+    by default that of the file.
     """
 
-    def __init__(self, path: Path, start_offset: int = 0) -> None:
-        self._path = path
+    def __init__(self, path: Path, start_offset: int = 0, *, root: Path | None = None) -> None:
+        self._path, self._root = path, root or path.parent
         self._offset = max(0, start_offset)
         self._guard: bytes | None = None
         self._skipping = False
         self.at_end = True
         """False when the last call stopped at its limit: call it again at once."""
-        try:
-            if path.is_file():
-                with path.open("rb") as file:
-                    self._check_rewritten(file)
-        except OSError:
-            return
+        with suppress(OSError), self._opened() as file:
+            if file is not None:
+                self._check_rewritten(file)
 
     @property
     def offset(self) -> int:
@@ -100,9 +100,9 @@ class StatusReader:
         records: list[StatusRecord] = []
         self.at_end = True
         try:
-            if not self._path.is_file():
-                return records
-            with self._path.open("rb") as file:
+            with self._opened() as file:
+                if file is None:
+                    return records
                 self._check_rewritten(file)
                 file.seek(self._offset)
                 self._read(file, records, last, max_bytes)
@@ -110,6 +110,15 @@ class StatusReader:
         except OSError:
             return records
         return records
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO | None]:
+        descriptor = open_file(self._root, self._path)
+        if descriptor is None:
+            yield None
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
 
     def _read(self, file: BinaryIO, records: list[StatusRecord], last: bool, max_bytes: int) -> None:
         rest = bytearray()

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 
+from taorunner.contained_files import files_below
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import RunState
 from taorunner.planning.model.plan import Awaited, RunPlan
@@ -135,7 +136,8 @@ def _written(record: RunRecord, plan: RunPlan) -> Path | None:
     paths = access.artifacts()
     if not plan.contract.verdict.artifacts:
         folder = plan.results_dir / plan.contract.action
-        paths = (path for path in folder.rglob("*") if path.name.endswith(PRETRAINED_SUFFIXES))
+        below = files_below(plan.results_dir, folder)
+        paths = (path for path in below if path.name.endswith(PRETRAINED_SUFFIXES))
     since_s = began_at(record).timestamp() - CLOCK_SLACK_S
     dated = ((access.modified_s(path), path) for path in paths if path.is_relative_to(plan.results_dir))
     found = [(time_s, path) for time_s, path in dated if time_s is not None and time_s >= since_s]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from taorunner.file_locks import open_regular
+from taorunner.contained_files import files_below, is_contained, matches, open_file, root_of
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints, is_untrained
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.event_files import Scalar, ScalarReader
@@ -94,13 +94,14 @@ class LocalResults:
         self._plan, self._free_bytes = plan, free_bytes
 
     def status_source(self, path: Path, start_offset: int) -> StatusSource:
-        return StatusReader(path, start_offset)
+        return StatusReader(path, start_offset, root=self._root_of(path))
 
     def size(self, path: Path) -> int:
         try:
             if not path.is_dir():
                 return path.stat().st_size
-            return sum(inner.stat().st_size for inner in path.rglob("*") if inner.is_file())
+            root = path if path == self._plan.results_dir else self._root_of(path)
+            return sum(inner.lstat().st_size for inner in files_below(root, path))
         except OSError:
             return 0
 
@@ -128,10 +129,10 @@ class LocalResults:
         return sorted(path for pattern in patterns for path in self._matches(pattern))
 
     def scalar_source(self, path: Path) -> ScalarSource:
-        return ScalarReader(path)
+        return ScalarReader(path, self._root_of(path))
 
     def content(self, path: Path, most_bytes: int) -> bytes | None:
-        descriptor = open_regular(path)
+        descriptor = open_file(self._root_of(path), path)
         if descriptor is None:
             return None
         try:
@@ -162,11 +163,13 @@ class LocalResults:
             found = self.host_path(pattern)
             if found is None:
                 return []
-            root, pattern = found.parent, found.name
-        try:
-            return list(root.glob(pattern))
-        except (OSError, ValueError):
-            return []
+            root = self._root_of(found)
+            pattern = found.relative_to(root).as_posix()
+        return [path for path in matches(root, pattern) if is_contained(root, path)]
+
+    def _root_of(self, path: Path) -> Path:
+        """The folder below which no link is followed on the way to ``path``."""
+        return root_of(path, [self._plan.results_dir])
 
 
 def results_of(plan: RunPlan) -> ResultsAccess:

@@ -18,13 +18,12 @@ from taorunner.backends.docker.request import container_name
 from taorunner.engine.client import connect
 from taorunner.errors import TaorunnerError
 from taorunner.events import now
-from taorunner.file_locks import is_locked
 from taorunner.planning.model.plan import SHELL
 from taorunner.planning.model.request import Site
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.project.workspace import Workspace
 from taorunner.shell.container import end_container
-from taorunner.state_files import read_state
+from taorunner.state_files import is_locked, read_state
 
 _LOCK = "lock"
 _SETTLED_S = 60.0

@@ -250,7 +250,7 @@ def test_nothing_in_place_is_ever_removed(paths: ProjectPaths, write: Callable[[
     write({f"models/e.{OLD}/train/a": "old", "models/e/train/a": "new"})
     (chosen,) = find_set_aside(paths, "e")
     wrong = set_aside.SetAside(
-        "e", "training", chosen.place, chosen.place, chosen.at, 1, 1, 0.0
+        "e", "training", chosen.place, chosen.place, chosen.at, 1, 1, 0.0, chosen.root
     )  # fmt: skip
     with pytest.raises(RunStateError, match="was not set aside"):
         remove(wrong)

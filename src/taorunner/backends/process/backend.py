@@ -39,9 +39,8 @@ from taorunner.backends.process import reaper
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.disk_room import room_at
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
-from taorunner.file_locks import is_locked
 from taorunner.planning.model.plan import RunPlan
-from taorunner.state_files import open_state, read_json_state
+from taorunner.state_files import is_locked, open_state, read_json_state
 
 PROCESS_DIR = "process"
 _SLOW_POLL_S, _FAST_POLL_S, _FAST_FOR_S = 0.05, 0.005, 1.0

@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from taorunner.contained_files import files_below, link_on_the_way, matches
 from taorunner.contracts import CheckpointContract, Framework
 from taorunner.errors import Finding, Severity
 from taorunner.progress.file_wholeness import is_torn, is_whole, not_weights
@@ -59,7 +60,7 @@ def find_checkpoints(results: Path, contract: CheckpointContract) -> list[Path]:
     """
     found: dict[Path, tuple[int, float]] = {}
     for pattern in contract.globs:
-        for path in results.glob(pattern):
+        for path in matches(results, pattern):
             if path.is_symlink() or path.is_dir() != contract.is_directory or is_untrained(path, contract):
                 continue
             found[path] = (epoch_of(path, contract) or 0, path.stat().st_mtime)
@@ -80,7 +81,9 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:
     """Untrained weights among the checkpoints, and the link that would make TAO resume from them."""
     patterns = (*contract.globs, *contract.resume_globs)
-    found = {path for pattern in patterns for path in results.glob(pattern) if is_untrained(path, contract)}
+    found = {
+        path for pattern in patterns for path in matches(results, pattern) if is_untrained(path, contract)
+    }
     if contract.latest is not None and is_untrained(results / contract.latest, contract):
         found.add(results / contract.latest)
     return tuple(sorted(found))
@@ -188,6 +191,12 @@ def _none_to_use(checkpoints: Sequence[Path], results: Path, contract: Checkpoin
     if leftovers := untrained_leftovers(results, contract):
         left = leftovers[0].name
         return f"there is no checkpoint in {results}: {left} is untrained, TAO wrote it before the first step"
+    for pattern in contract.globs:
+        link = link_on_the_way(results, results / pattern.rpartition("/")[0])
+        if link is not None:
+            return (
+                f"there is no checkpoint in {results}: {link.name} is a symbolic link, which is not followed"
+            )
     return f"there is no checkpoint in {results}"
 
 
@@ -200,7 +209,7 @@ def _named_checkpoint(results: Path, checkpoints: Sequence[Path], named: str) ->
     by_name = {path.name: path for path in checkpoints} | {path.stem: path for path in checkpoints}
     if named in by_name:
         return by_name[named]
-    elsewhere = sorted(path for path in results.rglob("*") if named in (path.name, _stem(path)))
+    elsewhere = sorted(path for path in files_below(results, results) if named in (path.name, _stem(path)))
     return elsewhere[-1] if elsewhere else None
 
 

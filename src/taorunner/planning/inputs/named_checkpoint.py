@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from taorunner.contained_files import files_below
 from taorunner.contracts import Contract, Framework, ResumeRule, SpecContract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES, checkpoints_of
@@ -113,7 +114,7 @@ def find_built(
     for path in (folder / named, Path.cwd() / named):
         if named and path.is_file() and path.name.endswith(suffixes):
             return (None, _torn(named)) if is_torn(path) else (path, None)
-    found = sorted(path for path in folder.glob("**/*") if path.is_file() and path.name.endswith(suffixes))
+    found = sorted(path for path in files_below(folder.parent, folder) if path.name.endswith(suffixes))
     stem = Path(named).stem if Path(named).suffix in PRETRAINED_SUFFIXES else Path(named).name
     fitting = [path for path in found if stem and stem in (path.stem, path.name)]
     whole = [path for path in fitting if not is_torn(path)]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from taorunner.catalog.knobs import choices_of
+from taorunner.contained_files import matches
 from taorunner.contracts import CheckpointContract, Contract, EpochMark, ResumeRule
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checkpoints.checkpoint_files import (
@@ -103,7 +104,7 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
     return [
         path
         for pattern in globs
-        for path in results.glob(pattern)
+        for path in matches(results, pattern)
         if not path.is_symlink() and path.is_dir() == is_directory and not is_untrained(path, checkpoints)
     ]
 
@@ -128,7 +129,7 @@ def _completed_epochs(contract: Contract, results: Path) -> int | None:
         return None
     last: int | None = None
     for name in progress.status_files:
-        for record in StatusReader(results / name).read_new(last=True):
+        for record in StatusReader(results / name, root=results).read_new(last=True):
             if record.epoch is not None:
                 last = record.epoch + 1 - progress.first_epoch
             elif last is None:

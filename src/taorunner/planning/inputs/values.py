@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.catalog.network import Network
+from taorunner.contained_files import files_below
 from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.layout import LABEL_PAIRS
 from taorunner.errors import Finding, Severity, UserFilesError
@@ -231,7 +232,11 @@ class ValueFinder:
     def _file(self, folder: Path, suffixes: tuple[str, ...], name: str, values: RunValues) -> None:
         """The newest whole file of that kind; export_model chooses by its name."""
         found = sorted(
-            (path for path in folder.glob("**/*") if path.name.endswith(suffixes) and not is_torn(path)),
+            (
+                path
+                for path in files_below(folder.parent, folder)
+                if path.name.endswith(suffixes) and not is_torn(path)
+            ),
             key=lambda path: path.stat().st_mtime,
         )
         model = self._experiment.export_model

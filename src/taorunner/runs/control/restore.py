@@ -115,7 +115,9 @@ class EarlierResults:
             newest_s = max(newest, default=newest_s)
         elif not item.place.is_dir():
             size, newest_s = item.place.stat().st_size, item.place.stat().st_mtime
-        here = SetAside(item.experiment, item.kind, item.place, item.place, item.at, size, files, newest_s)
+        here = SetAside(
+            item.experiment, item.kind, item.place, item.place, item.at, size, files, newest_s, item.root
+        )
         return self._described(here, now())
 
     def restore(self, earlier: Earlier, at: datetime) -> Path | None:

@@ -7,20 +7,19 @@ is there was written by a container.
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from taorunner.contained_files import remove_regular_file
 from taorunner.contracts import CheckpointContract
 from taorunner.errors import UsageError
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, whole_checkpoints
 from taorunner.planning.model.epoch_scores import EpochScores
 
 _RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +96,4 @@ def remove_checkpoint(results: Path, path: Path) -> bool:
     Raises:
         OSError: it cannot be removed.
     """
-    folder = _open_folder(results, path.parent.relative_to(results).parts)
-    if folder is None:
-        return False
-    try:
-        is_file = stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode)
-        if is_file:
-            os.unlink(path.name, dir_fd=folder)
-        return is_file
-    except FileNotFoundError:
-        return False
-    finally:
-        os.close(folder)
-
-
-def _open_folder(root: Path, parts: Sequence[str]) -> int | None:
-    """The descriptor of a folder below ``root``; None where a part of its path is a link or no folder."""
-    try:
-        descriptor = os.open(root, _FOLDER)
-    except OSError:
-        return None
-    for part in parts:
-        try:
-            inner = os.open(part, _FOLDER, dir_fd=descriptor)
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-        descriptor = inner
-    return descriptor
+    return remove_regular_file(results, path)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from taorunner.contained_files import link_on_the_way
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
@@ -125,13 +126,14 @@ def _output(path: Path, plan: RunPlan, span: tuple[float, float]) -> Output | No
 
 
 def _facts(path: Path, plan: RunPlan) -> os.stat_result | None:
-    """None for a link, what is not there, and what a link among its parents leads out of the workspace."""
+    """None for a link, what is not there, and what a link below the results, or out of the workspace, leads to."""
     try:
         facts = os.lstat(path)
         inside = path.parent.resolve().is_relative_to(plan.workspace.resolve())
     except (OSError, ValueError, RuntimeError):
         return None
-    return None if stat.S_ISLNK(facts.st_mode) or not inside else facts
+    is_linked = path.is_relative_to(plan.results_dir) and link_on_the_way(plan.results_dir, path) is not None
+    return None if stat.S_ISLNK(facts.st_mode) or is_linked or not inside else facts
 
 
 def _kind(path: Path) -> str:

@@ -16,10 +16,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from taorunner.contained_files import (
+    link_on_the_way,
+    make_folder,
+    move,
+    opened_folder,
+    remove_empty_folder,
+)
 from taorunner.errors import MachineError, RunStateError
 from taorunner.project.workspace import ProjectPaths
 from taorunner.runs.outputs.scan import size_of_folder
-from taorunner.runs.state.folders import is_name, remove_folder
+from taorunner.runs.state.folders import is_name, remove_folder_in
 
 _TIMED = re.compile(r"(.+)\.([0-9]{8}-[0-9]{6})\Z", re.DOTALL)
 TRAINING, RECORDS, MODEL = "training", "records", "model"
@@ -30,6 +37,7 @@ class SetAside:
     """``path`` was in ``place`` until ``at`` (aware UTC). ``kind`` is training, records or model.
 
     ``newest_s`` is the time of its newest file in seconds of the epoch; ``bytes`` and ``files`` stop at a limit.
+    ``root`` is the folder below which no link is followed.
     """
 
     experiment: str
@@ -40,6 +48,7 @@ class SetAside:
     bytes: int
     files: int
     newest_s: float
+    root: Path
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -56,6 +65,7 @@ class NamedAside:
     path: Path
     place: Path
     at: datetime
+    root: Path
 
 
 def find_set_aside(paths: ProjectPaths, experiment: str, experiments: Collection[str] = ()) -> list[SetAside]:
@@ -77,7 +87,7 @@ def list_set_aside(
         found += _beside(TRAINING, results, taken)
         for folder in (results, *_folders(results)):
             if _is_inside(folder, root):
-                found += _inside_results(folder)
+                found += _inside_results(folder, results)
     if _is_inside(paths.data_dir, root):
         taken = {paths.tfrecords_dir(name).name for name in experiments}
         found += _beside(RECORDS, records, taken)
@@ -106,17 +116,16 @@ def put_back(chosen: SetAside, own: Callable[[Path], Sequence[Path]], at: dateti
         RunStateError: one of the folders is a link, or what was set aside is gone.
         MachineError: something cannot be moved.
     """
-    for path in (chosen.path, chosen.path.parent, chosen.place.parent):
-        if path.is_symlink():
-            raise RunStateError(f'"{path}" is a symbolic link, and taorunner does not follow it')
-    if chosen.place.is_symlink():
-        raise RunStateError(f'"{chosen.place}" is a symbolic link, and taorunner does not follow it')
+    for path in (chosen.path, chosen.place):
+        link = link_on_the_way(chosen.root.parent, path)
+        if link is not None:
+            raise RunStateError(f'"{link}" is a symbolic link, and taorunner does not follow it')
     if not os.path.lexists(chosen.path):
         raise RunStateError(
             f'"{chosen.path}" is no longer there', hint="taorunner runs restore shows what is"
         )
     aside = free_name(chosen.place, at)
-    moves = _Moves()
+    moves = _Moves(chosen.root)
     try:
         if chosen.kind == TRAINING:
             return _exchange_training(chosen, own, aside, moves)
@@ -140,35 +149,39 @@ def remove(chosen: SetAside) -> None:
     """Removes what was set aside. Links in it are removed, not their targets. Raises MachineError, RunStateError."""
     if _TIMED.match(chosen.path.name) is None or chosen.path == chosen.place:
         raise RunStateError(f'"{chosen.path}" was not set aside')
-    if not stat.S_ISDIR(os.lstat(chosen.path).st_mode):
-        try:
-            chosen.path.unlink()
-        except OSError as error:
-            raise MachineError(
-                f"{chosen.path} cannot be removed: {(error.strerror or '').lower()}"
-            ) from error
-        return
-    remove_folder(chosen.path.parent, chosen.path.name)
+    try:
+        with opened_folder(chosen.root, chosen.path.parent) as inside:
+            if stat.S_ISDIR(os.lstat(chosen.path.name, dir_fd=inside).st_mode):
+                remove_folder_in(inside, chosen.path)
+            else:
+                os.unlink(chosen.path.name, dir_fd=inside)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MachineError(f"{error.filename or chosen.path} cannot be removed: {reason}") from error
 
 
 class _Moves:
-    """Changes that can be undone. How to undo each is noted before it is made: Ctrl-C may come at any time."""
+    """Changes below ``root`` that can be undone. How to undo each is noted before it is made: Ctrl-C may come at any
+    time."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
         self._back: list[Callable[[], object]] = []
 
     def move(self, source: Path, target: Path) -> None:
-        self._back.append(lambda: None if os.path.lexists(source) else target.rename(source))
-        source.rename(target)
+        self._back.append(
+            lambda: None if os.path.lexists(source) else move(self._root, target, self._root, source)
+        )
+        move(self._root, source, self._root, target)
 
     def make(self, folder: Path) -> None:
-        self._back.append(folder.rmdir)
-        folder.mkdir()
+        self._back.append(lambda: remove_empty_folder(self._root, folder))
+        make_folder(self._root, folder)
 
     def drop(self, folder: Path) -> None:
         """Removes an empty folder."""
-        self._back.append(folder.mkdir)
-        folder.rmdir()
+        self._back.append(lambda: make_folder(self._root, folder))
+        remove_empty_folder(self._root, folder)
 
     def undo(self) -> None:
         for back in reversed(self._back):
@@ -212,21 +225,20 @@ def _beside(kind: str, place: Path, taken: Collection[str]) -> Iterator[NamedAsi
         if match is None or match[1] != place.name or entry.name in taken:
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _named(kind, Path(entry.path), place, match[2])
+            yield from _named(kind, Path(entry.path), place, match[2], place.parent)
 
 
-def _inside_results(folder: Path) -> Iterator[NamedAside]:
+def _inside_results(folder: Path, results: Path) -> Iterator[NamedAside]:
     for entry in _entries(folder):
         match = _TIMED.match(entry.name)
         if match is not None and not entry.is_symlink():
-            yield from _named(MODEL, Path(entry.path), folder / match[1], match[2])
+            yield from _named(MODEL, Path(entry.path), folder / match[1], match[2], results)
 
 
-def _named(kind: str, path: Path, place: Path, time: str) -> Iterator[NamedAside]:
+def _named(kind: str, path: Path, place: Path, time: str, root: Path) -> Iterator[NamedAside]:
     with suppress(ValueError):
-        yield NamedAside(
-            kind, path, place, datetime.strptime(time, "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
-        )
+        at = datetime.strptime(time, "%Y%m%d-%H%M%S").replace(tzinfo=timezone.utc)
+        yield NamedAside(kind, path, place, at, root)
 
 
 def _measured(experiment: str, one: NamedAside) -> Iterator[SetAside]:
@@ -240,7 +252,7 @@ def _measured(experiment: str, one: NamedAside) -> Iterator[SetAside]:
         size, files, newest_s = facts.st_size, 1, facts.st_mtime
     else:
         return
-    yield SetAside(experiment, one.kind, one.path, one.place, one.at, size, files, newest_s)
+    yield SetAside(experiment, one.kind, one.path, one.place, one.at, size, files, newest_s, one.root)
 
 
 def _folders(folder: Path) -> Iterator[Path]:

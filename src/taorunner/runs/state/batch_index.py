@@ -16,9 +16,8 @@ from pathlib import Path
 
 from taorunner.atomic_files import write_json
 from taorunner.disk_room import naming
-from taorunner.file_locks import is_locked
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.state_files import read_json_state
+from taorunner.state_files import is_locked, read_json_state
 
 _ENGINE = (
     "DOCKER_HOST",

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterator
 
 from taorunner.errors import MachineError
-from taorunner.file_locks import is_locked
 from taorunner.runs.state.store import BatchPaths, RunStore
-from taorunner.state_files import open_state, read_state, write_all
+from taorunner.state_files import is_locked, open_state, read_state, write_all
 
 _TRIES, _TRY_EVERY_S = 20, 0.005
 

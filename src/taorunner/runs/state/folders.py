@@ -44,7 +44,6 @@ def remove_folder(parent: Path, name: str) -> None:
         MachineError: part of the folder cannot be removed.
     """
     checked_name(name, "run or batch")
-    aside = f"{_ASIDE}{os.getpid()}-{name}"
     try:
         inside = os.open(parent, _FOLDER)
     except FileNotFoundError:
@@ -54,16 +53,24 @@ def remove_folder(parent: Path, name: str) -> None:
             raise _is_link(parent) from None
         raise _not_removed(parent, error) from error
     try:
+        remove_folder_in(inside, parent / name)
+    finally:
+        os.close(inside)
+
+
+def remove_folder_in(inside: int, path: Path) -> None:
+    """As ``remove_folder``, of the folder ``path`` in the opened folder ``inside``."""
+    name = path.name
+    aside = f"{_ASIDE}{os.getpid()}-{name}"
+    try:
         if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
-            raise _is_link(parent / name)
+            raise _is_link(path)
         os.rename(name, aside, src_dir_fd=inside, dst_dir_fd=inside)
         _remove_tree(aside, inside)
     except FileNotFoundError:
         return
     except OSError as error:
-        raise _not_removed(parent / name, error) from error
-    finally:
-        os.close(inside)
+        raise _not_removed(path, error) from error
 
 
 def _remove_tree(name: str, parent: int) -> None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from taorunner import contained_files
 from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import INPUT_DIR
+from taorunner.contained_files import root_of
 from taorunner.errors import MachineError
 from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
@@ -50,17 +52,21 @@ def make_room(plan: RunPlan, run_dir: Path, at: datetime) -> list[str]:
     moves = _chosen(plan, present, at)
     if moves:
         _record(run_dir, [*recorded_moves(run_dir), *moves])
-    for move in moves:
-        move.aside.parent.mkdir(parents=True, exist_ok=True)
-        move.path.rename(move.aside)
+    roots = _roots(plan)
+    for one in moves:
+        above = root_of(one.aside, roots)
+        contained_files.make_folders(above, one.aside.parent)
+        contained_files.move(root_of(one.path, roots), one.path, above, one.aside)
     make_folders(plan)
     return _descriptions(plan, moves)
 
 
 def make_folders(plan: RunPlan) -> None:
     """Creates mounted and output folders, which the engine would create as root. Raises OSError."""
-    for folder in (plan.results_dir, *plan.make_dirs):
-        folder.mkdir(parents=True, exist_ok=True)
+    plan.results_dir.mkdir(parents=True, exist_ok=True)
+    for folder in plan.make_dirs:
+        if not folder.is_dir():
+            contained_files.make_folders(root_of(folder, _roots(plan)), folder)
     inside = Workspace(plan.workspace).inside_dir
     if inside.is_dir():
         with suppress(FileExistsError), (inside / ".gitignore").open("x", encoding="utf-8") as file:
@@ -74,21 +80,24 @@ def put_back(plan: RunPlan, run_dir: Path) -> list[str]:
     """
     back: list[Path] = []
     left: list[str] = []
+    roots = _roots(plan)
     for move in reversed(recorded_moves(run_dir)):
         if not os.path.lexists(move.aside):
             continue
-        _remove_empty(folder for folder in (plan.results_dir, *plan.make_dirs) if _is_in(folder, move.path))
+        made = (folder for folder in (plan.results_dir, *plan.make_dirs) if _is_in(folder, move.path))
+        _remove_empty(made, roots)
+        above = root_of(move.path, roots)
         try:
             if os.path.lexists(move.path):
                 raise FileExistsError(0, "the path exists again")
-            move.path.parent.mkdir(parents=True, exist_ok=True)
-            move.aside.rename(move.path)
+            contained_files.make_folders(above, move.path.parent)
+            contained_files.move(root_of(move.aside, roots), move.aside, above, move.path)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             left.append(f"{move.path} could not be put back from {move.aside}: {reason}")
             continue
         back.append(move.path)
-        _remove_empty([move.aside.parent])
+        _remove_empty([move.aside.parent], roots)
     if not left:
         with suppress(OSError):
             (run_dir / MOVES_FILE).unlink()
@@ -173,10 +182,16 @@ def _listed(paths: list[Path]) -> str:
     return ", ".join(names) + more
 
 
-def _remove_empty(folders: Iterable[Path]) -> None:
+def _roots(plan: RunPlan) -> tuple[Path, ...]:
+    """Folders that no container can exchange: below them no link is followed."""
+    models = plan.results_dir.parent
+    return plan.results_dir, models, models.parent / "data"
+
+
+def _remove_empty(folders: Iterable[Path], roots: Sequence[Path]) -> None:
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):  # not there, or not empty
-            folder.rmdir()
+            contained_files.remove_empty_folder(root_of(folder, roots), folder)
 
 
 def _is_in(path: Path, folder: Path) -> bool:

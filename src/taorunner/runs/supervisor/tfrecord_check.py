@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from taorunner.events import RunState
-from taorunner.file_locks import open_regular
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 from taorunner.progress.verdict import Caution, Verdict
+from taorunner.state_files import open_regular
 from taorunner.text import printable
 
 _FOLD = re.compile(r"-fold-(?P<fold>\d+)-of-(?P<folds>\d+)(?:-shard-(?P<shard>\d+)-of-(?P<shards>\d+))?\Z")

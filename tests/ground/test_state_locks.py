@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.file_locks import is_locked, open_regular
+from taorunner.state_files import is_locked, open_regular
 
 
 @pytest.fixture
