@@ -198,6 +198,13 @@ FAULTS = (
     Fault("size-of-no-multiple", "detectnet_v2", "input-size", lambda h: h.spec("output_image_width: 640", "output_image_width: 650"), True, "warning"),
     Fault("height-of-no-multiple", "efficientdet_tf2", "input-size", lambda h: h.spec("input_height: 512", "input_height: 500"), True),
     Fault("examples-of-another-dataset", "efficientdet_tf2", "examples-differ", lambda h: h.spec("num_examples_per_epoch: 16", "num_examples_per_epoch: 160"), True, "warning"),
+    Fault("size-of-zero", "segformer", "not-above-zero", lambda h: h.spec("img_size: 224", "img_size: 0"), True),
+    Fault("width-of-zero", "unet", "not-above-zero", lambda h: h.spec("model_input_width: 320", "model_input_width: 0"), True),
+    Fault("height-below-zero", "efficientdet_tf2", "not-above-zero", lambda h: h.spec("input_height: 512", "input_height: -512"), True),
+    Fault("no-image-at-once", "ssd", "not-above-zero", lambda h: h.spec("batch_size_per_gpu: 4", "batch_size_per_gpu: 0"), True),
+    Fault("no-epoch", "rtdetr", "not-above-zero", lambda h: h.spec("  num_epochs: 2", "  num_epochs: 0"), True),
+    Fault("first-validation-behind-the-end", "detectnet_v2", "interval-beyond-epochs", lambda h: h.spec("first_validation_epoch: 1", "first_validation_epoch: 10"), severity="warning"),
+    Fault("no-checkpoint-at-all", "classification_tf2", "interval-beyond-epochs", lambda h: h.spec("checkpoint_interval: 1", "checkpoint_interval: 5")),
     # records
     Fault("record-without-bytes", "detectnet_v2", "empty-input", lambda h: [path.write_bytes(b"") for path in h.records.iterdir()] and None),
     Fault("folder-among-records", "ssd", "wrong-input", lambda h: (h.records / "tfrecord-fold-000-checkpoints").mkdir()),

@@ -1,6 +1,6 @@
 """Counts the classes of the labels, and compares those of train with those of val.
 
-What a spec says against them is compared in ``planning/checks/dataset_rules``.
+What a spec says against them is compared in ``planning/checks/rules/dataset_rules``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Checks an experiment's specs against each other, its dataset and the mounts, for ``validate`` and before a run.
 
 A finding points at the place in the user's template, or at the override that set the value. The rules are in
-``spec_rules``, ``dataset_rules``, ``example_rules``, ``held_out_rules`` and ``mask_rules``, the path checks in
-``host_paths`` and ``data_inputs``. This module supplies the values that they compare.
+``rules``, the path checks in ``paths``. This module supplies the values that they compare.
 """
 
 from __future__ import annotations
@@ -17,17 +16,8 @@ from taorunner.catalog.layouts import DataLayout
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import Finding, Severity, UserFilesError
-from taorunner.planning.checks import (
-    dataset_rules,
-    empty_set_rules,
-    example_rules,
-    held_out_rules,
-    mask_rules,
-    spec_rules,
-)
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.dataset_requirements import Reading, ReadingFinder
-from taorunner.planning.checks.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.paths.data_inputs import (
     later_inputs,
     missing_inputs,
@@ -37,10 +27,20 @@ from taorunner.planning.checks.paths.data_inputs import (
 from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.paths.made_inputs import made_inputs
 from taorunner.planning.checks.paths.resumed_from import resumed_from
+from taorunner.planning.checks.rules import (
+    dataset_rules,
+    empty_set_rules,
+    example_rules,
+    held_out_rules,
+    mask_rules,
+    number_rules,
+    spec_rules,
+)
+from taorunner.planning.checks.rules.dataset_rules import class_map, converted_pictures
+from taorunner.planning.checks.rules.word_list_rules import word_lists
 from taorunner.planning.checks.paths.written_places import WrittenPlaces
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
-from taorunner.planning.checks.word_list_rules import word_lists
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -54,7 +54,7 @@ from taorunner.values.value import Value, replace
 
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
-    *example_rules.RULES,
+    *example_rules.RULES, *number_rules.RULES,
 )  # fmt: skip
 _TEXT_RULES = (
     *spec_rules.TEXT_RULES,

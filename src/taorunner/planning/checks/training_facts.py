@@ -121,8 +121,9 @@ class Training:
 
     @cached_property
     def epochs(self) -> int | float | None:
-        """How many epochs are trained; None when the spec does not say."""
-        return self.spec.number(self.role("epochs"))
+        """How many epochs are trained; None when the spec does not say, and for less than one, which is reported."""
+        epochs = self.spec.number(self.role("epochs"))
+        return epochs if epochs is not None and epochs >= 1 else None
 
     def role(self, name: str) -> str:
         """The dotted key of a role; a key that no spec has where the network has none."""

@@ -17,7 +17,8 @@ _RULES = """
     batch-beyond-samples class-map-shifted class-not-in-dataset class-not-mapped class-with-blank
     class-with-capitals class-without-colour empty-set empty-training-fold examples-differ image-extension input-size
     label-shared last-batch-left-out
-    lists-differ mask-missing no-class-in-dataset pictures-with-other-masks picture-size same-data too-few-classes
+    lists-differ mask-missing no-class-in-dataset not-above-zero
+    pictures-with-other-masks picture-size same-data too-few-classes
     character-unlisted too-few-steps too-many-classes word-list-line
     text-too-long
 """

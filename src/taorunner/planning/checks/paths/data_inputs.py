@@ -21,7 +21,7 @@ from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.paths.host_paths import OF_OTHERS
 from taorunner.planning.checks.paths.unresolved import KINDS, unmounted, unresolved
-from taorunner.planning.checks.spec_rules import WEIGHTS_BY_ARGUMENT
+from taorunner.planning.checks.rules.spec_rules import WEIGHTS_BY_ARGUMENT
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault, Training
 from taorunner.planning.inputs.dataset_place import meant_dataset, meant_hint

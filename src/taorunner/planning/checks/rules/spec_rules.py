@@ -14,8 +14,11 @@ from taorunner.planning.checks.training_facts import SOURCES, TRAINED_EXTENSION,
 from taorunner.planning.spec.schema_choice import schema_of
 from taorunner.text import amount, printable
 
-_END_NOT_SAVED = frozenset({"ssd", "dssd", "faster_rcnn", "multitask_classification", "pointpillars"})
-"""Source: tao/tensorflow.md section 5.1; NVIDIA/tao_pytorch_backend pointcloud/pointpillars/tools/train_utils."""
+_END_NOT_SAVED = frozenset({
+    "ssd", "dssd", "faster_rcnn", "multitask_classification", "pointpillars", "classification_tf2",
+})  # fmt: skip
+"""Source: tao/tensorflow.md section 5.1; NVIDIA/tao_tensorflow2_backend cv/classification/callback/eff_checkpoint.py;
+NVIDIA/tao_pytorch_backend pointcloud/pointpillars/tools/train_utils."""
 _NOT_LIGHTNING = frozenset({"bevfusion", "pointpillars"})
 _NO_INTERVAL_ZERO = frozenset({"yolo_v3", "yolo_v4", "yolo_v4_tiny", "multitask_classification"})
 WEIGHTS_BY_ARGUMENT = frozenset({"ssd", "dssd", "lprnet"})
@@ -25,6 +28,7 @@ _RECORDS_WITHOUT_PICTURES = _YOLO | {"detectnet_v2", "faster_rcnn"}
 _VALIDATION_PERIODS = (
     "eval_config.validation_period_during_training",
     "evaluation_config.validation_period_during_training",
+    "evaluation_config.first_validation_epoch",
 )
 
 

@@ -28,7 +28,7 @@ _DROP_LAST = frozenset({"dino", "deformable_detr", "rtdetr"})
 _COCO_FILES = (
     "dataset.train_data_sources.json_file", "dataset.val_data_sources.json_file", "dataset.val_json_file",
 )  # fmt: skip
-_BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
+BATCH_KEYS = ("dataset.batch_size", "dataset.segment.batch_size")
 _LOGGED_STEPS = "training_config.visualizer.scalar_logging_frequency"
 _SHOWN = 5
 _FAR_MORE = 2
@@ -222,7 +222,7 @@ TEXT_RULES: tuple[Rule, ...] = (class_names,)
 
 def _batch(training: Training) -> tuple[str, int] | None:
     """Its key, and how many images go to each GPU at once."""
-    for key in (training.role("batch_size"), *_BATCH_KEYS):
+    for key in (training.role("batch_size"), *BATCH_KEYS):
         if key in training.spec:
             size = training.spec.number(key)
             return (key, int(size)) if size is not None and size >= 1 else None
