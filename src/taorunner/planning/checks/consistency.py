@@ -27,6 +27,7 @@ from taorunner.planning.checks.paths.data_inputs import (
 from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.paths.made_inputs import made_inputs
 from taorunner.planning.checks.paths.resumed_from import resumed_from
+from taorunner.planning.checks.paths.written_places import WrittenPlaces
 from taorunner.planning.checks.rules import (
     dataset_rules,
     empty_set_rules,
@@ -38,7 +39,6 @@ from taorunner.planning.checks.rules import (
 )
 from taorunner.planning.checks.rules.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.rules.word_list_rules import word_lists
-from taorunner.planning.checks.paths.written_places import WrittenPlaces
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
 from taorunner.planning.spec.spec_files import find_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taorunner.catalog.layouts import Value
+from taorunner.catalog.layouts import ComputedValue
 from taorunner.errors import Severity
 from taorunner.planning.checks.rules.dataset_rules import BATCH_KEYS
 from taorunner.planning.checks.rules.held_out_rules import ACTIONS
@@ -41,5 +41,5 @@ def _keys(training: Training) -> Iterator[str]:
     """Those of which the catalog says that they are epochs, a batch size or a size of images."""
     yield from (training.role("epochs"), training.role("batch_size"), *BATCH_KEYS)
     for row in training.layout.computed if training.layout is not None else ():
-        if row.value is Value.SIZE or row.multiple_of is not None or row.source == "sizes":
+        if row.value is ComputedValue.SIZE or row.multiple_of is not None or row.source == "sizes":
             yield from (key for key in row.keys if key.partition(".")[0] not in _OTHERS)
