@@ -1,8 +1,8 @@
 """Reads and writes the files in ``.taorunner``, decides which of them are trusted, and tests their locks.
 
 These files choose the engine and the programs that are started. A file is trusted only if it is a regular file with one
-name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, with which a team shares it.
-Links are never followed. The check uses the descriptor that is read, so the file cannot be exchanged in between.
+name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, with which a team shares it,
+and that nobody else may write. Links are never followed. The check uses the descriptor that is read, so the file cannot be exchanged in between.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_WITHOUT_MODES = frozenset({
+    "9p", "cifs", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "prl_fs", "smb3", "vboxsf", "vfat",
+})  # fmt: skip
+"""Source: mount(8) and the file systems' documentation: their modes come from mount options."""
 
 
 class UntrustedFileError(OSError):
@@ -63,7 +67,21 @@ class Trust(Value):
         return Trust(caller.owners, facts.st_gid) if facts.st_mode & stat.S_ISGID else caller
 
     def counts(self, facts: os.stat_result) -> bool:
+        """Whether the owner is trusted."""
         return facts.st_uid in self.owners or (self.group is not None and facts.st_gid == self.group)
+
+    def fault(self, facts: os.stat_result, folder: Path) -> str | None:
+        """Why a file in ``folder``, or that folder itself, is not trusted: words that follow its name. None for one that
+        is. The group may write where the folder has the setgid bit, with which a team shares it."""
+        if not self.counts(facts):
+            return f"belongs to {_user(facts.st_uid)}, not to you"
+        others = facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+        if others == stat.S_IWGRP and _is_shared(folder, facts.st_gid):
+            return None
+        if others and _keeps_modes(facts.st_dev):
+            who = "any user" if others & stat.S_IWOTH else "its group"
+            return f"can be changed by {who} (mode {stat.S_IMODE(facts.st_mode):04o}); if only you did: chmod go-w"
+        return None
 
     def check_folder(self, folder: Path, *, is_shared_place: bool = False) -> None:
         """Raises UntrustedFileError for a link and for a folder of another user; other OSErrors pass through.
@@ -75,15 +93,17 @@ class Trust(Value):
         if stat.S_ISLNK(facts.st_mode):
             raise LinkedFileError(f'"{folder}" is a link, and links are not followed here')
         is_fine = is_shared_place and (facts.st_uid == 0 or 0 in self.owners)
-        if not is_fine and not self.counts(facts):
-            raise UntrustedFileError(f'"{folder}" belongs to {_user(facts.st_uid)}, not to you')
+        fault = None if is_fine or (is_shared_place and self.counts(facts)) else self.fault(facts, folder)
+        if fault is not None:
+            raise UntrustedFileError(f'"{folder}" {fault}')
 
 
 def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode: int = 0o644) -> int:
     """Opens a trusted file and returns its descriptor. ``flags`` are those of ``os.open``; links are not followed.
 
     Raises:
-        UntrustedFileError: it is a link, not a regular file, has several names, or belongs to another user.
+        UntrustedFileError: it is a link, not a regular file, has several names, belongs to another user, or may be
+            written by one.
         OSError: it does not exist or cannot be opened.
     """
     try:
@@ -98,8 +118,9 @@ def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode:
             raise UntrustedFileError(f'"{path}" is not a regular file')
         if facts.st_nlink > 1:
             raise UntrustedFileError(f'"{path}" has {facts.st_nlink} names (hard links); a copy has one')
-        if not (trust or Trust.of_caller()).counts(facts):
-            raise UntrustedFileError(f'"{path}" belongs to {_user(facts.st_uid)}, not to you')
+        fault = (trust or Trust.of_caller()).fault(facts, path.parent)
+        if fault is not None:
+            raise UntrustedFileError(f'"{path}" {fault}')
     except BaseException:
         os.close(descriptor)
         raise
@@ -244,6 +265,28 @@ def _give(descriptor: int, owner: tuple[int, int] | None) -> None:
     if owner is not None:
         with suppress(PermissionError):  # a file system without owners
             os.fchown(descriptor, *owner)
+
+
+def _is_shared(folder: Path, group: int) -> bool:
+    try:
+        facts = folder.stat()
+    except OSError:
+        return False
+    return bool(facts.st_mode & stat.S_ISGID) and facts.st_gid == group
+
+
+def _keeps_modes(device: int) -> bool:
+    """Whether the file system stores modes: those of Windows and of shares show all files with one mode."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return True
+    for line in lines:
+        mount, _, system = line.partition(" - ")
+        if mount.split()[2:3] == [number]:
+            return system.split(" ", 1)[0] not in _WITHOUT_MODES
+    return True
 
 
 def _user(uid: int) -> str:

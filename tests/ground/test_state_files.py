@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,43 @@ def test_a_link_is_not_read_appended_to_or_written_through(tmp_path: Path, preci
             touch()
     write_bytes(link, b"new")
     assert (precious.read_text(), link.read_text(), link.is_symlink()) == ("old", "new", False)
+
+
+@pytest.mark.parametrize(("mode", "who"), [(0o666, "any user"), (0o646, "any user"), (0o664, "its group")])
+def test_a_file_that_others_may_write_is_not_trusted(tmp_path: Path, mode: int, who: str) -> None:
+    file = tmp_path / "record.json"
+    file.write_text("{}")
+    file.chmod(mode)
+    said = rf'record\.json" can be changed by {who} \(mode 0{mode:o}\); if only you did: chmod go-w'
+    for touch in (lambda: read_state(file), lambda: append_state(file, b"new")):
+        with pytest.raises(UntrustedFileError, match=said):
+            touch()
+    file.chmod(0o644)
+    assert read_state(file) == b"{}"
+
+
+def test_the_group_may_write_where_a_team_shares_the_folder(tmp_path: Path) -> None:
+    file = tmp_path / "record.json"
+    file.write_text("{}")
+    file.chmod(0o664)
+    tmp_path.chmod(0o2775)
+    assert read_state(file) == b"{}"
+    Trust.of_caller().check_folder(tmp_path)
+    tmp_path.chmod(0o2777)
+    with pytest.raises(UntrustedFileError, match="can be changed by any user"):
+        Trust.of_caller().check_folder(tmp_path)
+
+
+def test_a_file_system_without_modes_is_no_reason_to_distrust(mount: Callable[..., Path]) -> None:
+    """tmpfs stands for one: mounting a file system of Windows needs a device."""
+    place = mount("size=1m")
+    (place / "record.json").write_text("{}")
+    (place / "record.json").chmod(0o666)
+    with pytest.raises(UntrustedFileError, match="can be changed by any user"):
+        read_state(place / "record.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("taorunner.state_files._WITHOUT_MODES", frozenset({"tmpfs"}))
+        assert read_state(place / "record.json") == b"{}"
 
 
 def test_a_link_prepared_for_the_file_beside_is_not_written_through(tmp_path: Path, precious: Path) -> None:
