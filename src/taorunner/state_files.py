@@ -2,7 +2,8 @@
 
 These files choose the engine and the programs that are started. A file is trusted only if it is a regular file with one
 name that belongs to the caller, or to the group of a ``.taorunner`` with the setgid bit, with which a team shares it,
-and that nobody else may write. Links are never followed. The check uses the descriptor that is read, so the file cannot be exchanged in between.
+and that nobody else may write. Links are never followed. The check uses the descriptor that is read, so the file cannot
+be exchanged in between.
 """
 
 from __future__ import annotations
@@ -71,8 +72,10 @@ class Trust(Value):
         return facts.st_uid in self.owners or (self.group is not None and facts.st_gid == self.group)
 
     def fault(self, facts: os.stat_result, folder: Path) -> str | None:
-        """Why a file in ``folder``, or that folder itself, is not trusted: words that follow its name. None for one that
-        is. The group may write where the folder has the setgid bit, with which a team shares it."""
+        """Why a file in ``folder``, or that folder itself, is not trusted: words that follow its name; else None.
+
+        The group may write where the folder has the setgid bit, with which a team shares it.
+        """
         if not self.counts(facts):
             return f"belongs to {_user(facts.st_uid)}, not to you"
         others = facts.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
