@@ -10,7 +10,7 @@ import json
 from datetime import datetime, timezone
 from enum import Enum
 
-from taorunner.bounded_reading import parse_json
+from taorunner.values.bounded_reading import parse_json
 from taorunner.values.value import Value, names_of
 
 

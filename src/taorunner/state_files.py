@@ -16,9 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
 from taorunner.disk_room import naming
 from taorunner.text import size
+from taorunner.values.bounded_reading import parse_json
 from taorunner.values.value import Value
 
 SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
@@ -148,6 +148,8 @@ def read_some(path: Path, trust: Trust | None, offset: int, most_bytes: int) -> 
     descriptor = open_state(path, _READ, trust)
     try:
         if offset:
+            if offset >= 2**63:
+                return b""
             os.lseek(descriptor, offset, os.SEEK_SET)
         pieces = []
         left = most_bytes

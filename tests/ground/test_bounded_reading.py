@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.bounded_reading import (
+from taorunner.values.bounded_reading import (
     MAX_DEPTH,
     CutOffError,
     JsonError,
     TooMuchError,
     UnknownPackingError,
+    is_too_deep,
     lines,
     parse_json,
     read_file,
@@ -32,7 +33,7 @@ def nested(levels: int) -> str:
 
 
 def test_values_within_the_limits() -> None:
-    assert parse_json(b'{"a": [1, NaN], "b": "[[["}')["b"] == "[[["
+    assert parse_json(b'{"a": [1, 2], "b": "[[["}')["b"] == "[[["
     assert parse_json(nested(MAX_DEPTH)) is not None
     assert parse_json("9" * 300) == 10**300 - 1
     assert parse_json("-" + "9" * 1000, most_digits=1000) == 1 - 10**1000
@@ -116,3 +117,18 @@ def test_lines_of_a_stream() -> None:
     begin = time.monotonic()
     assert list(lines([*many, b"\n"], most_bytes=10**6)) == [b"x" * 200_000]
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", "-1E+400", "9" * 310 + ".5"])
+def test_numbers_that_are_not_finite_are_read_only_where_they_are_asked_for(text: str) -> None:
+    assert parse_json(text, finite=False) is not None
+    with pytest.raises(JsonError):
+        parse_json(text)
+
+
+def test_depth_is_found_without_reading_where_brackets_say_it() -> None:
+    assert not is_too_deep(nested(MAX_DEPTH).encode())
+    assert is_too_deep(nested(MAX_DEPTH + 1).encode())
+    assert is_too_deep(nested(100_000).encode())
+    assert not is_too_deep(json.dumps(["[" * 100, "}{"]).encode())
+    assert not is_too_deep(b"[" * 30)

@@ -14,9 +14,13 @@ COMMIT = "a" * 40
 
 @contextmanager
 def hub_server(
-    repo_id: str, files: Mapping[str, bytes], seen: list[str] | None = None
+    repo_id: str,
+    files: Mapping[str, bytes],
+    seen: list[str] | None = None,
+    answers: Mapping[str, tuple[bytes, dict[str, str]]] | None = None,
 ) -> Iterator[dict[str, str]]:
-    """Gives the environment that points to the server. ``seen`` gets the path of each request."""
+    """Gives the environment that points to the server. ``seen`` gets the path of each request.
+    ``answers`` come in place of what the server would say, by the path with its query."""
 
     class Hub(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -31,6 +35,8 @@ def hub_server(
             path = self.path.partition("?")[0]
             if seen is not None:
                 seen.append(path)
+            if answers is not None and self.path in answers:
+                return self.answer(200, *answers[self.path])
             if path.startswith(f"/{repo_id}/resolve/"):
                 name = path.rpartition("/")[2]
                 return self.answer(200, files[name], {"ETag": f'"{hashlib.sha1(files[name]).hexdigest()}"'})

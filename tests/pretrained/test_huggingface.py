@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,3 +110,32 @@ def test_a_folder_of_another_owner_is_not_taken_for_it(hub: dict[str, str], tmp_
     pull_hub_model(MODEL, folder, Silent(), hub)
     with pytest.raises(UserFilesError, match="Hugging Face has no"):
         pull_hub_model(HubModel("somebody/C-RADIOv2-B"), folder, Silent(), hub)
+
+
+def page(first: int, count: int) -> bytes:
+    return json.dumps([{"type": "file", "path": f"f{first + n}", "size": 1} for n in range(count)]).encode()
+
+
+TREE = f"/api/models/{MODEL.repo_id}/tree/main?recursive=true"
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({TREE: (b" " * (5 << 20), {})}, "sends an answer of more than 4.0 MiB"),
+        ({TREE: (b"[" * 3000 + b"]" * 3000, {})}, "Hugging Face sends nested deeper than 60 levels"),
+        ({f"/api/models/{MODEL.repo_id}/revision/main": (b" " * (5 << 20), {})}, "sends an answer of more than 4.0 MiB"),
+        ({TREE: (page(0, 20_000), {"Link": f'<{TREE}>; rel="next"'})}, "has more files than are read: 60,000 so far"),
+        ({TREE: (json.dumps([{"type": "file", "path": "a", "size": 2**60}]).encode(), {})}, "free"),
+    ],
+)  # fmt: skip
+def test_a_repository_beyond_a_limit_is_refused_before_its_library_reads_it(
+    answers: dict[str, tuple[bytes, dict[str, str]]],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    with hub_server(MODEL.repo_id, FILES, answers=answers) as environ, pytest.raises(MachineError) as caught:
+        pull_hub_model(MODEL, tmp_path / "r" / "c_vmain", Silent(), environ)
+    assert message in caught.value.message

@@ -23,10 +23,10 @@ from docker.errors import DockerException
 from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env
 
-from taorunner.bounded_reading import MAX_JSON_BYTES, JsonError, lines, parse_json
 from taorunner.engine.contexts import current_context, read_context
 from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import MachineError, TaorunnerError
+from taorunner.values.bounded_reading import MAX_JSON_BYTES, JsonError, lines, parse_json
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 10

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError
 from taorunner.text import did_you_mean
+from taorunner.values.bounded_reading import read_json
 
 DEFAULT = "default"
 

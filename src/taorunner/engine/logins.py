@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from taorunner import host_commands
-from taorunner.bounded_reading import parse_json, read_json
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import text_of
 from taorunner.errors import MachineError
+from taorunner.values.bounded_reading import parse_json, read_json
 
 HELPER = "docker-credential-"
 TOKEN_USER = "<token>"

@@ -20,10 +20,10 @@ import urllib3
 from docker import auth
 from docker.errors import DockerException
 
-from taorunner.bounded_reading import TooMuchError, parse_json, unpacked, whole
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.refusals import is_missing_manifest
 from taorunner.image_names import DOCKER_HUB, registry_of, split_reference
+from taorunner.values.bounded_reading import TooMuchError, parse_json, unpacked, whole
 
 _TIMEOUT_S = (5.0, 15.0)
 _WITHIN_S = 30.0

@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from taorunner.bounded_reading import parse_json
 from taorunner.errors import MachineError
+from taorunner.values.bounded_reading import parse_json
 
 DIRECTORY_VARIABLE = "TAORUNNER_LEASES"
 _NAME = "taorunner-gpus"

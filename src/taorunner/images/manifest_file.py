@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.atomic_files import write_text
-from taorunner.bounded_reading import JsonError, parse_json
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.image_names import registry_of, split_reference
 from taorunner.project.text_files import read_text_file
+from taorunner.values.bounded_reading import JsonError, parse_json
 
 _MAX_BYTES = 1024 * 1024
 _INDENT = re.compile(r"\{\r?\n([ \t]+)\"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
+from taorunner.values.bounded_reading import parse_json
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,60}(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,60})?\Z")
 MAX_ANSWER_BYTES = 64 * 1024**2

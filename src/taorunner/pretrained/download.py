@@ -18,7 +18,6 @@ from pathlib import Path
 
 import httpx
 
-from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError
 from taorunner.pretrained.http import (
     GOES_ON,
@@ -35,6 +34,7 @@ from taorunner.pretrained.http import (
 )
 from taorunner.pretrained.names import NOTE, PART
 from taorunner.pretrained.ngc import RemoteFile
+from taorunner.values.bounded_reading import read_json
 
 _BLOCK = 1024 * 1024
 _MAX_REDIRECTS = 5

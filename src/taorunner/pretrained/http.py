@@ -19,7 +19,11 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from taorunner.bounded_reading import (
+from taorunner.errors import MachineError
+from taorunner.pretrained.api_key import KEY_PAGE
+from taorunner.pretrained.connection import make_client
+from taorunner.text import printable
+from taorunner.values.bounded_reading import (
     MAX_JSON_BYTES,
     CutOffError,
     TooMuchError,
@@ -28,10 +32,6 @@ from taorunner.bounded_reading import (
     unpacked,
     whole,
 )
-from taorunner.errors import MachineError
-from taorunner.pretrained.api_key import KEY_PAGE
-from taorunner.pretrained.connection import make_client
-from taorunner.text import printable
 from taorunner.version import __version__
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -7,18 +7,31 @@ result atomically.
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.pretrained.download import sha256_of
+from taorunner.pretrained.http import ConnectionLostError, HttpRefusalError, Patience, Wire, redirect_target
 from taorunner.pretrained.names import HubModel
 from taorunner.pretrained.ngc import RemoteFile
-from taorunner.pretrained.pull import Pulled, Watcher, origin_of, staged, write_manifest
+from taorunner.pretrained.pull import Pulled, Watcher, check_space, origin_of, staged, write_manifest
 from taorunner.pretrained.verify import verify_local
+from taorunner.text import printable
+from taorunner.values.bounded_reading import TooMuchError
+
+_ENDPOINT = "https://huggingface.co"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_MAX_FILES = 50_000
+_MAX_LIST_S = 600.0
+_MAX_REDIRECTS = 4
+_NEXT = re.compile(r'<([^>]{1,4000})>\s*;\s*rel="?next"?')
 
 
 def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Mapping[str, str]) -> Pulled:
@@ -32,6 +45,7 @@ def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Map
     hub = _library()
     endpoint = environ.get("HF_ENDPOINT") or None
     with staged(folder, watcher) as staging:
+        check_space(staging, _listed(model, endpoint or _ENDPOINT, hub.get_token()))
         try:
             hub.snapshot_download(
                 model.repo_id, revision=model.revision, local_dir=staging, endpoint=endpoint, max_workers=4
@@ -55,6 +69,68 @@ def pull_hub_model(model: HubModel, folder: Path, watcher: Watcher, environ: Map
         staging.rename(folder)
         staging.mkdir()
     return Pulled(str(model), folder, files, sum(file.size for file in files))
+
+
+def _listed(model: HubModel, endpoint: str, token: str | None) -> list[RemoteFile]:
+    """The files of the repository, read before its own library reads them without limits.
+
+    What the server refuses is left to the library, which says why: the list is empty then.
+
+    Raises:
+        MachineError: more files, or a longer answer, than is read.
+    """
+    is_private = urlsplit(endpoint).scheme == "https" or urlsplit(endpoint).hostname in _LOOPBACK
+    headers = {"Authorization": f"Bearer {token}"} if token and is_private else {}
+    place = f"{endpoint.rstrip('/')}/api/models/{quote(model.repo_id)}"
+    revision = quote(model.revision, safe="")
+    files: list[RemoteFile] = []
+    wire = Wire(Patience(tries=1))
+    ends = time.monotonic() + _MAX_LIST_S
+    try:
+        _reply(wire, f"{place}/revision/{revision}", headers)
+        url: str | None = f"{place}/tree/{revision}?recursive=true"
+        while url is not None:
+            reply, url = _reply(wire, url, headers)
+            files += [_file(row) for row in reply if isinstance(row, dict) and row.get("type") == "file"]
+            if len(files) > _MAX_FILES or time.monotonic() > ends:
+                raise MachineError(
+                    f'"{model}" has more files than are read: {len(files):,} so far',
+                    hint="name another repository, or a smaller one",
+                )
+    except (HttpRefusalError, ConnectionLostError):
+        return []
+    finally:
+        wire.close()
+    return files
+
+
+def _reply(wire: Wire, url: str, headers: Mapping[str, str]) -> tuple[list[Any], str | None]:
+    """The rows of a list, empty for an answer that is none, and the address of the next page of the same server."""
+    for _ in range(_MAX_REDIRECTS):
+        reply = wire.get(url, headers)
+        target = redirect_target(url, reply.headers.get("Location", "")) if reply.status_code >= 300 else None
+        if target is None:
+            break
+        if urlsplit(target)[:2] != urlsplit(url)[:2]:
+            return [], None
+        url = target
+    try:
+        body = reply.json()
+    except TooMuchError as error:
+        raise MachineError(f"Hugging Face sends {error}", hint="check HF_ENDPOINT and the proxy") from None
+    except ValueError:
+        return [], None
+    following = _NEXT.search(reply.headers.get("Link", ""))
+    after = None if following is None else redirect_target(url, following[1])
+    is_same = after is not None and urlsplit(after)[:2] == urlsplit(url)[:2]
+    return (body if isinstance(body, list) else []), (after if is_same else None)
+
+
+def _file(row: Mapping[str, Any]) -> RemoteFile:
+    size = row.get("size")
+    return RemoteFile(
+        printable(str(row.get("path", "")))[:200], size if isinstance(size, int) and size > 0 else 0, None
+    )
 
 
 def _library() -> Any:

@@ -20,13 +20,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from taorunner.bounded_reading import read_json
 from taorunner.errors import MachineError, TaorunnerError, UserFilesError
 from taorunner.pretrained.download import Transfer, is_whole, sha256_of, sync_folder
 from taorunner.pretrained.http import Interrupted, Wire
 from taorunner.pretrained.names import MANIFEST, PART, inner_path
 from taorunner.pretrained.ngc import RemoteFile
 from taorunner.text import size as shown_size
+from taorunner.values.bounded_reading import read_json
 
 _SPARE_BYTES = 64 * 1024 * 1024
 
@@ -78,7 +78,7 @@ def pull_files(
             else:
                 missing.append(file)
         if missing:
-            _check_space(staging, missing)
+            check_space(staging, missing)
             transfers = [
                 Transfer(
                     wire, file, staging, partial(address, file.path), partial(watcher.advanced, file.path)
@@ -110,7 +110,7 @@ def copy_from(model: str, source: Path, folder: Path, watcher: Watcher) -> Pulle
     with staged(folder, watcher) as staging:
         watcher.begins(model, files)
         missing = [file for file in files if not _is_copied(found / file.path, folder / file.path, file)]
-        _check_space(staging, missing)
+        check_space(staging, missing)
         for file in missing:
             _copy(found / file.path, staging / file.path, file)
             watcher.advanced(file.path, file.size)
@@ -189,7 +189,7 @@ def _staging(folder: Path) -> Iterator[Path]:
     shutil.rmtree(staging)
 
 
-def _check_space(staging: Path, files: Sequence[RemoteFile]) -> None:
+def check_space(staging: Path, files: Sequence[RemoteFile]) -> None:
     have = sum(_size(staging / (file.path + PART)) or _size(staging / file.path) for file in files)
     need = max(0, sum(file.size for file in files) - have)
     free = shutil.disk_usage(staging).free
@@ -294,7 +294,7 @@ def read_manifest(folder: Path) -> list[RemoteFile]:
         return [RemoteFile(inner_path(row["path"]), int(row["size"]), row["sha256"]) for row in rows]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, TaorunnerError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, TaorunnerError):
         raise UserFilesError(
             f"{folder / MANIFEST} cannot be read", hint="copy the whole folder again"
         ) from None

@@ -12,10 +12,10 @@ import ast
 import re
 from collections.abc import Mapping
 
-from taorunner.bounded_reading import parse_json
 from taorunner.progress.metric_table import console_name
 from taorunner.progress.parsing import read_float
 from taorunner.text import printable
+from taorunner.values.bounded_reading import parse_json
 
 LARGEST_FILE = 1 << 20
 """Bytes. Larger files are not read: a figure for each of 1,000 classes needs less than a tenth of it."""
@@ -33,7 +33,7 @@ def read_result_file(data: bytes) -> dict[str, float]:
     A figure that is not finite says that nothing could be measured, and is left out.
     """
     try:
-        body = parse_json(data)
+        body = parse_json(data, finite=False)
         if isinstance(body, str):
             body = _python_dict(body)
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):

@@ -15,10 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from taorunner.bounded_reading import parse_json
 from taorunner.contained_files import open_file
 from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.text import printable
+from taorunner.values.bounded_reading import parse_json
 
 _RECORD_LIMIT = 100_000
 _LINE_LIMIT = 4 * 2**20
@@ -204,7 +204,7 @@ def _load(line: bytes) -> dict[str, object] | None:
     if not line.strip(b" \t\r\0"):
         return None
     try:
-        body = parse_json(line.strip(b" \t\r\0").decode("utf-8", "replace"))
+        body = parse_json(line.strip(b" \t\r\0").decode("utf-8", "replace"), finite=False)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.atomic_files import write_json
-from taorunner.bounded_reading import read_json
 from taorunner.errors import UserFilesError, has_errors
 from taorunner.project.mounts import Mounts, default_mounts, load_mounts
 from taorunner.project.workspace import Workspace
 from taorunner.text import printable
+from taorunner.values.bounded_reading import read_json
 
 
 def add_read_only(workspace: Workspace, folder: Path, environ: Mapping[str, str]) -> Path | None:

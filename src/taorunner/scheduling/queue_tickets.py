@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
 from taorunner.errors import MachineError
 from taorunner.gpu.leases import DIRECTORY_VARIABLE, make_shared_directory
+from taorunner.values.bounded_reading import parse_json
 from taorunner.state_files import is_locked, open_regular
 
 SAID_AGAIN_S = 5.0

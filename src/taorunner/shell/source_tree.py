@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
 from taorunner.errors import UserFilesError
 from taorunner.project.text_files import read_text_file
+from taorunner.values.bounded_reading import parse_json
 
 INSIDE = "/tao-pt"
 MANIFEST = Path("docker", "manifest.json")

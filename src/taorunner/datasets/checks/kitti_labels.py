@@ -15,7 +15,7 @@ from pathlib import Path
 from taorunner.datasets.checks.boxes import Corners, faults_of
 from taorunner.datasets.model.class_names import kitti_class_names
 from taorunner.errors import Finding, Severity
-from taorunner.text import printable
+from taorunner.text import printable, size
 
 COLUMNS = 15
 FIX_HINT = "--fix repairs it"
@@ -67,6 +67,9 @@ def check_label_file(path: Path, size: tuple[int, int] | None, min_pixels: float
     return check.facts
 
 
+_MAX_BYTES = 16 * 1024**2
+
+
 class _LabelCheck:
     def __init__(self, path: Path, size: tuple[int, int] | None, min_pixels: float) -> None:
         self.path, self.size, self.min_pixels = path, size, min_pixels
@@ -77,7 +80,9 @@ class _LabelCheck:
         """The content with LF line ends, or None when it cannot be read."""
         try:
             with open(self.path, "rb", buffering=0) as file:  # noqa: PTH123 (thousands of small files)
-                data = file.read()
+                data = file.read(_MAX_BYTES + 1)
+            if len(data) > _MAX_BYTES:
+                raise OSError(0, f"larger than {size(_MAX_BYTES)}")
         except OSError as error:
             self._error(
                 "label-unreadable", f"the file cannot be read: {(error.strerror or '').lower()}", None

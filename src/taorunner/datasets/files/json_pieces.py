@@ -21,6 +21,7 @@ import msgspec
 from taorunner.datasets.files.json_text import after_blank, place_in_json
 from taorunner.errors import MachineError
 from taorunner.text import printable
+from taorunner.values.bounded_reading import MAX_DIGITS, is_too_deep
 
 PIECE_BYTES = 256 * 1024
 _KEPT_BYTES = 1024 * 1024
@@ -31,7 +32,9 @@ _KEY = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ODD = re.compile(rb"NaN|Infinity|\\u[dD]")
 _TRIES = 8
 """Ends of pieces that are tried before the values of a list are read one by one."""
-_STEP, _LONG = 4096, 200
+_LONG = MAX_DIGITS // 2
+_ENDLESS = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
+_MAX_WINDOW = 128 * 1024**2
 _ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
 _JSON = json.JSONDecoder()
 
@@ -129,16 +132,24 @@ class JsonObject:
         return piece.line + line - 1, column + (piece.column - 1 - len(before) if line == 1 else 0)
 
 
-def read_in_pieces(source: JsonSource, lists: Collection[str], piece_bytes: int = PIECE_BYTES) -> JsonObject:
-    """``lists``: the keys whose lists are read in pieces. Raises NotInPiecesError."""
-    return _Reader(source, lists, piece_bytes).read()
+def read_in_pieces(
+    source: JsonSource, lists: Collection[str], piece_bytes: int = PIECE_BYTES, *, is_checked: bool = False
+) -> JsonObject:
+    """``lists``: the keys whose lists are read in pieces. ``is_checked``: the limits of ``bounded_reading`` were kept.
+
+    Raises NotInPiecesError, also for what may be beyond one of those limits.
+    """
+    return _Reader(source, lists, piece_bytes, is_checked=is_checked).read()
 
 
 class _Reader:
     """A window on the source that moves forward. ``_at`` is the place in the window, ``_base`` the window's offset."""
 
-    def __init__(self, source: JsonSource, lists: Collection[str], piece_bytes: int) -> None:
+    def __init__(
+        self, source: JsonSource, lists: Collection[str], piece_bytes: int, *, is_checked: bool
+    ) -> None:
         self._source, self._lists, self._step = source, lists, piece_bytes
+        self._is_checked = is_checked
         self._window = b""
         self._base = self._at = 0
         self._line = self._column = 1
@@ -170,6 +181,8 @@ class _Reader:
     def _more(self) -> bool:
         """Reads another step of the source, and drops what lies behind. False at the end of the source."""
         left = self._window[self._at :]
+        if len(left) > _MAX_WINDOW:
+            raise NotInPiecesError  # one value
         start = self._base + len(self._window)
         data = self._source.read(start, min(start + max(self._step, len(left)), self._source.size))
         self._base += self._at
@@ -234,14 +247,21 @@ class _Reader:
                 value, end = _JSON.raw_decode(text)
                 size = len(text[:end].encode())
                 if end < len(text):  # else a number may be cut
+                    self._check(text[:end].encode())
                     start = self._base + self._at
                     span = Piece(0, start, start + size, self._line, self._column)
                     self._move(self._at + size)
                     return value, span
+            except NotInPiecesError:
+                raise
             except (ValueError, RecursionError):
                 pass
             if not self._more():
                 raise NotInPiecesError
+
+    def _check(self, text: bytes) -> None:
+        if not self._is_checked and (_has_endless_number(text) or is_too_deep(text)):
+            raise NotInPiecesError
 
     def _list(self) -> list[Piece]:
         pieces: list[Piece] = []
@@ -268,8 +288,7 @@ class _Reader:
             window = self._window[self._at :]
             found = _as_many_objects(window) or _one_by_one(window)
             if found is not None:
-                if _has_endless_number(window[: found[1]]):
-                    raise NotInPiecesError
+                self._check(b"[%b]" % window[: found[1]])
                 return found
             if not self._more():
                 raise NotInPiecesError
@@ -318,5 +337,6 @@ def _one_by_one(window: bytes) -> tuple[int, int] | None:
 
 
 def _has_endless_number(piece: bytes) -> bool:
-    """Whether there may be a number of thousands of digits, which Python does not convert."""
-    return any(piece[at : at + _LONG].isdigit() for at in range(0, len(piece) - _LONG, _STEP))
+    """Whether there is a number of more than 300 digits, which no float holds."""
+    may_be = any(piece[at : at + _LONG].isdigit() for at in range(0, len(piece) - _LONG, _LONG))
+    return may_be and _ENDLESS.search(piece) is not None

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from taorunner.bounded_reading import JsonError, TooMuchError
-from taorunner.bounded_reading import parse_json as read_bounded
+from taorunner.values.bounded_reading import JsonError, TooMuchError
+from taorunner.values.bounded_reading import parse_json as read_bounded
 
 MAX_BYTES = 256 * 1024**2
 """Of a text that is read as a whole."""
@@ -28,7 +28,7 @@ class JsonProblem:
 def parse_json(text: str) -> tuple[Any, JsonProblem | None]:
     """The value, or None and the problem."""
     try:
-        return read_bounded(text, most_bytes=MAX_BYTES), None
+        return read_bounded(text, most_bytes=MAX_BYTES, finite=False), None
     except TooMuchError as error:
         return None, JsonProblem(f"the JSON cannot be read: {error.message}")
     except JsonError as error:

@@ -40,16 +40,27 @@ class XmlError(ValueError):
 
 
 _MAX_DEPTH = 100
-_ROOT = re.compile(
-    r"""\A\ufeff?\s*(<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE(\s*("[^"]*"|'[^']*'|\[[^\]]*\]|[^>"'\[])*)>\s*)*<([^\s/>!?]+)""",
-    re.DOTALL,
-)
+_BLANK = re.compile(r"\ufeff?\s*")
+_DOCTYPE = re.compile(r"""<!DOCTYPE(?:"[^"]*"|'[^']*'|\[[^\]]*\]|[^>"'\[])*>""")
+_TAG = re.compile(r"<([^\s/>!?]+)")
 
 
 def root_tag(text: str) -> str:
     """The name of the root element, after comments and declarations; "" when there is none in ``text``."""
-    match = _ROOT.match(text)
-    return match[4] if match is not None else ""
+    at = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
+    while True:
+        doctype = _DOCTYPE.match(text, at)
+        if doctype is not None:
+            at = doctype.end()
+        elif end := next((e for s, e in (("<?", "?>"), ("<!--", "-->")) if text.startswith(s, at)), ""):
+            found = text.find(end, at + 2)
+            if found < 0:
+                return ""
+            at = found + len(end)
+        else:
+            match = _TAG.match(text, at)
+            return match[1] if match is not None else ""
+        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
 
 
 def read_xml(text: str) -> Node:
@@ -58,6 +69,7 @@ def read_xml(text: str) -> Node:
     parser.buffer_text = True
     top = Node("", {}, 1, 1)
     stack = [top]
+    texts: list[list[str]] = [[]]
 
     def fail(message: str) -> None:
         raise XmlError(message, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
@@ -68,12 +80,13 @@ def read_xml(text: str) -> Node:
         node = Node(tag, attributes, parser.CurrentLineNumber, parser.CurrentColumnNumber + 1)
         stack[-1].children.append(node)
         stack.append(node)
+        texts.append([])
 
     def end(tag: str) -> None:
-        stack.pop()
+        stack.pop().text = "".join(texts.pop())
 
     def data(text: str) -> None:
-        stack[-1].text += text
+        texts[-1].append(text)
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end

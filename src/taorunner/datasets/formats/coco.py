@@ -304,7 +304,7 @@ class Document:
                 raise ValueError
             image_id = annotation["image_id"]
             hash(image_id)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._read_without_box(index, annotation)
             return
         self._rows.add(index, image_id, name, (x, y, right, bottom), rest_of(annotation).kind)

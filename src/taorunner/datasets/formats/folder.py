@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES, ImageError, ImageHeader, read_header
-from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, read_in_pieces
-from taorunner.datasets.files.json_text import parse_json, place_in_json
+from taorunner.datasets.files.json_pieces import PIECE_BYTES, JsonObject, JsonSource, read_in_pieces
+from taorunner.datasets.files.json_text import MAX_BYTES, parse_json, place_in_json
 from taorunner.datasets.files.layout import files_below
 from taorunner.datasets.files.names import as_path, is_image, parents_of, subset_in
 from taorunner.datasets.files.numbers import number
@@ -25,9 +25,10 @@ from taorunner.datasets.files.text_encodings import UTF16_MARKS, decoded, words_
 from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.boxes import BoxRows, BoxTable
 from taorunner.errors import Finding, Severity
-from taorunner.text import amount, did_you_mean, printable
+from taorunner.text import amount, did_you_mean, printable, size
 
 _FIRST_BYTES = 256 * 1024
+_MOST_READ_AGAIN = 16 * 1024**2
 _LARGE_BYTES = 8 * 1024 * 1024
 _DETOUR = re.compile(r"(^|/)\.{0,2}(/|$)")
 _BESIDE = re.compile(
@@ -59,6 +60,7 @@ class Folder:
         self.findings: list[Finding] = []
         self.progress = progress or (lambda what, done, total: None)
         self._texts: dict[str, str | None] = {}
+        self._read_again = 0
         self._json: dict[str, Any] = {}
         self._mentioned: dict[tuple[str, str], bool] = {}
         self._beginnings: dict[str, tuple[str, ...]] = {}
@@ -126,7 +128,9 @@ class Folder:
     def _read(self, path: str) -> str | None:
         try:
             with open(f"{self.root}/{path}", "rb") as file:  # noqa: PTH123 (thousands of small files)
-                data = file.read()
+                data = file.read(MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise OSError(0, f"larger than {size(MAX_BYTES)}")
             return decoded(data)
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
@@ -187,7 +191,9 @@ class Folder:
             except (OSError, ValueError):
                 value = self.json(path)  # says what is wrong; UTF-16 is right, but not in pieces
                 again = JsonSource(json.dumps(value).encode())
-                self._objects[path] = read_in_pieces(again, lists) if isinstance(value, dict) else None
+                self._objects[path] = (
+                    read_in_pieces(again, lists, is_checked=True) if isinstance(value, dict) else None
+                )
         return self._objects[path]
 
     def add_text(self, path: str, text: str) -> str:
@@ -206,12 +212,17 @@ class Folder:
                     self.error("json-syntax", problem.message, self.root / path, problem.line, problem.column)
         return self._json[path]
 
-    def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int, int]:
-        """Line and column of the value at ``steps``. Slow: call it only for findings."""
+    def json_place(self, path: str, steps: Sequence[str | int]) -> tuple[int | None, int | None]:
+        """Line and column of the value at ``steps``, for a finding. Reads the text up to there again each time, so it
+        gives up, with (None, None), after ``_MOST_READ_AGAIN`` characters."""
+        text = self._texts.get(path) or ""
+        self._read_again += len(text) or PIECE_BYTES
+        if self._read_again > _MOST_READ_AGAIN + 20 * len(text):
+            return None, None
         known = self._objects.get(path)
-        if known is not None and path not in self._json:
-            return known.place(steps)
-        return place_in_json(self._texts.get(path) or "", steps)
+        return (
+            known.place(steps) if known is not None and path not in self._json else place_in_json(text, steps)
+        )
 
     def error(self, code: str, message: str, file: Path, line: int | None = None, column: int | None = None,
               hint: str | None = None) -> None:  # fmt: skip

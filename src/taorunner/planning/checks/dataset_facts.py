@@ -18,10 +18,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
+from taorunner.values.bounded_reading import TooMuchError, parse_json, read_file
 from taorunner.values.value import Value
 
 MAX_LABEL_FILES = 500
@@ -206,8 +206,8 @@ def _labels(folder: str, names: list[str]) -> Labels | None:
     read = 0
     for name in names[:MAX_LABEL_FILES]:
         try:
-            lines = Path(folder, name).read_bytes().splitlines()
-        except OSError:
+            lines = read_file(Path(folder, name)).splitlines()
+        except (OSError, TooMuchError):
             continue
         read += 1
         classes.update(line.split(None, 1)[0] for line in lines if line.strip())
@@ -249,7 +249,7 @@ def _read_maskless(file: str) -> int | None:
         del lines[-1]
     for number, line in enumerate(lines, start=1):
         try:
-            read: Any = parse_json(line) if line.strip() else None
+            read: Any = parse_json(line, finite=False) if line.strip() else None
         except ValueError:
             return None
         detection = read.get("detection") if isinstance(read, dict) else None

@@ -14,6 +14,7 @@ from taorunner.errors import Finding, MachineError, Severity, UserFilesError
 from taorunner.planning.derived.facts import Collected, SubsetFacts
 from taorunner.planning.derived.label_files import size_of
 from taorunner.text import printable
+from taorunner.values.bounded_reading import TooMuchError, read_file
 
 _MOST_MASKS = 400
 """Masks that are decoded, evenly spread."""
@@ -81,10 +82,13 @@ def add_texts(to: Collected, subset: str, source: Path) -> None:
     to.subsets[subset] = SubsetFacts(len(texts))
 
 
+_MAX_LIST_BYTES = 64 * 1024**2
+
+
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(file, most_bytes=_MAX_LIST_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError, TooMuchError) as error:
         raise _unread(file, "dataset-unread", f"the file cannot be read: {error}") from None
 
 

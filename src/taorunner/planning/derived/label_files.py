@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import JsonError, parse_json, read_json
 from taorunner.datasets.files.coco_rows import batches
 from taorunner.datasets.files.image_header import ImageError, read_header
 from taorunner.datasets.files.json_pieces import JsonObject, JsonSource, NotInPiecesError, read_in_pieces
@@ -17,6 +16,7 @@ from taorunner.datasets.files.mask_reading import spread
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.derived.facts import Collected, Size, SubsetFacts
 from taorunner.text import printable
+from taorunner.values.bounded_reading import JsonError, TooMuchError, parse_json, read_file, read_json
 
 _MOST_HEADERS = 2000
 """Images of a folder whose sizes are read, evenly spread."""
@@ -165,7 +165,7 @@ def _annotations(document: JsonObject) -> Iterator[tuple[Any, Any, tuple[float, 
                 (one.image_id, one.category_id, one.bbox, one.has_outline) for one in batch.annotations
             )
             continue
-        for one in parse_json(batch.text, most_bytes=len(batch.text)):
+        for one in parse_json(batch.text, most_bytes=len(batch.text), finite=False):
             if not isinstance(one, dict):
                 continue
             segments = one.get("segments_info")
@@ -185,7 +185,7 @@ def _label_map(file: Path) -> dict[int, str]:
 
 def _odvg_row(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = parse_json(line)
+        row = parse_json(line, finite=False)
     except ValueError as error:
         raise _unread(file, "json-syntax", f"this is no JSON: {error}", number) from None
     if not isinstance(row, dict):
@@ -215,8 +215,8 @@ def _whole(value: object) -> int:
 def _kitti_rows(file: Path) -> Iterator[tuple[str, float, float, float, float]]:
     """Class in lower case and the corners of each box; other lines are left to ``dataset check``."""
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_file(file).decode("utf-8", "replace").splitlines()
+    except (OSError, TooMuchError):
         return
     for line in lines:
         words = line.split()

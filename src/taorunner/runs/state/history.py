@@ -14,17 +14,16 @@ was written, or a run of 0.1.0 without this file makes reading slower but loses 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from taorunner.bounded_reading import parse_json
 from taorunner.events import Event, MetricReported, RunFinished, RunQueued, RunStarted
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
+from taorunner.values.bounded_reading import parse_json
 
 History: TypeAlias = "dict[str, dict[int | None, float]]"
 """The last value of each epoch, by metric and epoch (1-based, None outside training)."""
@@ -174,13 +173,13 @@ class _File:
     def _add(self, body: list[object]) -> None:
         match body:
             case [int() | None as epoch, int(mask), str(text), int(offset)] if (
-                mask >= 0 and mask.bit_length() <= len(self.names)
+                mask >= 0 and mask.bit_length() <= len(self.names) and 0 <= offset < 2**63
             ):
                 columns = [column for column in range(mask.bit_length()) if mask >> column & 1]
                 try:
                     packed = base64.b64decode(text, validate=True)
                     values = struct.unpack(f"<{len(columns)}d", packed)
-                except (binascii.Error, struct.error):
+                except (ValueError, struct.error):
                     return
                 self.offset = max(self.offset, offset)
                 for column, value in zip(columns, values, strict=True):

@@ -56,10 +56,11 @@ class RecordedLog:
             size = console.stat().st_size
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return RecordedLog()
+        start = max(0, min(found.start, size))
         return (
             found
-            if found.size <= size
-            else RecordedLog(size=min(found.start, size), start=min(found.start, size))
+            if 0 <= found.start <= found.size <= size and min(found.stdout, found.stderr) >= 0
+            else RecordedLog(size=start, start=start)
         )
 
 

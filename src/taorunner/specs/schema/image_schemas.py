@@ -14,10 +14,10 @@ from tempfile import mkdtemp
 from typing import Any
 
 from taorunner.atomic_files import write_json
-from taorunner.bounded_reading import read_json
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import SchemaSet
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
+from taorunner.values.bounded_reading import read_json
 
 _MAX_BYTES = 64 * 1024**2
 _INDEX = "images.json"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from taorunner.bounded_reading import read_json
 from taorunner.specs.memory import Answers, SpecMemory
+from taorunner.values.bounded_reading import read_json
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 MISSING = "???"

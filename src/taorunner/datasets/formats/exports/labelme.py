@@ -142,5 +142,5 @@ def _box(folder: Folder, path: str, index: int, kind: str, shape: Any) -> Box | 
     return Box(label, *corners, segmentation=outline)
 
 
-def _at(folder: Folder, path: str, index: int) -> tuple[int, int]:
+def _at(folder: Folder, path: str, index: int) -> tuple[int | None, int | None]:
     return folder.json_place(path, ("shapes", index))

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import MARK, OUTLINES, Text, TextDataset, TextImage
 from taorunner.text import amount, printable
+from taorunner.values.bounded_reading import parse_json
 
 _ROW = re.compile(r"\ufeff?[^\t\n]+\t\s*\[\s*(\{\s*\"|\]\s*$)", re.MULTILINE)
 _OF_A_TEXT = '"transcription"'
@@ -71,7 +71,7 @@ def _add_row(
     place = folder.root / path
     name, _, rest = row.lstrip("\ufeff").partition("\t")
     try:
-        listed = parse_json(rest)
+        listed = parse_json(rest, finite=False)
     except ValueError:
         listed = None
     if not isinstance(listed, list):

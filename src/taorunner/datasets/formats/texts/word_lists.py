@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.bounded_reading import parse_json
 from taorunner.datasets.files.names import few_of_each, subset_in
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.texts import WORDS, Text, TextDataset, TextImage
 from taorunner.text import amount, printable
+from taorunner.values.bounded_reading import parse_json
 
 CHARACTER_FILES = ("characters.txt", "character_list.txt", "character_list")
 _SUFFIXES = (".txt", ".csv", ".tsv", ".lst", ".list")

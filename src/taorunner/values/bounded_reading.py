@@ -7,6 +7,7 @@ handles too much of it, too. No input raises RecursionError, and none is read fu
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import stat
@@ -15,9 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-from taorunner.text import size
+from typing import Any, NoReturn
 
 MAX_JSON_BYTES = 4 * 1024**2
 """Enough for what is small by nature. A value takes up to 25 times the memory of its text."""
@@ -25,8 +24,10 @@ MAX_DEPTH = 60
 MAX_DIGITS = 300
 """Digits of a whole number: any longer one does not fit a float, which only arithmetic on it would show."""
 
-_LONG_NUMBER = (re.compile(rf"\d{{{MAX_DIGITS}}}"), re.compile(rf"\d{{{MAX_DIGITS}}}".encode()))
+_LARGE = rf"\d{{{MAX_DIGITS}}}|[eE]\+?\d{{3}}"
+_LARGE_NUMBER = (re.compile(_LARGE), re.compile(_LARGE.encode()))
 _PIECE = 1024**2
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class JsonError(ValueError):
@@ -49,20 +50,28 @@ class UnknownPackingError(ValueError):
     """Data packed in another way than gzip or deflate. The text is the name of the way."""
 
 
-def parse_json(text: str | bytes, *, most_bytes: int = MAX_JSON_BYTES, most_digits: int = MAX_DIGITS) -> Any:
-    """The value. ``NaN`` and ``Infinity``, which Python writes, count as numbers.
+def parse_json(
+    text: str | bytes,
+    *,
+    most_bytes: int = MAX_JSON_BYTES,
+    most_digits: int = MAX_DIGITS,
+    finite: bool = True,
+) -> Any:
+    """The value. With ``finite``, ``1e999`` and the ``NaN`` and ``Infinity`` that Python writes are refused.
 
     Raises:
         JsonError: not JSON (with its place), larger than ``most_bytes``, nested deeper than ``MAX_DEPTH``, or a
             number of more than ``most_digits`` digits.
     """
     if len(text) > most_bytes:
-        raise TooMuchError(f"larger than {size(most_bytes)}")
-    has_long = _LONG_NUMBER[isinstance(text, bytes)].search(text)  # type: ignore[arg-type]
+        raise TooMuchError(f"larger than {_shown(most_bytes)}")
+    options: dict[str, Any] = {"parse_constant": _refuse_constant} if finite else {}
+    if _LARGE_NUMBER[isinstance(text, bytes)].search(text):  # type: ignore[arg-type]
+        options["parse_int"] = partial(_short_number, most_digits)
+        if finite:
+            options["parse_float"] = _finite
     try:
-        value = (
-            json.loads(text, parse_int=partial(_short_number, most_digits)) if has_long else json.loads(text)
-        )
+        value = json.loads(text, **options)
     except json.JSONDecodeError as error:
         raise JsonError(error.msg[:1].lower() + error.msg[1:], error.lineno, error.colno) from None
     except UnicodeDecodeError:
@@ -91,6 +100,22 @@ def check_depth(value: object, most: int = MAX_DEPTH) -> None:
         raise TooMuchError(f"nested deeper than {most} levels")
 
 
+def is_too_deep(text: bytes) -> bool:
+    """Whether JSON is nested deeper than ``MAX_DEPTH``. Most is not read for that: its brackets alone say it is not."""
+    left = text.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        left = left.replace(b"[]", b"").replace(b"{}", b"")
+        if not left:
+            return False
+    try:
+        check_depth(json.loads(text))
+    except (TooMuchError, RecursionError):
+        return True
+    except ValueError:
+        return False
+    return False
+
+
 def read_file(path: Path, *, most_bytes: int = MAX_JSON_BYTES) -> bytes:
     """The bytes of a regular file; a pipe or device in its place is not waited for.
 
@@ -103,7 +128,7 @@ def read_file(path: Path, *, most_bytes: int = MAX_JSON_BYTES) -> bytes:
             raise OSError(0, "not a regular file", str(path))
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
-        raise TooMuchError(f"larger than {size(most_bytes)}")
+        raise TooMuchError(f"larger than {_shown(most_bytes)}")
     return data
 
 
@@ -125,7 +150,7 @@ def whole(
     for piece in pieces:
         body += piece
         if len(body) > most_bytes:
-            raise TooMuchError(f"an answer of more than {size(most_bytes)}")
+            raise TooMuchError(f"an answer of more than {_shown(most_bytes)}")
         if clock() > ends:
             raise TooMuchError(f"an answer that was not complete after {within_s:.0f} s")
     return bytes(body)
@@ -167,9 +192,24 @@ def lines(pieces: Iterable[bytes], *, most_bytes: int) -> Iterator[bytes]:
             yield from complete
             carry = bytearray(rest)
         if len(carry) > most_bytes:
-            raise TooMuchError(f"a line of more than {size(most_bytes)}")
+            raise TooMuchError(f"a line of more than {_shown(most_bytes)}")
     if carry:
         yield bytes(carry)
+
+
+def _shown(most_bytes: int) -> str:
+    return f"{most_bytes / 1024**2:.1f} MiB" if most_bytes >= 1024**2 else f"{most_bytes} B"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise TooMuchError(f'"{text[:20]}" is too large for a number')
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f'"{name}" is not a number of JSON')
 
 
 def _short_number(most_digits: int, text: str) -> int:

@@ -1,0 +1,50 @@
+"""No data of others ends a parser with a traceback, keeps it busy or fills the memory."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import trial
+from hostile import changed
+from reader import Reader
+from trial import HANG_S, Hang
+
+TOOL = Path(__file__).parents[2] / "tools" / "foreign_data.py"
+INPUTS = 10_000
+
+
+def test_no_parser_fails_on_damaged_or_hostile_data(seed: int) -> None:
+    """In a process of its own, whose memory is that of the parsers."""
+    command = [sys.executable, str(TOOL), "--inputs", str(INPUTS), "--first", str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert int(done.stdout.split()[0]) >= INPUTS
+
+
+def test_changes_are_made_from_their_seed_alone_and_are_many() -> None:
+    text = b'{"a": [1, 2, {"b": "c"}]}\nx y z\n'
+    made = [changed(text, [text], random.Random(number)) for number in range(300)]
+    assert made == [changed(text, [text], random.Random(number)) for number in range(300)]
+    assert len(set(made)) > 250
+    assert max(map(len, made)) <= 256 * 1024
+
+
+def test_faults_are_noticed() -> None:
+    def fails(data: bytes) -> None:
+        raise KeyError("x")
+
+    def hangs(data: bytes) -> None:
+        while True:
+            pass
+
+    result = trial.Result()
+    with trial._alarm():
+        for read in (fails, hangs):
+            trial._try(Reader("one", [b"abc"], read), "one:1", result)
+    assert [fault.what for fault in result.faults] == [
+        "KeyError: 'x'",
+        f"{Hang.__name__}: longer than {HANG_S:.0f} s",
+    ]

@@ -1,0 +1,115 @@
+"""Gives changed data to every reader and notes what must not happen: an unexpected error, a hang, too much memory."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hostile import changed
+from machine_readers import readers_of_machines
+from reader import Reader
+from user_readers import readers_of_users
+
+HANG_S = 2.0
+MOST_MIB = 300
+
+
+class Hang(BaseException):
+    """An input that took longer than ``HANG_S``."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    reader: str
+    seed: str
+    what: str
+    where: str
+    data: bytes
+
+
+@dataclass
+class Result:
+    inputs: int = 0
+    faults: list[Fault] = field(default_factory=list)
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    slowest: tuple[float, str] = (0.0, "")
+    peak_mib: float = 0.0
+
+    def add(self, fault: Fault) -> None:
+        """Keeps the first input of each kind."""
+        kind = (fault.reader, fault.where)
+        self.kinds[kind] += 1
+        if self.kinds[kind] == 1:
+            self.faults.append(fault)
+
+
+def try_all(place: Path, first: int, count: int, within_s: float = 1e9, only: str = "") -> Result:
+    """``count`` inputs in rounds. Each is made from its seed alone, ``READER:ROUND.PART``; ``first`` is the first round."""
+    readers = [one for one in (*readers_of_machines(place), *readers_of_users(place)) if only in one.name]
+    result = Result()
+    ends = time.monotonic() + within_s
+    with _alarm():
+        rounds = -(-count // sum(reader.inputs_a_round for reader in readers))
+        for number in range(first, first + rounds):
+            for reader in readers:
+                for part in range(reader.inputs_a_round):
+                    _try(reader, f"{reader.name}:{number}.{part}", result)
+            if time.monotonic() > ends:
+                break
+    return result
+
+
+def data_of(reader: Reader, seed: str) -> bytes:
+    chance = random.Random(seed)
+    seeds: Sequence[bytes] = reader.seeds
+    return changed(chance.choice(seeds), seeds, chance)
+
+
+def _try(reader: Reader, seed: str, result: Result) -> None:
+    data = data_of(reader, seed)
+    result.inputs += 1
+    begin = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, HANG_S)
+    try:
+        reader.read(data)
+    except reader.errors:
+        pass
+    except (Exception, Hang) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [one for one in frames if "/taorunner/" in one.filename] or list(frames)
+        where = f"{type(error).__name__} at {own[-1].filename.rpartition('/taorunner/')[2]}:{own[-1].lineno}"
+        result.add(Fault(reader.name, seed, f"{type(error).__name__}: {str(error)[:200]}", where, data))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    took = time.monotonic() - begin
+    if took > result.slowest[0]:
+        result.slowest = (took, seed)
+    peak = _peak_mib()
+    if peak > MOST_MIB > result.peak_mib:
+        result.add(Fault(reader.name, seed, f"{peak:.0f} MiB", "memory", data))
+    result.peak_mib = max(result.peak_mib, peak)
+
+
+def _peak_mib() -> float:
+    """Of this program; ``getrusage`` begins with that of the program that started it."""
+    text = Path("/proc/self/status").read_text()
+    return int(text.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise Hang(f"longer than {HANG_S:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
