@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +78,50 @@ def test_no_byte_is_lost_or_doubled(tmp_path_factory, chunks: list[tuple[str, by
         assert log.received[stream] == len(sent)
     sent_all = b"".join(data for _, data in chunks)
     assert sorted(kept.replace(b"\n", b"")) == sorted(sent_all.replace(b"\n", b""))
+
+
+def test_no_secret_gets_through_in_whatever_pieces_it_comes(tmp_path: Path) -> None:
+    """Unbroken lines of more than 64 KiB, values with line ends, other notations, and every size of pieces."""
+    secret, two_lines = "k3y/with+signs=and-more", "first line of it\nsecond line of it"
+    encoded = base64.b64encode(b"user:" + secret.encode())
+    printed = b"".join(
+        [
+            b"x" * 70_000, secret.encode(), b"y" * 70_000, b"\n", b"a ", two_lines.encode(), b" b\n", b"a\r\n",
+            two_lines.replace("\n", "\r\n").encode(), b"\r\n", json.dumps({"key": two_lines}).encode(), b"\n",
+            b"Basic ", encoded, b"\n", quote(secret, safe="").encode(), b"\n", b"  | second line of it\n", secret.encode()[:12],
+        ]
+    )  # fmt: skip
+    for number, size in enumerate((1, 7, 4096, 65_537, len(printed))):
+        path = tmp_path / f"{number}.log"
+        log = ConsoleLog(path, [secret, two_lines])
+        lines = b"".join(log.write("stdout", printed[at : at + size]) for at in range(0, len(printed), size))
+        lines += log.flush()
+        log.close()
+        assert path.read_bytes() == lines
+        for canary in (b"k3y", b"ine of it", encoded[8:], b"k3y%2F", b"\\nsecond"):
+            assert canary not in lines, (size, canary)
+        assert lines.count(b"x") == 70_000 and lines.count(b"y") == 70_001
+
+
+def test_what_is_kept_for_the_next_supervisor_holds_no_part_of_a_secret(tmp_path: Path) -> None:
+    log = ConsoleLog(tmp_path / "console.log", ["one\ntwo"])
+    assert log.write("stdout", b"a\none\n") == b"a\n"
+    assert (log.recorded.stdout, dict(log.recorded.begun)) == (2, {})
+    assert log.write("stdout", b"twist\n") == b"one\ntwist\n"
+    log.close()
+
+
+@given(
+    st.text("ab\n", min_size=1, max_size=8), st.lists(st.binary(max_size=6).map(lambda b: bytes(b"ab\n\r"[c % 4] for c in b)))
+)  # fmt: skip
+def test_a_secret_is_never_whole_in_the_log(
+    tmp_path_factory: pytest.TempPathFactory, secret: str, chunks: list[bytes]
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "console.log"
+    log = ConsoleLog(path, [secret])
+    for data in chunks:
+        log.write("stdout", data)
+    log.flush()
+    log.close()
+    if b"".join(chunks).strip() and len(secret.strip()) > 1:
+        assert secret.encode() not in path.read_bytes()

@@ -1,5 +1,7 @@
 """ConsoleLog: writes what a process prints to ``console.log``, whole lines only, secrets masked.
 
+A line of more than 64 KiB is written in parts, and a secret is in one of them whole, as one that has line ends.
+
 Two streams arrive in arbitrary chunks; in the file the lines of one are never split by the other. Lines end with LF
 or CR as printed. The file is append-only and holds every byte once, also when another process continues it:
 ``recorded`` is the position to continue from.
@@ -18,8 +20,8 @@ from taorunner.disk_room import naming
 from taorunner.engine.frames import STORED_BLOCK_BYTES
 from taorunner.runs.state.log_position import RecordedLog
 from taorunner.runs.state.lookup.log_times import LogTimes
+from taorunner.runs.state.masking import Masking
 from taorunner.state_files import open_state
-from taorunner.text import MASK
 
 _MAX_CARRY = 64 * 1024
 
@@ -39,12 +41,11 @@ class ConsoleLog:
         self._file: IO[bytes] = os.fdopen(descriptor, "ab", buffering=0)
         self._path = path
         self._times = LogTimes(path, clock)
-        self._secrets = [secret.encode() for secret in sorted(secrets, key=len, reverse=True) if secret]
-        self._mask = MASK.encode()
+        self.masking = Masking(secrets)
         size = self._file.tell()
         recorded = recorded or RecordedLog(size=size, start=size)
         self._size, self._start = recorded.size, recorded.start
-        self._carry: dict[str, bytes] = dict(recorded.begun)
+        self._carry = {stream: bytearray(begun) for stream, begun in recorded.begun.items()}
         self.received: dict[str, int] = {"stdout": recorded.stdout, "stderr": recorded.stderr}
         self._tails = {stream: Tail(begins=not count) for stream, count in self.received.items()}
         for stream, tail in recorded.tails.items():
@@ -55,21 +56,14 @@ class ConsoleLog:
     def recorded(self) -> RecordedLog:
         """A consistent pair of file size and stream position."""
         begun = {
-            stream: carry
+            stream: bytes(carry)
             for stream, carry in self._carry.items()
-            if carry and not self._may_hold_secret(carry)
+            if carry and not self.masking.may_be_in(bytes(carry))
         }
         held = {stream: len(self._carry.get(stream, b"")) * (stream not in begun) for stream in self.received}
         stdout, stderr = (self.received[stream] - held[stream] for stream in ("stdout", "stderr"))
         tails = {stream: self._tail(stream, count) for stream, count in held.items()}
         return RecordedLog(self._size, stdout, stderr, self._start, tails, begun)
-
-    def _may_hold_secret(self, data: bytes) -> bool:
-        """Whether ``data`` contains a secret or ends with the start of one."""
-        return any(
-            secret in data or any(data.endswith(secret[:length]) for length in range(1, len(secret)))
-            for secret in self._secrets
-        )
 
     def _tail(self, stream: str, held: int) -> bytes:
         """The bytes after the last LF, which the engine may lose. Empty if they may contain part of a secret."""
@@ -77,8 +71,7 @@ class ConsoleLog:
         data = data[: max(0, len(data) - held)]
         data = data[data.rfind(b"\n") + 1 :]
         may_be_cut = len(data) >= 2 * STORED_BLOCK_BYTES
-        is_secret = self._secrets and (may_be_cut or any(secret in data for secret in self._secrets))
-        return b"" if is_secret else data
+        return b"" if self.masking.has_secrets and (may_be_cut or self.masking.is_in(data)) else data
 
     def write(self, stream: str, data: bytes, unkept: int = 0) -> bytes:
         """Adds a chunk. Returns the complete lines that were written by this call, masked.
@@ -87,20 +80,22 @@ class ConsoleLog:
         """
         self.received[stream] = self.received.get(stream, 0) + len(data) - unkept
         self._tails[stream].add(data, unkept)
-        carry = self._carry.get(stream, b"")
-        if carry:
-            data = carry + data
+        carry = self._carry.setdefault(stream, bytearray())
+        carry += data
+        if b"\n" not in data and b"\r" not in data and len(carry) <= _MAX_CARRY:
+            return b""
+        data = bytes(carry)
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-        if end == 0 and len(data) > _MAX_CARRY:
-            end = len(data)
-        self._carry[stream] = data[end:]
+        is_endless = end == 0 and len(data) > _MAX_CARRY
+        end = self.masking.cut(data, len(data) if is_endless else end, in_line=is_endless)
+        self._carry[stream] = bytearray(data[end:])
         return self._put(data[:end])
 
     def flush(self) -> bytes:
         """Writes unfinished last lines, each terminated with LF to keep the streams separate."""
-        rest = [carry for carry in self._carry.values() if carry]
+        rest = [bytes(carry) for carry in self._carry.values() if carry]
         self._carry.clear()
-        return self._put(b"".join(carry + b"\n" for carry in rest))
+        return self._put(b"".join(self.masking.masked_end(carry) + b"\n" for carry in rest))
 
     def end_launch(self) -> bytes:
         """Like ``flush``, when the engine has requeued the run: what follows is the output of its next launch."""
@@ -114,9 +109,7 @@ class ConsoleLog:
     def _put(self, data: bytes) -> bytes:
         if not data:
             return data
-        for secret in self._secrets:
-            if secret in data:
-                data = data.replace(secret, self._mask)
+        data = self.masking.masked(data)
         if self._file.tell() != self._size:
             os.ftruncate(self._file.fileno(), self._size)
             self._file.seek(self._size)

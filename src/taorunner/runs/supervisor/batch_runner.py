@@ -18,7 +18,7 @@ from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
-from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import Turn, is_over, turn, with_models
@@ -171,6 +171,7 @@ class BatchRunner:
             self._end.leave_undecided(run_id, error.message)
             return
         found = pick_up(self._store, record, plan, backend.name)
+        self._journal.maskings[run_id] = found.log.masking
         self._journal.emit(run_id, found.events)
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: write_spec(plan, launch),
@@ -241,8 +242,7 @@ class BatchRunner:
             if is_no_room(error):
                 self._end.fail(run_id, no_room(error, launch.run_dir))
                 return
-            reason = f"the secrets cannot be written: {error}"
-            self._end.finish(run_id, RunState.FAILED, reason, error_code=ExitCode.MACHINE)
+            self._end.fail(run_id, MachineError(f"the secrets cannot be written: {error}"))
             return
         launched_at = now()
         observation = Observation(plan, run_id, launched_at)
@@ -252,6 +252,7 @@ class BatchRunner:
             statuses=statuses,
         )  # fmt: skip
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
+        self._journal.maskings[run_id] = log.masking
         log.recorded.save(self._store.paths(run_id).position)
         self._active[run_id] = Active(plan, launch, worker, backend, statuses, observation, log)
         record = replace(

@@ -120,6 +120,8 @@ class RunEnd:
         exit_code = status.exit_code if status is not None else None
         if state is RunState.STOPPED:
             reason = self._journal.records[run_id].stop_reason or reason
+        reason = self._journal.masked(run_id, reason)
+        hint = None if hint is None else self._journal.masked(run_id, hint)
         event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
         active = self._active.pop(run_id, None)
         if active is not None:

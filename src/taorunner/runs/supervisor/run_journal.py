@@ -12,19 +12,22 @@ from collections.abc import Sequence
 from taorunner.errors import RunStateError
 from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.masking import Masking
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.alarms import RunMonitor
 from taorunner.runs.supervisor.sinks import EventSinks
+from taorunner.values.value import names_of, replace
 
 
 class Journal:
-    """``records`` and ``plans`` by run id, as they are on disk."""
+    """``records`` and ``plans`` by run id, as they are on disk; ``maskings`` of runs that were started."""
 
     def __init__(self, store: RunStore, monitor: RunMonitor, sinks: EventSinks) -> None:
         self._store, self._monitor, self._sinks = store, monitor, sinks
         self.records: dict[str, RunRecord] = {}
         self.plans: dict[str, RunPlan] = {}
+        self.maskings: dict[str, Masking] = {}
 
     def open(self, run_id: str, batch_id: str) -> bool:
         """Loads a run of the batch. False, and the run is skipped, if it is missing, damaged or of another batch."""
@@ -51,14 +54,22 @@ class Journal:
         self._store.save_plan(run_id, plan)
 
     def emit(self, run_id: str, events: Sequence[Event]) -> None:
-        """Appends the events of one run in one write, and passes them to the sinks."""
+        """Appends the events of one run in one write, and passes them to the sinks. Secrets in them are masked."""
         if not events:
             return
+        masking = self.maskings.get(run_id)
+        if masking is not None and masking.has_secrets:
+            events = [_masked(event, masking) for event in events]
         self._store.append_events(run_id, events)
         self._sinks.write(run_id, events)
         to_stop = self._monitor.saw(self.records[run_id], events)
         if to_stop is not None:
             self.save(to_stop)
+
+    def masked(self, run_id: str, text: str) -> str:
+        """``text`` without the secrets of the run."""
+        masking = self.maskings.get(run_id)
+        return text if masking is None else masking.masked_text(text)
 
     def emit_each(self, events: Sequence[Event]) -> None:
         """Emits events of different runs."""
@@ -67,3 +78,14 @@ class Journal:
 
     def notice(self, run_id: str, code: str, text: str, *, level: str = "warning") -> None:
         self.emit(run_id, [Notice(run=run_id, at=now(), level=level, code=code, text=text)])
+
+
+def _masked(event: Event, masking: Masking) -> Event:
+    """What programs report may name a secret: their messages, names of metrics, paths."""
+    texts = {name: getattr(event, name) for name in names_of(event) if name != "run"}
+    changed = {
+        name: masked
+        for name, text in texts.items()
+        if type(text) is str and (masked := masking.masked_text(text)) != text
+    }
+    return replace(event, **changed) if changed else event
