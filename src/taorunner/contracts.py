@@ -81,13 +81,15 @@ class MetricScale(str, Enum):
 class Metric(Value):
     """The meaning of a metric. ``name`` is TAO's; ``<class>``, ``<set>``, ``<k>`` and ``*`` are placeholders.
 
-    ``ranks``: runs are compared by it. Of several, the first that a run has is used.
+    ``ranks``: runs are compared by it. Of several, the first that a run has is used. ``console``: only its value on
+    the console counts, because status.json has it rounded.
     """
 
     name: str
     direction: Direction
     scale: MetricScale = MetricScale.OWN
     ranks: bool = False
+    console: bool = False
 
     @property
     def pattern(self) -> str:

@@ -28,6 +28,8 @@ def test_networks_of_a_workspace(tmp_path: Path) -> None:
         ("down fraction", Metric("m", Direction.DOWN, MetricScale.FRACTION)),
         ("up ranks", Metric("m", Direction.UP, ranks=True)),
         ("up percent ranks", Metric("m", Direction.UP, MetricScale.PERCENT, True)),
+        ("up fraction console", Metric("m", Direction.UP, MetricScale.FRACTION, console=True)),
+        ("up fraction ranks console", Metric("m", Direction.UP, MetricScale.FRACTION, True, True)),
         ("none own", Metric("m", Direction.NONE, MetricScale.OWN)),
     ],
 )

@@ -131,6 +131,18 @@ def test_a_rounded_figure_of_the_console_does_not_stand_beside_the_exact_one() -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("console_first", [True, False])
+def test_a_value_that_status_json_has_with_one_decimal_is_taken_from_the_console(console_first: bool) -> None:
+    printed = "│ Name │ Score │\n│ mAP                │ 36.2%   │\n│ CMC curve, Rank-1  │ 61.5%   │\n"
+    status = record(message="Test metrics generated.", kpi={"mAP": 0.4})
+    said = (printed, status) if console_first else (status, printed)
+    assert values(followed("re_identification", "evaluate", *said)) == [
+        ("mAP", None, 0.362), ("cmc_rank_1", None, 0.615),
+    ]  # fmt: skip
+    trained = record(message="Eval metrics generated.", kpi={"mAP": "0.4"})
+    assert [metric.value for metric in followed("re_identification", "train", trained)] == [0.4]
+
+
 def epoch(number: int, **kpi: float) -> bytes:
     return record(epoch=number, kpi={"accuracy": number / 10, "loss": 3.0 - number / 10, "lr": 0.01, **kpi})
 

@@ -379,3 +379,18 @@ def test_progress_never_goes_backwards_and_no_metric_is_said_twice_in_a_row(
             assert reported.get(event.name) != new or event.name in ("loss", "train_loss")
             reported[event.name] = new
     assert tracker.facts.status_records == sum(isinstance(piece, StatusRecord) for piece in feed)
+
+
+def test_an_eta_of_nothing_is_unknown_until_the_last_epoch_is_done() -> None:
+    tracker = make(DETECTNET, 2)
+    hook = "INFO: Epoch {}/2: loss: 0.06 learning rate: 1.2e-05 Time taken: 0:00:{} ETA: {}\n"
+    said = [hook.format(0, "00", "0:00:00"), hook.format(1, "41", "0:00:41"), hook.format(2, "41", "0:00:00")]
+    events = [event for line in said for event in tracker.feed_console(line.encode(), T0)]
+    assert [event for event in events if isinstance(event, EpochProgress)] == [
+        epoch(1, 2),
+        epoch(1, 2, completed=True, epoch_s=41.0, eta_s=41.0),
+        epoch(2, 2, eta_s=41.0),
+        epoch(2, 2, completed=True, epoch_s=41.0, eta_s=0.0),
+    ]
+    one = make(LIGHTNING, 1).feed_console(b"\rEpoch 0:  50%|x| 2/4 [00:01<00:00]\r", T0)
+    assert [event.eta_s for event in one if isinstance(event, EpochProgress)] == [None]

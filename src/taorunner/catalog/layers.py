@@ -208,17 +208,20 @@ def _kpi(rows: Mapping[str, str | None]) -> tuple[Metric, ...]:
 
 
 def parse_metric(name: str, text: str) -> Metric:
-    """Parses ``up fraction ranks``: direction, scale (default ``own``), and whether runs are compared by it.
+    """Parses ``up fraction ranks console``: direction, scale (default ``own``), whether runs are compared by it, and
+    whether only the console has it exactly.
 
     Raises ValueError for other words.
     """
     direction, *more = text.split() or [""]
+    console = more[-1:] == ["console"]
+    more = more[:-1] if console else more
     ranks = more[-1:] == ["ranks"]
     scales = more[:-1] if ranks else more
     if len(scales) > 1:
         raise ValueError(f'"{text}" has too many words')
     scale = MetricScale(scales[0]) if scales else MetricScale.OWN
-    return Metric(name, Direction(direction), scale, ranks)
+    return Metric(name, Direction(direction), scale, ranks, console)
 
 
 def _typed(values: Mapping[str, Any], cls: type[Value]) -> dict[str, Any]:

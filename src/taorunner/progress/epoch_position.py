@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from taorunner.progress.hints import ProgressHint
@@ -42,7 +43,12 @@ class Position:
         self._last_step_at: datetime | None = None
 
     def advance(self, hint: ProgressHint) -> list[ProgressHint]:
-        """The hints to report now; steps are held back for ``take_step``."""
+        """The hints to report now; steps are held back for ``take_step``.
+
+        An ETA of 0 before the end is one that TAO does not know yet.
+        """
+        if hint.eta_s == 0 and not (hint.completed and self._is_last(hint)):
+            hint = replace(hint, eta_s=None)
         if hint.epochs:
             self.epochs = hint.epochs
         self._eta_s = hint.eta_s if hint.eta_s is not None else self._eta_s
@@ -92,6 +98,10 @@ class Position:
         if self._steps and step % self._steps == 0:
             return step // self._steps or None
         return None
+
+    def _is_last(self, hint: ProgressHint) -> bool:
+        epochs = hint.epochs or self.epochs
+        return epochs is not None and hint.epoch >= epochs
 
     def _complete(self, epoch: int, epoch_s: float | None, steps: int | None) -> ProgressHint:
         self.done, self._held = epoch, None

@@ -108,8 +108,11 @@ class MetricTable:
         return name
 
     def means_nothing_there(self, name: str, value: float) -> bool:
-        """True for -1, which COCO uses when there are no such objects, and for other negative shares."""
+        """True for -1, which COCO uses when there are no such objects, for other negative shares, and for a value that
+        status.json has less exactly than the console."""
         metric = self.find(name)
+        if metric is not None and metric.console:
+            return True
         if metric is None or metric.scale is MetricScale.OWN:
             return False
         return value == (-1.0 if metric.scale is MetricScale.FRACTION else -100.0) or value == -1.0

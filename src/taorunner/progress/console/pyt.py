@@ -21,7 +21,7 @@ class Lightning(Plain):
 
     metric_needles = (
         b"DataLoader 0", b"test_", b"Accuracy: ", b"Precision: ", b"Recall: ", b"Hmean: ", b"Tot Comp ",
-        b"CMC curve, Rank-",
+        b"CMC curve, Rank-", "│ mAP ".encode(),
     )  # fmt: skip
     needles = (*Plain.needles, *metric_needles, b"%|", b"/? [", "━".encode(), b"saving model to '")
 
@@ -46,8 +46,10 @@ class Lightning(Plain):
     )
     """optical_inspection and visual_changenet, which before 5.5 only print it. Source: tao_pytorch_backend v5.0.0
     cv/optical_inspection/scripts/evaluate.py; the names are those of status.json in 5.5 and later."""
-    _ranked = line_pattern(r"\s{0,8}│ CMC curve, Rank-(\d{1,4})\s{0,80}│\s{0,80}(NUM)%\s{0,80}│\s{0,8}\Z")
-    """re_identification, whose status.json has the mAP alone. Source: tao-pytorch 7.0.1
+    _ranked = line_pattern(
+        r"\s{0,8}│ (?:mAP|CMC curve, Rank-(\d{1,4}))\s{0,80}│\s{0,80}(NUM)%\s{0,80}│\s{0,8}\Z"
+    )
+    """re_identification, whose status.json has the mAP alone, with one decimal. Source: tao-pytorch 7.0.1
     cv/re_identification/model/pl_reid_model.py, on_test_epoch_end."""
     _bare = line_pattern(r"\s{1,80}(test_[\w/.@-]{1,100})\s{1,80}(NUM)\s{0,80}\Z")
 
@@ -76,8 +78,9 @@ class Lightning(Plain):
             for name, value in zip(_COMPARED, compared.groups(), strict=True):
                 self.add_metric(name, value, found)
             return None
-        if "CMC curve" in text and (ranked := self._ranked.match(text)) and not self.trains:
-            self.add_metric(f"cmc_rank_{ranked.group(1)}", ranked.group(2), found, 0.01)
+        if "│ " in text and (ranked := self._ranked.match(text)) and not self.trains:
+            name = f"cmc_rank_{ranked.group(1)}" if ranked.group(1) else "mAP"
+            self.add_metric(name, ranked.group(2), found, 0.01)
             return None
         if bare := self._bare.match(text):
             self.add_metric(bare.group(1), bare.group(2), found)

@@ -38,7 +38,8 @@ class Keras(Plain):
     """``Epoch 12/80``, then bars; used by the Keras family of TF1 and by TF2."""
 
     metric_needles = (
-        b"AP ", b"mAP@", b"RPN_recall", b"Validation loss:", b"Accuracy:", b"Evaluation ", b"Total Val Loss:",
+        b"AP ", b"mAP@", b"Validation done", b"Validation loss:", b"Accuracy:", b"Evaluation ", b"Total Val Loss:",
+        b"Classification Report",
     )  # fmt: skip
     needles = (*Plain.needles, *metric_needles, b"Epoch ", b"] - ", b"/Unknown - ")
 
@@ -49,8 +50,18 @@ class Keras(Plain):
     _ap = line_pattern(
         r"(?:(\S{1,200}?)\s{0,40})?\b(m?AP)\s{1,40}(NUM)\s{0,40}\Z|(\S{1,200}?)AP\s{1,40}(NUM)\s{0,40}\Z"
     )
+    _ap_of_words = line_pattern(r"(\S[^\n:]{0,200}?)\s{0,40}(?<!m)AP {4}(NUM)\s{0,40}\Z")
+    """A name with blanks; the columns are 14 and 6 wide."""
     _frcnn_map = line_pattern(r"(mAP@\S{1,40}?)\s{0,40}=\s{0,40}(NUM)")
-    _frcnn_row = line_pattern(r"\s{0,40}(\S{1,200})\s{1,40}(NUM)(?:\s{1,40}(?:NUM)){2,3}\s{0,40}\Z")
+    _frcnn_head = line_pattern(r"\s{0,8}Class {5,20}AP {5,20}precision {5,20}recall")
+    _frcnn_row = line_pattern(
+        r"\s{0,40}(\S[^\n]{0,200}?)\s{0,20}(\d\.\d{4}|nan)(?: {14,17}(?:\d\.\d{4}|nan)){2}(?: {14}|\s{0,40}\Z)"
+    )
+    """Columns of 20; a longer name touches the first value."""
+    _report_row = line_pattern(
+        r"\s{0,40}(\S[^\n]{0,200}?) {2,40}(\d\.\d\d) {2,20}(\d\.\d\d) {2,20}\d\.\d\d {2,20}\d{1,12}\s{0,8}\Z"
+    )
+    _report_accuracy = line_pattern(r"\s{0,40}accuracy {2,80}(\d\.\d\d) {2,20}\d{1,12}\s{0,8}\Z")
     _named = line_pattern(
         r"(Validation loss|Evaluation Loss|Evaluation Top K accuracy|Total Val Loss): {0,4}(NUM)"
         r"|(Accuracy): {0,4}\d{1,12} / \d{1,12} {1,8}(NUM)"
@@ -59,6 +70,8 @@ class Keras(Plain):
     def __init__(self, trains: bool) -> None:
         super().__init__(trains)
         self._epochs: int | None = None
+        self._frcnn_rows: list[tuple[str, str]] = []
+        self._frcnn_tables = 0
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
         if match := self._bar.search(text):
@@ -97,10 +110,15 @@ class Keras(Plain):
             self.add_metric(name.strip(), value, found, running=not completed)
 
     def read_metric(self, text: str, found: list[Hint]) -> Follower | None:
-        if "RPN_recall" in text:
+        if self._frcnn_head.match(text):
+            self._frcnn_rows.clear()
             return self._frcnn_table
-        if match := self._frcnn_map.search(text):
-            self.add_metric(match.group(1), match.group(2), found)
+        if "Classification Report" in text:
+            return self._report
+        if "Validation done" in text:
+            self._frcnn_tables = 0
+        elif match := self._frcnn_map.search(text):
+            self._add_frcnn(match.group(1), match.group(2), found)
         elif match := self._named.search(text):
             self.add_metric(
                 _KERAS_NAMES[match.group(1) or match.group(3)], match.group(2) or match.group(4), found
@@ -109,14 +127,34 @@ class Keras(Plain):
             name, kind, value, glued, glued_value = match.groups()
             label = glued or name
             self.add_metric(f"AP/{label}" if label else (kind or "AP"), value or glued_value, found)
+        elif match := self._ap_of_words.match(text.lstrip()):
+            self.add_metric(f"AP/{match.group(1)}", match.group(2), found)
         else:
             return super().read_metric(text, found)
         return None
 
     def _frcnn_table(self, text: str, found: list[Hint]) -> bool:
+        """Keeps the rows until their threshold is known: with several there is a table for each."""
         if match := self._frcnn_row.match(text):
-            self.add_metric(f"AP/{match.group(1)}", match.group(2), found)
+            self._frcnn_rows.append((match.group(1).rstrip(), match.group(2)))
         return "mAP@" not in text and "Validation done" not in text
+
+    def _add_frcnn(self, name: str, value: str, found: list[Hint]) -> None:
+        kind = name.removeprefix("m") if self._frcnn_tables else "AP"
+        for label, ap in self._frcnn_rows:
+            self.add_metric(f"{kind}/{label}", ap, found)
+        self._frcnn_tables = 0 if "[" in name else self._frcnn_tables + 1
+        self._frcnn_rows.clear()
+        self.add_metric(name, value, found)
+
+    def _report(self, text: str, found: list[Hint]) -> bool:
+        """Reads scikit-learn's report: precision and recall of each class, and the accuracy."""
+        if match := self._report_accuracy.match(text):
+            self.add_metric("accuracy", match.group(1), found)
+        elif (match := self._report_row.match(text)) and " avg" not in match.group(1):
+            self.add_metric(f"precision/{match.group(1)}", match.group(2), found)
+            self.add_metric(f"recall/{match.group(1)}", match.group(3), found)
+        return "weighted avg" not in text
 
 
 class SessionHook(Plain):
@@ -129,11 +167,14 @@ class SessionHook(Plain):
 
     _map = line_pattern(r"Mean average_precision \(in %\): (NUM)")
     _cost = line_pattern(r"Validation cost: (NUM)")
+    _plain_rule = line_pattern(r"-{3,200} {2}(?=-{3,40}\s{0,8}\Z)")
+    """Before 5.0 the table has no bars: the rule below its head shows where the second column begins."""
     _row = line_pattern(r"\s{0,8}\|\s{0,40}([^|\s][^|\n]{0,200}?)\s{0,40}\|\s{0,40}(NUM)\s{0,40}\|\s{0,8}\Z")
 
     def __init__(self, trains: bool) -> None:
         super().__init__(trains)
         self._epochs: int | None = None
+        self._plain_column = 0
 
     def read(self, text: str, found: list[Hint]) -> Follower | None:
         if match := _HOOK.search(text):
@@ -181,6 +222,12 @@ class SessionHook(Plain):
     def _table(self, text: str, found: list[Hint]) -> bool:
         if match := self._row.match(text):
             self.add_metric(f"AP/{match.group(1)}", match.group(2), found, 0.01)
+        elif match := self._plain_rule.match(text):
+            self._plain_column = match.end()
+        elif (column := self._plain_column) and text[column - 2 : column] == "  " and text[column:].strip():
+            self.add_metric(f"AP/{text[:column].strip()}", text[column:].strip(), found, 0.01)
+        else:
+            self._plain_column = 0
         return "Median Inference Time" not in text and "Epoch " not in text
 
 
