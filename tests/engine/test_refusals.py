@@ -145,7 +145,8 @@ SEEN = [
     ),
     (
         "Minimum memory limit allowed is 6MB",
-        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB", LESS,
+        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB",
+        'raise "memory" in experiments.yml, or remove it',
     ),
     (
         "driver failed programming external connectivity on endpoint x: Bind for 0.0.0.0:8888 failed: port is already "

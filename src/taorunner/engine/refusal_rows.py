@@ -40,7 +40,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
-        r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|empty)",
+        r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|empty)"
+        r"|discover GPU vendor from CDI",
         "the docker engine has no description of the GPUs (CDI)",
         "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
         of_machine=True,

@@ -316,7 +316,9 @@ def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f"the engine cannot provide these resources: {lower(match[0])}",
-        hint='set "cpus" and "memory" in experiments.yml to what it has, or remove them',
+        hint='raise "memory" in experiments.yml, or remove it'
+        if "inimum" in match[0]
+        else 'set "cpus" and "memory" in experiments.yml to what it has, or remove them',
     )
 
 

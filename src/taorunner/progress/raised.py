@@ -19,6 +19,7 @@ _HOLLOW = re.compile(
     r"\bCaught \w{1,80} in |ChildFailedError|^SystemExit|CalledProcessError|^KeyboardInterrupt|SIGTERMException"
     r"|root error\(s\) found|: in user code:|AttributeError: __enter__|Engine file loading failed"
     r"|no attribute 'create_execution_context'|int\(\) with base 10: ''|killed by signal: Terminated"
+    r"|Graph execution error:$|factory function returned nullptr"
     r"|BdbQuit|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
     re.ASCII,
 )
@@ -46,6 +47,9 @@ class _Raised:
     def text(self) -> str:
         """The line of the exception; for a hollow one the detail line with the cause."""
         if self.is_hollow:
+            for node, detail in zip(self.details, self.details[1:], strict=False):
+                if node.startswith("Node: "):  # of a graph of TensorFlow 2
+                    return detail.strip()
             for detail in reversed(self.details):
                 if _TOLD_AS.match(detail.strip()):
                     return re.sub(r"^\(0\) ", "", detail.strip())

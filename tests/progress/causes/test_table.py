@@ -139,7 +139,7 @@ SAMPLES: list[tuple[str, str, str]] = [
     (
         "gpu-index",
         "MisconfigurationException: You requested gpu: [0, 1]\n But your machine only has: [0]",
-        "a GPU id was used that the container does not have",
+        "a GPU id was used that the container does not have: [0, 1]",
     ),
     (
         "gpu-too-new",

@@ -13,6 +13,13 @@ FILES: tuple[Cause, ...] = (
         "where the network needs to write into data/, name the mounts yourself in .tao_mounts.json",
     ),
     row(
+        "file-locked",
+        "unable to lock file",
+        r"unable to lock file",
+        "a data file is locked by another process, or its file system has no locks",
+        'end the other process, or set HDF5_USE_FILE_LOCKING=FALSE in "env"',
+    ),
+    row(
         "export-exists",
         "already exist",
         r"(?P<path>/[^\s'\";,()]{1,300}\.(?:onnx|etlt|uff|engine|plan|trt|tlt"

@@ -113,12 +113,12 @@ GPU: tuple[Cause, ...] = (
         "gpu-index",
         "device ordinal|requested gpu|visible_device_list|valid GPU ids|Number of GPUs must be"
         "|INVALID_DEVICE|torch.cuda.device_count()|Invalid device id|num_gpus",
-        r"invalid device ordinal|You requested gpus?:? ?\[[\d, ]{0,80}\]"
+        r"invalid device ordinal|You requested gpus?:? ?(?P<what>\[[\d, ]{0,80}\])"
         r"|visible_device_list[^\n]{0,20} listed an invalid GPU"
         r"|Checking for valid GPU ids|Number of GPUs must be greater than|CUDA_ERROR_INVALID_DEVICE"
         r"|on CUDA device \d{1,4} but torch\.cuda\.device_count\(\) is|Invalid device id"
         r"|device >= 0 && device < num_gpus",
-        "a GPU id was used that the container does not have",
+        "a GPU id was used that the container does not have: {what}",
         'inside, GPUs count from 0: use "gpu_indices" in experiments.yml rather than ids in the spec',
     ),
     row(

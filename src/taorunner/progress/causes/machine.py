@@ -191,12 +191,14 @@ MACHINE: tuple[Cause, ...] = (
     row(
         "image-does-not-fit",
         "cannot import name|only 0-dimensional arrays|module 'numpy' has no attribute|numpy.dtype size changed"
-        "|inhomogeneous shape|undefined symbol|deprecated alias|__init__() missing|GLIBC|registry. Please check",
+        "|Could not run 'torchvision|inhomogeneous shape|undefined symbol|deprecated alias|__init__() missing"
+        "|GLIBC|registry. Please check",
         r"(?P<what>cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
         r"|only 0-dimensional arrays can be converted to Python scalars"
         r"|module 'numpy' has no attribute '\w{1,40}'"
         r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. Please check)"
         r"|\w{1,80}\.__init__\(\) missing \d{1,3} required positional arguments?: '\w{1,60}'"
+        r"|Could not run 'torchvision::\w{1,40}'"
         r"|numpy\.dtype size changed|undefined symbol: \w{1,120}|`np\.\w{1,20}` was a deprecated alias)",
         "the packages of this image do not fit together: {what}",
         'a fault of the image rather than of spec or data: use another "release"',
@@ -206,6 +208,13 @@ MACHINE: tuple[Cause, ...] = (
         ": not found|command not found",
         r"(?:exec: |line \d{1,6}: |bash: )(?P<what>[\w.-]{1,80}): (?:command )?not found",
         'the image has no command "{what}"',
+        'is it the image of this network? check "image" and "release" in experiments.yml',
+    ),
+    row(
+        "no-such-command",
+        "unable to launch the specified application",
+        r"mpi(?:run|exec) was unable to launch the specified application",
+        "mpirun could not start the program: this image lacks it, or it may not be executed",
         'is it the image of this network? check "image" and "release" in experiments.yml',
     ),
 )
