@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from taorunner.catalog.layers import parse_version
 from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, EpochMark, Framework, GpuUse, ResumeRule
@@ -42,7 +43,13 @@ SAMPLE_NAMES = {
     "efficientdet_tf2": "train/efficientdet-d0_012.tlt",
     "classification_tf2": "train/efficientnet-b0_012.tlt",
 }
+PACKAGES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "package_facts.json").read_text(encoding="utf-8")
+)
+"""Kind, version, and the actions of each command of TAO's packages: written by ``tools/compare_catalog.py --facts``."""
 OWN = {"tinydet": "taorunner's own network: not in TAO"}
+AFTER = {"dinov3", "embedding", "gap_analysis", "tmm"}
+"""Networks that came after the facts were gathered: their actions are in ``package_facts.json``."""
 OTHER_TASKS = {
     "augment": "only in 4.x, of which no actions are known",
     "emotionnet": "only in 4.x, of which no actions are known",
@@ -67,13 +74,10 @@ UNKNOWN_ACTIONS = {
     ("model_agnostic", "inference"): "as above",
 }
 """Actions of the newest release that the catalog names but refuses to run."""
-NO_IMAGE = {
-    (
-        "sparse4d",
-        "deploy",
-    ): "came with nvidia-tao-deploy 7.3.0, after the last release of which images are known"
-}
-"""Groups that were gathered and are in no release of the catalog."""
+GATHERED_IN = {"model": {"7.0.1"}, "deploy": {"6.26.3", "7.3.0"}, "dataset": {"6.25.11"}}
+"""The releases whose code the gathered actions of each group are from; TensorFlow is in none after 6.26.3."""
+GROUPS_AFTER = {"video_clip": {"model"}}
+"""Groups that came after the facts were gathered."""
 OTHER_ROLES = {
     "results_dir": "tao/pytorch.md section 2, tao/tensorflow.md section 4.2",
     "checkpoint_interval": "tao/pytorch.md section 3 (Resume)",
@@ -105,6 +109,16 @@ OTHER_KEYS = {
     ("video_clip", "deploy.evaluate", "trt_engine"): "nvidia_tao_deploy 7.3.0 config/multimodal/video_clip",
     ("video_clip", "deploy.inference", "trt_engine"): "nvidia_tao_deploy 7.3.0 config/multimodal/video_clip",
     ("video_clip", "*", "encryption_key"): "CommonExperimentConfig of nvidia_tao_deploy 7.3.0",
+    **{
+        ("video_clip", action, role): "nvidia-tao-pytorch 7.2.0 and 7.3.0 config/video_clip"
+        for action, roles in {
+            "train": "epochs num_gpus gpu_ids resume pretrained",
+            "evaluate": "checkpoint",
+            "inference": "checkpoint",
+            "export": "checkpoint onnx_file",
+        }.items()
+        for role in roles.split()
+    },
 }
 """Single keys that the gathered files do not have or that they leave open, with where they come from."""
 
@@ -127,7 +141,8 @@ def named(network: Network, release: str | None = None) -> Iterator[tuple[str, C
 
 
 def test_every_task_is_there_and_nothing_else() -> None:
-    assert set(network_names()) == set(TF) | set(PYT) | set(OWN)
+    assert set(network_names()) == set(TF) | set(PYT) | set(OWN) | AFTER
+    assert not AFTER & (set(TF) | set(PYT))
     assert set(FACTS["only_in_4"]) == set(OTHER_TASKS)
     assert not set(OTHER_TASKS) & set(network_names())
 
@@ -221,18 +236,15 @@ def test_every_option_is_one_of_the_parsers(name: str) -> None:
 def test_hydra_and_deploy_actions(name: str) -> None:
     facts = PYT[name].get("actions", {})
     network = load_network(name)
-    release = None if network.framework not in (Framework.TF1, Framework.TF2) else "6.26.3"
     for group, actions in facts.items():
-        if (name, group) in NO_IMAGE:
-            continue
         if actions is None:  # model_agnostic: unknown, and so says the catalog
             assert set(network.unknown_actions()) == set(network.actions())
             continue
-        ours = {a.rpartition(".")[2] for a, owner in network.actions(release).items() if owner == group}
+        known = network.actions(max(set(network.releases) & GATHERED_IN[group], key=parse_version))
+        ours = {a.rpartition(".")[2] for a, owner in known.items() if owner == group}
         assert ours == set(actions)
     if network.framework not in (Framework.TF1, Framework.TF2):
-        missing = {group for known, group in NO_IMAGE if known == name}
-        assert set(facts) - missing == {group.name for group in network.groups}
+        assert set(facts) | GROUPS_AFTER.get(name, set()) == {group.name for group in network.groups}
 
 
 @pytest.mark.parametrize("name", [name for name in PYT if "actions_6_25_10_model" in PYT[name]])
@@ -250,8 +262,8 @@ def test_a_network_is_in_6_25_10_when_its_actions_of_then_are_known(name: str) -
 
 
 HISTORY = {
-    "5.0.0": "action_recognition classification_pyt deformable_detr dino mal ml_recog ocdnet ocrnet optical_inspection"
-    " pointpillars pose_classification re_identification segformer",
+    "4.0.0": "action_recognition deformable_detr pointpillars pose_classification re_identification segformer",
+    "5.0.0": "classification_pyt dino mal ml_recog ocdnet ocrnet optical_inspection",
     "5.1.0": "visual_changenet",
     "5.2.0": "centerpose",
     "5.5.0": "bevfusion grounding_dino mask_grounding_dino mask2former",
@@ -260,8 +272,10 @@ HISTORY = {
     "6.25.9": "depth_net",
     "6.26.3": "clip oneformer nvpanoptix3d",
     "7.0.0": "codetr radio",
+    "7.1.0": "dinov3",
+    "7.2.0": "video_clip",
 }
-"""tao/pytorch.md section 1. depth_net is named there from 6.25.10 on; NVIDIA/tao_pytorch_backend has it in 6.25.9.
+"""tao/pytorch.md section 1; 4.0.0 by its launcher, 7.1.0 and 7.2.0 by nvidia-tao-pytorch. depth_net is named there from 6.25.10 on; NVIDIA/tao_pytorch_backend has it in 6.25.9.
 Image tags rule: release 5.1.0 ships the PyTorch code of 5.0.0, with two exceptions."""
 
 
@@ -348,6 +362,15 @@ def test_every_refused_action_is_listed_with_its_reason() -> None:
     assert refused == set(UNKNOWN_ACTIONS)
 
 
+BEFORE_5_0 = {
+    ("detectnet_v2", "4.0.0"): {
+        "dataset_convert", "train", "evaluate", "inference", "export", "prune", "gen_trt_engine", "deploy.evaluate",
+        "deploy.inference",
+    },
+}  # fmt: skip
+"""What is known before 5.0: what NVIDIA's notebook of 4.0.0 types. 4.0.1 has the same images."""
+
+
 def test_before_5_0_nothing_is_run_on_a_guess() -> None:
     seen = 0
     for name in network_names():
@@ -355,9 +378,40 @@ def test_before_5_0_nothing_is_run_on_a_guess() -> None:
         for release in network.releases:
             if release[0] in "34":
                 seen += 1
-                assert network.contracts(release) == {}
-                assert set(network.unknown_actions(release)) == set(network.actions(release)) != set()
-    assert seen == 16 * 5 + 2 * 2
+                known = BEFORE_5_0.get((name, release.replace("4.0.1", "4.0.0")), set())
+                assert set(network.contracts(release)) == known
+                assert set(network.unknown_actions(release)) == set(network.actions(release)) - known != set()
+    assert seen == 16 * 5 + 2 * 2 + 6 * 2  # TF1, TF2, PyTorch
+
+
+def test_detectnet_v2_of_4_0_has_the_options_of_its_notebook() -> None:
+    network = load_network("detectnet_v2")
+    found = {
+        action: [argument.tokens for argument in contract.arguments if argument.required]
+        for action, contract in network.contracts("4.0.1").items()
+    }
+    assert found == {
+        "dataset_convert": [("-d", "{spec}"), ("-o", "{tfrecords_prefix}")],
+        "train": [("-e", "{spec}"), ("-k", "{key}"), ("-r", "{results_dir}")],
+        "evaluate": [("-e", "{spec}"), ("-k", "{key}"), ("-m", "{checkpoint}")],
+        "inference": [
+            ("-e", "{spec}"), ("-k", "{key}"), ("-o", "{results_dir}/inference"), ("-i", "{image_dir}"),
+        ],
+        "export": [("-e", "{spec}"), ("-k", "{key}"), ("-m", "{checkpoint}"), ("-o", "{export_file}")],
+        "prune": [("-k", "{key}"), ("-m", "{checkpoint}"), ("-o", "{pruned_file}")],
+        "gen_trt_engine": [
+            ("-e", "{spec}"), ("-k", "{key}"), ("-m", "{onnx_file}"), ("--engine_file", "{engine_file}"),
+            ("--cal_cache_file", "{calibration_cache}"),
+        ],
+        "deploy.evaluate": [("-e", "{spec}"), ("-m", "{engine_file}")],
+        "deploy.inference": [
+            ("-e", "{spec}"), ("-m", "{engine_file}"), ("-r", "{results_dir}/trt_inference"),
+        ],
+    }  # fmt: skip
+    forms = {action: contract.value_forms for action, contract in network.contracts("4.0.0").items()}
+    assert forms["export"]["export_file"] == forms["gen_trt_engine"]["onnx_file"] == "export/{model}.etlt"
+    assert forms["prune"]["pruned_file"] == "prune/{model}_pruned.tlt"
+    assert network.contract("train", "4.0.0").checkpoints.globs == ("weights/*.tlt",)
 
 
 @pytest.mark.parametrize("name", [name for name in PYT if PYT[name].get("trt_keys")])
@@ -422,6 +476,16 @@ def test_which_exit_codes_are_believed() -> None:
         for network, action, release in cases:
             verdict = load_network(network).contract(action, release).verdict
             assert verdict.exit_zero_means_success == FACTS["exit_code_trust"][row], (row, network, release)
+    trusted = {
+        release: load_network("annotations").contract("convert", release).verdict.exit_zero_means_success
+        for release in ("6.26.3", "7.0.0", "7.0.1", "7.3.0")
+    }
+    assert trusted == {
+        "6.26.3": False,
+        "7.0.0": False,
+        "7.0.1": True,
+        "7.3.0": True,
+    }  # nvidia-tao-ds, entrypoint.py
     assert load_network("dssd").contract("train").verdict.exit_zero_means_success
     assert not load_network("efficientdet_tf2").contract("train").verdict.exit_zero_means_success
 

@@ -50,12 +50,14 @@ def test_an_unknown_network_names_the_nearest(name: str, hint: str | None) -> No
 
 def test_the_default_release_is_the_newest_with_public_images() -> None:
     defaults = {
-        name: load_network(name).default_release for name in ("dssd", "efficientdet_tf2", "dino", "tinydet")
+        name: load_network(name).default_release
+        for name in ("dssd", "efficientdet_tf2", "dino", "dinov3", "tinydet")
     }
     assert defaults == {
         "dssd": "6.26.3",
         "efficientdet_tf2": "6.26.3",
         "dino": "7.0.1",
+        "dinov3": "7.1.0",
         "tinydet": "embedded",
     }
 
@@ -66,8 +68,9 @@ def test_the_default_release_is_the_newest_with_public_images() -> None:
         ((), "embedded"),
         (("5.0.0", "5.2.0", "6.25.7"), "5.0.0"),  # the tags of 5.2.0 and 6.25.7 are not known
         (("5.2.0", "6.25.7"), "6.25.7"),
-        (("5.2.0", "7.1.0"), "7.1.0"),  # not public
-        (("6.26.3", "7.1.0"), "6.26.3"),
+        (("5.2.0", "7.1.0"), "7.1.0"),  # nothing older is public
+        (("6.26.3", "7.1.0"), "6.26.3"),  # used by name
+        (("6.26.3", "7.2.0"), "6.26.3"),  # not public
         (("6.26.3", "3.22.05"), "6.26.3"),  # without PyTorch
     ],
 )
@@ -127,7 +130,7 @@ def test_an_unknown_release_lists_those_there_are(release: str) -> None:
         load_network("rtdetr").contract("train", release)
     assert caught.value.message == f'unknown TAO release "{release}"'
     assert caught.value.hint == (
-        'releases of "rtdetr": 6.0.0, 6.25.7, 6.25.9, 6.25.10, 6.25.11, 6.26.3, 7.0.0, 7.0.1, 7.1.0'
+        'releases of "rtdetr": 6.0.0, 6.25.7, 6.25.9, 6.25.10, 6.25.11, 6.26.3, 7.0.0, 7.0.1, 7.1.0, 7.2.0, 7.3.0'
     )
 
 
@@ -165,7 +168,7 @@ def test_actions_of_two_groups_are_distinguished() -> None:
         ("dssd", "modl.train", None, '"dssd" has no group "modl"', 'did you mean "model"?'),
         (
             "dino", "quantize", "5.5.0", '"dino" has no action "quantize" in TAO release 5.5.0',
-            "releases that have it: 7.0.0, 7.0.1, 7.1.0",
+            "releases that have it: 7.0.0, 7.0.1, 7.1.0, 7.2.0, 7.3.0",
         ),
         ("tinydet", "prune", None, '"tinydet" has no action "prune"', None),
         ("dssd", "", None, '"dssd" has no action ""', None),
@@ -262,11 +265,17 @@ def test_an_unknown_action_is_refused_with_the_reason_and_the_next_step() -> Non
     )
     assert caught.value.hint == (
         "known for 5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3; "
-        "or describe it in networks/dssd.yml of the workspace"
+        "or describe it in networks/dssd.yml of the workspace: "
+        "docker run --rm --gpus all IMAGE dssd train --help lists its options"
     )
     with pytest.raises(UserFilesError) as caught:
+        load_network("dssd").contract("train", "4.0.1")
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(f"{PREFIX}:4.0.0-tf1.15.5 dssd train --help lists its options")
+    with pytest.raises(UserFilesError) as caught:
         load_network("bpnet").contract("evaluate")
-    assert caught.value.hint == "describe it in networks/bpnet.yml of the workspace"
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("describe it in networks/bpnet.yml of the workspace: docker run ")
     bpnet = load_network("bpnet")
     assert set(bpnet.contracts()) == {"dataset_convert", "train", "inference", "export", "prune"}
     assert set(bpnet.unknown_actions()) == set(bpnet.actions()) - set(bpnet.contracts())

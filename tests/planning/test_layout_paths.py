@@ -30,10 +30,11 @@ def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPl
         if contracts[action].spec is None:
             continue
         site = Site("run", workspace.runs_dir / "run")
+        image = None if contracts[action].image is not None or head == "tinydet" else "own/image:1"
         planned = plan_action(
             workspace,
             "new",
-            ActionRequest(action, (experiment,), force=True, dry_run=True),
+            ActionRequest(action, (experiment,), force=True, dry_run=True, image=image),
             CALLER,
             lambda *_, site=site: site,
         )

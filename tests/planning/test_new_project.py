@@ -40,11 +40,13 @@ CANNOT_BE_TRAINED = {
     "annotations": "converts annotations",
     "augmentation": "makes images of images",
     "auto_label": "labels with a network that is there",
+    "embedding": "embeds images and texts with a network that is there",
+    "gap_analysis": "looks at predictions",
     "image": "looks for broken images",
     "model_agnostic": "stands for the TensorRT actions of the others",
     "radio": "has no train; its schema is in no public package",
     "skin_tone": "makes images of images",
-    "video_clip": "its PyTorch container is not public, only its TensorRT actions are",
+    "tmm": "looks for images in a pool",
 }
 """The networks of the catalog that no project can be started with, and why."""
 
@@ -90,8 +92,9 @@ def plans_of(root: Path, head: str) -> dict[str, RunPlan]:
     for action in sorted(contracts, key=lambda action: action != "train"):
         reads = destination(contracts[action]) is not None
         request = ActionRequest(
-            action, (experiment,), checkpoint=named if reads else None, force=True, dry_run=True
-        )
+            action, (experiment,), checkpoint=named if reads else None, force=True, dry_run=True,
+            image=None if contracts[action].image is not None or head == "tinydet" else "own/image:1",
+        )  # fmt: skip
         site = Site("run", workspace.runs_dir / "run")
         planned = plan_action(workspace, "new", request, CALLER, lambda *_, site=site: site)
         findings = [one for one in planned.findings if one.code not in NOT_OF_SPECS]

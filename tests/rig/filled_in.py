@@ -44,6 +44,7 @@ _YAML = {
     ) + "]",
     "class_names": f"[{', '.join(_ANCHORS)}]",
     "filter_by_min_points": "[" + ", ".join(f'"{name}:5"' for name in _ANCHORS) + "]",
+    "text_encoder": "/workspace/projects/mobileclip_blt.pt",
     "sample_groups": "[" + ", ".join(f'"{name}:15"' for name in _ANCHORS) + "]",
 }  # fmt: skip
 

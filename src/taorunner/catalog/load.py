@@ -57,7 +57,7 @@ class Catalog:
         return tuple(dict.fromkeys(kind for release in self._releases() for kind in release.tags))
 
     def image_of_kind(self, kind: str, release: str | None = None) -> str:
-        """The image of one kind, of the named release or else of the newest public one that has it.
+        """The image of one kind, of the named release or else of the default one that has it.
 
         Raises:
             UserFilesError: no such kind, no such release, or no tag is known.
@@ -69,7 +69,7 @@ class Catalog:
         wanted = None if release is None else release.strip().removeprefix("v")
         fitting = [known for known in having if wanted in (known.name, known.name.removesuffix(".0"))]
         if wanted is None:
-            fitting = [known for known in having if known.public]
+            fitting = [known for known in having if known.public and not known.by_name]
         if not fitting:
             names = ", ".join(known.name for known in having)
             raise UserFilesError(
@@ -153,6 +153,7 @@ class Catalog:
                     tags=facts["tags"],
                     exceptions=facts.get("exceptions") or {},
                     public=facts.get("public", True),
+                    by_name=facts.get("by_name", False),
                 )
                 for name, facts in self._read("releases.yml")["releases"].items()
             )

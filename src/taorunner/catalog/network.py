@@ -38,13 +38,14 @@ class Release(Value):
 
     ``tags`` has None for a tag that is not documented. ``exceptions`` are networks with their own image:
     ``{"bevfusion": {"model": "5.5.0-pyt"}}``. ``public`` is False when the tags were not in the registry at the time
-    the facts were collected.
+    the facts were collected. One that is ``by_name`` is the default only where no older public one can be.
     """
 
     name: str
     tags: Mapping[str, str | None]
     exceptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     public: bool = True
+    by_name: bool = False
 
 
 class Group(Value):
@@ -88,10 +89,14 @@ class Network(Value):
 
     @property
     def default_release(self) -> str:
-        """The newest release with public images."""
-        for release in reversed(self.all_releases):
-            if release.public and self._is_in(release) and self._image(self.groups[0], release):
-                return release.name
+        """The newest release with public images that is not only used by name; else the oldest of those that are."""
+        main = self.groups[0]
+        public = [
+            one for one in self.all_releases if one.public and self._is_in(one) and self._image(main, one)
+        ]
+        usual = [one for one in public if not one.by_name]
+        if public:
+            return (usual[-1] if usual else public[0]).name
         return (self.releases or (OWN_RELEASE,))[-1]
 
     def actions(self, release: str | None = None) -> dict[str, str]:
@@ -171,9 +176,9 @@ class Network(Value):
         if reason is not None:
             raise UserFilesError(
                 f'the arguments of "{self.name} {action}" in TAO release {release.name} are unknown: {reason}',
-                hint=self._where_known(action, group.name),
+                hint=self._where_known(action, group, release),
             )
-        words = {"task": self.name, **self.words, "network": self.name, "action": action}
+        words = self._all_words(action)
         return build_contract(
             {"needs": list(self.needs), "optional": list(self.optional), **facts},
             network=self.name,
@@ -185,6 +190,9 @@ class Network(Value):
             words=words,
             is_own=self.file is not None,
         )
+
+    def _all_words(self, action: str) -> dict[str, str]:
+        return {"task": self.name, **self.words, "network": self.name, "action": action}
 
     @staticmethod
     def _action_tables(group: Group, action: str) -> list[Block]:
@@ -249,11 +257,18 @@ class Network(Value):
             raise UnknownNameError(f'unknown TAO release "{name}"', hint=hint)
         return Release(OWN_RELEASE, {})
 
-    def _where_known(self, action: str, group: str) -> str:
-        describe = f"describe it in networks/{self.name}.yml of the workspace"
+    def _where_known(self, action: str, group: Group, release: Release) -> str:
+        """The releases with a known command line, else how to find out and where to write what is missing."""
         known = [
-            name for name in self._releases_with(action, group) if action not in self._unknown_in(group, name)
+            name
+            for name in self._releases_with(action, group.name)
+            if action not in self._unknown_in(group.name, name)
         ]
+        task, image = self._all_words(action)["task"], self._image(group, release) or "IMAGE"
+        describe = (
+            f"describe it in networks/{self.name}.yml of the workspace: "
+            f"docker run --rm --gpus all {image} {task} {action} --help lists its options"
+        )
         return f"known for {', '.join(known)}; or {describe}" if known else describe
 
     def _unknown_in(self, group: str, release: str) -> set[str]:

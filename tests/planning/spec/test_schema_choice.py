@@ -30,6 +30,14 @@ def test_bevfusion_keeps_the_schema_of_its_old_image() -> None:
     assert against.schema.find(("root_dir",)) is not None
 
 
+@pytest.mark.parametrize("action", ["qa_to_llava_annotation", "sparse4d_prepare"])
+def test_an_action_with_a_spec_of_its_own_is_not_held_against_that_of_its_network(action: str) -> None:
+    network = load_network("annotations")
+    assert schema_for(network.contract(action, "7.3.0")) is None
+    against = schema_for(network.contract("convert", "7.3.0"))
+    assert against is not None and against.schema.name == "annotations"
+
+
 NOT_IN_THE_SCHEMA = {("depth_net", "6.25.9", "export")}
 """That release's nvidia-tao-core has a class without keys there."""
 

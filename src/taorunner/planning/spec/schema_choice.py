@@ -23,6 +23,10 @@ def code_version(contract: Contract) -> str:
     return contract.release
 
 
+SPEC_KEYS = "spec keys"
+"""The entry of ``unknown`` of an action whose spec has another shape than that of the shipped schema of its network."""
+
+
 def schema_of(
     contract: Contract, kept: KeptSchemas | None = None, memory: SpecMemory | None = None
 ) -> Schema | None:
@@ -30,7 +34,9 @@ def schema_of(
     own = kept.of_image(contract.image) if kept is not None and contract.image is not None else None
     found = own.find(contract.network, contract.action, "") if own is not None else None
     memory = kept.memory if memory is None and kept is not None else memory
-    return found or find_schema(contract.network, contract.action, code_version(contract), memory)
+    if found is not None or SPEC_KEYS in contract.unknown:
+        return found
+    return find_schema(contract.network, contract.action, code_version(contract), memory)
 
 
 def schema_for(

@@ -21,10 +21,13 @@ SAME_AS = {
     **{f"{name}.dataset_convert": "detectnet_v2.dataset_convert" for name in _KITTI_CONVERT},
 }
 
-UNKNOWN = ("bevfusion.convert", "bevfusion.dataset_convert")
+UNKNOWN = (
+    "bevfusion.convert", "bevfusion.dataset_convert", "annotations.qa_to_llava_annotation",
+    "annotations.sparse4d_prepare",
+)  # fmt: skip
 """Actions with a spec of another shape than their network's, which not every package holds.
 
-Source: tao/pytorch.md section 5.
+Source: tao/pytorch.md section 5; nvidia-tao-ds 7.3.0 annotations/scripts.
 """
 
 
