@@ -15,12 +15,11 @@ import importlib.machinery
 import json
 import sys
 import types
-import typing
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
 
-from taorunner.specs.extract.dataclass_schemas import limits_of, plain_value, type_of
+from taorunner.specs.extract.dataclass_schemas import keys_of
 
 PACKAGE = "nvidia_tao_core"
 CODE = "nvidia_tao_pytorch"
@@ -113,8 +112,11 @@ def _wanted(wheel: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
         name.rpartition(".")[2]: (f"{PACKAGE}.config.{name}.default_config", CLASS_NAMES)
         for name in networks_in(wheel)
     }
+    entries = set(_entries(wheel))
     return wanted | {
-        name: (f"{PACKAGE}.config.{module}", (cls,)) for name, (module, cls) in SUB_SCHEMAS.items()
+        name: (f"{PACKAGE}.config.{module}", (cls,))
+        for name, (module, cls) in SUB_SCHEMAS.items()
+        if f"{PACKAGE}/config/{module.replace('.', '/')}.py" in entries
     }
 
 
@@ -179,77 +181,42 @@ def _enter_code(archive: Path) -> None:
 
 def read_wheel(wheel: Path) -> dict[str, Any]:
     """Schema name → the tree of its keys; under ``failed`` those that could not be read, with the reason."""
+    classes, failed = read_classes(wheel)
+    schemas: dict[str, Any] = {}
+    for name, cls in classes.items():
+        try:
+            schemas[name] = keys_of(cls)
+        except (TypeError, ValueError, AttributeError, NameError) as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+    return {"schemas": schemas, "failed": failed}
+
+
+def read_classes(wheel: Path) -> tuple[dict[str, type], dict[str, str]]:
+    """Schema name → its dataclass, and the reason for each one that could not be imported."""
     is_code = not wheel.name.startswith(PACKAGE)
     sys.path.insert(0, str(wheel))
     sys.meta_path.append(_StandInFinder(CODE if is_code else PACKAGE))
     wanted = _wanted_of_code(wheel) if is_code else _wanted(wheel)
     if is_code:
         _enter_code(wheel)
-    schemas: dict[str, Any] = {}
+    found: dict[str, type] = {}
     failed: dict[str, str] = {}
     for name, (module, classes) in wanted.items():
         try:
             loaded = importlib.import_module(module)
-            cls = next((vars(loaded)[one] for one in classes if one in vars(loaded)), None)
-            if cls is None:
-                short = module.removeprefix(f"{PACKAGE}.config.")
-                failed[name] = f"none of {', '.join(classes)} is in {short}"
-            else:
-                schemas[name] = _tree(cls)
         except ModuleNotFoundError as error:
             failed[name] = str(error)
+            continue
         except (TypeError, ValueError, AttributeError, NameError, ImportError) as error:
             failed[name] = f"{type(error).__name__}: {error}"
-    return {"schemas": schemas, "failed": failed}
-
-
-def _tree(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    tree: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        described = type_of(_class_of(field, hints[field.name]), _tree)
-        default = _default(field)
-        if default is not _NONE_GIVEN:
-            described["default"] = default
-        if "keys" not in described:
-            described |= limits_of(field.metadata, described)
-        elif default == MISSING:
-            described["default"] = MISSING
+            continue
+        cls = next((vars(loaded)[one] for one in classes if one in vars(loaded)), None)
+        if cls is None:
+            short = module.removeprefix(f"{PACKAGE}.config.")
+            failed[name] = f"none of {', '.join(classes)} is in {short}"
         else:
-            described.pop("default", None)
-        tree[field.name] = described
-    return tree
-
-
-def _class_of(field: dataclasses.Field[Any], hint: Any) -> Any:
-    """The class of the default where it is a section of more keys than the one that is declared.
-
-    Source: OmegaConf takes the keys of the object that it is given: visual_changenet declares ``export: ExportConfig``
-    and gives an ``ExportExpConfig``, whose ``serialize_nvdsinfer`` it accepts.
-    """
-    value = field.default
-    if value is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
-        value = field.default_factory()
-    declared = [one for one in typing.get_args(hint) if one is not type(None)] or [hint]
-    given = type(value)
-    if not dataclasses.is_dataclass(given) or given is declared[0] or len(declared) > 1:
-        return hint
-    is_more = isinstance(declared[0], type) and issubclass(given, declared[0])
-    return hint if not is_more else given if declared[0] is hint else given | None
-
-
-_NONE_GIVEN = object()
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    value = field.default
-    if value is dataclasses.MISSING:
-        if field.default_factory is dataclasses.MISSING:
-            return MISSING  # OmegaConf takes a field without a default as one that has to be given
-        value = field.default_factory()
-    if type(value).__repr__ is object.__repr__ and not dataclasses.is_dataclass(value):
-        return _NONE_GIVEN  # of a class that is not in the wheel: its text would hold its address
-    return plain_value(value)
+            found[name] = cls
+    return found, failed
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Files that are edited go through ruamel's round-trip loader elsewhere; this modu
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,18 @@ _MAX_DIGITS = 1000  # newer Pythons refuse int() of a longer text
 
 Place = tuple[int, int]
 """(line, column), both 1-based."""
+
+
+ScalarReader = Callable[[str, bool, "str | None"], Any]
+"""The value of a scalar: its text, whether it is plain and without a tag, its tag. Raises ``UnreadableScalarError``."""
+
+
+class UnreadableScalarError(ValueError):
+    """The reader of a spec or file has no value for this scalar. ``hint``: what to write."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +108,11 @@ class YamlDocument:
         return best
 
 
-def read_yaml(text: str) -> YamlDocument:
-    """Reads one document. Never raises for any text; see ``problems``."""
+def read_yaml(text: str, scalar: ScalarReader | None = None) -> YamlDocument:
+    """Reads one document. Never raises for any text; see ``problems``.
+
+    ``scalar`` reads scalars by other rules than those of YAML 1.2.
+    """
     if len(text) > MAX_BYTES:
         return _failed("too-large", f"the file has {len(text)} characters, more than {MAX_BYTES}")
     bad = _unreadable_character(text)
@@ -107,10 +122,10 @@ def read_yaml(text: str) -> YamlDocument:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        return _Builder(_ruamel_yaml.CParser(text)).document()
+        return _Builder(_ruamel_yaml.CParser(text), scalar).document()
     except MarkedYAMLError as error:
         is_colon = error.problem == _COLON_IN_FLOW
-        again = _read_slowly(text) if is_colon and len(text) <= MAX_SLOW_CHARACTERS else None
+        again = _read_slowly(text, scalar) if is_colon and len(text) <= MAX_SLOW_CHARACTERS else None
         if again is not None:
             return again
         mark = error.problem_mark or error.context_mark
@@ -124,7 +139,7 @@ def read_yaml(text: str) -> YamlDocument:
         return _failed(error.code, error.message, error.line, error.column, error.hint)
 
 
-def _read_slowly(text: str) -> YamlDocument | None:
+def _read_slowly(text: str, scalar: ScalarReader | None) -> YamlDocument | None:
     """Reads with ruamel's Python parser, a hundred times slower; None when that fails too.
 
     The libyaml in ruamel.yaml.clib refuses ``{key: env:NAME}``, which is valid YAML 1.2.
@@ -134,7 +149,7 @@ def _read_slowly(text: str) -> YamlDocument | None:
 
     try:
         _, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
-        return _Builder(parser).document()
+        return _Builder(parser, scalar).document()
     except (YAMLError, LookupError, ValueError, TypeError, AttributeError, AssertionError):
         # On broken text that parser also raises other errors (a %YAML line in the middle: IndexError).
         return None
@@ -152,6 +167,10 @@ def resolve_scalar(text: str) -> Any:
         if _FLOAT.match(text):
             return float(text)
     return text
+
+
+def _yaml_12(text: str, is_plain: bool, tag: str | None) -> Any:
+    return resolve_scalar(text) if is_plain else text
 
 
 def _syntax_hint(text: str, error: Any, line: int, column: int) -> str | None:
@@ -233,8 +252,9 @@ class _Open:
 class _Builder:
     """Turns events into values without recursion."""
 
-    def __init__(self, parser: Any) -> None:
+    def __init__(self, parser: Any, scalar: ScalarReader | None) -> None:
         self._parser = parser
+        self._read = scalar or _yaml_12
         self._document = YamlDocument()
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -271,11 +291,14 @@ class _Builder:
 
     def _scalar(self, event: Any) -> None:
         mark = event.start_mark
-        text = event.value
-        value = resolve_scalar(text) if event.implicit[0] else text
+        place = (mark.line + 1, mark.column + 1)
+        try:
+            value = self._read(event.value, event.implicit[0], event.tag)
+        except UnreadableScalarError as error:
+            raise _TooMuchError("unreadable-value", error.message, place, error.hint) from None
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
-        self._put(value, (mark.line + 1, mark.column + 1), 1, plain=event.implicit[0])
+        self._put(value, place, 1, plain=event.implicit[0])
 
     def _open(self, kind: type[PlacedDict | PlacedList], event: Any) -> None:
         mark = event.start_mark

@@ -94,7 +94,7 @@ def test_an_image_is_asked_and_its_specs_are_held_against_what_it_said(
     assert finding["message"] == f'the section train of "dino" has no key "seed" in the image {tag}'
     assert (finding["line"], finding["column"]) == (1, 9)
     output = sync_cli("specs", "explain", "train.num_epochs", "-e", "e", cwd=root).out
-    assert output.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      10\n")
+    assert output.startswith("train.num_epochs  int  dino 7.1.0, train\n  default      12\n")
     assert (
         "  not read     broken: RuntimeError: no licence\n"
         in sync_cli("networks", "sync", own_specs_image, cwd=root).out

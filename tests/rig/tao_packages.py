@@ -25,15 +25,21 @@ class Train:
     num_epochs: int = INT_FIELD(10, valid_min=1, valid_max="inf")
     precision: str = INT_FIELD("fp32", valid_options="fp16,fp32")
     freeze: Optional[List[str]] = None
+    padding: bool = "TRUE"
 
 @dataclass
 class Evaluate:
     checkpoint: str = MISSING
 
 @dataclass
+class EvaluateMore(Evaluate):
+    trt_engine: str = ""
+
+@dataclass
 class ExperimentConfig:
-    train: Train = field(default_factory=Train)
-    evaluate: Evaluate = field(default_factory=Evaluate)
+    train: Train = field(default_factory=lambda: Train(num_epochs=12))
+    evaluate: Evaluate = field(default_factory=EvaluateMore)
+    distill: Optional[Evaluate] = None
     colours: Optional[Dict[str, str]] = field(default_factory=lambda: {{"car": "red"}})
     backend: nn.Module = nn.Identity()
 """
@@ -41,13 +47,32 @@ DINO_TREE = {
     "train": {
         "type": "section",
         "keys": {
-            "num_epochs": {"type": "int", "default": 10, "min": 1},
+            "num_epochs": {"type": "int", "default": 12, "min": 1},
             "precision": {"type": "str", "default": "fp32", "options": ["fp16", "fp32"]},
             "freeze": {"type": "list", "of": {"type": "str"}, "optional": True, "default": None},
+            "padding": {"type": "bool", "default": True},
         },
     },
-    "evaluate": {"type": "section", "keys": {"checkpoint": {"type": "str", "default": "???"}}},
-    "colours": {"type": "map", "of": {"type": "str"}, "optional": True, "default": {"car": "red"}},
+    "evaluate": {
+        "type": "section",
+        "keys": {
+            "checkpoint": {"type": "str", "default": "???"},
+            "trt_engine": {"type": "str", "default": ""},
+        },
+    },
+    "distill": {
+        "type": "section",
+        "keys": {"checkpoint": {"type": "str", "default": "???"}},
+        "optional": True,
+        "default": None,
+    },
+    "colours": {
+        "type": "map",
+        "names": "str",
+        "of": {"type": "str"},
+        "optional": True,
+        "default": {"car": "red"},
+    },
     "backend": {"type": "any"},
 }
 CONVERT = """\

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from taorunner.errors import Finding
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
 from taorunner.specs.templates.template import Value
+
+ROOT = Path(__file__).parents[2]
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def check_template(

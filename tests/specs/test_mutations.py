@@ -3,14 +3,11 @@ NVIDIA's."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from filled_in import filled
-from spec_checks import check_template
+from spec_checks import ROOT, check_template, load_tool
 
 from taorunner.importers.network_detection import action_of, read_spec
 from taorunner.planning.inputs.variables import VARIABLES
@@ -20,20 +17,10 @@ from taorunner.project.scaffold import scaffold_heads
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.templates.template import parse_template, render
 
-ROOT = Path(__file__).parents[2]
 SCAFFOLDS = ROOT / "src" / "taorunner" / "project" / "scaffolds"
 WITHOUT_SCHEMA = ("bpnet", "fpenet")
 """Their specs are YAML of TF1, of which no wheel holds a description."""
 VALUES = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
-
-
-def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("head", scaffold_heads())

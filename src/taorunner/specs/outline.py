@@ -16,11 +16,11 @@ from itertools import islice
 from taorunner.errors import has_errors
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.template_check import NUMBER, shape_parts, without_comments
+from taorunner.specs.syntax.omegaconf_yaml import spec_scalar
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
 from taorunner.specs.templates.template import Rendered, parse_template, render
-from taorunner.yaml_reader import resolve_scalar
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024
@@ -107,7 +107,7 @@ class Outline:
 
     def _value(self, value: Read | _Slot, variables: Variables) -> Read:
         if isinstance(value, _Slot):
-            read = resolve_scalar(self.numbers[value.index])
+            read = spec_scalar(self.numbers[value.index])
             return read if isinstance(read, (int, float)) else UNKNOWN
         return _filled(value, variables) if isinstance(value, str) else value
 
@@ -278,7 +278,7 @@ def _yaml_rows(root: YamlNode) -> Iterator[_Row]:
 def _yaml_value(node: YamlNode) -> Read:
     if "${" in node.value:
         return UNKNOWN  # OmegaConf's: ours are marks by now
-    return node.value if node.style else resolve_scalar(node.value)
+    return node.value if node.style else spec_scalar(node.value)
 
 
 def _filled(value: str, variables: Variables) -> Read:

@@ -21,6 +21,7 @@ from taorunner.specs.editing.spec_edits import Edit, set_in
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.template_check import check_rendered, check_schema, library_refusal, shape_of
 from taorunner.specs.schema.walk import Against
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.specs.templates.template import (
@@ -36,7 +37,6 @@ from taorunner.specs.templates.template import (
 from taorunner.specs.templates.variables import FILL_IN_CODE, UNKNOWN_VARIABLE, is_mark
 from taorunner.text import printable
 from taorunner.values.value import replace
-from taorunner.yaml_reader import read_yaml
 
 MAX_SPEC_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
@@ -268,7 +268,7 @@ def _syntax_problem(text: str, spec_format: str) -> SpecProblemError | None:
         except SpecProblemError as problem:
             return problem
         return None
-    problems = read_yaml(text).problems
+    problems = read_spec_yaml(text).problems
     if not problems:
         return None
     first = problems[0]

@@ -19,7 +19,7 @@ from taorunner.specs.schema.protobuf_check import refused_by_library
 from taorunner.specs.schema.schema import Key, Schema, find_schema
 from taorunner.specs.schema.walk import Against, walk_prototxt
 from taorunner.specs.spec_file import prepare_spec
-from taorunner.specs.syntax.prototxt_parser import parse_prototxt
+from taorunner.specs.syntax.prototxt_parser import ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 
 NETWORKS = (
@@ -223,3 +223,24 @@ def test_help_does_not_load_the_library(words: list[str], tmp_path: Path) -> Non
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("+1", 1), ("1_000", 1000), ("0b11", 3), ("0o17", 15), ("0x1_F", 31), ("017", 15), ("-0b1", -1)],
+)
+def test_numbers_in_the_spellings_of_python(written: str, value: int) -> None:
+    """NVIDIA's own messages take them too: tools/check_protobuf.py."""
+    text = f"random_seed: {written}\n"
+    (seed,) = parse_prototxt(text).fields
+    assert isinstance(seed.value, ProtoScalar)
+    assert seed.value.value == value
+    schema = schema_of("faster_rcnn")
+    assert ours_refuses(text, schema) is (refused_by_library(text, schema) is not None)
+
+
+@pytest.mark.parametrize("written", ["1__0", "1_", "0b2", "0o8", "0x", "++1", "09"])
+def test_what_is_no_number_in_any_spelling(written: str) -> None:
+    text = f"random_seed: {written}\n"
+    schema = schema_of("faster_rcnn")
+    assert ours_refuses(text, schema) and refused_by_library(text, schema) is not None

@@ -10,13 +10,33 @@ from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 
 
 @pytest.mark.parametrize(
-    "value", [True, 1, 0, "true", "True", "FALSE", "Yes", "no", "ON", "off", "Y", "n", "1"]
+    "value",
+    [
+        True,
+        1,
+        0,
+        "true",
+        "True",
+        "FALSE",
+        "Yes",
+        "no",
+        "ON",
+        "off",
+        "Y",
+        "n",
+        "1",
+        "12",
+        "-3",
+        "1_000",
+        " 1 ",
+        12,
+    ],
 )
 def test_words_that_omegaconf_reads_as_true_or_false(value: object) -> None:
     assert yaml_misfit(Key("bool"), value, "train.amp") is None
 
 
-@pytest.mark.parametrize("value", ["maybe", "", "2", 0.5, []])
+@pytest.mark.parametrize("value", ["maybe", "", "t", "1.0", " yes", 0.5, []])
 def test_other_words_are_no_bool(value: object) -> None:
     misfit = yaml_misfit(Key("bool"), value, "train.amp")
     assert misfit is not None

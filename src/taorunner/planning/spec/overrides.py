@@ -158,18 +158,14 @@ def _written(
 
 
 def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Finding]) -> Iterator[Override]:
-    """Overrides of ``--set``. A number typed for a string key is a string."""
+    """Overrides of ``--set``."""
     for key, text in sets.items():
         try:
-            value = typed_value(key, text)
+            value = value_for(key, text, schema)
         except SpecProblemError as problem:
             message = f"--set {key}: {problem.message}"
             findings.append(Finding(Severity.ERROR, problem.code, message, problem.hint, typed=True))
             continue
-        known = key_at(schema, dotted(key).split(".")) if schema is not None else None
-        is_text = isinstance(known, Key) and known.kind == "str" and not known.is_repeated
-        if is_text and isinstance(value, (int, float)):
-            value = text.strip()
         yield from (Override(edit, None) for _written, edit in flat_edits({key: value}, schema))
 
 
@@ -180,6 +176,18 @@ def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]
         value, _unknown = with_variables(text, variables, omegaconf=True)
         texts[key] = f"[{inside_text(value)}]" if isinstance(value, list) else inside_text(value)
     return texts
+
+
+def value_for(key: str, text: str, schema: Schema | None) -> object:
+    """The value typed after ``--set key=``, for a key of that schema: a number typed for a string key is a string.
+
+    Raises:
+        SpecProblemError: brackets or quotes are opened and not closed.
+    """
+    value = typed_value(key, text)
+    known = key_at(schema, dotted(key).split(".")) if schema is not None else None
+    is_text = isinstance(known, Key) and known.kind == "str" and not known.is_repeated
+    return text.strip() if is_text and isinstance(value, (int, float)) else value
 
 
 def typed_value(key: str, text: str) -> object:

@@ -13,8 +13,9 @@ from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.scaffold import VARS_FILE
 from taorunner.specs.editing.yaml_remove import without_keys
 from taorunner.specs.schema.walk import Against, walk_yaml
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.text_position import Lines
-from taorunner.yaml_reader import PlacedDict, read_yaml
+from taorunner.yaml_reader import PlacedDict
 
 _UNKNOWN = ("unknown-key", "other-release")
 
@@ -70,7 +71,7 @@ def _without_unknown(text: str, against: Against | None) -> tuple[str, tuple[str
     """The text without unknown keys, and these, dotted. A text without a schema of its release stays as it is."""
     if against is None or against.schema.format != "yaml":
         return text, ()
-    document = read_yaml(text)
+    document = read_spec_yaml(text)
     problems = walk_yaml(text, document, against).problems
     unknown = [one for one in problems if one.misfit.code in _UNKNOWN]
     places = _places(document.value, ()) if unknown else {}

@@ -13,10 +13,10 @@ from typing import Any
 
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import proto_value, yaml_string, yaml_value
+from taorunner.specs.syntax.omegaconf_yaml import spec_scalar
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
-from taorunner.yaml_reader import resolve_scalar
 
 _USE = re.compile(r"\$(?:\{[A-Za-z_][A-Za-z0-9_]*\}|[A-Za-z_][A-Za-z0-9_]*|\$)")
 _WHOLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
@@ -188,7 +188,7 @@ def _yaml_nodes(root: YamlNode, steps: Sequence[str]) -> Iterator[tuple[YamlNode
 def _yaml(text: str, node: YamlNode) -> Placed:
     if node.kind == "scalar":
         written = _as_written(text, node)
-        value = written if node.style or "$" in written else resolve_scalar(written)
+        value = written if node.style or "$" in written else spec_scalar(written)
         return Placed(node.start, node.end, "scalar", value, node.style if node.style in ("'", '"') else "")
     if node.kind == "sequence":
         values = [_plain(text, one) for one in node.values]

@@ -14,6 +14,7 @@ from typing import Any
 
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.syntax.literals import yaml_value
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml, spec_scalar
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
 from taorunner.yaml_reader import read_yaml, resolve_scalar
@@ -108,7 +109,7 @@ def _reads_as(text: str, wanted: Any, memory: SpecMemory) -> bool:
 
 
 def _read(text: str) -> Any:
-    document = read_yaml(text)
+    document = read_spec_yaml(text)
     if document.problems:
         first = document.problems[0]
         offset = Lines(text).offset(first.line, first.column)
@@ -132,7 +133,7 @@ def _step(value: Any, step: str) -> Any:
 def _key(mapping: dict[Any, Any], step: str) -> Any:
     if step in mapping:
         return step
-    typed = resolve_scalar(step)
+    typed = spec_scalar(step)
     return typed if typed in mapping else _ABSENT
 
 
@@ -202,7 +203,7 @@ def _child(node: YamlNode, step: str) -> tuple[YamlNode | None, YamlNode] | None
     if node.kind == "sequence":
         return None, node.values[int(step)]
     for key, value in zip(node.keys, node.values, strict=True):
-        written = key.value if key.style else resolve_scalar(key.value)
+        written = key.value if key.style else spec_scalar(key.value)
         if key.kind == "scalar" and (written == step or str(written) == step or key.value == step):
             return key, value
     return None

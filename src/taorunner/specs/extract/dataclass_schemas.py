@@ -201,23 +201,72 @@ def _read_config(package: str, module: str, classes: typing.Sequence[str]) -> ty
         return None, f"{type(error).__name__}: {error}"
 
 
-def keys_of(cls: type) -> Facts:
-    """The tree of the keys of a dataclass: type, default and limits of each."""
+def keys_of(cls: type, given: typing.Any = None) -> Facts:
+    """The tree of the keys of a dataclass: type, default and limits of each.
+
+    ``given`` is the object that is the default; without one the defaults are those of the class.
+    """
     hints = typing.get_type_hints(cls)
     tree = {}
     for field in dataclasses.fields(cls):
-        described = type_of(hints[field.name], keys_of)
-        default = _default(field)
-        if default is not _NONE_GIVEN:
-            described["default"] = default
+        value = _default(field) if given is None else getattr(given, field.name)
+        described = type_of(_hint_with_class(hints[field.name], value), _reader(value))
+        if not _is_stand_in(value):
+            described["default"] = _converted(plain_value(value), described)
         if "keys" not in described:
             described.update(limits_of(field.metadata, described))
-        elif default == MISSING:
-            described["default"] = MISSING
-        else:
+        elif value is not None and value != MISSING:
             described.pop("default", None)
         tree[field.name] = described
     return tree
+
+
+def _converted(value: typing.Any, described: Facts) -> typing.Any:
+    """A default as OmegaConf converts it: ``fixed_padding: bool = "TRUE"`` is true."""
+    kind, of = described.get("type"), described.get("of")
+    if isinstance(value, dict) and kind == "map" and of is not None:
+        return {name: _converted(item, of) for name, item in value.items()}
+    if isinstance(value, list) and kind == "list" and of is not None:
+        return [_converted(item, of) for item in value]
+    if value == MISSING or isinstance(value, (list, dict)) or value is None:
+        return value
+    if kind == "bool" and isinstance(value, str):
+        return value.lower() in ("true", "yes", "on", "y", "1")
+    return str(value) if kind == "str" else value
+
+
+def _default(field: typing.Any) -> typing.Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is dataclasses.MISSING:
+        return MISSING  # OmegaConf takes a field without a default as one that has to be given
+    return field.default_factory()
+
+
+def _is_stand_in(value: typing.Any) -> bool:
+    """An object of a class that is not in the package; its text would hold its address."""
+    has_no_text = repr(value) == object.__repr__(value) and not dataclasses.is_dataclass(value)
+    return has_no_text or getattr(value, "is_stand_in", False)
+
+
+def _hint_with_class(hint: typing.Any, value: typing.Any) -> typing.Any:
+    """The annotation, with the class of the default in place of the section that is declared.
+
+    Source: OmegaConf takes the keys of the object that it is given: visual_changenet declares ``export: ExportConfig``
+    and gives an ``ExportExpConfig``, whose ``serialize_nvdsinfer`` it accepts.
+    """
+    given = type(value)
+    if not dataclasses.is_dataclass(given):
+        return hint
+    if typing.get_origin(hint) is typing.Union:
+        others = [one for one in typing.get_args(hint) if one is not type(None)]
+        return typing.Optional[given] if len(others) == 1 else hint  # noqa: UP045
+    return given
+
+
+def _reader(value: typing.Any) -> typing.Callable[[typing.Any], Facts]:
+    """Reads the keys of a section, with the defaults of ``value`` where it is one of that class."""
+    return lambda cls: keys_of(cls, value if type(value) is cls else None)
 
 
 def type_of(hint: typing.Any, tree: typing.Callable[[typing.Any], Facts]) -> Facts:
@@ -244,21 +293,12 @@ def type_of(hint: typing.Any, tree: typing.Callable[[typing.Any], Facts]) -> Fac
         return {"type": "list"} if of == {"type": "any"} else {"type": "list", "of": of}
     if origin is dict or hint is dict:
         known = len(inner) == 2 and not isinstance(inner[1], typing.TypeVar)
+        described = {"type": "map"}
         of = type_of(inner[1], tree) if known else {"type": "any"}
-        return {"type": "map"} if of == {"type": "any"} else {"type": "map", "of": of}
+        if known and inner[0] in _KINDS:
+            described["names"] = _KINDS[inner[0]]
+        return described if of == {"type": "any"} else dict(described, of=of)
     return {"type": "any"}
-
-
-_NONE_GIVEN = object()
-
-
-def _default(field: typing.Any) -> typing.Any:
-    value = field.default
-    if value is dataclasses.MISSING:
-        if field.default_factory is dataclasses.MISSING:
-            return MISSING  # OmegaConf takes a field without a default as one that has to be given
-        value = field.default_factory()
-    return _NONE_GIVEN if getattr(value, "is_stand_in", False) else plain_value(value)
 
 
 def plain_value(value: typing.Any) -> typing.Any:

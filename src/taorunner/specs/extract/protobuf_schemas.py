@@ -38,7 +38,7 @@ Facts = typing.Dict[str, typing.Any]  # noqa: UP006
 
 def read_messages(package: str, sources: typing.Iterable[bytes]) -> Facts:
     """As ``read_configs``, of the texts of all ``*_pb2.py`` of a package. Needs ``protobuf`` where there are any."""
-    serialized = [data for data in map(_descriptor, sources) if data is not None]
+    serialized = serialized_files(sources)
     schemas: Facts = {}
     failed: Facts = {}
     if not serialized:
@@ -54,6 +54,11 @@ def read_messages(package: str, sources: typing.Iterable[bytes]) -> Facts:
         else:
             failed[name] = path + " is not in the wheel"
     return {"schemas": schemas, "failed": failed}
+
+
+def serialized_files(sources: typing.Iterable[bytes]) -> typing.List[bytes]:  # noqa: UP006
+    """The descriptors of files in the texts of ``*_pb2.py``, as bytes."""
+    return [data for data in map(_descriptor, sources) if data is not None]
 
 
 def _descriptor(source: bytes) -> typing.Optional[bytes]:  # noqa: UP045

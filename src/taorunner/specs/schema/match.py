@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from taorunner.specs.schema.schema import Key, Schema
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, ProtoScalar, parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.yaml_reader import read_yaml
 
 MAX_NAMES = 20_000
 
@@ -60,7 +60,7 @@ def read_section(text: str, spec_format: str) -> Section | None:
         except SpecProblemError:
             return None
     else:
-        document = read_yaml(text)
+        document = read_spec_yaml(text)
         if document.problems or not isinstance(document.value, dict):
             return None
         section = _of_mapping(document.value)

@@ -13,12 +13,12 @@ from typing import Any
 from taorunner.errors import Severity
 from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import Misfit, proto_misfit, yaml_misfit
-from taorunner.specs.schema.walk import Against, is_open, unknown_key
+from taorunner.specs.schema.walk import ANYTHING, Against, is_open, unknown_key, value_problem
 from taorunner.specs.syntax.key_paths import is_index
+from taorunner.specs.syntax.literals import yaml_value
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import printable
 
-ANYTHING = Key("any", is_optional=True)
 _SINGLE = frozenset(["int", "float", "bool", "str", "enum"])
 """What a map may hold one of. A list in its place is taken: of ``Dict[str, str]`` OmegaConf checks single values only,
 and NVIDIA's own default of ``dataset.infer_data_sources.image_dir`` is a list. A map in a list is checked as a whole.
@@ -38,7 +38,7 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
         return Misfit(Severity.ERROR, "missing-value", message, "write the value")
     if against.schema.format == "prototxt":
         return _proto(key, value, name)
-    return _yaml(key, value, name)
+    return _yaml(key, value, name, against)
 
 
 def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
@@ -77,21 +77,11 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
     return key
 
 
-def _yaml(key: Key, value: Any, name: str) -> Misfit | None:
-    if is_open(value) or (key.kind in ("any", "any_of") and isinstance(value, (dict, list))):
-        return None
-    misfit = yaml_misfit(key, value, name)
-    if misfit is not None or key.of is None:
-        return misfit
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for at, item in items:
-        if key.kind == "map" and isinstance(item, (dict, list)):
-            continue  # as in key_at
-        if key.of.kind not in ("section", "list", "map"):  # OmegaConf takes any collection where it merges
-            misfit = _yaml(key.of, item, f"{name}.{at}")
-            if misfit is not None:
-                return misfit
-    return None
+def _yaml(key: Key, value: Any, name: str, against: Against) -> Misfit | None:
+    """Checks what TAO reads when the value has been written into the spec."""
+    if not isinstance(value, (dict, list)) and not is_open(value):
+        return yaml_misfit(key, value, name)
+    return value_problem(key, yaml_value(value), name, against)
 
 
 def _proto(key: Key, value: Any, name: str) -> Misfit | None:

@@ -25,7 +25,8 @@ NO_DEFAULT = object()
 class Key:
     """The type of one key. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
 
-    ``of`` is what a list or map holds, ``section`` the number of a section. ``is_repeated``: protobuf's repeated.
+    ``of`` is what a list or map holds, ``names`` the type of a map's names, ``section`` the number of a section.
+    ``is_repeated``: protobuf's repeated.
     ``options`` are compared as words; TAO's own parser refuses others only where ``kind`` is enum. ``is_enforced``: the
     network refuses what is beyond the limits and the options, as the embedded one does.
     """
@@ -39,6 +40,7 @@ class Key:
     options: tuple[str, ...] = ()
     is_enforced: bool = False
     section: int = -1
+    names: str = "any"
     of: Key | None = None
     any_of: tuple[Key, ...] = ()
 
@@ -227,6 +229,7 @@ def _key(facts: Mapping[str, Any]) -> Key:
         options=tuple(facts.get("options", ())),
         is_enforced=facts.get("enforced", False),
         section=facts.get("section", -1),
+        names=facts.get("names", "any"),
         of=None if of is None else _key(of),
         any_of=tuple(_key(one) for one in facts.get("any_of", ())),
     )

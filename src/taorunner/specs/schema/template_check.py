@@ -15,12 +15,12 @@ from taorunner.errors import Finding, Severity
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.value_check import Limit
 from taorunner.specs.schema.walk import Against, Walk, walk_prototxt, walk_yaml
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.template import Rendered, Value, hides, parse_template, render
 from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, PLACEHOLDER, find_uses
 from taorunner.values.value import replace
-from taorunner.yaml_reader import read_yaml
 
 NUMBER = re.compile(
     r"(:[ \t]*)(-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,12})?(?:[eE][-+]?[0-9]{1,2})?)(?=[ \t\r]*(?:#|$))",
@@ -227,7 +227,7 @@ def _walk(text: str, against: Against) -> Walk | None:
             return walk_prototxt(parse_prototxt(text), against)
         except SpecProblemError:
             return None
-    document = read_yaml(text)
+    document = read_spec_yaml(text)
     if document.problems or not isinstance(document.value, dict):
         return None
     return walk_yaml(text, document, against)

@@ -6,12 +6,12 @@ they are checked without being parsed again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from taorunner.errors import Severity
+from taorunner.specs.schema.omegaconf_values import converts, is_exactly
 from taorunner.specs.schema.schema import Key
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import did_you_mean, printable
@@ -20,8 +20,7 @@ _KIND_TEXTS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "enum": "a name",
     "list": "a list", "map": "a section with names of its own", "section": "a section", "any_of": "something else",
 }  # fmt: skip
-_WORDS_OF_BOOL = frozenset(["true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"])
-_INT = re.compile(r"[-+]?[0-9][0-9_]*\Z")
+_NAME_TEXTS = {"str": "texts", "int": "whole numbers", "float": "numbers", "bool": "true and false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +51,16 @@ class Limit:
         return not self.options or written in self.options
 
 
+EACH_IN_FULL = Limit(False, 1, 0)
+"""No number is within it, so each one is checked again with all rules."""
+
+
 def limit_of(key: Key, spec_format: str) -> Limit | None:
     """The limits of any number there; None when every number is valid, or none."""
     if spec_format == "prototxt" and key.kind == "bool":
         return Limit(True, 0, 1)
     if key.kind == "any_of":
-        kinds = {one.kind for one in key.any_of}
-        return Limit(True, None, None) if "int" in kinds and not kinds & {"float", "str", "any"} else None
+        return EACH_IN_FULL
     options = frozenset(option for option in key.options if key.kind != "enum")
     if key.kind in ("int", "float", "bool"):
         return Limit(key.kind != "float", key.least, key.most, options)
@@ -69,36 +71,48 @@ def yaml_misfit(key: Key, value: Any, name: str) -> Misfit | None:
     """A value that OmegaConf refuses is an error; one beyond limits that TAO states, and does not check, a warning."""
     if value is None:
         return None if key.is_optional or key.kind == "any" else _wrong_type(key, "nothing", name)
-    if key.kind == "any_of":
-        fits = any(_suits_omegaconf(one, value) for one in key.any_of)
-        return None if fits else _wrong_type(key, _shown(value), name)
-    if not _suits_omegaconf(key, value):
-        return _wrong_type(key, _shown(value), name)
-    return _beyond(key, value, name)
+    if not converts(key, value):
+        hint = _as_exact(key.any_of, value) if key.kind == "any_of" else None
+        return _wrong_type(key, _shown(value), name, hint)
+    return None if key.kind == "any_of" else _beyond(key, value, name)
 
 
-def _suits_omegaconf(key: Key, value: Any) -> bool:
-    """Source: OmegaConf's nodes: "7" is a whole number, 7.0 is none, true is a text but no number."""
-    kind = key.kind
-    if kind == "int":
-        return (isinstance(value, int) and not isinstance(value, bool)) or (
-            isinstance(value, str) and bool(_INT.match(value.strip()))
+def exact_misfit(key: Key, value: Any, name: str) -> Misfit | None:
+    """The same for an item of a container in a container, which OmegaConf does not convert."""
+    if value is None or key.kind in ("list", "map", "section"):
+        return yaml_misfit(key, value, name)
+    if key.kind in ("any", "any_of") or is_exactly(key.kind, value):
+        return None
+    message = f"{name} takes {_KIND_TEXTS[key.kind]} as it is, this is {_shown(value)}"
+    return Misfit(Severity.ERROR, "wrong-type", message, _as_exact((key,), value))
+
+
+def bad_name(key: Key, name: Any, dotted: str) -> Misfit:
+    """For a name that a map cannot have."""
+    if name is None:
+        return Misfit(
+            Severity.ERROR, "wrong-type", f"{dotted} has null as a name", 'put it in quotes: "null":'
         )
-    if kind == "float":
-        return (isinstance(value, (int, float)) and not isinstance(value, bool)) or (
-            isinstance(value, str) and _is_float(value)
-        )
-    if kind == "bool":
-        return isinstance(value, int) or (isinstance(value, str) and value.lower() in _WORDS_OF_BOOL)
-    if kind == "str":
-        return isinstance(value, (str, int, float))
-    if kind == "enum":
-        return isinstance(value, int) or (isinstance(value, str) and value.split(".")[-1] in key.options)
-    if kind == "list":
-        return isinstance(value, list)
-    if kind in ("map", "section"):
-        return isinstance(value, dict)
-    return True
+    message = f"the names in {dotted} are {_NAME_TEXTS.get(key.names, 'others')}, this is {_shown(name)}"
+    shown = str(name).lower() if isinstance(name, bool) else name
+    return Misfit(
+        Severity.ERROR, "wrong-type", message, f'put it in quotes: "{shown}":' if key.names == "str" else None
+    )
+
+
+def wrong_type(key: Key, value: Any, name: str) -> Misfit:
+    """For a value that OmegaConf refuses."""
+    return _wrong_type(key, _shown(value), name)
+
+
+def _as_exact(keys: Sequence[Key], value: Any) -> str | None:
+    """How to write the value where it is not converted."""
+    kinds = {one.kind for one in keys}
+    if isinstance(value, int) and not isinstance(value, bool) and "float" in kinds:
+        return f"write {value}.0: OmegaConf converts nothing here"
+    if isinstance(value, (int, float)) and "str" in kinds:
+        return f'write "{_shown(value)}", in quotes: OmegaConf converts nothing here'
+    return None
 
 
 def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
@@ -207,11 +221,3 @@ def _as_float(value: int | float | str) -> float:
         return float(value)
     except OverflowError:  # a whole number of more than 308 digits
         return float("-inf" if str(value)[:1] == "-" else "inf")
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -6,15 +6,28 @@ One walk finds all problems: it continues after each, where TAO's own check stop
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taorunner.errors import Severity
+from taorunner.specs.schema.omegaconf_values import is_nested, takes_container, takes_name
 from taorunner.specs.schema.schema import MISSING, Key, Schema
-from taorunner.specs.schema.value_check import Limit, Misfit, limit_of, proto_misfit, yaml_misfit
+from taorunner.specs.schema.value_check import (
+    EACH_IN_FULL,
+    Limit,
+    Misfit,
+    bad_name,
+    exact_misfit,
+    limit_of,
+    proto_misfit,
+    wrong_type,
+    yaml_misfit,
+)
+from taorunner.specs.syntax.interpolation import has_unknown_resolver, references, unreadable_interpolation
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
-from taorunner.specs.templates.variables import PLACEHOLDER, is_stand
+from taorunner.specs.templates.variables import FILL_IN, PLACEHOLDER, is_stand
 from taorunner.text import did_you_mean, printable
 from taorunner.values.value import Value
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
@@ -27,6 +40,9 @@ ACTION_SECTIONS = frozenset([
 
 _OTHER_GROUPS = {"deploy": frozenset(["checkpoint"]), "model": frozenset(["trt_engine"])}
 """Keys of an action's section that belong to the action of that name in the other container."""
+
+
+ANYTHING = Key("any", is_optional=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +87,19 @@ def walk_yaml(text: str, document: YamlDocument, against: Against) -> Walk:
     if against.action is not None:
         walker.missing(against.action)
     return walker.walk
+
+
+def value_problem(key: Key, written: str, dotted: str, against: Against) -> Misfit | None:
+    """The first problem of a value as it is written in a spec, on one line."""
+    text = f"value: {written}"
+    document = read_spec_yaml(text)
+    if document.problems:
+        problem = document.problems[0]
+        return Misfit(Severity.ERROR, problem.code, problem.message, problem.hint)
+    walker = _YamlWalker(Lines(text), document, replace(against, action=None, given=frozenset()))
+    walker.value(key, document.value["value"], document.place(("value",)), tuple(dotted.split(".")))
+    errors = [one.misfit for one in walker.walk.problems if one.misfit.severity is Severity.ERROR]
+    return next(iter([*errors, *(one.misfit for one in walker.walk.problems)]), None)
 
 
 def walk_prototxt(message: ProtoMessage, against: Against) -> Walk:
@@ -126,23 +155,79 @@ class _YamlWalker:
             if not is_given:
                 self._demanded(place, path)
             return
-        if is_open(value):
+        if isinstance(value, str) and is_open(value):
+            self._open(key, value, place, path)
             return
         misfit = yaml_misfit(key, value, dotted)
         if misfit is not None and (not is_given or misfit.severity is Severity.ERROR):
             self._tell(place, misfit)
         if key.kind == "section" and isinstance(value, PlacedDict):
             self.section(value, key.section, path)
-        elif key.of is not None and misfit is None and isinstance(value, (dict, list)):
-            places = self._document.places_in(value)
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            for name, item in items:
-                if key.of.kind == "section" and isinstance(item, PlacedDict):
-                    self.section(item, key.of.section, path)
-                elif not isinstance(item, (dict, list)):  # OmegaConf takes any collection where it merges
-                    self.value(key.of, item, places[name][1], path)
+        elif isinstance(value, (dict, list)):
+            if misfit is None:
+                self._items(key, value, path)
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            self._limit(key, place)
+            self._limit(limit_of(key, "yaml"), place)
+
+    def _items(self, key: Key, value: dict[Any, Any] | list[Any], path: tuple[str, ...]) -> None:
+        """What is in a list or a map, or in anything else that OmegaConf takes as it is."""
+        places = self._document.places_in(value)
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict) and not takes_name(key, name):
+                self._tell(places[name][0], bad_name(key, name, ".".join(path)))
+            self._item(key, name, item, places[name][1], path)
+
+    def _item(self, above: Key, name: Hashable, item: Any, place: Place, path: tuple[str, ...]) -> None:
+        key, inner = above.of or ANYTHING, (*path, str(name))
+        if is_nested(above):
+            self._exact(key, item, place, inner)
+        elif key.kind == "section":
+            self.value(key, item, place, path)
+        elif isinstance(item, (dict, list)) and key.kind not in ("any", "any_of"):
+            if takes_container(above, name):
+                self._items(ANYTHING, item, inner)
+            else:
+                self._tell(place, wrong_type(key, item, ".".join(inner)))
+        else:
+            self.value(key, item, place, inner)
+
+    def _exact(self, key: Key, value: Any, place: Place, path: tuple[str, ...]) -> None:
+        """A value in a container of containers."""
+        dotted = ".".join(path)
+        if isinstance(value, str) and is_open(value):
+            self._open(ANYTHING, value, place, path)
+            return
+        misfit = exact_misfit(key, value, dotted)
+        if misfit is not None:
+            self._tell(place, misfit)
+        elif isinstance(value, (dict, list)):
+            places = self._document.places_in(value)
+            for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+                if isinstance(value, dict) and not takes_name(key, name):
+                    self._tell(places[name][0], bad_name(key, name, dotted))
+                self._exact(key.of or ANYTHING, item, places[name][1], (*path, str(name)))
+        if isinstance(value, (int, float)):
+            self._limit(EACH_IN_FULL, place)
+
+    def _open(self, key: Key, value: str, place: Place, path: tuple[str, ...]) -> None:
+        """A text that OmegaConf fills in later. A section that is there by default it does not fill in; a section, list
+        or map that is not it fills in while it merges, out of the spec alone."""
+        if "${" not in value or PLACEHOLDER in value or f"${{{FILL_IN}." in value:
+            return
+        dotted = ".".join(path)
+        unreadable = unreadable_interpolation(value)
+        if unreadable is not None:
+            message = f'OmegaConf cannot read "{printable(unreadable)}" in {dotted}'
+            hint = "write ${section.key}; for a dollar and a brace as they are, \\${"
+            self._tell(place, Misfit(Severity.ERROR, "unknown-variable", message, hint))
+        elif key.kind == "section" and key.default not in (MISSING, None):
+            self._tell(place, wrong_type(key, value, dotted))
+        elif key.kind in ("section", "list", "map") and key.default is None:
+            absent = [one for one in references(value, path) if not _has(self._document.value, one)]
+            if absent or has_unknown_resolver(value):
+                message = f'OmegaConf fills in "{printable(value)}" out of this spec, which does not have it'
+                hint = "write the value itself, or the key that it stands for into this spec"
+                self._tell(place, Misfit(Severity.ERROR, "unknown-variable", message, hint))
 
     def missing(self, action: str) -> None:
         """Values that the action's own section must have, and neither the spec nor the command line gives."""
@@ -179,13 +264,23 @@ class _YamlWalker:
             place, Misfit(severity, "missing-value", message, "write the value, or give it with --set")
         )
 
-    def _limit(self, key: Key, place: Place) -> None:
-        limit = limit_of(key, "yaml")
+    def _limit(self, limit: Limit | None, place: Place) -> None:
         if limit is not None:
             self.walk.limits[self._lines.offset(*place)] = limit
 
     def _tell(self, place: Place, misfit: Misfit) -> None:
         self.walk.problems.append(SchemaProblem(self._lines.offset(*place), misfit))
+
+
+def _has(value: Any, path: tuple[str, ...]) -> bool:
+    for name in path:
+        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        elif isinstance(value, dict) and name in value:
+            value = value[name]
+        else:
+            return False
+    return True
 
 
 class _ProtoWalker:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import (
     ProtoField,
     ProtoList,
@@ -19,7 +20,7 @@ from taorunner.specs.syntax.prototxt_parser import (
 )
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.syntax.yaml_tree import read_tree
-from taorunner.yaml_reader import YamlDocument, read_yaml
+from taorunner.yaml_reader import YamlDocument
 
 Repeats = Callable[[tuple[str, ...]], "bool | None"]
 """Whether the field at a path is protobuf's repeated; None where that is unknown."""
@@ -46,7 +47,7 @@ def leaves(text: str, spec_format: str, repeats: Repeats = lambda _path: None) -
         for leaf in _proto_leaves([parse_prototxt(text)], (), repeats):
             found[leaf.key] = leaf
         return list(found.values())
-    document = read_yaml(text)
+    document = read_spec_yaml(text)
     if document.problems or not isinstance(document.value, dict):
         return []
     root = read_tree(text)

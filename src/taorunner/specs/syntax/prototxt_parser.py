@@ -16,12 +16,15 @@ from taorunner.specs.syntax.text_position import SpecProblemError
 
 MAX_DEPTH = 100
 
+_DIGITS = "[0-9]+(?:_[0-9]+)*"
+_RADIXES = {"0x": 16, "0o": 8, "0b": 2}
 _TOKEN = re.compile(
-    r"""(?P<blank>[ \t\r\n\v\f]+)
+    rf"""(?P<blank>[ \t\r\n\v\f]+)
       | (?P<comment>\#[^\n]*) | (?P<name>[A-Za-z_][A-Za-z0-9_]*) |
-      (?P<number>(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)(?![A-Za-z0-9_.]))
+      (?P<number>[+]?(?:0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|
+        (?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?[fF]?)(?![A-Za-z0-9_.]))
       | (?P<string>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|'[^'\\\n]*(?:\\[^\n][^'\\\n]*)*')
-      | (?P<mark>[-{}<>\[\],;:/.])""",
+      | (?P<mark>[-{{}}<>\[\],;:/.])""",
     re.VERBOSE,
 )
 _ESCAPE = re.compile(
@@ -41,7 +44,7 @@ Scalar = str | int | float | bool
 class ProtoScalar:
     """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets.
 
-    ``radix`` is 16 or 8 for a number written like 0x1F or 017.
+    ``radix`` is 16, 8 or 2 for a number written like 0x1F, 017 or 0b11.
     """
 
     value: Scalar
@@ -277,25 +280,27 @@ class _Parser:
 def _number(token: str, offset: int) -> int | float:
     if len(token) > _MAX_DIGITS:
         raise SpecProblemError("prototxt-syntax", f"a number of {len(token)} characters", offset=offset)
-    if token[:2] in ("0x", "0X"):
-        return int(token, 16)
-    if token.isdigit():
-        if token[0] == "0" and len(token) > 1:
-            try:
-                return int(token, 8)
-            except ValueError:
-                raise SpecProblemError(
-                    "prototxt-syntax", f'"{_short(token)}" is not an octal number', offset=offset,
-                    hint="a leading zero makes a number octal: leave it out",
-                ) from None  # fmt: skip
-        return int(token)
-    return float(token.rstrip("fF"))
+    radix = _radix(token)
+    if radix == 10:
+        return int(token) if token.lstrip("+").replace("_", "").isdigit() else float(token.rstrip("fF"))
+    try:
+        return int(token, radix)
+    except ValueError:
+        raise SpecProblemError(
+            "prototxt-syntax", f'"{_short(token)}" is not an octal number', offset=offset,
+            hint="a leading zero makes a number octal: leave it out",
+        ) from None  # fmt: skip
 
 
 def _radix(token: str) -> int:
-    if token[:2] in ("0x", "0X"):
-        return 16
-    return 8 if len(token) > 1 and token[0] == "0" and token.isdigit() else 10
+    """Of a number that Google's reader takes as Python does.
+
+    Source: protobuf ``text_format._ParseAbstractInteger``.
+    """
+    digits = token.lstrip("+")
+    if digits[:2].lower() in _RADIXES:
+        return _RADIXES[digits[:2].lower()]
+    return 8 if len(digits) > 1 and digits[0] == "0" and digits.isdigit() else 10
 
 
 def _unescape(body: str, offset: int) -> str:

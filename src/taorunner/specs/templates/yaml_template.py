@@ -19,6 +19,7 @@ from taorunner.specs.syntax.literals import (
     yaml_string,
     yaml_value,
 )
+from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
 from taorunner.specs.templates.variables import (
@@ -31,7 +32,7 @@ from taorunner.specs.templates.variables import (
     VariableUse,
     find_uses,
 )
-from taorunner.yaml_reader import YamlDocument, YamlProblem, read_yaml
+from taorunner.yaml_reader import YamlDocument, YamlProblem
 
 _CONTEXTS = {
     "": Context.BARE,
@@ -47,7 +48,7 @@ def read_yaml_template(text: str) -> SpecTemplate:
     raw_uses = [use for use in find_uses(text) if use.name is not None]
     mask = _unused_character(text)
     masked = _masked(text, raw_uses, mask)
-    document = read_yaml(masked)
+    document = read_spec_yaml(masked)
     problems = tuple(_finding(problem, mask, text) for problem in document.problems[:MAX_PROBLEMS])
     if not problems and not isinstance(document.value, dict):
         problems = (_not_a_mapping(document),)
