@@ -15,7 +15,7 @@ from taorunner.specs.schema.override_check import check_override
 from taorunner.specs.schema.schema import SCHEMAS, find_schema
 from taorunner.specs.schema.walk import Against
 
-TOOL = Path(__file__).parents[2] / "tools" / "embedded_schema.py"
+TOOL = Path(__file__).parents[2] / "tools" / "schemas" / "embedded_schema.py"
 
 
 def test_the_schema_that_is_shipped_is_that_of_the_code(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Odd values against the stored verdicts of OmegaConf, which tools/check_omegaconf.py wrote."""
+"""Odd values against the stored verdicts of OmegaConf, which tools/schemas/check_omegaconf.py wrote."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def schema_of(name: str, release: str) -> Schema:
 
 
 def test_the_verdict_on_odd_values_is_omegaconfs() -> None:
-    tool = load_tool("odd_values")
+    tool = load_tool("schemas/odd_values")
     differing = []
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for name, release, channel, keys, written, verdict in json.loads(SAMPLE.read_text(encoding="utf-8")):
@@ -57,6 +57,6 @@ def test_the_verdict_on_odd_values_is_omegaconfs() -> None:
 def test_what_is_said_of_a_value_that_omegaconf_refuses(
     network: str, text: str, message: str, hint: str | None
 ) -> None:
-    tool = load_tool("odd_values")
+    tool = load_tool("schemas/odd_values")
     (misfit,) = tool.misfits(text, Against(schema_of(network, "7.0.1")))
     assert (misfit.message, misfit.hint) == (message, hint)

@@ -230,7 +230,7 @@ def test_help_does_not_load_the_library(words: list[str], tmp_path: Path) -> Non
     [("+1", 1), ("1_000", 1000), ("0b11", 3), ("0o17", 15), ("0x1_F", 31), ("017", 15), ("-0b1", -1)],
 )
 def test_numbers_in_the_spellings_of_python(written: str, value: int) -> None:
-    """NVIDIA's own messages take them too: tools/check_protobuf.py."""
+    """NVIDIA's own messages take them too: tools/schemas/check_protobuf.py."""
     text = f"random_seed: {written}\n"
     (seed,) = parse_prototxt(text).fields
     assert isinstance(seed.value, ProtoScalar)

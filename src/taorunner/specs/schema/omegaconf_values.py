@@ -4,7 +4,7 @@ A single value is converted: "7" is a whole number, 7.0 is none, any number but 
 (a list of lists, a list of maps, a map of lists) is not: there 1 is no number with a point, and 1 no text.
 
 Source: omegaconf 2.3 ``nodes``, ``basecontainer._map_merge`` and ``_list_merge``; compared with it by
-``tools/check_omegaconf.py``.
+``tools/schemas/check_omegaconf.py``.
 """
 
 from __future__ import annotations

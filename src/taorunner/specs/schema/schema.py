@@ -1,7 +1,7 @@
 """The keys and values that a spec may contain, by network, action and release. Read from the files in ``schemas``.
 
-``tools/spec_schemas.py`` writes these files from TAO's own packages; each is read on first use. Nothing is guessed: a
-network or release without a file has no schema, and its specs are not checked.
+``tools/schemas/spec_schemas.py`` writes these files from TAO's own packages; each is read on first use. Nothing is
+guessed: a network or release without a file has no schema, and its specs are not checked.
 """
 
 from __future__ import annotations

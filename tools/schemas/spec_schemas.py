@@ -3,7 +3,7 @@
     pip download --no-deps -d wheels nvidia-tao-core==7.3.0      # each release that is wanted
     pip download --no-deps -d wheels nvidia-tao-deploy==7.3.0
     git archive --format=zip -o wheels/nvidia_tao_pytorch-5.5.0.zip dc07b02 nvidia_tao_pytorch  # tao_pytorch_backend
-    python tools/spec_schemas.py wheels
+    python tools/schemas/spec_schemas.py wheels
 
 Reads every archive of NVIDIA/tao_pytorch_backend (PyTorch before 6.0: v5.0.0, v5.1.0, v5.2.0, 9c2d94c is 5.3.0, dc07b02
 is 5.5.0), every nvidia-tao-core wheel (dataclasses: PyTorch, TF2, data services, deploy) and every nvidia-tao-deploy
@@ -28,7 +28,7 @@ from embedded_schema import NAME, embedded_schema
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
 
 HERE = Path(__file__).parent
-OUT = HERE.parent / "src" / "taorunner" / "specs" / "schemas"
+OUT = HERE.parents[1] / "src" / "taorunner" / "specs" / "schemas"
 
 TF1_VERSION = "5.0.0"
 """The TF1 code has been the same since 5.0.0, and so have its messages in every deploy wheel.

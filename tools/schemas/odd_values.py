@@ -1,6 +1,6 @@
 """Odd values for keys of YAML specs, how each comes into a spec, and our verdict on it.
 
-Shared by ``tools/check_omegaconf.py``, which asks OmegaConf too, and by the test that holds its stored verdicts.
+Shared by ``check_omegaconf.py``, which asks OmegaConf too, and by the test that holds its stored verdicts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Writes the spec schema of the embedded network, out of its own dataclasses.
 
-    python tools/embedded_schema.py [FOLDER]
+    python tools/schemas/embedded_schema.py [FOLDER]
 
-Its release is ``embedded``. ``tools/spec_schemas.py`` takes it in when it writes those of TAO.
+Its release is ``embedded``. ``tools/schemas/spec_schemas.py`` takes it in when it writes those of TAO.
 """
 
 from __future__ import annotations

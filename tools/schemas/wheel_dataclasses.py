@@ -1,7 +1,7 @@
 """What do the configuration dataclasses of one nvidia-tao-core wheel say? Printed as JSON.
 
 Before 6.0 they lie beside the code, in an archive of NVIDIA/tao_pytorch_backend; the wheel of 5.1.0 is encrypted.
-Runs as a process of its own, ``python tools/wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
+Runs as a process of its own, ``wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
 wheel, and whatever they import that is not in it is replaced by an empty stand-in, so none of its dependencies is
 installed. Only names, types, defaults, limits and options are taken; texts for people stay where they are.
 """

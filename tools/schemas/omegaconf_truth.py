@@ -1,6 +1,6 @@
 """What OmegaConf makes of the dataclasses of one archive, compared with the shipped schemas. Needs ``omegaconf``.
 
-Runs in a process of its own, started by ``tools/check_omegaconf.py``.
+Runs in a process of its own, started by ``tools/schemas/check_omegaconf.py``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Does our check of TF1's specs come to the verdict of the messages that NVIDIA's own modules hold?
 
-    python tools/check_protobuf.py wheels --pairs 5000
+    python tools/schemas/check_protobuf.py wheels --pairs 5000
 
-``wheels`` is the folder that ``tools/spec_schemas.py`` reads. The messages of each nvidia-tao-deploy wheel are built out
+``wheels`` is the folder that ``spec_schemas.py`` reads. The messages of each nvidia-tao-deploy wheel are built out
 of its descriptors, with their real numbers and rules. Of every schema: the complete spec, each field given once, is
 judged by both; then ``--pairs`` draws fields and odd values. Needs ``protobuf``, which taorunner brings.
 """
@@ -29,12 +29,13 @@ from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 
 ODD = (
-    "0", "1", "2", "-1", "+1", "12", "012", "09", "0x10", "0X1F", "-0x1", "0b1", "1_000", "1e3", "1.0", ".5", "5.", "-.5",
-    "1f", "1.0f", "1F", "0.05", "1e400", "-1e400", "inf", "-inf", "nan", "-nan", "infinity", "Infinity", "2147483647", "2147483648",
-    "-2147483649", "4294967295", "4294967296", "18446744073709551615", "18446744073709551616", "true", "false", "True",
-    "False", "TRUE", "t", "f", "T", "yes", "no", "on", "null", "None", '"a"', "'a'", '"1"', '"true"', '""', '"a" "b"', '"\\n"',
-    '"\\xff"', '"\\q"', "abc", "NO_SUCH_OPTION", "[]", "[1]", "[1, 2]", '["a"]', "[1,]", "{}", "{ }", "<>", "{ a: 1 }", "- 1",
-    "1.5.2", "1-2", "/a/b", "$x", "1 2", "1; ", "1,", "@", "0o17", '"open', "{",
+    "0", "1", "2", "-1", "+1", "12", "012", "09", "0x10", "0X1F", "-0x1", "0b1", "1_000", "1e3", "1.0", ".5",
+    "5.", "-.5", "1f", "1.0f", "1F", "0.05", "1e400", "-1e400", "inf", "-inf", "nan", "-nan", "infinity",
+    "Infinity", "2147483647", "2147483648", "-2147483649", "4294967295", "4294967296", "18446744073709551615",
+    "18446744073709551616", "true", "false", "True", "False", "TRUE", "t", "f", "T", "yes", "no", "on", "null",
+    "None", '"a"', "'a'", '"1"', '"true"', '""', '"a" "b"', '"\\n"', '"\\xff"', '"\\q"', "abc",
+    "NO_SUCH_OPTION", "[]", "[1]", "[1, 2]", '["a"]', "[1,]", "{}", "{ }", "<>", "{ a: 1 }", "- 1", "1.5.2",
+    "1-2", "/a/b", "$x", "1 2", "1; ", "1,", "@", "0o17", '"open', "{",
 )  # fmt: skip
 _NUMBERS = ("INT32", "INT64", "UINT32", "UINT64", "SINT32", "SINT64", "FIXED32", "FIXED64", "FLOAT", "DOUBLE")
 
