@@ -4,9 +4,10 @@
     python tools/schemas/check_omegaconf.py wheels --pairs 5000 --releases 6.0.0 7.3.0
     python tools/schemas/check_omegaconf.py wheels --pairs 300 --sample tests/assets/omegaconf_verdicts.json
 
-``wheels`` is the folder that ``spec_schemas.py`` reads. Of every schema of every release: the keys, types and defaults of the shipped schema are compared with OmegaConf's own tree, and the complete default spec is judged by both,
-as dumped and with every open value given. ``--pairs`` then draws leaves and odd values. The values come as text of a
-spec, as overrides, as ``--set`` and as variables, in turn. Every difference is printed, with counts at the end.
+``wheels`` is the folder that ``spec_schemas.py`` reads. Of every schema of every release: the keys, types and defaults
+of the shipped schema are compared with OmegaConf's own tree, and the complete default spec is judged by both, as dumped
+and with every open value given. ``--pairs`` then draws leaves and odd values. The values come as text of a spec, as
+overrides, as ``--set`` and as variables, in turn. Every difference is printed, with counts at the end.
 """
 
 from __future__ import annotations

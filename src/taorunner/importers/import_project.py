@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from taorunner.errors import Finding, Severity, UsageError, has_errors
+from taorunner.importers.source_report import SourceLine
 from taorunner.importers.tao_launcher import Migrated, migrate_from_launcher
 from taorunner.importers.tao_runner import migrate_from_tao_runner
 from taorunner.planning.new_project import workspace_around
@@ -20,11 +22,21 @@ _LATER = ("missing-input", "not-mounted")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """``findings`` are those of the migration, then those of the new project."""
+    """``findings`` are those of the migration, then those of the new project; ``lines`` say what became of each line of
+    the source."""
 
+    projects: tuple[str, ...]
     made: tuple[Path, ...]
     findings: tuple[Finding, ...]
     next_step: str
+    lines: tuple[SourceLine, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "projects": list(self.projects), "made": [str(path) for path in self.made],
+            "lines": [line.to_json() for line in self.lines],
+            "findings": [finding.to_json() for finding in self.findings], "next_step": self.next_step,
+        }  # fmt: skip
 
 
 def from_launcher(
@@ -80,7 +92,8 @@ def _validated(
         step = f"correct the errors, then: taorunner validate {what}"
     else:
         step = f"read experiments.yml and the specs, then: taorunner validate {what}"
-    return Migration(moved.made, tuple(dict.fromkeys((*moved.findings, *found))), step)
+    findings = tuple(dict.fromkeys((*moved.findings, *found)))
+    return Migration(tuple(names), moved.made, findings, step, moved.lines)
 
 
 def _softened(finding: Finding) -> Finding:

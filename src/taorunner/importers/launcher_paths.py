@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from taorunner.importers.network_detection import SpecRead
 from taorunner.planning.inputs.variables import VARIABLES
@@ -34,9 +33,6 @@ _WEIGHTS = (
 )
 _GLOB = re.compile(r"[*?\[$]")
 _LEAVES = ("image_2", "label_2", "images", "labels", "image", "label", "image_dir", "annotations")
-_WEIGHTS_FOLDER = re.compile(
-    r"(?P<repository>[A-Za-z0-9][A-Za-z0-9._-]*)_v(?P<backbone>[A-Za-z0-9][A-Za-z0-9._-]*)\Z"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +61,6 @@ class PathUse:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsPlace:
-    """``repositories/<repository>/<repository>_v<backbone>`` as NGC's downloader left it at ``folder``."""
-
-    repository: str
-    backbone: str
-    folder: Path
-    inside: str
-
-
 def path_uses(spec: SpecRead) -> Iterator[PathUse]:
     """Absolute paths among the values of the spec."""
     for key, value in spec.section.walk():
@@ -82,10 +68,25 @@ def path_uses(spec: SpecRead) -> Iterator[PathUse]:
             yield PathUse(key, value)
 
 
-def results_folders(uses: Sequence[PathUse]) -> list[str]:
-    """The results folders of the specs, without those that also contain data."""
-    folders = {use.path.rstrip("/") for use in uses if use.key == ("results_dir",)} - {""}
-    return sorted(one for one in folders if not any(use.is_data and is_below(use.path, one) for use in uses))
+def override_uses(overrides: Mapping[str, object]) -> Iterator[PathUse]:
+    """Absolute paths among the values of overrides."""
+    for key, value in overrides.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and one.startswith("/") and len(one) > 1:
+                yield PathUse(tuple(key.split(".")), one)
+
+
+def results_folders(uses: Sequence[PathUse], written: Iterable[str] = ()) -> list[str]:
+    """The results folders of the specs, and those that commands wrote into, without those that also contain data and
+    those that contain others."""
+    in_specs = {use.path.rstrip("/") for use in uses if use.key in (("results_dir",), ("output_dir",))}
+    folders = (in_specs | set(written)) - {""}
+    free = {one for one in folders if not any(use.is_data and is_below(use.path, one) for use in uses)}
+    return sorted(
+        one
+        for one in free
+        if one in in_specs or not any(one != other and is_below(other, one) for other in free)
+    )
 
 
 def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]) -> str | None:
@@ -116,16 +117,6 @@ def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]
     return None if root == "/" else root
 
 
-def weights_place(use: PathUse, mounts: Mounts) -> WeightsPlace | None:
-    """The folder of pretrained weights, if it is on this host and has the name that NGC's downloader gives it."""
-    folder = posixpath.dirname(use.path) if use.is_weights else use.path
-    match = _WEIGHTS_FOLDER.match(posixpath.basename(folder))
-    host = mounts.to_host(folder)
-    if match is None or host is None or not host.is_dir():
-        return None
-    return WeightsPlace(match["repository"], match["backbone"], host, use.path)
-
-
 def with_variables(spec: SpecRead, replacements: Mapping[str, str]) -> str:
     """The text with each path of ``replacements`` (container path → ``$variable``) replaced, also at the start of a
     longer path. Every other dollar is escaped."""
@@ -143,6 +134,18 @@ def with_variables(spec: SpecRead, replacements: Mapping[str, str]) -> str:
         out.append(spec.text[start:end])
         position = end
     return "".join(out)
+
+
+def value_with_variables(value: object, replacements: Mapping[str, str]) -> object:
+    """The value of an override, with the paths in it replaced in the same way."""
+    if isinstance(value, list):
+        return [value_with_variables(one, replacements) for one in value]
+    if not isinstance(value, str):
+        return value
+    for path in sorted(replacements, key=len, reverse=True):
+        if is_below(value, path):
+            return replacements[path] + value[len(path.rstrip("/")) :]
+    return value
 
 
 def is_below(path: str, folder: str) -> bool:

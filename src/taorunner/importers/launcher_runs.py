@@ -14,12 +14,13 @@ from pathlib import Path
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
-from taorunner.importers.launcher_paths import WeightsPlace
-from taorunner.importers.network_detection import SpecRead, action_of, unknown_names
+from taorunner.importers.launcher_weights import WeightsPlace
+from taorunner.importers.network_detection import ACTION_WORDS, SpecRead, action_of, unknown_names
 
 Report = Callable[[Finding], None]
 
 _NO_NAME = ("train", "retrain", "spec", "specs", "experiment", "config", "default")
+_DROPPED = ("train", "spec", "specs", "experiment", "config", "eval", "evaluate", "tlt", "tao")
 _LATER = ("retrain", "qat", "finetune", "distill", "seq")
 """Words in the name of a spec that continues from another one."""
 _MANY = 2
@@ -28,7 +29,11 @@ _MANY = 2
 
 @dataclass(slots=True)
 class LauncherExperiment:
-    """``specs``: action → the spec that it reads; ``beside``: specs without an action; ``base``: what it extends."""
+    """``specs``: action → the spec that it reads; ``beside``: specs without an action; ``base``: what it extends.
+
+    What its commands say: ``gpus`` and ``gpu_ids``, ``overrides`` of spec keys, ``key`` (``env:NAME`` or
+    ``file:PATH``), ``results``, the folders that they write into.
+    """
 
     name: str
     network: Network
@@ -37,43 +42,103 @@ class LauncherExperiment:
     specs: dict[str, SpecRead] = field(default_factory=dict)
     beside: list[SpecRead] = field(default_factory=list)
     weights: WeightsPlace | None = None
+    gpus: int | None = None
+    gpu_ids: tuple[str, ...] = ()
+    overrides: dict[str, object] = field(default_factory=dict)
+    key: str | None = None
+    results: list[str] = field(default_factory=list)
+    weights_named: list[str] = field(default_factory=list)
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        return self.network.contracts(self.release)
+
+    def has(self, spec: SpecRead) -> bool:
+        return any(spec is one for one in (*self.specs.values(), *self.beside))
 
 
 def experiments_of(
-    network: Network, specs: Sequence[SpecRead], folder: Path, taken: set[str], report: Report
+    network: Network,
+    specs: Sequence[SpecRead],
+    folder: Path,
+    taken: set[str],
+    report: Report,
+    said_release: str | None = None,
 ) -> list[LauncherExperiment]:
-    """The experiments; the first extends none. ``folder`` is the source of the specs, ``taken`` are names in use."""
-    release, contracts = _release(network, specs, folder, report)
-    read_by = [(spec, action_of(spec, contracts.values())) for spec in specs]
+    """The experiments; the first extends none. ``folder`` is the source of the specs, ``taken`` are names in use,
+    ``said_release`` that of the image in the commands."""
+    if said_release is not None:
+        release = said_release if said_release != network.release_name(None) else None
+        contracts = network.contracts(release)
+    else:
+        release, contracts = _release(network, specs, folder, report)
+    plain = [contract for name, contract in contracts.items() if "." not in name]
+    read_by = [(spec, action_of(spec, plain)) for spec in specs]
     trains = sorted(
         (spec for spec, action in read_by if action == "train"),
-        key=lambda spec: (sum(word in spec.tokens for word in _LATER), len(spec.tokens), spec.name),
+        key=lambda spec: (
+            not spec.actions,
+            sum(word in spec.tokens for word in _LATER),
+            len(spec.tokens),
+            spec.name,
+        ),
     )
     experiments: list[LauncherExperiment] = []
     openers: list[SpecRead | None] = [*trains]
     for train in openers or [None]:
-        name = _free_name(network.name, train, taken)
+        name = _free_name(network.name, train, trains, taken)
         taken.add(name)
         base = experiments[0].name if experiments else None
         own = {} if train is None else {"train": train}
         experiments.append(LauncherExperiment(name, network, release, base, own))
     rest = [(spec, action) for spec, action in read_by if action != "train"]
-    for spec, action in sorted(rest, key=lambda one: (len(one[0].tokens), one[0].name)):
-        home = max(experiments, key=lambda one: _likeness(spec, one.specs.get("train")))
-        path = folder / spec.name
-        if action is None:
-            home.beside.append(spec)
-            message = f"no action of {network.name} is known to read this spec"
-            hint = f"rename it in specs/{home.name} to <action>{spec.name.suffix}"
-            report(Finding(Severity.WARNING, "unknown-action", message, hint, path))
-        elif action in home.specs:
-            home.beside.append(spec)
-            message = f'{action} of "{home.name}" reads another spec, {home.specs[action].name}'
-            hint = f"for this one make an experiment that extends {home.name}"
-            report(Finding(Severity.WARNING, "second-spec", message, hint, path))
-        else:
-            home.specs[action] = spec
+    for spec, action in sorted(rest, key=lambda one: (not one[0].actions, len(one[0].tokens), one[0].name)):
+        _to_its_home(spec, action, experiments, folder, report)
     return experiments
+
+
+def _to_its_home(
+    spec: SpecRead, action: str | None, experiments: list[LauncherExperiment], folder: Path, report: Report
+) -> None:
+    home = max(experiments, key=lambda one: _likeness(spec, one.specs.get("train")))
+    path = folder / spec.name
+    if action is None:
+        home.beside.append(spec)
+        message = f"no action of {home.network.name} is known to read this spec"
+        hint = f"rename it in specs/{home.name} to <action>{spec.name.suffix}"
+        report(Finding(Severity.WARNING, "unknown-action", message, hint, path))
+    elif action in home.specs:
+        if spec.actions:
+            _of_its_own(spec, action, home, experiments)
+            return
+        home.beside.append(spec)
+        message = f'{action} of "{home.name}" reads another spec, {home.specs[action].name}'
+        hint = f"for this one make an experiment that extends {home.name}"
+        report(Finding(Severity.WARNING, "second-spec", message, hint, path))
+    else:
+        home.specs[action] = spec
+
+
+def _of_its_own(
+    spec: SpecRead, action: str, home: LauncherExperiment, experiments: list[LauncherExperiment]
+) -> None:
+    """A command names a second spec of an action: an experiment that extends ``home`` has it, with those of other
+    actions that have the same words in their names."""
+    known = set(home.network.name.split("_"))
+    words = [
+        word for word in _words(spec.name.stem, home.network.name)
+        if word not in known and not any(word.startswith(start) for start, _ in ACTION_WORDS)
+    ]  # fmt: skip
+    name = f"{home.name}_{'_'.join(words) or action}"[:80]
+    same = next((one for one in experiments if one.name == name and action not in one.specs), None)
+    if same is not None and same.base == home.name:
+        same.specs[action] = spec
+        return
+    taken = {one.name for one in experiments}
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    experiments.append(LauncherExperiment(free, home.network, home.release, home.name, {action: spec}))
 
 
 def _release(
@@ -90,7 +155,7 @@ def _release(
     before: str | None = None
     for release in reversed(list(network.releases)):
         other = network.contracts(release) if least and release != usual else {}
-        if not other:
+        if not other or ("train" in contracts and "train" not in other):
             continue
         count = unknown_names(specs, other.values())
         if count is None:
@@ -109,14 +174,13 @@ def _release(
     return chosen, contracts
 
 
-def _free_name(head: str, spec: SpecRead | None, taken: set[str]) -> str:
-    words = [] if spec is None else [*spec.name.parent.parts, spec.name.stem]
-    text = re.sub(r"[^a-z0-9]+", "_", "_".join(words).lower()).strip("_")
-    parts = [
-        part
-        for part in text.removeprefix(head).split("_")
-        if part and part not in _NO_NAME[:1] + _NO_NAME[2:5]
-    ]
+def _free_name(head: str, spec: SpecRead | None, trains: Sequence[SpecRead], taken: set[str]) -> str:
+    """From the name of the spec's file; its folder counts where the file's name says nothing, or several have it."""
+    parts = [] if spec is None else _words(spec.name.stem, head)
+    is_shared = spec is not None and sum(one.name.stem == spec.name.stem for one in trains) > 1
+    if spec is not None and (is_shared or all(part in _NO_NAME and part != "retrain" for part in parts)):
+        folders = [words for name in spec.name.parent.parts if (words := _words(name, head))]
+        parts = [*(folders[-1] if folders else []), *parts]
     if all(part in _NO_NAME for part in parts) and "retrain" not in parts:
         parts = []
     name = "_".join([head, *parts])[:80] if parts else f"{head}_01"
@@ -127,10 +191,16 @@ def _free_name(head: str, spec: SpecRead | None, taken: set[str]) -> str:
     return free
 
 
+def _words(name: str, head: str) -> list[str]:
+    text = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    without = re.sub(rf"(?:^|_){re.escape(head)}(?=_|\Z)", "_", text)
+    return [part for part in without.split("_") if part and part not in _DROPPED]
+
+
 def _likeness(spec: SpecRead, train: SpecRead | None) -> tuple[int, int]:
     """Sort key: the number of shared words, then the fewest words of the training that are not shared."""
     if train is None:
         return (0, 0)
-    ours, theirs = set(spec.tokens) - set(_NO_NAME), set(train.tokens) - set(_NO_NAME)
+    ours, theirs = (set(one.tokens) - {*_NO_NAME, *_DROPPED} for one in (spec, train))
     same_folder = spec.name.parent == train.name.parent
     return (len(ours & theirs) + 10 * same_folder, -len(theirs - ours))

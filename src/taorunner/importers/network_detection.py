@@ -30,16 +30,17 @@ _BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
 _TINY_ARCH = "cspdarknet_tiny"
 """Source: tao/tensorflow.md section 2: yolo_v4_tiny is yolo_v4 with this arch."""
 
-_OTHER_NAMES = {
+OLD_NAMES = {
     "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",
     "pose_classification_net": "pose_classification", "re_identification_net": "re_identification",
     "retail_object_detection": "dino", "retail_object_recognition": "ml_recog", "facenet": "detectnet_v2",
     "makenet": "classification_tf1", "frcnn": "faster_rcnn", "maskrcnn": "mask_rcnn",
-    "efficientdet": "efficientdet_tf1", "mclassification": "multitask_classification",
+    "efficientdet": "efficientdet_tf1", "mclassification": "multitask_classification", "yolov3": "yolo_v3",
+    "yolov4": "yolo_v4", "yolov4_tiny": "yolo_v4_tiny", "emotionnet": "multitask_classification",
 }  # fmt: skip
-"""Names of networks in NVIDIA's own folders and files. Source: tao_tutorials, tao_tensorflow1_backend."""
+"""Names of networks in NVIDIA's folders, files and older launchers. Source: tao_tutorials, tao_tensorflow1_backend."""
 
-_ACTION_WORDS = (
+ACTION_WORDS = (
     ("tfrecord", ("dataset_convert", "convert")), ("convert", ("dataset_convert", "convert")),
     ("gen_trt", ("gen_trt_engine",)), ("trt_engine", ("gen_trt_engine",)), ("infer", ("inference",)),
     ("eval", ("evaluate",)), ("test", ("evaluate",)), ("export", ("export",)), ("quantize", ("quantize",)),
@@ -51,9 +52,15 @@ _ACTION_WORDS = (
 """Prefixes of words in file names that indicate the action, best first. Source: the spec files of tao_tutorials."""
 
 
+_ALIASES = {"convert": ("dataset_convert",), "dataset_convert": ("convert",), "retrain": ("train",)}
+
+
 @dataclass(slots=True)
 class SpecRead:
-    """One file that reads as a spec. ``name`` is its path below the given folder, ``memory`` that of the import."""
+    """One file that reads as a spec. ``name`` is its path below the given folder, ``memory`` that of the import.
+
+    ``actions`` are those of the commands that name it, the one that it is the spec of first; then ``head`` is theirs.
+    """
 
     name: Path
     text: str
@@ -63,6 +70,7 @@ class SpecRead:
     fits: dict[str, Fit] = field(default_factory=dict)
     head: str | None = None
     candidates: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -70,31 +78,43 @@ class SpecRead:
 
 
 def read_spec(name: Path, text: str, memory: SpecMemory | None = None) -> SpecRead | None:
-    """The parsed spec; None when the text is no spec."""
-    spec_format = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
-    section = None if spec_format is None else read_section(text, spec_format)
-    return (
-        None if section is None else SpecRead(name, text, spec_format or "", section, memory or SpecMemory())
-    )
+    """The parsed spec; None when the text is no spec. A YAML file may be named as a protobuf text is."""
+    by_suffix = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
+    for spec_format in dict.fromkeys((by_suffix, "yaml")) if by_suffix is not None else ():
+        section = read_section(text, spec_format)
+        if section is not None and (spec_format == by_suffix or _is_nested(section)):
+            return SpecRead(name, text, spec_format, section, memory or SpecMemory())
+    return None
+
+
+def _is_nested(section: Section) -> bool:
+    """Prose with colons reads as YAML too; a spec has sections."""
+    return any(isinstance(value, Section) for _, values in section.entries for value in values)
 
 
 def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str | None, folder: Path) -> None:
-    """Sets ``head`` of each spec where it is certain, and ``candidates`` where it is not.
+    """Sets ``head`` of each spec where it is certain, and ``candidates`` where it is not. What commands say stays.
 
     The argument ``head`` decides ambiguous files; a file that fits only another network keeps that network.
     """
     heads = _heads_with_specs(networks)
     for spec in specs:
+        if spec.head is not None:
+            continue
         spec.fits = {name: fit for name in heads if (fit := _best_fit(name, heads[name], spec)) is not None}
         spec.candidates = _distinguished(spec, _best(spec.fits))
         if len(spec.candidates) == 1:
             spec.head = spec.candidates[0]
     for spec in specs:
-        if not spec.candidates and len(named := named_heads(spec, networks, folder)) == 1:
+        if (
+            spec.head is None
+            and not spec.candidates
+            and len(named := named_heads(spec, networks, folder)) == 1
+        ):
             _without_schema(spec, next(iter(named)), networks)
     for spec in specs:
         if spec.head is None and head is not None and (not spec.candidates or _takes(spec, head)):
-            spec.head = head if _can_read(networks, head, spec.format) else None
+            spec.head = head if can_read(networks, head, spec.format) else None
     _join_the_many(specs, networks, folder)
     sure = {spec.head for spec in specs if spec.head is not None}
     for spec in specs:
@@ -111,10 +131,17 @@ def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str 
 
 def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
     """The action that reads the file, from its name, else from its content; None where both are inconclusive."""
-    by_action = {one.action: one for one in contracts if one.spec is not None}
+    by_action: dict[str, Contract] = {}
+    for one in contracts:
+        if one.spec is not None:
+            by_action.setdefault(one.action, one)
+    said = [same for name in spec.actions for same in same_actions(name) if same in by_action]
+    if said:
+        return said[0]
     joined = "_".join(spec.tokens)
-    for word, actions in _ACTION_WORDS:
-        if re.search(rf"(?:^|_){word}", joined):
+    for word, actions in ACTION_WORDS:
+        found = re.search(rf"(?:^|_){word}", joined)
+        if found is not None and not _trains_first(joined, found.start(), actions):
             for action in actions:
                 if action in by_action and _could_be(spec, by_action[action], by_action.values()):
                     return action
@@ -127,6 +154,17 @@ def action_of(spec: SpecRead, contracts: Iterable[Contract]) -> str | None:
         return "train"
     sections = [name for name in spec.section.names if name in ACTION_SECTIONS and name in by_action]
     return sections[0] if len(sections) == 1 else None
+
+
+def same_actions(name: str) -> tuple[str, ...]:
+    """The action, and its name in other networks or releases."""
+    return (name, *_ALIASES.get(name, ()))
+
+
+def _trains_first(name: str, start: int, actions: tuple[str, ...]) -> bool:
+    """``train_eval_config`` is the spec of a training, which evaluates too."""
+    trains = re.search(r"(?:^|_)(?:re)?train(?:ing)?(?=_|\Z)", name)
+    return trains is not None and trains.start() < start and actions[0] in ("evaluate", "inference")
 
 
 def named_heads(spec: SpecRead, networks: Networks, folder: Path) -> set[str]:
@@ -207,7 +245,7 @@ def _takes(spec: SpecRead, head: str) -> bool:
     return head in spec.candidates or (fit is not None and fit.is_likely)
 
 
-def _can_read(networks: Networks, head: str, spec_format: str) -> bool:
+def can_read(networks: Networks, head: str, spec_format: str) -> bool:
     contracts = networks.load(head).contracts(None).values()
     return any(one.spec is not None and one.spec.format == spec_format for one in contracts)
 
@@ -233,7 +271,7 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
     or the names of file and folders name it."""
     count = Counter(spec.head for spec in specs if spec.head is not None)
     for spec in specs:
-        if spec.head is None and spec.candidates:
+        if spec.actions or (spec.head is None and spec.candidates):
             continue
         own = 0 if spec.head is None else count[spec.head]
         larger = {head for head in count if count[head] > own}
@@ -246,7 +284,7 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
 
 def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
     """The networks in the nearest name that contains one. The longest match wins: grounding_dino is not dino."""
-    words = {**{name: name for name in choice}, **{k: v for k, v in _OTHER_NAMES.items() if v in choice}}
+    words = {**{name: name for name in choice}, **{k: v for k, v in OLD_NAMES.items() if v in choice}}
     for name in names[:4]:
         found = [
             word for word in words if re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", name.lower())
@@ -261,7 +299,7 @@ def _without_schema(spec: SpecRead, name: str, networks: Networks) -> None:
     schemas = shipped_schemas(spec.memory)
     actions = networks.load(name).actions(None)
     has_schema = any(schemas.versions(name, action.rpartition(".")[2]) for action in actions)
-    if not has_schema and _can_read(networks, name, spec.format):
+    if not has_schema and can_read(networks, name, spec.format):
         spec.head = name
 
 

@@ -47,10 +47,12 @@ def place_projects(
     repositories: Mapping[PurePosixPath, Path],
     mounts: Mapping[str, Any] | None,
     heads: Sequence[str],
+    secrets: Mapping[str, bytes] | None = None,
 ) -> list[Path]:
     """Creates the workspace if necessary, then everything in it. Returns the created paths.
 
-    ``repositories`` are links below the folder of that name, ``mounts`` is the content of ``.tao_mounts.json``.
+    ``repositories`` are links below the folder of that name, ``mounts`` is the content of ``.tao_mounts.json``,
+    ``secrets`` are files of the workspace that only their owner may read, by name.
     Each project is built under a temporary name and renamed. After a failure, everything created is removed.
 
     Raises:
@@ -68,6 +70,8 @@ def place_projects(
             made += _linked(workspace.repositories_dir, path, target)
         if mounts is not None:
             made.append(_written_mounts(workspace.mounts_file, mounts))
+        for name, content in (secrets or {}).items():
+            made.append(_write_for_owner(workspace.root / name, content))
         for arrival in arrivals:
             root = workspace.project(arrival.name).root
             beside[arrival.name].rename(root)
@@ -111,10 +115,15 @@ def _linked(folder: Path, path: PurePosixPath, target: Path) -> list[Path]:
 
 
 def _written_mounts(file: Path, mounts: Mapping[str, Any]) -> Path:
-    """Only its owner may read it: the values of ``Envs`` may be secrets."""
+    """The values of ``Envs`` may be secrets."""
+    return _write_for_owner(file, (json.dumps(mounts, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _write_for_owner(file: Path, content: bytes) -> Path:
+    """Makes a file that only its owner may read."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(json.dumps(mounts, indent=2, ensure_ascii=False) + "\n")
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(content)
     return file
 
 

@@ -1,7 +1,8 @@
-"""Imports a TAO launcher setup: a folder of spec files and a mounts file.
+"""Imports a TAO launcher setup: a folder with specs, scripts and notebooks, and a mounts file.
 
-Each spec that trains becomes an experiment. Every other spec goes to the experiment with the most similar name. A file
-that is not recognised is kept unchanged and reported. Nothing outside the workspace is changed.
+Each spec that trains becomes an experiment. Every other spec goes to the experiment with the most similar name; what
+the commands of scripts and notebooks say counts more than names. A file that is not recognised is kept unchanged. Each
+line of the source is reported as taken or left out. Nothing outside the workspace is changed.
 """
 
 from __future__ import annotations
@@ -13,46 +14,50 @@ from pathlib import Path, PurePosixPath
 
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.importers.imported_mounts import launcher_file, read_mounts, take_mounts
+from taorunner.importers.launcher_commands import LinkedCommand, known_network, link_commands
+from taorunner.importers.launcher_entries import experiments_text
+from taorunner.importers.launcher_mounts import found_mounts, refused_mounts
 from taorunner.importers.launcher_paths import (
     PathUse,
-    WeightsPlace,
     dataset_root,
     is_below,
+    override_uses,
     path_uses,
     results_folders,
-    weights_place,
+    value_with_variables,
     with_variables,
 )
 from taorunner.importers.launcher_runs import LauncherExperiment, experiments_of
+from taorunner.importers.launcher_settings import CommandSettings
+from taorunner.importers.launcher_specs import read_specs
+from taorunner.importers.launcher_weights import weights_place
 from taorunner.importers.network_detection import (
     SpecRead,
     named_heads,
-    read_spec,
     recognise_networks,
 )
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
-from taorunner.planning.checkpoints.checkpoint_files import find_pretrained
+from taorunner.importers.scripts.reading import ScriptContent, read_scripts
+from taorunner.importers.scripts.source_files import SourceFiles, find_files
+from taorunner.importers.source_report import Outcome, SourceLine, in_order
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.weights.use import takes_weights_by_argument
 from taorunner.project.mounts import Mounts, load_mounts
 from taorunner.project.mounts_file import MountsFile
-from taorunner.project.scaffold import plain_scalar
 from taorunner.project.workspace import Workspace, is_name
-from taorunner.specs.memory import SpecMemory
-from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.text import printable
 
-MAX_FILES = 500
 _SUFFIXES = {"prototxt": ".txt", "yaml": ".yaml"}
-_READABLE = (".txt", ".cfg", ".prototxt", ".pbtxt", ".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """``made`` are the created paths; ``findings`` report what was not recognised and what the user has to know."""
+    """``made`` are the created paths; ``findings`` report what was not recognised and what the user has to know;
+    ``lines`` say what became of each line of the source."""
 
     made: tuple[Path, ...]
     findings: tuple[Finding, ...]
+    lines: tuple[SourceLine, ...] = ()
 
 
 def migrate_from_launcher(
@@ -73,9 +78,10 @@ def migrate_from_launcher(
     networks = Networks(workspace.networks_dir)
     if head is not None:
         networks.load(head)
+    home = Path(environ.get("HOME") or Path.home())
     migration = _Migration(workspace, name, Path(os.path.abspath(folder)), networks)  # noqa: PTH100
-    migration.read_specs(head)
-    migration.read_mounts(mounts_file, environ)
+    migration.read(head, home)
+    migration.read_mounts(mounts_file, environ, home)
     return migration.place()
 
 
@@ -83,27 +89,25 @@ class _Migration:
     def __init__(self, workspace: Workspace, name: str, folder: Path, networks: Networks) -> None:
         self._workspace, self._name, self._folder, self._networks = workspace, name, folder, networks
         self._findings: list[Finding] = []
+        self._lines: list[SourceLine] = []
         self._experiments: list[LauncherExperiment] = []
         self._others: list[tuple[Path, str]] = []
+        self._files = SourceFiles()
+        self._scripts = ScriptContent()
+        self._settings = CommandSettings(workspace, name, self._lines.append)
         self._content = MountsFile()
         self._outside = Mounts(())
         self._writes_mounts = True
 
-    def read_specs(self, head: str | None) -> None:
-        specs: list[SpecRead] = []
-        memory = SpecMemory()
-        for path in self._files():
-            loaded = load_spec(path)
-            if not isinstance(loaded, SpecFile):
-                self._findings += [_softer(finding) for finding in loaded]
-                continue
-            spec = read_spec(path.relative_to(self._folder), loaded.text, memory)
-            if spec is None:
-                self._others.append((path.relative_to(self._folder), loaded.text))
-                message = "this is not recognised as a TAO spec; it is kept beside the specs"
-                self._findings.append(Finding(Severity.INFO, "no-spec", message, None, path))
-            else:
-                specs.append(spec)
+    def read(self, head: str | None, home: Path) -> None:
+        self._files = find_files(self._folder, self._unreadable)
+        self._scripts = read_scripts(self._folder, self._files, self._is_network, home)
+        self._lines += [*self._files.lines, *self._scripts.lines]
+        read = read_specs(self._folder, self._files, self._scripts)
+        specs, self._others = read.specs, read.others
+        self._findings += read.findings
+        self._lines += read.lines
+        linked = link_commands(self._scripts.commands, specs, self._folder, self._networks)
         recognise_networks(specs, self._networks, head, self._folder)
         by_head: dict[str, list[SpecRead]] = {}
         for spec in specs:
@@ -112,29 +116,63 @@ class _Migration:
             else:
                 by_head.setdefault(spec.head, []).append(spec)
         if not by_head:
-            choice = sorted(
-                {
-                    name
-                    for spec in specs
-                    for name in spec.candidates or named_heads(spec, self._networks, self._folder)
-                }
-            )
-            raise UserFilesError(
-                f'no spec in "{self._folder}" could be recognised',
-                hint=f"say which network it is, with --head {' or '.join(choice[:6])}" if choice
-                else "say which network it is with --head; taorunner networks lists them",
-                findings=self._findings,
-            )  # fmt: skip
+            self._refuse(specs, linked)
         taken: set[str] = set()
         for name, ones in sorted(by_head.items(), key=lambda item: (-len(item[1]), item[0])):
             network = self._networks.load(name)
-            self._experiments += experiments_of(network, ones, self._folder, taken, self._findings.append)
+            images = [one.command.image for one in linked if one.network == name and one.command.image]
+            release = self._release_of(name, images)
+            self._experiments += experiments_of(
+                network, ones, self._folder, taken, self._findings.append, release
+            )
+        self._settings.take_all(linked, self._experiments)
+        self._tell_weights_of_ngc()
 
-    def read_mounts(self, given: Path | None, environ: Mapping[str, str]) -> None:
-        home = Path(environ.get("HOME") or Path.home())
+    def _is_network(self, word: str) -> bool:
+        return known_network(word, self._networks, is_old=True) is not None
+
+    def _refuse(self, specs: Sequence[SpecRead], linked: Sequence[LinkedCommand]) -> None:
+        choice = sorted(
+            {
+                name
+                for spec in specs
+                for name in spec.candidates or named_heads(spec, self._networks, self._folder)
+            }
+        )
+        said = [one.network for one in linked if one.network is not None]
+        if choice:
+            hint = f"say which network it is, with --head {' or '.join(choice[:6])}"
+        elif said:
+            hint = f"its commands run {said[0]}; begin with: taorunner init-project {self._name} --head {said[0]}"
+        else:
+            hint = "say which network it is with --head; taorunner networks lists them"
+        raise UserFilesError(
+            f'no spec in "{self._folder}" could be recognised', hint=hint, findings=self._findings
+        )
+
+    def _release_of(self, head: str, images: Sequence[str]) -> str | None:
+        """The release whose image a container was started from."""
+        network = self._networks.load(head)
+        for release in reversed(network.releases):
+            for group in network.groups:
+                if network.image(group.name, release) in images and network.contracts(release):
+                    return release
+        for image in dict.fromkeys(images):
+            message = f'no release of {head} is known to have the image "{printable(image)}"'
+            hint = f"experiments.yml takes another one with image: {printable(image)}"
+            self._findings.append(Finding(Severity.WARNING, "other-image", message, hint))
+        return None
+
+    def _tell_weights_of_ngc(self) -> None:
+        for file, line, model in self._scripts.weights:
+            note = f"type it: taorunner pretrained pull {printable(model)}"
+            self._lines.append(SourceLine(file, line, "download from NGC", Outcome.LEFT_OUT, note))
+
+    def read_mounts(self, given: Path | None, environ: Mapping[str, str], home: Path) -> None:
         if os.path.lexists(self._workspace.mounts_file):
             self._outside = load_mounts(self._workspace, environ)
             self._writes_mounts = False
+            self._lines += refused_mounts(self._files.mounts, self._scripts)
             if given is not None:
                 message = "the existing mounts file of the workspace is kept"
                 self._tell(
@@ -145,21 +183,28 @@ class _Migration:
                 )
             return
         file = launcher_file(given, environ, home)
-        if not os.path.lexists(file):
-            if given is not None or file != home / ".tao_mounts.json":
-                raise (UnknownNameError if given is not None else UserFilesError)(
-                    f'there is no mounts file "{file}"', hint="name it with --mounts-file FILE"
-                )
+        base: MountsFile | None = None
+        if os.path.lexists(file):
+            base, _, findings = read_mounts(file, environ, home)
+            self._findings += findings
+        elif given is not None or file != home / ".tao_mounts.json":
+            raise (UnknownNameError if given is not None else UserFilesError)(
+                f'there is no mounts file "{file}"', hint="name it with --mounts-file FILE"
+            )
+        found = found_mounts(base, self._files.mounts, self._scripts, environ, home)
+        self._findings += found.findings
+        self._lines += found.lines
+        self._content, self._outside = found.content, found.mounts
+        if base is None and not found.content.mounts:
             message = f'there is no mounts file ("{file}"), so no path of the specs is known on this host'
             self._tell("no-mounts", message, "name it with --mounts-file FILE, in a new project", None)
             self._writes_mounts = False
-            return
-        self._content, self._outside, findings = read_mounts(file, environ, home)
-        self._findings += findings
 
     def place(self) -> Migrated:
         uses = [use for one in self._experiments for spec in one.specs.values() for use in path_uses(spec)]
-        results = results_folders(uses)
+        uses += [use for one in self._experiments for use in override_uses(one.overrides)]
+        written = [path.rstrip("/") for one in self._experiments for path in one.results]
+        results = results_folders(uses, written)
         root = dataset_root(uses, self._outside, results)
         dataset, target = self._dataset(root)
         self._find_weights()
@@ -171,7 +216,13 @@ class _Migration:
             links[PurePosixPath("data", dataset)] = target
             replacements[root] = "$dataset_raw"
         self._tell_paths(uses, [*replacements, *([root] if root is not None else [])])
-        files = {PurePosixPath("experiments.yml"): self._experiments_text(dataset).encode()}
+        for experiment in self._experiments:
+            experiment.overrides = {
+                key: value_with_variables(value, replacements) for key, value in experiment.overrides.items()
+            }
+        self._tell_missing_weights()
+        text = experiments_text(self._name, self._folder, self._experiments, dataset)
+        files = {PurePosixPath("experiments.yml"): text.encode()}
         for experiment in self._experiments:
             files |= self._spec_files(experiment, replacements)
         repositories = self._repository_links()
@@ -181,37 +232,10 @@ class _Migration:
             [arrival],
             repositories=repositories,
             mounts=taken.content if self._writes_mounts else None,
+            secrets={one.name: one.text.encode() for one in self._settings.key_files.values()},
             heads=self._networks.names,
         )
-        return Migrated(tuple(made), tuple(self._findings))
-
-    def _files(self) -> list[Path]:
-        """The text files below the folder; links to folders are not followed."""
-        if not self._folder.is_dir():
-            kind = UserFilesError if self._folder.exists() else UnknownNameError
-            raise kind(f'"{self._folder}" is not a folder of specs', hint="name the folder that holds them")
-        found: list[Path] = []
-        left: list[str] = []
-        for here, folders, names in os.walk(self._folder, onerror=self._unreadable):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                path = Path(here, name)
-                if name.startswith("."):
-                    continue
-                if path.suffix.lower() in _READABLE:
-                    found.append(path)
-                else:
-                    left.append(path.relative_to(self._folder).as_posix())
-            if len(found) > MAX_FILES:
-                raise UserFilesError(
-                    f'"{self._folder}" holds more than {MAX_FILES} text files',
-                    hint="name the folder of the specs itself",
-                )
-        if left:
-            shown = ", ".join(printable(one) for one in left[:8]) + (", …" if len(left) > 8 else "")
-            message = f"not imported, because these are not spec files: {shown}"
-            self._findings.append(Finding(Severity.INFO, "left-out", message, None, self._folder))
-        return found
+        return Migrated(tuple(made), tuple(self._findings), tuple(in_order(self._lines)))
 
     def _unreadable(self, error: OSError) -> None:
         self._tell(
@@ -263,26 +287,27 @@ class _Migration:
         return name, host
 
     def _find_weights(self) -> None:
-        """Weights from NGC's downloader, for the networks that name them in experiments.yml."""
+        """Weights on this host, for the networks that name them in experiments.yml."""
         for experiment in self._experiments:
-            if not {"repository", "backbone"}.issubset(
-                (*experiment.network.needs, *experiment.network.optional)
-            ):
+            network = experiment.network
+            if not {"repository", "backbone"}.issubset((*network.needs, *network.optional)):
                 continue
-            for spec in experiment.specs.values():
-                for use in path_uses(spec):
-                    place = weights_place(use, self._outside) if use.is_pretrained or use.is_weights else None
-                    if (
-                        place is not None
-                        and experiment.weights is None
-                        and self._is_found_again(place, experiment)
-                    ):
-                        experiment.weights = place
+            by_argument = takes_weights_by_argument(network)
+            uses = [use for spec in experiment.specs.values() for use in path_uses(spec)]
+            uses = [PathUse(("pretrained",), path) for path in experiment.weights_named] + uses
+            for use in uses:
+                if experiment.weights is None and (use.is_pretrained or use.is_weights):
+                    experiment.weights = weights_place(
+                        use, self._outside, network.framework, any_layout=by_argument
+                    )
 
-    def _is_found_again(self, place: WeightsPlace, experiment: LauncherExperiment) -> bool:
-        """True when ``$pretrained_model`` will be the same file as the one in the spec."""
-        found, _ = find_pretrained(place.folder, experiment.network.framework)
-        return found is not None and found == self._outside.to_host(place.inside)
+    def _tell_missing_weights(self) -> None:
+        for one in self._experiments:
+            if one.weights is None and one.base is None and takes_weights_by_argument(one.network):
+                message = f'no weights were found for "{one.name}", which names them on the command line'
+                hint = f'set repository and backbone: "taorunner networks {one.network.name}" lists weights'
+                file = self._workspace.project(self._name).experiments_file
+                self._tell("weights-not-found", message, hint, file)
 
     def _tell_paths(self, uses: Iterable[PathUse], known: Sequence[str]) -> None:
         """Paths that the container will not see, without those below ``known``."""
@@ -304,17 +329,24 @@ class _Migration:
         own = dict(replacements)
         if experiment.weights is not None:
             own[experiment.weights.inside] = "$pretrained_model"
-        contracts = experiment.network.contracts(experiment.release)
+        contracts = experiment.contracts
         files: dict[PurePosixPath, bytes] = {}
         for action, spec in experiment.specs.items():
             contract = contracts[action].spec
             stem = contract.stems[0] if contract is not None else action
-            files[folder / f"{stem}{_SUFFIXES[spec.format]}"] = with_variables(spec, own).encode()
+            path = folder / f"{stem}{_SUFFIXES[spec.format]}"
+            files[path] = with_variables(spec, own).encode()
+            self._lines.append(
+                SourceLine(self._folder / spec.name, None, spec.name.name, Outcome.TAKEN, str(path))
+            )
         beside = [(spec.name, with_variables(spec, own)) for spec in experiment.beside]
         if experiment is self._experiments[0]:
             beside += self._others
         for name, text in beside:
-            files[self._free(folder / name.name, files)] = text.encode()
+            path = self._free(folder / name.name, files)
+            files[path] = text.encode()
+            note = f"{path}, which no action reads"
+            self._lines.append(SourceLine(self._folder / name, None, name.name, Outcome.TAKEN, note))
         return files
 
     @staticmethod
@@ -329,70 +361,16 @@ class _Migration:
     def _repository_links(self) -> dict[PurePosixPath, Path]:
         links: dict[PurePosixPath, Path] = {}
         for experiment in self._experiments:
-            place = experiment.weights
-            if place is None:
+            if experiment.weights is None:
                 continue
-            path = PurePosixPath(place.repository, place.folder.name)
+            path, target = experiment.weights.link
             there = self._workspace.repositories_dir / path
             if not os.path.lexists(there):
-                links[path] = place.folder
-            elif there.resolve() != place.folder.resolve():
-                message = f'"{there}" holds other weights than "{place.folder}", which the specs name'
+                links[path] = target
+            elif there.resolve() != target.resolve():
+                message = f'"{there}" holds other weights than "{target}", which the specs name'
                 self._tell("other-weights", message, "compare the two", there)
         return links
 
-    def _experiments_text(self, dataset: str) -> str:
-        lines = [
-            "# yaml-language-server: $schema=../../.taorunner/experiments.schema.json",
-            f'# Experiments of the project "{self._name}", made of the TAO launcher\'s spec files in',
-            f"# {printable(str(self._folder))}",
-            "tao_config:",
-            "  gpus: 1",
-            "",
-            "experiments:",
-        ]
-        for experiment in self._experiments:
-            lines.append(f"  {plain_scalar(experiment.name)}:")
-            entry = self._entry(experiment, dataset)
-            lines += [f"    {key}: {plain_scalar(value)}" for key, value in entry.items()]
-            if "model_key" in experiment.network.optional and experiment.base is None:
-                lines.append(
-                    "    # model_key: env:TAO_MODEL_KEY  # what the launcher was given with -k, if anything"
-                )
-            lines.append("")
-        return "\n".join(lines)
-
-    def _entry(self, experiment: LauncherExperiment, dataset: str) -> dict[str, str]:
-        entry: dict[str, str] = {}
-        if experiment.base is not None:
-            entry["extends"] = experiment.base
-        else:
-            entry |= {"head": experiment.network.name, "dataset": dataset}
-            if experiment.release is not None:
-                entry["release"] = experiment.release
-        if experiment.weights is not None:
-            entry |= {"repository": experiment.weights.repository, "backbone": experiment.weights.backbone}
-        elif experiment.base is None and takes_weights_by_argument(experiment.network):
-            message = f'no weights were found for "{experiment.name}", which names them on the command line'
-            hint = (
-                f'set repository and backbone: "taorunner networks {experiment.network.name}" lists weights'
-            )
-            self._tell(
-                "weights-not-found", message, hint, self._workspace.project(self._name).experiments_file
-            )
-        return entry
-
     def _tell(self, code: str, message: str, hint: str | None, path: Path | None) -> None:
         self._findings.append(Finding(Severity.WARNING, code, message, hint, path))
-
-
-def _softer(finding: Finding) -> Finding:
-    return Finding(
-        Severity.WARNING,
-        finding.code,
-        finding.message,
-        finding.hint,
-        finding.file,
-        finding.line,
-        finding.column,
-    )

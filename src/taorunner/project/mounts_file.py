@@ -122,11 +122,16 @@ def read_mounts_file(file: Path, environ: Mapping[str, str], home: Path) -> Moun
     read = read_text_file(file, max_bytes=MAX_BYTES)
     if read.text is None:
         return MountsFile(findings=read.findings)
-    data, problem = _parsed(file, read.text)
+    return read_mounts_text(read.text, file, environ, home)
+
+
+def read_mounts_text(text: str, file: Path, environ: Mapping[str, str], home: Path) -> MountsFile:
+    """The same for the text of such a file; relative sources begin at the folder of ``file``."""
+    data, problem = _parsed(file, text)
     if problem is not None:
         return MountsFile(findings=(problem,))
     # JSON is YAML, so the YAML reader gives the places; text that it cannot read has none.
-    document = read_yaml(read.text)
+    document = read_yaml(text)
     to = FindingList(file, document.place)
     to.take(problem for problem in document.problems if problem.code == "duplicate-key")
     if not isinstance(data, dict):

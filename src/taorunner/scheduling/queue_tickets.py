@@ -20,8 +20,8 @@ from typing import Any
 
 from taorunner.errors import MachineError
 from taorunner.gpu.leases import DIRECTORY_VARIABLE, make_shared_directory
-from taorunner.values.bounded_reading import parse_json
 from taorunner.state_files import is_locked, open_regular
+from taorunner.values.bounded_reading import parse_json
 
 SAID_AGAIN_S = 5.0
 BELIEVED_S = 15.0

@@ -73,7 +73,12 @@ class _Options:
     skip_bad: Annotated[bool, option("--skip-bad", "Leave out what cannot be read", group=_DATASET)] = False
     from_launcher: Annotated[
         Optional[Path],
-        option("--from-launcher", "Import spec files of the TAO launcher", word="DIR", group=_IMPORT),
+        option(
+            "--from-launcher",
+            "Import specs, scripts and notebooks of the TAO launcher",
+            word="DIR",
+            group=_IMPORT,
+        ),
     ] = None
     mounts_file: Annotated[
         Optional[Path],
@@ -138,6 +143,7 @@ def _init_project(
         Optional[str], typer.Argument(help="Name of the project", metavar="NAME", show_default=False)
     ] = None,
     workspace: WorkspaceOption = None,
+    json: JsonOption = False,
 ) -> int:
     from taorunner.planning.new_project import new_project
 
@@ -145,7 +151,9 @@ def _init_project(
     root = workspace or context.obj.workspace
     options.refuse(name)
     if options.from_launcher is not None or options.from_tao_runner is not None:
-        return _import(context.obj, root, name, options)
+        return _import(context.obj, root, name, options, json=json)
+    if json:
+        raise UsageError("--json needs --from-launcher", hint="leave it out, or add --from-launcher DIR")
     if options.from_dataset is not None:
         return _from_dataset(context.obj, root, name or "", options, options.from_dataset)
     made = new_project(
@@ -309,14 +317,18 @@ def _print_added(project: str, experiment: str, added: Added) -> int:
     return 0
 
 
-def _import(invocation: Invocation, root: Path | None, name: str | None, options: _Options) -> int:
+def _import(
+    invocation: Invocation, root: Path | None, name: str | None, options: _Options, *, json: bool
+) -> int:
     import os
     import sys
 
     from taorunner.console.base.findings_text import print_findings
     from taorunner.console.base.formatting import shown_path
+    from taorunner.console.base.json_output import write_json
     from taorunner.console.base.theme import make_console
     from taorunner.console.base.typed_commands import place_of
+    from taorunner.console.pages.import_view import print_source_lines
     from taorunner.errors import has_errors
     from taorunner.importers.import_project import from_launcher, from_tao_runner
 
@@ -328,12 +340,18 @@ def _import(invocation: Invocation, root: Path | None, name: str | None, options
             Path.cwd(), root, name, options.from_launcher, mounts_file=options.mounts_file, head=options.head,
             environ=os.environ,
         )  # fmt: skip
+    code = ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE
     for path in imported.made:
-        typer.echo(f"made {shown_path(path, Path.cwd())}")
         place = place_of(path / "experiments.yml")
         if place is not None:
             invocation.root, invocation.project_found = place.root, place.project
+    if json:
+        write_json(imported.to_json(), sys.stdout.buffer)
+        return code
+    for path in imported.made:
+        typer.echo(f"made {shown_path(path, Path.cwd())}")
+    print_source_lines(sys.stdout, imported.lines, Path.cwd())
     if imported.findings:
         print_findings(make_console(sys.stderr, os.environ), imported.findings)
     invocation.next_steps([imported.next_step])
-    return ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE
+    return code

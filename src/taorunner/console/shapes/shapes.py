@@ -79,6 +79,10 @@ _SHAPES: Mapping[str, Note] = {
         "project": "str", "experiment": "str", "file": "str", "line": "int?", "made": ["str"],
         "fill_in": [{"file": "str", "line": "int"}],
     },
+    "imported": {
+        "projects": ["str"], "made": ["str"], "findings": ["@finding"], "next_step": "str",
+        "lines": [{"file": "str", "line": "int?", "what": "str", "outcome": "taken|left out", "note": "str"}],
+    },
     "dry-run": [{
         "project": "str?", "experiment": "str?", "action": "str", "backend": "str", "cluster": "str?",
         "script": "str?", "image": "str?", "argv": ["str"],
@@ -184,7 +188,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     "attach": ("events",), "validate": ("findings",), "doctor": ("findings",), "dataset check": ("findings",),
     "stop": ("runs",), "logs": ("log-lines",), "add": ("added",), "runs rm": ("pruned-records",),
-    "runs mark-lost": ("runs",),
+    "runs mark-lost": ("runs",), "init-project": ("imported",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),

@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from taorunner.catalog.older_specs import WAS_FRACTION, name_since
 from taorunner.errors import Severity
 from taorunner.specs.schema.omegaconf_values import is_nested, takes_container, takes_name
 from taorunner.specs.schema.schema import MISSING, Key, Schema
@@ -119,7 +120,13 @@ def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) ->
     other = schema.elsewhere(path)
     if other is not None:
         return Misfit(Severity.ERROR, "other-release", f"{message} ({other})", "remove it, or set release")
-    return Misfit(Severity.ERROR, "unknown-key", message, did_you_mean(path[-1], list(keys)))
+    newer = name_since(path, keys)
+    hint = (
+        f'TAO 3 and 4 called it so: write "{newer}"'
+        if newer is not None
+        else did_you_mean(path[-1], list(keys))
+    )
+    return Misfit(Severity.ERROR, "unknown-key", message, hint)
 
 
 class _YamlWalker:
@@ -283,6 +290,14 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
+def _of_older_release(misfit: Misfit, name: str, value: ProtoScalar) -> Misfit:
+    """With the hint that the key took a fraction before TAO 5.0."""
+    if misfit.code != "wrong-type" or name not in WAS_FRACTION or not isinstance(value.value, float):
+        return misfit
+    hint = f"it was a fraction before TAO 5.0; NVIDIA's own specs have {WAS_FRACTION[name]} since"
+    return replace(misfit, hint=hint)
+
+
 class _ProtoWalker:
     def __init__(self, against: Against) -> None:
         self._against = against
@@ -319,7 +334,7 @@ class _ProtoWalker:
             elif isinstance(value, ProtoScalar):
                 misfit = proto_misfit(key, value, dotted)
                 if misfit is not None:
-                    self._tell(value.start, misfit)
+                    self._tell(value.start, _of_older_release(misfit, path[-1], value))
                 if value.kind == "number":
                     limit = limit_of(key, "prototxt")
                     if limit is not None:
