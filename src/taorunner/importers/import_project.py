@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.errors import Finding, Severity, UsageError, has_errors
+from taorunner.importers.skills.skill_project import migrate_from_skill_bank
 from taorunner.importers.source_report import SourceLine
 from taorunner.importers.tao_launcher import Migrated, migrate_from_launcher
 from taorunner.importers.tao_runner import migrate_from_tao_runner
@@ -72,6 +73,18 @@ def from_tao_runner(
         _check_name(name)
     names, moved = migrate_from_tao_runner(_workspace(start, root), name, checkout, environ)
     return _validated(_workspace(start, root), names, moved, environ)
+
+
+def from_skill_bank(
+    start: Path, root: Path | None, name: str, given: Path, *, head: str | None, environ: Mapping[str, str]
+) -> Migration:
+    """Creates a project from a skill of NVIDIA's skill bank.
+
+    Raises UserFilesError, UsageError or MachineError; then nothing was made.
+    """
+    _check_name(name)
+    workspace = _workspace(start, root)
+    return _validated(workspace, [name], migrate_from_skill_bank(workspace, name, given, head), environ)
 
 
 def _check_name(name: str) -> None:

@@ -51,11 +51,10 @@ def in_order(lines: Iterable[SourceLine]) -> list[SourceLine]:
 
 
 def together(lines: Iterable[SourceLine]) -> list[SourceLines]:
-    """For people: lines of a file that were left out for one reason are one entry, at the place of the first."""
-    groups: dict[tuple[Path, Outcome, str, object], list[SourceLine]] = {}
+    """For people: lines of a file with one outcome for one reason are one entry, at the place of the first."""
+    groups: dict[tuple[Path, Outcome, str], list[SourceLine]] = {}
     for one in in_order(lines):
-        own = one if one.outcome is Outcome.TAKEN and not one.what.startswith("variable ") else None
-        groups.setdefault((one.file, one.outcome, one.note, own), []).append(one)
+        groups.setdefault((one.file, one.outcome, one.note), []).append(one)
     return [
         SourceLines(
             ones[0].file, _places([one.line for one in ones if one.line is not None]), _names(ones),

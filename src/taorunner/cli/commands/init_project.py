@@ -14,6 +14,7 @@ from taorunner.cli.options import Invocation, JsonOption, ProjectOption, Workspa
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from taorunner.importers.import_project import Migration
     from taorunner.planning.add_experiment import Added
     from taorunner.planning.new_project import NewProject
 
@@ -96,11 +97,25 @@ class _Options:
         ),
     ] = None
 
+    from_skill_bank: Annotated[
+        Optional[Path],
+        option(
+            "--from-skill-bank",
+            "Import a skill of NVIDIA's skill bank; --head picks one",
+            word="DIR",
+            group=_IMPORT,
+        ),
+    ] = None
+
+    @property
+    def is_import(self) -> bool:
+        return (self.from_launcher or self.from_tao_runner or self.from_skill_bank) is not None
+
     def refuse(self, name: str | None) -> None:
         """Raises UsageError for options that exclude each other, and for a missing name."""
         sources = {
             "--from-dataset": self.from_dataset, "--from-launcher": self.from_launcher,
-            "--from-tao-runner": self.from_tao_runner,
+            "--from-tao-runner": self.from_tao_runner, "--from-skill-bank": self.from_skill_bank,
         }  # fmt: skip
         given = [flag for flag, value in sources.items() if value is not None]
         if len(given) > 1:
@@ -109,7 +124,7 @@ class _Options:
             raise UsageError("--mounts-file needs --from-launcher", hint="add --from-launcher DIR")
         if name is None and self.from_tao_runner is None:
             raise UsageError("the name of the project is missing", hint="taorunner init-project NAME")
-        if self.from_launcher is not None or self.from_tao_runner is not None:
+        if self.is_import:
             self._refuse_new_only(given[0])
         if self.from_dataset is None:
             for flag, value in self._of_datasets().items():
@@ -150,7 +165,7 @@ def _init_project(
     context.obj.refuse_extra()
     root = workspace or context.obj.workspace
     options.refuse(name)
-    if options.from_launcher is not None or options.from_tao_runner is not None:
+    if options.is_import:
         return _import(context.obj, root, name, options, json=json)
     if json:
         raise UsageError("--json needs --from-launcher", hint="leave it out, or add --from-launcher DIR")
@@ -317,6 +332,24 @@ def _print_added(project: str, experiment: str, added: Added) -> int:
     return 0
 
 
+def _imported(root: Path | None, name: str | None, options: _Options) -> Migration:
+    import os
+
+    from taorunner.importers.import_project import from_launcher, from_skill_bank, from_tao_runner
+
+    if options.from_tao_runner is not None:
+        return from_tao_runner(Path.cwd(), root, name, options.from_tao_runner, environ=os.environ)
+    assert name is not None
+    if options.from_skill_bank is not None:
+        given = options.from_skill_bank
+        return from_skill_bank(Path.cwd(), root, name, given, head=options.head, environ=os.environ)
+    assert options.from_launcher is not None
+    return from_launcher(
+        Path.cwd(), root, name, options.from_launcher, mounts_file=options.mounts_file, head=options.head,
+        environ=os.environ,
+    )  # fmt: skip
+
+
 def _import(
     invocation: Invocation, root: Path | None, name: str | None, options: _Options, *, json: bool
 ) -> int:
@@ -330,16 +363,8 @@ def _import(
     from taorunner.console.base.typed_commands import place_of
     from taorunner.console.pages.import_view import print_source_lines
     from taorunner.errors import has_errors
-    from taorunner.importers.import_project import from_launcher, from_tao_runner
 
-    if options.from_tao_runner is not None:
-        imported = from_tao_runner(Path.cwd(), root, name, options.from_tao_runner, environ=os.environ)
-    else:
-        assert options.from_launcher is not None and name is not None
-        imported = from_launcher(
-            Path.cwd(), root, name, options.from_launcher, mounts_file=options.mounts_file, head=options.head,
-            environ=os.environ,
-        )  # fmt: skip
+    imported = _imported(root, name, options)
     code = ExitCode.USER_FILES if has_errors(imported.findings) else ExitCode.DONE
     for path in imported.made:
         place = place_of(path / "experiments.yml")

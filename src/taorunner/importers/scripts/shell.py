@@ -98,10 +98,7 @@ class ShellReader:
                 made.line = self._line
             self._take_word(made)
         document = self._documents(made.marks) if end == "\n" else ""
-        if end == "\n":
-            self._line += 1
-            if document:
-                self._line += document.count("\n") + 1
+        self._line += end == "\n"
         return self._closed(made, document), end
 
     def _closed(self, made: _Open, document: str) -> ShellCommand | None:
@@ -134,9 +131,11 @@ class ShellReader:
         heads_only = all(word in _HEADS for word in made.words)
         if match is not None and heads_only:
             self._at = match.end()
-            values = self._array() if self._text.startswith("(", self._at) else [" ".join(self._word())]
+            is_array = self._text.startswith("(", self._at)
+            values = self._array() if is_array else [" ".join(self._word())]
+            before = self._variables.get(match["name"], [])
             if match["more"]:
-                values = [*self._variables.get(match["name"], []), *values]
+                values = [*before, *values] if is_array else ["".join((*before[-1:], *values))]
             if sum(map(len, values)) <= MAX_VALUE:
                 made.values.append((match["name"], values))
             return
@@ -184,6 +183,7 @@ class ShellReader:
             while self._at < len(self._text):
                 line, _, _ = self._text[self._at :].partition("\n")
                 self._at += len(line) + 1
+                self._line += 1
                 if line.strip() == mark:
                     break
                 lines.append(self._expanded_line(line))
