@@ -278,7 +278,7 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
         could = {head for head in larger if _takes(spec, head)} or larger & named_heads(
             spec, networks, folder
         )
-        if len(could) == 1:
+        if len(could) == 1 and can_read(networks, next(iter(could)), spec.format):
             spec.head = could.pop()
 
 

@@ -21,9 +21,10 @@ class Command:
 
 # fmt: off
 _OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "dataset", "--experiment":
-    "any", "--from": "format", "--from-dataset": "any", "--from-launcher": "folder", "--from-tao-runner":
-    "folder", "--head": "head", "--help": "", "--in-place": "", "--json": "", "--mounts-file": "file",
-    "--no-weights": "", "--release": "release", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
+    "any", "--from": "format", "--from-dataset": "any", "--from-launcher": "folder", "--from-skill-bank":
+    "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "", "--in-place": "", "--json": "",
+    "--mounts-file": "file", "--no-weights": "", "--release": "release", "--skip-bad": "", "--val": "any",
+    "--workspace": "folder"}
 _OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help":
     "", "--json": "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
