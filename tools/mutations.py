@@ -165,11 +165,13 @@ def draw(seed: int, rooms: list[str]) -> list[Drawn]:
 
 
 def files_of_rooms() -> dict[str, list[tuple[str, str]]]:
-    """The modules of each room with their texts; those of no package are the room "ground"."""
+    """The modules of each room with their texts; those of no package, and of one that has no folder of tests, are the
+    room "ground"."""
     rooms: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         file = path.relative_to(PACKAGE)
-        room = file.parts[0] if len(file.parts) > 1 else "ground"
+        is_room = len(file.parts) > 1 and (ROOT / "tests" / file.parts[0]).is_dir()
+        room = file.parts[0] if is_room else "ground"
         rooms.setdefault(room, []).append((file.as_posix(), path.read_text(encoding="utf-8")))
     return rooms
 
