@@ -41,6 +41,24 @@ def test_two_gpus_one_of_them_busy(fake_nvml: Callable[..., dict[str, str]]) -> 
     assert found.driver
 
 
+def test_the_models_of_gpus_that_a_run_gets(fake_nvml: Callable[..., dict[str, str]]) -> None:
+    def hardware(ids: str, environ: str = "{}") -> str:
+        code = f"from taorunner.gpu.inventory import hardware_of; print(hardware_of({ids}, {environ}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **fake_nvml(2)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    driver = ask(fake_nvml(2)).driver
+    assert hardware("('1', '7')") == f"({driver!r}, ('NVIDIA H100 80GB HBM3',))"
+    assert hardware("()") == hardware("('7',)") == "(None, ())"
+    assert hardware("('1',)", "{'DOCKER_HOST': 'ssh://me@box'}") == "(None, ())"
+
+
 def test_a_driver_that_is_not_loaded(fake_nvml: Callable[..., dict[str, str]]) -> None:
     assert ask(fake_nvml(1, init_rc=9)) == Inventory(reason="the NVIDIA driver is installed but not loaded")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -76,6 +76,16 @@ def inventory() -> Inventory:
         return Inventory(reason=_reason(pynvml, error))
     finally:
         _ask(pynvml, pynvml.nvmlShutdown)
+
+
+def hardware_of(gpu_ids: Sequence[str], environ: Mapping[str, str]) -> tuple[str | None, tuple[str, ...]]:
+    """The driver, and the names of the GPUs with these ids. Nothing where ``environ`` names a Docker engine on another
+    machine: its GPUs are not known here."""
+    if not gpu_ids or not environ.get("DOCKER_HOST", "unix://").startswith("unix://"):
+        return None, ()
+    seen = inventory()
+    names = tuple(gpu.name for one in gpu_ids if (gpu := seen.find(one)) is not None)
+    return (seen.driver, names) if names else (None, ())
 
 
 def parent_of(mig_uuid: str) -> str | None:

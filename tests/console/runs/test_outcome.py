@@ -204,6 +204,14 @@ def test_fewer_lines_of_the_log_where_the_cause_is_known(scene, reason, shown):
     assert sum(line.startswith("  │ line") for line in lines) == shown
 
 
+def test_a_lack_of_gpu_memory_says_how_full_it_was(scene):
+    run = replace(scene.finished("e", RunState.FAILED), reason="CUDA out of memory", hint=None)
+    said = "Tried to allocate 2.50 GiB. GPU 0 has a total capacity of 80.00 GiB of which 1.10 GiB is free"
+    lines = [line.plain for line in outcome_lines([run], {run.id: [said]}, {}, 80, UNICODE, now=scene.at)]
+    at = next(index for index, line in enumerate(lines) if line.startswith("✗ e failed"))
+    assert lines[at + 1] == "  78.9 of 80.0 GiB in use, 2.5 GiB more asked"
+
+
 def test_without_a_metric_the_table_has_what_came_out(scene):
     run = replace(scene.finished("e"), action="export", reason="finished", metrics={}, best={}, notices=())
     outputs = (Output(Path("/r/experiment.yaml"), "spec", 1), Output(Path("/r/model.onnx"), "onnx", 1))

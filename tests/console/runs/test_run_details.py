@@ -19,6 +19,7 @@ from taorunner.runs.control.ending import Ending
 from taorunner.runs.control.origin import Origin
 from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults
 from taorunner.runs.state.metric_names import Best
+from taorunner.runs.state.record import RunRecord
 
 
 def text_of(lines):
@@ -114,6 +115,22 @@ def test_the_page_of_a_training_has_every_part(scene, golden, width, symbols):
     lines = run_detail_lines(run, width, symbols, scene.at, timezone.utc, facts)
     assert all(line.cell_len <= width for line in lines)
     golden.check(f"run_page_{'80' if symbols is UNICODE else 'ascii'}", text_of(lines))
+
+
+def test_the_page_names_the_gpu_and_its_driver(scene):
+    run, facts = page(scene)
+    record = RunRecord(
+        id=run.id, batch="b", project="p", experiment="e", action="train", backend="docker", state=RunState.SUCCEEDED,
+        queued_at=scene.at,
+    ).launched(("0", "1"), scene.at, {}, ("570.86", ("NVIDIA H100 80GB HBM3",) * 2))  # fmt: skip
+    record = RunRecord.from_json(record.to_json())
+    lines = text_of(
+        run_detail_lines(run, 80, UNICODE, scene.at, timezone.utc, replace(facts, record=record))
+    ).splitlines()
+    assert "  ran on     docker, GPU 0 (H100 80GB HBM3), driver 570.86" in lines
+    assert (record.origin_json()["driver"], record.origin_json()["gpu_models"]) == (
+        "570.86", ["NVIDIA H100 80GB HBM3"] * 2,
+    )  # fmt: skip
 
 
 def test_a_narrow_page_drops_the_curve_and_breaks_no_word(scene):

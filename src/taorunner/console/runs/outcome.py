@@ -24,6 +24,7 @@ from taorunner.errors import Severity
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
 from taorunner.progress.causes.cause import LAST_LINES_HINT
+from taorunner.progress.causes.figures import memory_text
 from taorunner.progress.causes.table import cause_with_reason
 from taorunner.progress.console.line_kind import is_frame
 from taorunner.runs.control.ending import Ending
@@ -33,6 +34,7 @@ from taorunner.text import duration
 
 LAST_LINES, LINES_WITHOUT_CAUSE = 4, 6
 COMPARED_METRICS = 4
+_MEMORY_CODE = "cuda-out-of-memory"
 NEXT_COMMANDS = 3
 SHOWN_NAMES = 3
 
@@ -213,6 +215,8 @@ def _failure(
             f": {reason}", (code, "quiet"),
         )
     ]  # fmt: skip
+    memory = memory_text(tail) if cause is not None and cause.code == _MEMORY_CODE else None
+    lines += [Text(f"  {memory}")] if memory is not None else []
     last = [line for line in tail if clean(line).strip() and not is_frame(line)]
     last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]
     if run.hint and not (last and run.hint == LAST_LINES_HINT):

@@ -209,7 +209,16 @@ def _where(run: RunSnapshot, facts: PageFacts) -> str:
         return ""
     if run.state is RunState.WAITING and run.waiting:
         return f"{clean(run.backend)}: {clean(run.waiting)}"
-    return facts.where or clean(run.backend)
+    return f"{facts.where or clean(run.backend)}{_hardware(facts.record)}"
+
+
+def _hardware(record: RunRecord | None) -> str:
+    """`` (H100 80GB HBM3), driver 570.86``: what was seen when the run was launched."""
+    if record is None or not record.gpu_models:
+        return ""
+    models = dict.fromkeys(clean(name).removeprefix("NVIDIA ") for name in record.gpu_models)
+    driver = f", driver {clean(record.driver)}" if record.driver else ""
+    return f" ({', '.join(models)}){driver}"
 
 
 def _where_label(state: RunState) -> str:

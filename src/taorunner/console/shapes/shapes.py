@@ -44,7 +44,8 @@ _NETWORK = {
 _PARTS: Mapping[str, Note] = {
     "run": {
         "id": "str", "short_id": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
-        "cluster": "str?", "nodes": "int?", "attempt": "int?", "made_from": "@origins?",
+        "cluster": "str?", "nodes": "int?", "attempt": "int?", "made_from": "@origins?", "driver?": "str?",
+        "gpu_models?": ["str"],
         "state": "|".join(state.value for state in RunState), "waiting": "str?", "reason": "str?", "exit_code": "int?",
         "image": "str?", "image_digest": "str?", "gpus": ["str"], "epoch": "int?", "epochs": "int?", "eta_s": "num?",
         "metrics": {"*": "metric"}, "best": {"*": {"value": "metric", "epoch": "int?"}}, "queued_at": "time?",

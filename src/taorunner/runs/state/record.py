@@ -38,7 +38,7 @@ class RunRecord(Value):
     """``handle`` is the engine's own id once there is one; ``launched_at`` is right before the request
     to start. ``status_sizes`` holds the size that each status.json had at launch: only what comes after belongs to this
     run. ``error_code`` is the exit code (``errors.ExitCode``) of the refusal that kept the run from starting, None for
-    a run whose own process ended.
+    a run whose own process ended. ``gpu_models`` and ``driver`` are what was seen of its GPUs at launch.
     ``requeues`` counts how often the engine put the running run of this attempt back into its queue; ``started_at`` is
     its first start.
     ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
@@ -62,6 +62,8 @@ class RunRecord(Value):
     image: str | None = None
     image_digest: str | None = None
     gpus: tuple[str, ...] = ()
+    gpu_models: tuple[str, ...] = ()
+    driver: str | None = None
     epochs: int | None = None
     handle: str | None = None
     launched_at: datetime | None = None
@@ -84,6 +86,17 @@ class RunRecord(Value):
     keep_checkpoints: str | None = None
     nodes: int | None = None
     version: int = 1
+
+    def launched(
+        self, gpus: tuple[str, ...], at: datetime, status_sizes: dict[str, int],
+        hardware: tuple[str | None, tuple[str, ...]],
+    ) -> RunRecord:  # fmt: skip
+        """Right before the request to start. ``hardware`` is the driver and the names of the GPUs."""
+        driver, models = hardware
+        return replace(
+            self, state=RunState.STARTING, gpus=gpus, launched_at=at, status_sizes=status_sizes, driver=driver,
+            gpu_models=models,
+        )  # fmt: skip
 
     @property
     def was_launched(self) -> bool:
@@ -136,6 +149,8 @@ class RunRecord(Value):
             "cluster": None,
             "nodes": self.nodes,
             "attempt": self.attempt,
+            "gpu_models": list(self.gpu_models),
+            "driver": self.driver,
             "made_from": [{"run": run, "path": None, "sha256": None} for run in before],
         }
 
@@ -149,7 +164,8 @@ class RunRecord(Value):
             if values.get(key) is not None:
                 values[key] = datetime.fromisoformat(values[key])
         values["state"] = RunState(values["state"])
-        values["gpus"] = tuple(values.get("gpus") or ())
+        for key in ("gpus", "gpu_models"):
+            values[key] = tuple(values.get(key) or ())
         values["on_finish"] = tuple(values.get("on_finish") or ())
         values["forced"] = tuple(values.get("forced") or ())
         return RunRecord(**values)

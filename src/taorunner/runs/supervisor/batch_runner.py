@@ -20,6 +20,7 @@ from taorunner.backends.secrets import stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
+from taorunner.gpu.inventory import hardware_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import Turn, is_over, turn, with_models
 from taorunner.runs.outputs.keeper import CheckpointKeeper
@@ -255,10 +256,9 @@ class BatchRunner:
         self._journal.maskings[run_id] = log.masking
         log.recorded.save(self._store.paths(run_id).position)
         self._active[run_id] = Active(plan, launch, worker, backend, statuses, observation, log)
-        record = replace(
-            self._journal.records[run_id], state=RunState.STARTING, gpus=gpu_ids, launched_at=launched_at,
-            status_sizes=observation.status_sizes,
-        )  # fmt: skip
+        record = self._journal.records[run_id].launched(
+            gpu_ids, launched_at, observation.status_sizes, hardware_of(gpu_ids, self._environ)
+        )
         self._journal.save(record)
         self._journal.emit(run_id, self._monitor.begin(run_id, plan))
         worker.start()
