@@ -325,3 +325,45 @@ def test_scripts_without_a_spec_name_the_network_to_begin_with(cli: Cli, tmp_pat
         "hint: its commands run classification_tf1; begin with: "
         "taorunner init-project moved --head classification_tf1"
     )
+
+
+def test_a_spec_that_a_command_names_and_that_cannot_be_read_is_reported_at_its_line(
+    cli: Cli, tmp_path: Path
+) -> None:
+    files = {
+        "a.sh": "tao detectnet_v2 train -e made.txt -r /r\n",
+        "made.txt": TRAIN + "/stray/path\n",
+        "train.txt": TRAIN,
+    }
+    moved = Imported(cli, tmp_path, files)
+    assert moved.specs() == ["detectnet_v2_01/train.txt", "detectnet_v2_made/train.txt"]
+    (error,) = [one for one in moved.document["findings"] if one["severity"] == "error"]
+    assert (error["code"], error["line"], Path(error["file"]).parent.name) == (
+        "prototxt-syntax", TRAIN.count("\n") + 1, "detectnet_v2_made",
+    )  # fmt: skip
+
+
+def test_files_that_are_not_beside_specs_are_left_where_they_are(cli: Cli, tmp_path: Path) -> None:
+    files = {
+        "specs/train.yaml": DINO, "specs/classes.txt": "car\nvan\n", "requirements.txt": "numpy==1.0\n",
+        "deploy/compose.yml": "services:\n  a: {image: x}\n", "empty/spec.yaml": "",
+    }  # fmt: skip
+    moved = Imported(cli, tmp_path, files, "--head", "dino")
+    assert moved.specs() == ["dino_01/classes.txt", "dino_01/train.yaml"]
+    note = "not recognised as a spec of TAO, and no spec is in its folder"
+    assert moved.said("requirements.txt") == [(None, "requirements.txt", "left out", note)]
+    assert moved.said("empty/spec.yaml")[0][2:] == ("left out", "the spec is empty")
+
+
+def test_secrets_are_in_no_line_of_the_report(cli: Cli, tmp_path: Path) -> None:
+    script = (
+        "export NGC_API_KEY=hidden-one\n"
+        "tao model dino train -e train.yaml -k hidden-two --api_token hidden-three wandb.api_key=hidden-four\n"
+        "tao model dino evaluate -e train.yaml -k hidden-five\n"
+        "docker run -e WANDB_API_KEY=hidden-six --gpus all nvcr.io/nvidia/tao/tao-toolkit:7.0.1-pyt dino export -e train.yaml\n"
+    )
+    moved = Imported(cli, tmp_path, {"a.sh": script, "train.yaml": DINO})
+    assert "hidden" not in moved.done.out and "hidden" not in moved.entries
+    assert (3, "-k", "left out", 'another command gives "dino_01" file:moved.model_key') in moved.said("a.sh")
+    assert (moved.workspace / "moved.model_key").read_text() == "hidden-two"
+    assert (moved.workspace / ".tao_mounts.json").stat().st_mode & 0o777 == 0o600

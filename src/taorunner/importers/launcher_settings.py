@@ -20,7 +20,7 @@ from taorunner.planning.spec.overrides import typed_value
 from taorunner.project.keys import MAX_GPUS, OVERRIDE_PATTERN
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.text import printable
+from taorunner.text import is_secret_name, printable
 
 Report = Callable[[SourceLine], None]
 
@@ -162,6 +162,8 @@ class CommandSettings:
                 self._left(one, f"{name} {printable(values[0])}", note)
             elif role == "log":
                 self._left(one, name, "taorunner logs shows what a run prints")
+            elif role is None and is_secret_name(name):
+                self._left(one, printable(name), "a secret: no option takes it here")
             elif role is None and name not in ("--config-path", "--config-name", "--use_amp", ""):
                 passed += [name, *values]
             elif role is None and name == "--use_amp":
@@ -176,7 +178,7 @@ class CommandSettings:
             return
         variable = re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", text)
         if variable is not None:
-            experiment.key = experiment.key or f"env:{variable[1]}"
+            origin = f"env:{variable[1]}"
             note = f'model_key of "{experiment.name}" is the variable {variable[1]}, which has to be set'
         elif "$" in text:
             self._left(one, "-k", "the key is not known before it runs")
@@ -185,8 +187,12 @@ class CommandSettings:
             file = self.key_files.get(text)
             if file is None:
                 file = self.key_files[text] = KeyFile(self._free_key_name(), text)
-            experiment.key = experiment.key or f"file:{file.name}"
+            origin = f"file:{file.name}"
             note = f'model_key of "{experiment.name}" is in {file.name}, which only you may read'
+        experiment.key = experiment.key or origin
+        if experiment.key != origin:
+            self._left(one, "-k", f'another command gives "{experiment.name}" {experiment.key}')
+            return
         self._report(SourceLine(one.command.file, one.command.line, "-k", Outcome.TAKEN, note))
 
     def _free_key_name(self) -> str:
@@ -212,6 +218,8 @@ class CommandSettings:
             self._left(one, key, "taorunner names it itself in each run")
         elif "$" in text:
             self._left(one, key, "its value is not known before it runs")
+        elif is_secret_name(key.rpartition(".")[2]):
+            self._left(one, key, "a secret: experiments.yml takes those of env and model_key")
         elif re.fullmatch(OVERRIDE_PATTERN, key) is None or text == "":
             self._left(one, key, "no plain key and value")
         else:

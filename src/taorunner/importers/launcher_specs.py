@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.errors import Finding, Severity
 from taorunner.importers.launcher_commands import spec_at
-from taorunner.importers.network_detection import SpecRead, read_spec
+from taorunner.importers.network_detection import SpecRead, format_of, read_spec
 from taorunner.importers.newer_text import newer_text
 from taorunner.importers.scripts.reading import ScriptContent, SpecEdit, SpecText
 from taorunner.importers.scripts.source_files import SourceFiles
 from taorunner.importers.source_report import Outcome, SourceLine
 from taorunner.specs.memory import SpecMemory
+from taorunner.specs.schema.match import Section
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.text import printable
 
 
 @dataclass(slots=True)
 class SpecsRead:
-    """``others`` are files that are no specs, with their texts."""
+    """``others`` are files that do not read as a spec. A command may say that one is, which cannot be read."""
 
     specs: list[SpecRead] = field(default_factory=list)
-    others: list[tuple[Path, str]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    others: list[SpecRead] = field(default_factory=list)
     lines: list[SourceLine] = field(default_factory=list)
 
 
@@ -37,14 +36,13 @@ def read_specs(folder: Path, files: SourceFiles, scripts: ScriptContent) -> Spec
         if isinstance(loaded, SpecFile):
             texts[path.relative_to(folder)] = loaded.text
         else:
-            read.findings += [replace(one, severity=Severity.WARNING) for one in loaded]
+            note = "; ".join(one.message for one in loaded)
+            read.lines.append(SourceLine(path, None, path.name, Outcome.LEFT_OUT, note))
     _add_written(read, texts, scripts.specs)
     for name, text in texts.items():
         spec = read_spec(name, text, memory)
         if spec is None:
-            read.others.append((name, text))
-            message = "this is not recognised as a TAO spec; it is kept beside the specs"
-            read.findings.append(Finding(Severity.INFO, "no-spec", message, None, folder / name))
+            read.others.append(SpecRead(name, text, format_of(name), Section(()), memory))
         else:
             read.specs.append(_newer(read, spec, folder / name, memory))
     for edit in scripts.edits:

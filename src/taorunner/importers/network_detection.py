@@ -79,12 +79,17 @@ class SpecRead:
 
 def read_spec(name: Path, text: str, memory: SpecMemory | None = None) -> SpecRead | None:
     """The parsed spec; None when the text is no spec. A YAML file may be named as a protobuf text is."""
-    by_suffix = next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), None)
-    for spec_format in dict.fromkeys((by_suffix, "yaml")) if by_suffix is not None else ():
+    by_suffix = format_of(name)
+    for spec_format in dict.fromkeys((by_suffix, "yaml")) if by_suffix else ():
         section = read_section(text, spec_format)
         if section is not None and (spec_format == by_suffix or _is_nested(section)):
             return SpecRead(name, text, spec_format, section, memory or SpecMemory())
     return None
+
+
+def format_of(name: Path) -> str:
+    """The format that a file's suffix says; empty for another suffix."""
+    return next((key for key, known in SUFFIXES.items() if name.suffix.lower() in known), "")
 
 
 def _is_nested(section: Section) -> bool:
@@ -113,7 +118,7 @@ def recognise_networks(specs: Sequence[SpecRead], networks: Networks, head: str 
         ):
             _without_schema(spec, next(iter(named)), networks)
     for spec in specs:
-        if spec.head is None and head is not None and (not spec.candidates or _takes(spec, head)):
+        if spec.head is None and head is not None and (len(specs) == 1 or _takes(spec, head)):
             spec.head = head if can_read(networks, head, spec.format) else None
     _join_the_many(specs, networks, folder)
     sure = {spec.head for spec in specs if spec.head is not None}
@@ -241,7 +246,10 @@ def _distinguished(spec: SpecRead, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _takes(spec: SpecRead, head: str) -> bool:
+    """With candidates, one that fits well; without any, a network that knows some name of the spec, or no schema."""
     fit = spec.fits.get(head)
+    if not spec.candidates:
+        return fit is None or fit.known > 0
     return head in spec.candidates or (fit is not None and fit.is_likely)
 
 
@@ -275,7 +283,7 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
             continue
         own = 0 if spec.head is None else count[spec.head]
         larger = {head for head in count if count[head] > own}
-        could = {head for head in larger if _takes(spec, head)} or larger & named_heads(
+        could = {head for head in larger if spec.candidates and _takes(spec, head)} or larger & named_heads(
             spec, networks, folder
         )
         if len(could) == 1 and can_read(networks, next(iter(could)), spec.format):

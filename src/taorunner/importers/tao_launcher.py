@@ -92,6 +92,7 @@ class _Migration:
         self._lines: list[SourceLine] = []
         self._experiments: list[LauncherExperiment] = []
         self._others: list[tuple[Path, str]] = []
+        self._unclear: list[SpecRead] = []
         self._files = SourceFiles()
         self._scripts = ScriptContent()
         self._settings = CommandSettings(workspace, name, self._lines.append)
@@ -104,10 +105,11 @@ class _Migration:
         self._scripts = read_scripts(self._folder, self._files, self._is_network, home)
         self._lines += [*self._files.lines, *self._scripts.lines]
         read = read_specs(self._folder, self._files, self._scripts)
-        specs, self._others = read.specs, read.others
-        self._findings += read.findings
         self._lines += read.lines
-        linked = link_commands(self._scripts.commands, specs, self._folder, self._networks)
+        linked = link_commands(
+            self._scripts.commands, [*read.specs, *read.others], self._folder, self._networks
+        )
+        specs = [*read.specs, *(one for one in read.others if one.head is not None)]
         recognise_networks(specs, self._networks, head, self._folder)
         by_head: dict[str, list[SpecRead]] = {}
         for spec in specs:
@@ -117,6 +119,7 @@ class _Migration:
                 by_head.setdefault(spec.head, []).append(spec)
         if not by_head:
             self._refuse(specs, linked)
+        self._keep([one for one in read.others if one.head is None], by_head)
         taken: set[str] = set()
         for name, ones in sorted(by_head.items(), key=lambda item: (-len(item[1]), item[0])):
             network = self._networks.load(name)
@@ -198,7 +201,7 @@ class _Migration:
         if base is None and not found.content.mounts:
             message = f'there is no mounts file ("{file}"), so no path of the specs is known on this host'
             self._tell("no-mounts", message, "name it with --mounts-file FILE, in a new project", None)
-            self._writes_mounts = False
+            self._writes_mounts = found.content != MountsFile()  # variables and options of containers
 
     def place(self) -> Migrated:
         uses = [use for one in self._experiments for spec in one.specs.values() for use in path_uses(spec)]
@@ -246,14 +249,29 @@ class _Migration:
         )
 
     def _unknown(self, spec: SpecRead) -> None:
+        self._unclear.append(spec)
         path = self._folder / spec.name
-        self._others.append((spec.name, spec.text))
         if spec.candidates:
             message = f"this may be a spec of {', '.join(spec.candidates[:6])}"
             self._tell("ambiguous-network", message, f"say which: --head {spec.candidates[0]}", path)
-        else:
-            message = "no known network has such a spec"
-            self._tell("unknown-network", message, "say which it is with --head", path)
+
+    def _keep(self, others: Sequence[SpecRead], by_head: Mapping[str, Sequence[SpecRead]]) -> None:
+        """Files beside specs may be read by them, such as lists of classes; the others are left out."""
+        near = {spec.name.parent for specs in by_head.values() for spec in specs}
+        for one in (*others, *self._unclear):
+            path = self._folder / one.name
+            if one.name.parent not in near and not one.candidates:
+                note = "not recognised as a spec of TAO, and no spec is in its folder"
+                self._lines.append(SourceLine(path, None, one.name.name, Outcome.LEFT_OUT, note))
+                continue
+            self._others.append((one.name, one.text))
+            if one in self._unclear and not one.candidates:
+                self._tell(
+                    "unknown-network", "no known network has such a spec", "say which it is with --head", path
+                )
+            elif one not in self._unclear:
+                message = "this is not recognised as a TAO spec; it is kept beside the specs"
+                self._findings.append(Finding(Severity.INFO, "no-spec", message, None, path))
 
     def _dataset(self, root: str | None) -> tuple[str, Path | None]:
         """The name of the dataset's folder in the project, and its link target."""

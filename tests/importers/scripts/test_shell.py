@@ -51,6 +51,7 @@ def test_commands_and_words(text: str, expected: list[tuple[str, ...]]) -> None:
         ("X='p q'\na $X \"$X\"", [("a", "p", "q", "p q")]),
         ('X=\na $X "$X" b', [("a", "", "b")]),
         ("a ${X:-other} ${K:-other}", [("a", "other", "known")]),
+        ("D=${N:-$K/sub}\na $D", [("a", "known/sub")]),
         ("X=(--one 'two three'\n  --four)\na \"${X[@]}\"", [("a", "--one", "two three", "--four")]),
         ("X=a\nX+=b\na $X", [("a", "ab")]),
         ("a '$K' \"\\$K\"", [("a", "$K", "$K")]),

@@ -30,6 +30,7 @@ _HEADS = frozenset({
 })  # fmt: skip
 """Words before a command, or before assignments, that change nothing of what is looked for here."""
 _ENDS = ";&|\n"
+_QUOTES = "\"'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +282,10 @@ class ShellReader:
                 return [self._text[start : self._at]]
             known = self._variables.get(match["name"])
             if known is None and match["default"] is not None:
-                return [match["default"].strip("\"'")]
+                inside = ShellReader(
+                    f'"{match["default"].strip(_QUOTES)}"', self._variables, folder=self._folder
+                )
+                return [" ".join(inside._double_quoted())]
             if known is None:
                 return [self._text[start : self._at]]
             return known if match["array"] else [" ".join(known)]
