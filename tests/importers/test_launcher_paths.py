@@ -13,6 +13,7 @@ from taorunner.importers.launcher_paths import (
     dataset_root,
     path_uses,
     results_folders,
+    value_with_variables,
     with_variables,
 )
 from taorunner.importers.network_detection import SpecRead, read_spec
@@ -114,3 +115,28 @@ def test_a_folder_with_data_in_it_is_no_results_folder() -> None:
     assert results_folders(uses) == []
     uses = list(path_uses(spec("a.yaml", "results_dir: /results/\ndataset: {image_dir: /data/x}\n")))
     assert results_folders(uses) == ["/results"]
+
+
+def test_the_folder_of_the_specs_is_no_dataset() -> None:
+    uses = [
+        PathUse(("dataset", "image_dir"), "/workspace/tao"),
+        PathUse(("dataset", "tfrecords_path"), "/workspace/tao/data/records"),
+        PathUse(("dataset", "label_dir"), "/workspace/tao/data/labels"),
+    ]
+    assert dataset_root(uses, MOUNTS, []) == "/workspace/tao"
+    assert dataset_root(uses, MOUNTS, [], Path("/host/workspace/tao/specs")) == "/workspace/tao/data"
+    assert dataset_root(uses, MOUNTS, [], Path("/elsewhere")) == "/workspace/tao"
+
+
+def test_a_folder_that_commands_write_into_is_a_results_folder_unless_others_are_in_it() -> None:
+    assert results_folders([], ["/r/a", "/r/b", "/r"]) == ["/r/a", "/r/b"]
+    uses = list(path_uses(spec("a.yaml", "results_dir: /r\n")))
+    assert results_folders(uses, ["/r/a"]) == ["/r", "/r/a"]
+
+
+def test_values_of_overrides_get_the_same_variables() -> None:
+    values = {"/data": "$dataset_raw", "/data/old": "$results_dir"}
+    given = ["/data/x", "/data/old/y", "/database", 3, {"a": "/data"}]
+    assert value_with_variables(given, values) == [
+        "$dataset_raw/x", "$results_dir/y", "/database", 3, {"a": "/data"},
+    ]  # fmt: skip

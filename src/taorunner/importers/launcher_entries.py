@@ -41,7 +41,7 @@ def _entry(
         entry |= {"head": experiment.network.name, "dataset": dataset}
         if experiment.release is not None:
             entry["release"] = experiment.release
-    if experiment.weights is not None:
+    if experiment.weights is not None and (base is None or base.weights != experiment.weights):
         entry |= {"repository": experiment.weights.repository, "backbone": experiment.weights.backbone}
     if experiment.key is not None and (base is None or base.key != experiment.key):
         entry["model_key"] = experiment.key

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from taorunner.importers.network_detection import SpecRead
 from taorunner.planning.inputs.variables import VARIABLES
@@ -89,10 +90,13 @@ def results_folders(uses: Sequence[PathUse], written: Iterable[str] = ()) -> lis
     )
 
 
-def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]) -> str | None:
+def dataset_root(
+    uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str], source: Path | None = None
+) -> str | None:
     """The container folder of the training data; None where no path in the specs is data.
 
-    Where a mount also holds other files, it is the folder below it with most of the data.
+    Where a mount also holds other files, or the folder holds ``source``, the specs themselves, it is the folder below
+    it with most of the data.
     """
     folders: list[tuple[str, str]] = []
     others: set[str] = set()
@@ -112,6 +116,10 @@ def dataset_root(uses: Iterable[PathUse], mounts: Mounts, results: Sequence[str]
         first = Counter(_first_below(folder, mount) for folder in inside).most_common(1)[0][0]
         inside = [folder for folder in inside if is_below(folder, first)]
     root = posixpath.commonpath(inside)
+    host = mounts.to_host(root)
+    below = [_first_below(folder, root) for folder in inside if folder != root]
+    if source is not None and host is not None and source.is_relative_to(host) and below:
+        root = Counter(below).most_common(1)[0][0]
     if root != mount and posixpath.basename(root) in _LEAVES:
         root = posixpath.dirname(root)
     return None if root == "/" else root

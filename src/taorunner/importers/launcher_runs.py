@@ -92,9 +92,16 @@ def experiments_of(
         own = {} if train is None else {"train": train}
         experiments.append(LauncherExperiment(name, network, release, base, own))
     rest = [(spec, action) for spec, action in read_by if action != "train"]
-    for spec, action in sorted(rest, key=lambda one: (not one[0].actions, len(one[0].tokens), one[0].name)):
+    for spec, action in sorted(
+        rest, key=lambda one: (not one[0].actions, _is_of_held_out(one[0]), len(one[0].tokens), one[0].name)
+    ):
         _to_its_home(spec, action, experiments, folder, report)
     return experiments
+
+
+def _is_of_held_out(spec: SpecRead) -> bool:
+    """Of two conversions, that of the training data comes first."""
+    return not {"val", "test", "validation"}.isdisjoint(spec.tokens)
 
 
 def _to_its_home(

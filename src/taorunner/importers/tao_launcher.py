@@ -208,7 +208,7 @@ class _Migration:
         uses += [use for one in self._experiments for use in override_uses(one.overrides)]
         written = [path.rstrip("/") for one in self._experiments for path in one.results]
         results = results_folders(uses, written)
-        root = dataset_root(uses, self._outside, results)
+        root = dataset_root(uses, self._outside, results, self._folder)
         dataset, target = self._dataset(root)
         self._find_weights()
         taken = take_mounts(self._workspace, self._content, ())

@@ -86,6 +86,15 @@ def test_every_command_prints_what_its_schema_says(
     seen.update({"logs", "log-lines"})
     added = check("added", "add", "shapes/third", "--like", "shapes/tiny").json
     assert (added["experiment"], added["fill_in"]) == ("third", [])
+    old = workspace / "old"
+    old.mkdir()
+    (old / "train.yaml").write_text("train: {num_epochs: 3}\ndataset: {num_classes: 4}\n")
+    (old / "train.sh").write_text("tao model dino train -e train.yaml -n x\n")
+    beside = str(workspace.parent / "beside")
+    moved = check(
+        "imported", "init-project", "moved", "--from-launcher", str(old), "--workspace", beside
+    ).json
+    assert {line["outcome"] for line in moved["lines"]} == {"taken", "left out"}
     lost = a_run_without_an_end(workspace, started["run"])
     (marked,) = check("runs", "runs", "mark-lost", lost).json
     assert (marked["state"], marked["attempt"], marked["nodes"], marked["cluster"]) == ("LOST", 1, 1, None)
