@@ -9,10 +9,10 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import MachineError
+from taorunner.values.value import Value
 
 
 def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> str:
@@ -26,8 +26,7 @@ def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> 
     return f"sudo service {name} {verb}"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(Value):
     """The end of a program. ``code`` is 128 + n after signal n; the text is UTF-8 with bad bytes replaced."""
 
     argv: tuple[str, ...]

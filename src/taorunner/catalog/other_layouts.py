@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from taorunner.values.value import Value
 from taorunner.yaml_reader import read_yaml
 
 
-@dataclass(frozen=True, slots=True)
-class OtherLayout:
+class OtherLayout(Value):
     """``files``, ``says`` and ``written`` (``is_written``) are explained in the data file."""
 
     name: str

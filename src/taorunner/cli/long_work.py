@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from taorunner.errors import Finding, TaorunnerError
 from taorunner.text import for_dataset
+from taorunner.values.value import replace
 
 
 def named(findings: Iterable[Finding], dataset: str) -> tuple[Finding, ...]:

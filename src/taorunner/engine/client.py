@@ -14,7 +14,6 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -27,6 +26,7 @@ from taorunner.engine.contexts import current_context, read_context
 from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.values.bounded_reading import MAX_JSON_BYTES, JsonError, lines, parse_json
+from taorunner.values.value import Value
 
 LOCAL_SOCKET = "unix:///var/run/docker.sock"
 CONNECT_TIMEOUT_S = 10
@@ -38,8 +38,7 @@ ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError)
 """All exceptions that a call to the engine may raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Value):
     """The engine's address, and where it is configured (for error messages)."""
 
     url: str
@@ -56,8 +55,7 @@ class Address:
         return not self.url.startswith(("unix://", "http+unix://", "npipe://"))
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Value):
     """A connected engine. ``api`` is docker-py's low-level client, which is thread-safe for the calls made here."""
 
     api: Any
@@ -89,8 +87,7 @@ class Engine:
         return Asked(address=self.address.url, image=image, gpus=gpus)
 
 
-@dataclass(frozen=True, slots=True)
-class EngineInfo:
+class EngineInfo(Value):
     product: str
     has_nvidia_runtime: bool
 

@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -30,13 +29,13 @@ from taorunner.engine.frames import (
 )  # fmt: skip
 from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
 from taorunner.errors import MachineError
+from taorunner.values.value import Value, field
 
 START_TIMEOUT_S = 600
 _OVER = ("exited", "dead")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSettings:
+class ContainerSettings(Value):
     """A new container. ``gpus`` are ids on the engine's machine, never a count."""
 
     name: str
@@ -51,8 +50,7 @@ class ContainerSettings:
     options: ContainerOptions = field(default_factory=ContainerOptions)
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerState:
+class ContainerState(Value):
     """``status`` in Docker's words: created, running, paused, restarting, removing, exited, dead."""
 
     id: str

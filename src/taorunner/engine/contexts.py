@@ -6,7 +6,6 @@ docker-py searches them only beside ``config.json``, or in the working directory
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ from typing import Any
 from taorunner.errors import MachineError
 from taorunner.text import did_you_mean
 from taorunner.values.bounded_reading import read_json
+from taorunner.values.value import Value
 
 DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Value):
     """``host`` is empty for the local socket. ``certificates`` is a folder with ca.pem, cert.pem and key.pem."""
 
     name: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from taorunner.engine.containers import parse_time
 from taorunner.engine.refusals import Asked, is_missing, is_missing_image, is_passing, translate
 from taorunner.errors import TaorunnerError
 from taorunner.image_names import split_reference
+from taorunner.values.value import Value
 
 _ETA_AFTER_S = 3.0
 _REPORT_EVERY_S = 0.1
@@ -29,8 +29,7 @@ _NO_LOGIN = "e30="
 _COMPLETE = ("Pull complete", "Already exists", "Pushed", "Layer already exists")
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Value):
     """``digest`` is ``sha256:…`` of the registry's manifest; None for an image that was built on the engine.
 
     ``layers`` are the digests of the unpacked layers, lowest first.
@@ -44,8 +43,7 @@ class Image:
     layers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PullState:
+class PullState(Value):
     """Progress of a pull or push. Counts bytes of the transfer, without layers that were already present."""
 
     layers_done: int = 0
@@ -190,8 +188,7 @@ def _of_stream(text: str, asked: Asked) -> TaorunnerError:
     return DroppedError(error) if is_passing(text) else error
 
 
-@dataclass(frozen=True, slots=True)
-class LayerState:
+class LayerState(Value):
     """``step``: waiting, downloading, extracting, pushing, done, or there (already present)."""
 
     id: str

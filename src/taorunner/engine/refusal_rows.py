@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from taorunner.values.value import Value
 
 _WRAPPING = re.compile(
     r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalRow:
+class RefusalRow(Value):
     """``pattern`` is searched in the engine's text. ``message`` and ``hint`` may use its named groups, ``{image}`` and
     ``{registry}``. ``of_machine``: this machine lacks something (``MachineError``)."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from taorunner.engine.refusal_rows import (
     GPU_ROWS,
@@ -23,6 +22,7 @@ from taorunner.engine.refusal_rows import (
 )
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.host_commands import service_command
+from taorunner.values.value import Value
 
 _PASSING = (
     r"unexpected EOF|connection reset by peer|broken pipe|i/o timeout|TLS handshake timeout|"
@@ -34,8 +34,7 @@ _PASSING = (
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Value):
     """The request, as far as messages use it: the engine's address, the image, the GPUs."""
 
     address: str | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from taorunner.progress.causes.cause import LAST_LINES_HINT, Place, SeenCause, Weight
@@ -16,6 +15,7 @@ from taorunner.progress.causes.table import find_cause, is_harmless
 from taorunner.progress.console.line_kind import own_words, place_of
 from taorunner.progress.facts import Facts
 from taorunner.progress.raised import is_hollow
+from taorunner.values.value import Value
 
 _REASON_LIMIT = 300
 _ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
@@ -47,8 +47,7 @@ class Step(IntEnum):
     HOLLOW = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Value):
     """``reason`` is one line, ``hint`` the next step. ``is_transient``: the cause is external."""
 
     reason: str

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from taorunner.progress.causes.cause import SeenCause
+from taorunner.values.value import Value
 
 HostPath = Callable[[str], object | None]
 """Maps a path in the container to the path on this host; None when it is not mounted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Value):
     """The input of the verdict. ``Tracker.facts`` fills in what was printed; the caller adds the facts of the engine.
 
     ``missing``: the engine no longer knows the run. ``engine_error``: the engine's error for a run that it could not

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from taorunner.progress.causes.cause import SeenCause
+from taorunner.values.value import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,7 @@ class CheckpointHint:
     step: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FooterHint:
+class FooterHint(Value):
     passed: bool
 
 
@@ -74,15 +74,13 @@ class DetailHint:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class OmissionHint:
+class OmissionHint(Value):
     """One line that says that a part of the dataset was left out."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class CauseHint:
+class CauseHint(Value):
     seen: SeenCause
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from taorunner.contracts import Direction, Metric, MetricScale
 from taorunner.progress.epoch_position import canonical_name
+from taorunner.values.value import Value
 
 _COCO_NAMES = {
     "AP": "mAP", "AP50": "mAP50", "AP75": "mAP75", "APs": "mAP_small", "APm": "mAP_medium", "APl": "mAP_large",
@@ -24,8 +24,7 @@ _COCO_NAMES = {
 _MASK = "mask_"
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Value):
     """``direction`` is None when it must be guessed from the name.
 
     The metric with the lowest ``rank`` measures the quality of the model; metrics without a rank do not.

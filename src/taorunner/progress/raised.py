@@ -7,11 +7,12 @@ and clean-ups print theirs before or after it. An exception that only refers to 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from taorunner.progress.causes.cause import Place, SeenCause, Weight
 from taorunner.progress.causes.table import find_cause
 from taorunner.progress.hints import TracebackHint
+from taorunner.values.value import replace
 
 _LIMIT = 40
 _DETAIL_LIMIT = 40

@@ -6,29 +6,26 @@ Source: tao/pytorch.md section 2 (exit codes), tao/tensorflow.md sections 2.3, 3
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from taorunner.contracts import VerdictContract
 from taorunner.events import RunState
 from taorunner.progress.causes.cause import LAST_LINES_HINT
 from taorunner.progress.explanation import explain, explain_start, refused_arguments, without_label
 from taorunner.progress.facts import Facts, HostPath
+from taorunner.values.value import Value, replace
 
 _WHY_AT_ZERO = (
     "most often the training was too short, or names or ids in the labels are not those of the spec"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Caution:
+class Caution(Value):
     """A warning about a run that succeeded. ``code`` is stable."""
 
     code: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value):
     """``reason`` is one line, lower case, without a full stop; ``hint`` the next step, if known.
 
     ``is_transient``: the cause is external, so the same run may succeed when repeated.

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from taorunner.backends.contract import Backend
 from taorunner.scheduling.policy import Start
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Value):
     """A run that may start. ``gpu_ids`` are as the user wrote them, None for any."""
 
     run_id: str
@@ -23,8 +23,7 @@ class Queued:
     gpu_ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Impossible:
+class Impossible(Value):
     """A run that can never start here, with the reason and the next step."""
 
     run_id: str

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from taorunner.values.value import Value
+
 PATIENCE = 32
 """The number of later runs that may take GPUs which an earlier run waits for. A lower value leaves GPUs idle more often
 while a large run gathers its own; a higher value lets that run wait longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Value):
     """A queued run: how many GPUs, and which (host ids), or None for any."""
 
     run_id: str
@@ -26,8 +27,7 @@ class Waiting:
     gpu_ids: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Value):
     run_id: str
     gpu_ids: tuple[str, ...]
 

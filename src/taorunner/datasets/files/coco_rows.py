@@ -11,13 +11,13 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from taorunner.datasets.files.json_pieces import JsonObject
+from taorunner.values.value import Value
 
 _EMPTY = re.compile(rb'\[\s*\]|\{\s*\}|""|null|false|-?0(\.0*)?([eE][+-]?\d+)?')
 """Values that are false in Python."""
@@ -65,8 +65,7 @@ _KEYS = msgspec.json.Decoder(list[dict[str, Raw]])
 _TEXTS = msgspec.json.Decoder(list[Raw])
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Value):
     """The annotations of one piece. ``first``: the index of the first; ``text``: a JSON list of them. ``annotations``
     is None when one of them has other types; ``keys``: the keys of each, None when all are those of ``Annotation``."""
 

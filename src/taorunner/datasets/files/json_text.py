@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from taorunner.values.bounded_reading import JsonError, TooMuchError
 from taorunner.values.bounded_reading import parse_json as read_bounded
+from taorunner.values.value import Value
 
 MAX_BYTES = 256 * 1024**2
 """Of a text that is read as a whole."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-@dataclass(frozen=True, slots=True)
-class JsonProblem:
+class JsonProblem(Value):
     """``line`` and ``column`` are 1-based, None where they are not known."""
 
     message: str

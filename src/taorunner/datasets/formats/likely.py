@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from taorunner.datasets.files.yolo_rows import is_yolo_text
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.yolo.description import NAMES_HINT, class_list
 from taorunner.text import amount, printable
+from taorunner.values.value import Value
 
 _MOST_READ = 20
 _ARCHIVE = re.compile(r"\.(zip|7z|rar|tar|tgz|tar\.(gz|bz2|xz|zst)|(json|xml|txt|csv)\.gz)\Z", re.IGNORECASE)
@@ -19,8 +19,7 @@ _MASKS_HINT = "taorunner dataset convert DATASET --to segmentation arranges them
 _PANOPTIC_HINT = "oneformer and mask2former read it as it is; for boxes, export it as COCO instances"
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Value):
     """A format that is not read here. ``format_name``: its name for ``--from``, None when nothing reads it.
 
     ``path`` is searched in the path below the root. ``start`` matches the beginning of the text, and the text has all

@@ -15,6 +15,7 @@ from typing import Any
 
 from taorunner.datasets.model.boxes import Box, KittiFields, names_of
 from taorunner.errors import Finding
+from taorunner.values.value import Value
 
 __all__ = [
     "NO_METADATA",
@@ -45,8 +46,7 @@ class ImageEntry:
     extra: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CocoFile:
+class CocoFile(Value):
     """What a COCO file has, as it is: the number of its annotations, and of those without ``area``; pairs of id and
     name."""
 
@@ -70,8 +70,7 @@ class DatasetMetadata:
 NO_METADATA = DatasetMetadata()
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionDataset:
+class DetectionDataset(Value):
     """``classes``: in the order of the source (else of first appearance), including classes without boxes."""
 
     format: str

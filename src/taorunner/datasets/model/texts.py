@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.errors import Finding
+from taorunner.values.value import Value
 
 OUTLINES, WORDS = "outlines", "words"
 """The two kinds of datasets of texts."""
@@ -47,8 +48,7 @@ class TextImage:
     crop: Corners = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TextDataset:
+class TextDataset(Value):
     """``characters``: those of the source's own list, in its order; empty without such a list."""
 
     format: str

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,13 +35,13 @@ from taorunner.datasets.writers.tao_formats import (
 )
 from taorunner.errors import Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 from taorunner.text import amount, printable
+from taorunner.values.value import Value
 
 Progress = Callable[[str, int, int], None]
 Images = list[ImageEntry]
 
 
-@dataclass(frozen=True, slots=True)
-class ClassCount:
+class ClassCount(Value):
     """``name``: in the source; ``written``: in the result; ``after``: number of boxes in the written files."""
 
     name: str
@@ -51,8 +50,7 @@ class ClassCount:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(Value):
     """The result of a conversion. ``after``: boxes by written name; ``subsets``: number of images of each."""
 
     source: Path

@@ -12,7 +12,6 @@ import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import lt
@@ -45,6 +44,7 @@ from taorunner.datasets.writers.tool_formats import (
     write_vott,
     write_yolo,
 )
+from taorunner.values.value import Value
 
 Named = Sequence[tuple[str, ImageEntry]]
 """Pairs of a file name in the result and its image."""
@@ -328,8 +328,7 @@ def _count_odvg(folder: Path) -> Counter[str]:
     return counts
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
+class _Format(Value):
     write: Callable[[Path, Named, Mapping[str, str]], None]
     count: Callable[[Path], Counter[str]]
     describe: Callable[[Path, Sequence[str], Mapping[str, str]], None] | None = None

@@ -5,8 +5,9 @@ The tables of this folder consist of ``row``s; ``table.find_cause`` compares a t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from taorunner.values.value import Value
 
 LAST_LINES_HINT = "look at the last lines of the log"
 """Of failures that are not explained. Views that show those lines leave it out."""
@@ -48,8 +49,7 @@ class Place(IntEnum):
     """In an exception that only refers to another one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(Value):
     """``pattern`` is searched in a text; its groups ``path`` (or ``bare``), ``what`` and ``line`` fill the
     placeholders of the same name. Placeholders that are empty when unknown: ``{at_epoch}`` (" at epoch 3"),
     ``{at_line}`` (" (line 3)"), ``{on_path}`` (' on "/x"'), ``{of_path}`` (': "/x"'), ``{at_path}`` (' at "a.b"'),
@@ -67,8 +67,7 @@ class Cause:
     frame: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SeenCause:
+class SeenCause(Value):
     """``rank`` is the row's position in the table. Of two equal causes, the lower rank explains more."""
 
     cause: Cause

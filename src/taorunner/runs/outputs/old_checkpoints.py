@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.contained_files import remove_regular_file
@@ -18,12 +17,12 @@ from taorunner.contracts import CheckpointContract
 from taorunner.errors import UsageError
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, whole_checkpoints
 from taorunner.planning.model.epoch_scores import EpochScores
+from taorunner.values.value import Value
 
 _RULE = re.compile(r"(last|best):([1-9][0-9]{0,3})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class KeepRule:
+class KeepRule(Value):
     """Keep the ``count`` newest checkpoints, or with ``is_best`` those of the ``count`` best epochs."""
 
     count: int
@@ -34,8 +33,7 @@ class KeepRule:
         return f"{'best' if self.is_best else 'last'}:{self.count}"
 
 
-@dataclass(frozen=True, slots=True)
-class OldCheckpoint:
+class OldCheckpoint(Value):
     """A checkpoint that a rule does not keep, and its size."""
 
     path: Path

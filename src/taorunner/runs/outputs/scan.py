@@ -12,7 +12,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_check
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
 from taorunner.runs.results import CLOCK_SLACK_S, results_of
+from taorunner.values.value import replace
 
 HASHED_BYTES = 256 * 1024**2
 """Files are hashed as long as all of a run's together are not larger: a second of work."""

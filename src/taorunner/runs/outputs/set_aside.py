@@ -12,7 +12,6 @@ import re
 import stat
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,13 +26,13 @@ from taorunner.errors import MachineError, RunStateError
 from taorunner.project.workspace import ProjectPaths
 from taorunner.runs.outputs.scan import size_of_folder
 from taorunner.runs.state.folders import is_name, remove_folder_in
+from taorunner.values.value import Value
 
 _TIMED = re.compile(r"(.+)\.([0-9]{8}-[0-9]{6})\Z", re.DOTALL)
 TRAINING, RECORDS, MODEL = "training", "records", "model"
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Value):
     """``path`` was in ``place`` until ``at`` (aware UTC). ``kind`` is training, records or model.
 
     ``newest_s`` is the time of its newest file in seconds of the epoch; ``bytes`` and ``files`` stop at a limit.
@@ -57,8 +56,7 @@ class SetAside:
         }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class NamedAside:
+class NamedAside(Value):
     """As ``SetAside``, but not measured: what its name says."""
 
     kind: str

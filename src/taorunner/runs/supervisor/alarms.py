@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, now
@@ -17,6 +16,7 @@ from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.results import ResultsAccess, results_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.text import duration, size
+from taorunner.values.value import replace
 
 SILENT_EPOCHS = 3.0
 """The alarm is raised after this many epoch durations without progress."""

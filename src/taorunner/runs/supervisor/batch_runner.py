@@ -12,7 +12,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
@@ -52,6 +51,7 @@ from taorunner.runs.supervisor.worker import (
     Worker,
 )  # fmt: skip
 from taorunner.scheduling.allocator import Allocator, Queued
+from taorunner.values.value import replace
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08

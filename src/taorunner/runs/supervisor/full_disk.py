@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from taorunner.disk_room import room_at
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.causes.table import find_cause
 from taorunner.progress.verdict import Facts, Verdict
+from taorunner.values.value import replace
 
 CODES = ("disk-full", "temporary-disk-full")
 _LINE = re.compile(r"[Nn]o space left on device|quota exceeded")

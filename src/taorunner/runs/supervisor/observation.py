@@ -12,7 +12,6 @@ import posixpath
 import time
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
 from datetime import datetime
 from itertools import starmap
 from pathlib import Path
@@ -32,6 +31,7 @@ from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.runs.supervisor.tfrecord_check import with_records_checked
 from taorunner.state_files import open_state
+from taorunner.values.value import replace
 
 CHECKPOINT_COMES_WITHIN_S = 120.0
 """How long after an epoch its checkpoint is searched for, in seconds. Source: tao/real_runs.md, TensorFlow R2."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.backends.contract import Backend, Handle
@@ -19,14 +18,14 @@ from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.runs.supervisor.worker import Recorded
+from taorunner.values.value import Value
 
 ENGINE_WITHIN_S = 10.0
 """How long to wait for an engine that is restarting, in seconds."""
 _ASK_AGAIN_S = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class PickedUp:
+class PickedUp(Value):
     """The restored state of a run. ``events`` are those that the crash kept from being emitted.
 
     ``recorded`` is what a worker needs to continue.

@@ -7,8 +7,6 @@ launch. ``taorunner resume`` creates a new run instead, with ``resumed_from`` an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from taorunner.backends.contract import Backend, EngineState
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.planning.checkpoints.checkpoint_files import untrained_leftovers
@@ -18,13 +16,13 @@ from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunPaths
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.text import duration
+from taorunner.values.value import Value, replace
 
 RETRY_WAITS_S = (5.0, 30.0, 120.0)
 """The delay before each further attempt; the last one is repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class NextAttempt:
+class NextAttempt(Value):
     """``text`` describes the failure and the next attempt, ``wait_s`` is the delay before it in seconds."""
 
     record: RunRecord

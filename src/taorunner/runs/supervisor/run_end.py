@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 
 from taorunner.backends.contract import Backend, EngineState, EngineStatus
 from taorunner.backends.secrets import remove_secrets
@@ -29,6 +28,7 @@ from taorunner.runs.supervisor.run_files import put_back
 from taorunner.runs.supervisor.run_journal import Journal
 from taorunner.runs.supervisor.worker import Ended
 from taorunner.scheduling.allocator import Allocator
+from taorunner.values.value import replace
 
 
 class RunEnd:

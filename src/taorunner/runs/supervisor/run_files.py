@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -29,13 +28,13 @@ from taorunner.runs.state.store import RunPaths
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.retries import clear_earlier
 from taorunner.state_files import read_json_state, write_new
+from taorunner.values.value import Value
 
 MOVES_FILE = "set_aside.json"
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Value):
     """``path`` was, or is about to be, renamed to ``aside``."""
 
     path: Path

@@ -9,7 +9,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from taorunner.events import RunState
@@ -18,6 +17,7 @@ from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 from taorunner.progress.verdict import Caution, Verdict
 from taorunner.state_files import open_regular
 from taorunner.text import printable
+from taorunner.values.value import replace
 
 _FOLD = re.compile(r"-fold-(?P<fold>\d+)-of-(?P<folds>\d+)(?:-shard-(?P<shard>\d+)-of-(?P<shards>\d+))?\Z")
 _SHARD = re.compile(r"-(?P<shard>\d{5})-of-(?P<shards>\d{5})(?:\.tfrecord)?\Z")

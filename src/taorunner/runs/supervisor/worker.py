@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from taorunner.backends.contract import (
@@ -32,6 +32,7 @@ from taorunner.errors import MachineError, TaorunnerError
 from taorunner.events import ImagePulling
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.supervisor.poller import Statuses
+from taorunner.values.value import Value, replace
 
 SETTLE_WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 """A stream ends shortly before the engine knows the exit code: the delay before the log is followed again."""
@@ -43,8 +44,7 @@ IN_QUEUE = "in the queue of the engine"
 """The reason of a run that waits when the engine gives none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pulling:
+class Pulling(Value):
     run_id: str
     progress: PullProgress
 
@@ -56,16 +56,14 @@ class Pulling:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
+class SetAside(Value):
     """Earlier results were moved; ``texts`` describes each move."""
 
     run_id: str
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Requested:
+class Requested(Value):
     """The exact request, before it is sent."""
 
     run_id: str
@@ -73,14 +71,12 @@ class Requested:
     command_line: str
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Value):
     run_id: str
     started: Started
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Value):
     """The engine has the run in its queue, for ``reason``: before its first start, or because it was requeued."""
 
     run_id: str
@@ -98,16 +94,14 @@ class Printed:
     unkept: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Value):
     """The engine does not answer, or answers again. The run itself may still be running."""
 
     run_id: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Value):
     """The last message of a worker: the engine's final status, or why the run never started."""
 
     run_id: str
@@ -115,8 +109,7 @@ class Ended:
     error: TaorunnerError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(Value):
     """The alternative last message: the state is unknown, because the engine did not answer for too long."""
 
     run_id: str
@@ -146,8 +139,7 @@ class _Seen:
         self._bytes[chunk.stream] += len(chunk.data) - chunk.unkept
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Value):
     """What an earlier supervisor recorded of a run. ``handle`` is None if it died before it recorded one.
 
     ``waiting`` is the last reported reason of a run in the queue of its engine, "" if none was reported, and None for a

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from taorunner.datasets.formats.folder import Folder
@@ -11,6 +10,7 @@ from taorunner.datasets.formats.texts import coco_text, icdar, paddle, word_list
 from taorunner.datasets.model.texts import OUTLINES, WORDS, TextDataset
 from taorunner.errors import UserFilesError
 from taorunner.text import printable
+from taorunner.values.value import replace
 
 _MODULES: Mapping[str, Any] = {
     "paddleocr": paddle, "icdar": icdar, "coco-text": coco_text, "word-list": word_lists,
