@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,6 +197,19 @@ def test_unknown_memory(place: Place) -> None:
 def test_shared_memory(shm: dict[str, int], code: str, place: Place) -> None:
     (found,) = look("shared-memory", place.machine(needs=Needs(shm_bytes=shm)))
     assert found.code == code
+
+
+def test_the_cores_are_those_that_this_process_may_use() -> None:
+    """As in a container or a job that got two cores of a hundred: the others are of no use to it."""
+    code = (
+        "import os\n"
+        "os.cpu_count = lambda: 128\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from taorunner.doctor.host import Machine\n"
+        "print(Machine(os.environ).cores)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (shown.stdout, shown.stderr) == ("1\n", "")
 
 
 def test_cores(place: Place) -> None:

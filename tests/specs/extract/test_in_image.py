@@ -124,6 +124,29 @@ def test_messages_as_new_and_old_compilers_write_them(
     assert set(found["failed"]) == set(MESSAGES) - {network}
 
 
+def test_every_scalar_of_protobuf_has_its_kind_and_its_limits(tmp_path: Path) -> None:
+    signed, unsigned = (
+        {32: (-(2**31), 2**31 - 1), 64: (-(2**63), 2**63 - 1)},
+        {32: (0, 2**32 - 1), 64: (0, 2**64 - 1)},
+    )
+    integers = {"int": signed, "sint": signed, "sfixed": signed, "uint": unsigned, "fixed": unsigned}
+    expected: dict[str, dict[str, Any]] = {
+        f"{kind}{bits}": {"type": "int", "min": limits[bits][0], "max": limits[bits][1]}
+        for kind, limits in integers.items()
+        for bits in (32, 64)
+    }
+    others = {"double": "float", "float": "float", "bool": "bool", "string": "str", "bytes": "str"}
+    expected |= {kind: {"type": read} for kind, read in others.items()}
+    file = descriptor_pb2.FileDescriptorProto(name="nvidia_tao_tf1/cv/ssd/proto/experiment.proto")
+    message = file.message_type.add(name="Experiment")
+    for number, name in enumerate(expected, start=1):
+        kind = Field.Type.Value(f"TYPE_{name.upper()}")
+        message.field.add(name=name, number=number, type=kind, label=Field.LABEL_OPTIONAL)
+    text = f"DESCRIPTOR = _pool.Default().AddSerializedFile({file.SerializeToString()!r})\n"
+    write(tmp_path, {"nvidia_tao_tf1/cv/ssd/proto/experiment_pb2.py": text})
+    assert read(tmp_path)["prototxt"] == {"ssd": expected}
+
+
 def test_messages_without_their_library_and_broken_files_are_reported(tmp_path: Path) -> None:
     data = descriptor("nvidia_tao_tf1", "ssd")
     text = f"DESCRIPTOR = _pool.Default().AddSerializedFile({data!r})\n"
