@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from enum import Enum
 
 from taorunner.values.bounded_reading import parse_json
+from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value, names_of
 
 
@@ -162,8 +163,8 @@ _TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
-_NAMES = {cls: frozenset(names_of(cls)) for cls in _TYPES.values()}
-"""The keys of each event."""
+_KINDS = {cls: kinds_of(cls) for cls in _TYPES.values()}
+"""The keys of each event, and the classes of their values."""
 
 
 def to_json_line(event: Event) -> str:
@@ -174,15 +175,15 @@ def to_json_line(event: Event) -> str:
 
 
 def from_json_line(line: str) -> Event | None:
-    """The event of one line. None for an incomplete line, an unknown event or missing fields.
+    """The event of one line. None for an incomplete line, an unknown event, and missing or impossible fields.
 
     Unknown keys are ignored, so an older version reads newer records.
     """
     try:
         body = parse_json(line)
         cls = _TYPES[body.pop("event")]
-        names = _NAMES[cls]
-        body = {key: value for key, value in body.items() if key in names}
+        kinds = _KINDS[cls]
+        body = {key: value for key, value in body.items() if key in kinds}
         body["at"] = datetime.fromisoformat(body["at"])
         if "state" in body:
             body["state"] = RunState(body["state"])
@@ -190,8 +191,8 @@ def from_json_line(line: str) -> Event | None:
             body["value"] = float(body["value"])
         if "gpus" in body:
             body["gpus"] = tuple(body["gpus"])
-        return cls(**body)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return cls(**body) if all(fits(value, kinds[key]) for key, value in body.items()) else None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -143,14 +143,19 @@ class _Watch:
         with Keyboard(sys.stdin) as keyboard, LiveScreen(console, keyboard, _question_stream()) as screen:
             return LiveWatch(
                 self._store, self._feed, screen, keyboard, signals, self._stopping,
-                symbols=symbols_of(console), now=now, keep=lambda: self._watchdog.keep(time.monotonic()),
+                symbols=symbols_of(console), now=now, keep=self._keep,
             ).follow()  # fmt: skip
 
     def _is_over(self) -> bool:
         if self._feed.is_over():
             return True
-        self._watchdog.keep(time.monotonic())
+        self._keep()
         return False
+
+    def _keep(self) -> None:
+        self._watchdog.keep(time.monotonic())
+        for record in self._watchdog.without_end:
+            self._feed.conclude(record)
 
     def _pause(self) -> None:
         time.sleep(_FAST_S if time.monotonic() - self._began_s < _FAST_FOR_S else _SLOW_S)

@@ -1,7 +1,7 @@
 """Converts plans to and from plain JSON. Written by hand, because importing a validator would delay a supervisor.
 
 Handles exactly the types that plans contain: classes of ``values/value``, enums, paths, tuples, mappings, plain
-values. Records are written by taorunner itself, so types are rebuilt, not checked.
+values. What is read may be damaged, so each value is compared with its type.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from taorunner.values.value import Value, names_of
 
 _T = TypeVar("_T")
+_LARGEST = 2**63
 
 
 def encoded(value: Any) -> Any:
@@ -53,9 +54,11 @@ def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
             return None
         kinds = [part for part in typing.get_args(kind) if part is not type(None)]
         if len(kinds) > 1:  # one text or several
-            return tuple(body) if isinstance(body, list) else body
+            return tuple([_plain(item) for item in body]) if isinstance(body, list) else _plain(body)
         return _decoded(kinds[0], body, known)
     if origin is tuple:
+        if not isinstance(body, list):
+            raise TypeError(f"{_shown(body)} in the place of a list")
         return tuple(_decoded(typing.get_args(kind)[0], item, known) for item in body)
     if origin is not None and issubclass(origin, Mapping):
         of_key, of_value = typing.get_args(kind)
@@ -69,4 +72,24 @@ def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
             return kind(**{name: _decoded(hints[name], item, known) for name, item in given.items()})
         if issubclass(kind, (Enum, Path)) or (kind is int and isinstance(body, str)):
             return kind(body)
+        if kind is not object and not _fits(kind, body):
+            raise TypeError(f"{_shown(body)} in the place of {kind.__name__}")
     return body
+
+
+def _fits(kind: type, body: Any) -> bool:
+    if kind in (int, float) and isinstance(body, (int, float)):
+        is_number = kind is float or isinstance(body, int)
+        return is_number and not isinstance(body, bool) and -_LARGEST < body < _LARGEST
+    return isinstance(body, kind)
+
+
+def _plain(body: Any) -> Any:
+    if not isinstance(body, (str, int, float)):
+        raise TypeError(f"{_shown(body)} in the place of a text or a number")
+    return body
+
+
+def _shown(body: Any) -> str:
+    text = repr(body)
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -1,12 +1,14 @@
-"""Restarts a supervisor that died while a viewer is attached."""
+"""Restarts a supervisor that died while a viewer is attached, and completes the events of a run that has ended."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from taorunner.errors import MachineError
 from taorunner.runs.control.recovery import adopt, batches_of, refuse_without_room
 from taorunner.runs.state.batch_lock import is_orphan
+from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.run_repair import complete_end
 from taorunner.runs.state.store import RunStore
 
 _LOOK_EVERY_S = 1.0
@@ -29,6 +31,9 @@ class Watchdog:
         self._next_look_s = 0.0
         self._starting_until_s = 0.0
         self._attempts = 0
+        self._completed: set[str] = set()
+        self.without_end: list[RunRecord] = []
+        """Ended runs whose last event is missing and cannot be added here."""
 
     def keep(self, at_s: float) -> None:
         """Checks at most once a second, so it can be called often.
@@ -41,7 +46,9 @@ class Watchdog:
         self._next_look_s = at_s + _LOOK_EVERY_S
         if self._is_owned() or at_s < self._starting_until_s:
             return
-        batches = batches_of([self._store.load(run_id) for run_id in self._run_ids])
+        records = [self._store.load(run_id) for run_id in self._run_ids]
+        self._complete(records)
+        batches = batches_of(records)
         orphans = [batch for batch in batches if is_orphan(self._store, batch)]
         if not orphans:
             self._attempts = 0
@@ -56,3 +63,13 @@ class Watchdog:
         self._starting_until_s = at_s + _START_WITHIN_S
         for batch in orphans:
             adopt(self._store, batch)
+
+    def _complete(self, records: Iterable[RunRecord]) -> None:
+        """A supervisor that was killed after it wrote a record did not write the last event."""
+        for record in records:
+            if record.state.is_final and record.id not in self._completed:
+                is_complete = complete_end(self._store, record)
+                if is_complete is not None:
+                    self._completed.add(record.id)
+                if is_complete is False:
+                    self.without_end.append(record)

@@ -15,6 +15,7 @@ from pathlib import Path
 from taorunner.atomic_files import write_bytes
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import read_json_state
+from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
@@ -120,7 +121,10 @@ def recorded_results(store: RunStore, run_id: str) -> RunResults | None:
 
 
 def _output(body: Mapping[str, Any]) -> Output:
-    return Output(
-        Path(body["path"]), str(body["kind"]), int(body["bytes"]), body.get("sha256"), body.get("epoch"),
-        body.get("files"), body.get("modified_ns"),
-    )  # fmt: skip
+    known: dict[str, Any] = {name: body.get(name) for name in _KINDS}
+    if not all(fits(known[name], kinds) for name, kinds in _KINDS.items()):
+        raise ValueError("not an output")
+    return Output(path=Path(body["path"]), **known)
+
+
+_KINDS = {name: kinds for name, kinds in kinds_of(Output).items() if name != "path"}

@@ -35,10 +35,11 @@ class EventReader:
         self._log_sizes = dict.fromkeys(run_ids, 0)
         self._log_offsets = dict.fromkeys(run_ids, 0)
         self._tails: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
+        self._concluded: list[Event] = []
 
     def poll(self) -> list[Event]:
         """Events since the last call, each once, in order within a run."""
-        fresh: list[Event] = []
+        fresh, self._concluded = self._concluded, []
         for run_id in self.run_ids:
             if self._size(self._events[run_id]) == self._offsets[run_id]:
                 continue
@@ -85,14 +86,15 @@ class EventReader:
         return [fold.snapshot for fold in self._folds.values()]
 
     def conclude(self, record: RunRecord) -> None:
-        """Uses the record's final state unless an event already set one."""
-        at = record.finished_at or record.queued_at
-        self._folds[record.id].apply(
-            RunFinished(
-                run=record.id, at=at, state=record.state, reason=record.reason or "", exit_code=record.exit_code,
-                hint=record.hint,
-            )
+        """Uses the record's final state unless an event already set one. The next ``poll`` gives the event."""
+        if self._folds[record.id].current.state.is_final:
+            return
+        end = RunFinished(
+            run=record.id, at=record.finished_at or record.queued_at, state=record.state, reason=record.reason or "",
+            exit_code=record.exit_code, hint=record.hint,
         )  # fmt: skip
+        self._folds[record.id].apply(end)
+        self._concluded.append(end)
 
     def is_over(self) -> bool:
         return all(fold.current.state.is_final for fold in self._folds.values())

@@ -24,6 +24,7 @@ from taorunner.events import Event, MetricReported, RunFinished, RunQueued, RunS
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
 from taorunner.values.bounded_reading import parse_json
+from taorunner.values.stored import LARGEST
 
 History: TypeAlias = "dict[str, dict[int | None, float]]"
 """The last value of each epoch, by metric and epoch (1-based, None outside training)."""
@@ -173,7 +174,10 @@ class _File:
     def _add(self, body: list[object]) -> None:
         match body:
             case [int() | None as epoch, int(mask), str(text), int(offset)] if (
-                mask >= 0 and mask.bit_length() <= len(self.names) and 0 <= offset < 2**63
+                mask >= 0
+                and mask.bit_length() <= len(self.names)
+                and 0 <= offset < LARGEST
+                and (epoch is None or -LARGEST < epoch < LARGEST)
             ):
                 columns = [column for column in range(mask.bit_length()) if mask >> column & 1]
                 try:

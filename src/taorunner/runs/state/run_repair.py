@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from taorunner.backends.secrets import remove_secrets
 from taorunner.errors import RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunState, now
+from taorunner.runs.state.batch_lock import owning
 from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -30,6 +31,22 @@ def complete_run(store: RunStore, record: RunRecord) -> list[Event]:
     )  # fmt: skip
     store.append_events(record.id, [event])
     return [event]
+
+
+def complete_end(store: RunStore, record: RunRecord) -> bool | None:
+    """As ``complete_run``, where no supervisor does it: under the lock of its batch. Idempotent.
+
+    None while a supervisor owns the batch. False when it cannot be done: the run is another user's, the disk is full.
+    """
+    try:
+        paths = store.batch_paths(record.batch)
+        with owning(paths) if paths.directory.is_dir() else nullcontext(True) as is_owner:
+            if not is_owner:
+                return None
+            complete_run(store, store.load(record.id))
+            return True
+    except (OSError, TaorunnerError):
+        return False
 
 
 def undo_batch(store: RunStore, batch_id: str) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from taorunner.atomic_files import write_json
 from taorunner.errors import MachineError, RunStateError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
-from taorunner.runs.state.batch_index import OpenBatches, kept_environ
+from taorunner.runs.state.batch_index import OpenBatches, batch_fields
 from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.record import RunRecord, WrongValueError
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -200,20 +200,7 @@ class RunStore:
         """Raises UntrustedFileError for an untrusted file; other OSErrors when there is none; ValueError when it
         is damaged: also when it names another batch."""
         paths = self.batch_paths(batch_id)
-        body = self._read(paths.batch)
-        if not isinstance(body, dict) or body.get("id") != batch_id:
-            raise ValueError(f"{paths.batch} is damaged: it names another batch")
-        runs = body.get("runs")
-        if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):
-            raise ValueError(f"{paths.batch} is damaged: its runs are not ids")
-        environ = body.get("environ")
-        return Batch(
-            batch_id,
-            tuple(runs),
-            body.get("parallel"),
-            body.get("grace_s", 30.0),
-            kept_environ(environ if isinstance(environ, dict) else {}),
-        )
+        return Batch(batch_id, **batch_fields(self._read(paths.batch), batch_id, paths.batch))
 
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.model.plan import RunPlan
@@ -251,6 +238,8 @@ class RunStore:
                 f'the record of run "{run_id}" cannot be read: {error}',
                 hint=f'taorunner does not change it; inspect it: ls -la "{paths.directory}"',
             ) from error
+        except WrongValueError as error:
+            raise DamagedRunError(paths, f"is damaged: {error}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             line = getattr(error, "line", None) or 1
             raise DamagedRunError(paths, f"cannot be read: {error}", f"record.json, line {line}") from error
