@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from taorunner.errors import UserFilesError
+from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.inputs.environment import secret_file
 from taorunner.planning.model.plan import SECRET_MARK, SECRET_SPEC_DIR, RunPlan, SecretSource
 from taorunner.state_files import Trust, read_state, write_new
@@ -97,6 +98,20 @@ def needs_wrapper(plan: RunPlan) -> bool:
         _rewrites_spec(plan)
         or any(_HEAD in token for token in plan.argv)
         or any(s.spec_key is None for s in plan.secrets)
+    )
+
+
+def shown_in_process_list(plan: RunPlan, secrets: Sequence[str]) -> str | None:
+    """What to say of a secret that TAO takes on its command line only; None where none is there, or all are public.
+
+    Source: tao/tensorflow.md section 3: TF1 reads its key from ``-k`` alone.
+    """
+    public = all(secret in PUBLIC_KEYS for secret in secrets)
+    if public or not any(_HEAD in token for token in plan.argv):
+        return None
+    return (
+        "TAO takes the key on its command line only: while it runs, every user of this machine can read it in the list "
+        "of processes"
     )
 
 

@@ -254,5 +254,14 @@ def test_no_command_shows_or_keeps_a_secret(docker_cli: Cli, workspace: Path, en
         and (found := canaries_in(path.read_text("utf-8", "replace")))
     }
     assert left == {}
+    held = [
+        path for path in kept if results in path.parents and canaries_in(path.read_text("utf-8", "replace"))
+    ]
+    reports = "".join(path.read_text() for path in workspace.glob(".taorunner/runs/*/events.jsonl"))
+    assert [path for path in held if path.stat().st_mode & 0o077] == []
+    assert [
+        path for path in held if f"{path.parent.name}/{path.name}" not in reports and path.name not in reports
+    ] == []
+    assert reports.count('"code": "key-in-process-list"') == 1, "the one run of TF1 says it, once"
     images = engine.docker("image", "ls", "-q").stdout.split()
     assert canaries_in(engine.docker("image", "inspect", *images).stdout) == set()

@@ -190,8 +190,8 @@ def _fork(directory: str, workdir: str, command: list[str]) -> tuple[int, int, i
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        os.dup2(os.open(f"{directory}/stdout", flags, 0o644), 1)
-        os.dup2(os.open(f"{directory}/stderr", flags, 0o644), 2)
+        os.dup2(os.open(f"{directory}/stdout", flags, 0o600), 1)
+        os.dup2(os.open(f"{directory}/stderr", flags, 0o600), 2)
         os.chdir(workdir)
         if os.read(go_read, 1) != b"g":
             os._exit(127)  # the reaper died before it recorded the process: do not run it

@@ -27,6 +27,11 @@ class Masking:
         self._over_lines = any(b"\n" in form or b"\r" in form for form in self._forms)
 
     @property
+    def longest(self) -> int:
+        """Bytes of the longest form of a secret; 1 without any."""
+        return max(map(len, self._forms), default=1)
+
+    @property
     def has_secrets(self) -> bool:
         return bool(self._forms)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
-from taorunner.backends.secrets import stored_secrets, write_secrets
+from taorunner.backends.secrets import shown_in_process_list, stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
@@ -240,10 +240,8 @@ class BatchRunner:
             self._end.fail(run_id, error)
             return
         except OSError as error:
-            if is_no_room(error):
-                self._end.fail(run_id, no_room(error, launch.run_dir))
-                return
-            self._end.fail(run_id, MachineError(f"the secrets cannot be written: {error}"))
+            full = no_room(error, launch.run_dir) if is_no_room(error) else None
+            self._end.fail(run_id, full or MachineError(f"the secrets cannot be written: {error}"))
             return
         launched_at = now()
         observation = Observation(plan, run_id, launched_at)
@@ -261,6 +259,8 @@ class BatchRunner:
         )
         self._journal.save(record)
         self._journal.emit(run_id, self._monitor.begin(run_id, plan))
+        if not record.retries_made and (shown := shown_in_process_list(plan, secrets)):
+            self._journal.notice(run_id, "key-in-process-list", shown)
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from taorunner.backends.contract import Backend, EngineState, EngineStatus
-from taorunner.backends.secrets import remove_secrets
+from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
@@ -19,6 +19,7 @@ from taorunner.runs.outputs.keeper import removed_by_rule
 from taorunner.runs.outputs.recorded import save_results
 from taorunner.runs.outputs.run_times import began_at
 from taorunner.runs.outputs.scan import scan_results
+from taorunner.runs.outputs.secret_files import secured_files
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
@@ -128,6 +129,7 @@ class RunEnd:
             active.log.close()
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
+        self._secure_results(run_id)
         remove_secrets(self._store.paths(run_id).directory)
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
@@ -144,6 +146,15 @@ class RunEnd:
         self._gpus.release(run_id)
         self._record_results(record)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def _secure_results(self, run_id: str) -> None:
+        """Says which results hold a secret of the run, and closes them to others."""
+        record, plan = self._journal.records[run_id], self._journal.plans[run_id]
+        if record.started_at is None or not plan.secrets:
+            return
+        secrets = stored_secrets(plan, self._store.paths(run_id).directory) or ()
+        for code, text in secured_files(plan, secrets, began_at(record).timestamp()):
+            self._journal.notice(run_id, code, text)
 
     def _record_results(self, record: RunRecord) -> None:
         """Removes old checkpoints and records what the run wrote. Without a record ``runs show`` searches again."""

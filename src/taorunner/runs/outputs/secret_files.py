@@ -1,0 +1,112 @@
+"""Finds files in the results that hold a secret of the run, and makes them readable by their owner alone.
+
+TAO writes its whole configuration into the results, with the key in it (PyTorch: ``experiment.yaml``), readable by all.
+Source: tao/pytorch.md section 2. What a container wrote can be anything: no link is followed, the search has limits.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
+from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.results import CLOCK_SLACK_S
+from taorunner.runs.state.masking import Masking
+from taorunner.text import amount
+
+MOST_FILES = 20_000
+MOST_BYTES = 256 * 1024**2
+"""Of all files together, a second of work. Larger ones, which are weights, are not searched."""
+_LARGEST_FILE = 32 * 1024**2
+_BLOCK = 1024**2
+_SHOWN = 3
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> list[tuple[str, str]]:
+    """Searches what was written since ``since_s`` (seconds of the epoch). Gives ``(code, text)`` of each notice.
+
+    Keys that NVIDIA publishes are no secrets. Never raises OSError.
+    """
+    masking = Masking(secret for secret in secrets if secret not in PUBLIC_KEYS and len(secret) >= 6)
+    if not masking.has_secrets:
+        return []
+    closed: list[Path] = []
+    left: list[Path] = []
+    for path, is_private in _found(plan.results_dir, masking, since_s - CLOCK_SLACK_S):
+        (closed if is_private else left).append(path)
+    notices = []
+    if closed:
+        holds = "holds" if len(closed) == 1 else "hold"
+        text = f"{_named(closed, plan)} {holds} a secret of the run: only their owner may read them now (mode 0600)"
+        notices.append(("secret-in-results", text))
+    if left:
+        repair = f"sudo chmod 600 {' '.join(shlex.quote(str(path)) for path in left[:_SHOWN])}"
+        holds = "holds" if len(left) == 1 else "hold"
+        text = f"{_named(left, plan)} {holds} a secret of the run, and others may read it: {repair}"
+        notices.append(("secret-in-results", text))
+    return notices
+
+
+def _found(folder: Path, masking: Masking, since_s: float) -> Iterator[tuple[Path, bool]]:
+    """Each file with a secret, and whether only its owner may read it now. The smallest files of a folder first."""
+    files = budget = 0
+    with suppress(OSError):
+        for place, _, names, at in os.fwalk(folder):
+            for _, name in sorted(_sized(names, at, since_s)):
+                files += 1
+                if files > MOST_FILES or budget > MOST_BYTES:
+                    return
+                with suppress(OSError):
+                    size, is_private = _secured(name, at, masking)
+                    budget += size
+                    if is_private is not None:
+                        yield Path(place, name), is_private
+
+
+def _sized(names: list[str], at: int, since_s: float) -> Iterator[tuple[int, str]]:
+    for name in names:
+        with suppress(OSError):
+            facts = os.stat(name, dir_fd=at, follow_symlinks=False)
+            if stat.S_ISREG(facts.st_mode) and facts.st_mtime >= since_s and facts.st_size <= _LARGEST_FILE:
+                yield facts.st_size, name
+
+
+def _secured(name: str, at: int, masking: Masking) -> tuple[int, bool | None]:
+    """Bytes read, and whether a secret in it is private now; None without one. Raises OSError."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return 0, None
+        size, end = 0, b""
+        while size <= _LARGEST_FILE and (block := file.read(_BLOCK)):
+            size += len(block)
+            data = end + block
+            if masking.is_in(data):
+                return size, _is_closed(descriptor, facts)
+            end = data[-masking.longest :]
+        return size, None
+
+
+def _is_closed(descriptor: int, facts: os.stat_result) -> bool:
+    if not facts.st_mode & _OTHERS:
+        return True
+    if facts.st_nlink > 1:  # another name of a file that may lie elsewhere
+        return False
+    try:
+        os.fchmod(descriptor, 0o600)
+    except OSError:  # another user's, as a container writes it that runs as root
+        return False
+    return True
+
+
+def _named(paths: list[Path], plan: RunPlan) -> str:
+    names = [str(path.relative_to(plan.results_dir)) for path in paths[:_SHOWN]]
+    more = f" and {amount(len(paths) - _SHOWN, 'more file')}" if len(paths) > _SHOWN else ""
+    return ", ".join(names) + more
