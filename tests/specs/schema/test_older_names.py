@@ -42,6 +42,6 @@ def test_a_fraction_that_is_a_count_since_tao_5_says_so() -> None:
         'postprocessing_config { target_class_config { key: "car" value { clustering_config { '
         "dbscan_min_samples: %s } } } }"
     )
-    said = "it was a fraction before TAO 5.0; NVIDIA's own specs have 1 since"
+    said = "write 1, which TAO takes for all below it; it counts boxes now"
     assert hint_of(text % "0.05", "detectnet_v2", "5.0.0") == said
     assert hint_of(text % '"5"', "detectnet_v2", "5.0.0") == "leave the quotes out"

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from taorunner.errors import Severity
+from taorunner.specs.schema.key_changes import explained
 from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import Misfit, proto_misfit, yaml_misfit
 from taorunner.specs.schema.walk import ANYTHING, Against, is_open, unknown_key, value_problem
-from taorunner.specs.syntax.key_paths import is_index
+from taorunner.specs.syntax.key_paths import is_index, steps_without_indices
 from taorunner.specs.syntax.literals import yaml_value
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import printable
@@ -36,9 +37,10 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
     if value == MISSING and against.schema.format == "yaml":
         message = f'{name} is set to "{MISSING}", which means that a value has to be given'
         return Misfit(Severity.ERROR, "missing-value", message, "write the value")
-    if against.schema.format == "prototxt":
-        return _proto(key, value, name)
-    return _yaml(key, value, name, against)
+    is_proto = against.schema.format == "prototxt"
+    misfit = _proto(key, value, name) if is_proto else _yaml(key, value, name, against)
+    path = steps_without_indices(name)
+    return misfit if isinstance(value, (dict, list)) else explained(against.schema, path, value, misfit)
 
 
 def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:

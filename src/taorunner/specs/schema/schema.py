@@ -87,6 +87,10 @@ class Schema:
         """The key at ``path``; indices of lists are left out of it."""
         return _find(self.file, self.root, path)
 
+    def find_in(self, release: str, path: tuple[str, ...]) -> Key | None:
+        """The key at ``path`` in another one of ``releases``."""
+        return _find(self.file, self._roots()[release], path)
+
     @property
     def releases(self) -> tuple[str, ...]:
         """All versions of which this schema is known, oldest first; of an image's only that image."""

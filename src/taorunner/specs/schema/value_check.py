@@ -187,10 +187,10 @@ def _out_of_range(key: Key, value: Any, name: str, severity: Severity) -> Misfit
 
 
 def _wrong_type(key: Key, shown: str, name: str, hint: str | None = None) -> Misfit:
-    return Misfit(Severity.ERROR, "wrong-type", f"{name} takes {_accepted(key)}, this is {shown}", hint)
+    return Misfit(Severity.ERROR, "wrong-type", f"{name} takes {accepted(key)}, this is {shown}", hint)
 
 
-def _accepted(key: Key) -> str:
+def accepted(key: Key) -> str:
     if key.kind == "any_of":
         return " or ".join(
             dict.fromkeys(_KIND_TEXTS[one.kind] for one in key.any_of if one.kind in _KIND_TEXTS)

@@ -9,8 +9,9 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from taorunner.catalog.older_specs import WAS_FRACTION, name_since
+from taorunner.catalog.older_specs import name_since
 from taorunner.errors import Severity
+from taorunner.specs.schema.key_changes import explained, moved_to
 from taorunner.specs.schema.omegaconf_values import is_nested, takes_container, takes_name
 from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import (
@@ -114,19 +115,18 @@ def is_open(value: Any) -> bool:
     return isinstance(value, str) and (value == MISSING or "${" in value or PLACEHOLDER in value)
 
 
-def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str]) -> Misfit:
+def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str], value: Any = None) -> Misfit:
+    """``value`` is what is written for the key."""
     where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "spec"
     message = f'the {where} of "{schema.name}" has no key "{printable(path[-1])[:80]}" in {schema.release}'
-    other = schema.elsewhere(path)
-    if other is not None:
-        return Misfit(Severity.ERROR, "other-release", f"{message} ({other})", "remove it, or set release")
+    other, change = schema.elsewhere(path), moved_to(schema, path, value)
+    if other is not None or change is not None:
+        when = f" ({other})" if other is not None else ""
+        hint = change or "remove it, or set release"
+        return Misfit(Severity.ERROR, "other-release", f"{message}{when}", hint)
     newer = name_since(path, keys)
-    hint = (
-        f'TAO 3 and 4 called it so: write "{newer}"'
-        if newer is not None
-        else did_you_mean(path[-1], list(keys))
-    )
-    return Misfit(Severity.ERROR, "unknown-key", message, hint)
+    renamed = f'TAO 3 and 4 called it so: write "{newer}"' if newer is not None else None
+    return Misfit(Severity.ERROR, "unknown-key", message, renamed or did_you_mean(path[-1], list(keys)))
 
 
 class _YamlWalker:
@@ -149,7 +149,7 @@ class _YamlWalker:
             key = keys.get(name)
             inner_path = (*path, str(name))
             if key is None:
-                self._tell(key_place, unknown_key(schema, inner_path, keys))
+                self._tell(key_place, unknown_key(schema, inner_path, keys, inner))
             else:
                 self.value(key, inner, place, inner_path)
 
@@ -165,7 +165,7 @@ class _YamlWalker:
         if isinstance(value, str) and is_open(value):
             self._open(key, value, place, path)
             return
-        misfit = yaml_misfit(key, value, dotted)
+        misfit = explained(self._against.schema, path, value, yaml_misfit(key, value, dotted))
         if misfit is not None and (not is_given or misfit.severity is Severity.ERROR):
             self._tell(place, misfit)
         if key.kind == "section" and isinstance(value, PlacedDict):
@@ -290,14 +290,6 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _of_older_release(misfit: Misfit, name: str, value: ProtoScalar) -> Misfit:
-    """With the hint that the key took a fraction before TAO 5.0."""
-    if misfit.code != "wrong-type" or name not in WAS_FRACTION or not isinstance(value.value, float):
-        return misfit
-    hint = f"it was a fraction before TAO 5.0; NVIDIA's own specs have {WAS_FRACTION[name]} since"
-    return replace(misfit, hint=hint)
-
-
 class _ProtoWalker:
     def __init__(self, against: Against) -> None:
         self._against = against
@@ -332,9 +324,9 @@ class _ProtoWalker:
             if isinstance(value, ProtoScalar) and value.kind != "string" and is_stand(value.value):
                 self.walk.stands[value.start] = key
             elif isinstance(value, ProtoScalar):
-                misfit = proto_misfit(key, value, dotted)
+                misfit = explained(self._against.schema, path, value.value, proto_misfit(key, value, dotted))
                 if misfit is not None:
-                    self._tell(value.start, _of_older_release(misfit, path[-1], value))
+                    self._tell(value.start, misfit)
                 if value.kind == "number":
                     limit = limit_of(key, "prototxt")
                     if limit is not None:

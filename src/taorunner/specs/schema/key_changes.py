@@ -1,0 +1,160 @@
+"""What became of a key or a value of another release, and what to write now.
+
+Which release has which key, the schemas know. Which key took the place of another one is in ``key_changes.yml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from taorunner.specs.memory import Answers, SpecMemory
+from taorunner.specs.schema.schema import Key, Schema
+from taorunner.specs.schema.value_check import Misfit, accepted, yaml_misfit
+from taorunner.text import printable
+from taorunner.yaml_reader import read_yaml
+
+FILE = Path(__file__).with_name("key_changes.yml")
+_SHOWN = 3
+
+Keys = tuple[str, ...]
+"""The names that lead to a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """``new`` is None for a key without a successor. ``write``: more about it."""
+
+    networks: tuple[str, ...]
+    old: Keys
+    new: Keys | None
+    write: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """``key`` is the end of a path; ``value`` is None for any number that is refused now."""
+
+    networks: tuple[str, ...]
+    key: Keys
+    value: str | None
+    write: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    keys: tuple[KeyChange, ...]
+    values: tuple[ValueChange, ...]
+
+
+class _Loaded(Answers[Path, Changes]):
+    """One file."""
+
+
+def load_changes() -> Changes:
+    body = read_yaml(FILE.read_text(encoding="utf-8")).value
+    keys = [
+        KeyChange(tuple(row["networks"]), _path(row["old"]), _path(row.get("new")) or None, row.get("write"))
+        for group in body["keys"]
+        for row in group["rows"]
+    ]
+    values = [
+        ValueChange(tuple(row["networks"]), _path(row["key"]), row.get("value"), row["write"])
+        for group in body["values"]
+        for row in group["rows"]
+    ]
+    return Changes(tuple(keys), tuple(values))
+
+
+def changes_of(memory: SpecMemory) -> Changes:
+    return memory.table(_Loaded).get(FILE, load_changes)
+
+
+def moved_to(schema: Schema, path: Keys, value: Any = None) -> str | None:
+    """What to do with a key that this release does not have: the hint of its finding. None where nothing is known."""
+    rows = [row for row in changes_of(schema.source.memory).keys if schema.name in row.networks]
+    for row in rows:
+        if row.old == path and row.new is not None and schema.find(row.new) is not None:
+            return f"in {schema.release} it is {'.'.join(row.new)}" + (f": {row.write}" if row.write else "")
+        if row.new == path and schema.find(row.old) is not None:
+            return f"in {schema.release} it is {'.'.join(row.old)}"
+    inside = [
+        row
+        for row in rows
+        if row.new is not None
+        and row.old[: len(path)] == path
+        and _has(value, row.old[len(path) :])
+        and schema.find(row.new) is not None
+    ]
+    if inside:
+        shown = [f"{'.'.join(row.old[len(path) :])} is {'.'.join(row.new or ())}" for row in inside[:_SHOWN]]
+        return f"in {schema.release} " + ", ".join(shown) + (", …" if len(inside) > _SHOWN else "")
+    gone = next((row for row in rows if row.old == path and row.new is None), None)
+    return f"remove it: {gone.write}" if gone is not None else None
+
+
+def explained(schema: Schema, path: Keys, value: Any, misfit: Misfit | None) -> Misfit | None:
+    """The same problem, with what to write where another release takes the value. ``path`` is without indices."""
+    if misfit is None or misfit.code not in ("wrong-type", "not-an-option"):
+        return misfit
+    change = next(
+        (
+            row
+            for row in changes_of(schema.source.memory).values
+            if schema.name in row.networks
+            and path[-len(row.key) :] == row.key
+            and (row.value == value or (row.value is None and not isinstance(value, str)))
+        ),
+        None,
+    )
+    other = _release_that_takes(schema, path, value)
+    if change is None and other is None:
+        return misfit
+    hint = change.write if change is not None else misfit.hint or _rewritten(schema.find(path), value)
+    if other is None:
+        return replace(misfit, hint=hint)
+    release, key = other
+    names = schema.releases
+    when = "until" if names.index(release) < names.index(schema.release) else "since"
+    took = f"{accepted(key)} " if misfit.code == "wrong-type" and value is not None else ""
+    return replace(misfit, message=f"{misfit.message} ({took}{when} {release})", hint=hint)
+
+
+def _release_that_takes(schema: Schema, path: Keys, value: Any) -> tuple[str, Key] | None:
+    """The last release before this one that takes the value, or the first one after it."""
+    names = schema.releases
+    here = names.index(schema.release)
+    for release in (*reversed(names[:here]), *names[here + 1 :]):
+        key = schema.find_in(release, path)
+        if key is not None and yaml_misfit(key, value, "") is None and schema.format == "yaml":
+            return release, key
+    return None
+
+
+def _rewritten(key: Key | None, value: Any) -> str | None:
+    """How to write the value for the type that the key has now."""
+    if key is None:
+        return None
+    if value is None:
+        return 'leave the key out, or write ""' if key.kind == "str" else "leave the key out"
+    if key.kind == "list" and isinstance(value, (str, int, float)):
+        return f"write it in brackets: [{printable(str(value))[:60]}]"
+    if isinstance(value, list) and len(value) == 1 and key.kind in ("str", "int", "float", "bool"):
+        return f"write it without brackets: {printable(str(value[0]))[:60]}"
+    if key.kind == "int" and isinstance(value, float) and abs(value) < 1e15:
+        return f"write a whole number: {max(1, round(value))}"
+    return None
+
+
+def _has(value: Any, names: Keys) -> bool:
+    for name in names:
+        if not isinstance(value, Mapping) or name not in value:
+            return False
+        value = value[name]
+    return bool(names)
+
+
+def _path(dotted: str | None) -> Keys:
+    return tuple(dotted.split(".")) if dotted else ()
