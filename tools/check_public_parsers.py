@@ -28,7 +28,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "planning" / "inputs"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "rig"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "planning"))
 
 from test_new_project import plans_of
 

@@ -18,7 +18,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -35,7 +34,7 @@ from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.schema_choice import code_version, schema_for
 from taorunner.specs.schema.protobuf_check import refused_by_library
 from taorunner.specs.schema.walk import Against, walk_prototxt
-from taorunner.specs.spec_file import check_template
+from taorunner.specs.spec_file import SpecFile, check_loaded
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
 
@@ -221,10 +220,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _findings(text: str, held: Against) -> list[Finding]:
-    with tempfile.NamedTemporaryFile("w", suffix=".spec", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        found = check_template(Path(file.name), held.schema.format, _VALUES, held, _VALUES)
+    file = SpecFile(Path("public.spec"), text)
+    found = check_loaded(file, held.schema.format, _VALUES, held, _VALUES)
     return [finding for finding in found if finding.code not in _NOT_OURS]
 
 

@@ -48,9 +48,13 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=0, help="(field, odd value) pairs for each wheel")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     options = parser.parse_args()
+    wheels = sorted(options.wheels.glob("nvidia_tao_deploy-*.whl"))
+    if not wheels:
+        print(f"no wheels in {options.wheels}", file=sys.stderr)
+        return 2
     print(f"seed {options.seed}")
     counts: Counter[str] = Counter()
-    for wheel in sorted(options.wheels.glob("nvidia_tao_deploy-*.whl")):
+    for wheel in wheels:
         held = dict(_messages(wheel))
         for name, (message, schema) in held.items():
             keys = _key_differences(message.DESCRIPTOR, schema, schema.root, name)

@@ -25,12 +25,16 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """``new`` is None for a key without a successor. ``write``: more about it."""
+    """``new`` is None for a key without a successor. ``write``: more about it.
+
+    ``until``: the last release with ``old``, where no schema is known of any that has it.
+    """
 
     networks: tuple[str, ...]
     old: Keys
     new: Keys | None
     write: str | None
+    until: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,13 @@ class _Loaded(Answers[Path, Changes]):
 def load_changes() -> Changes:
     body = read_yaml(FILE.read_text(encoding="utf-8")).value
     keys = [
-        KeyChange(tuple(row["networks"]), _path(row["old"]), _path(row.get("new")) or None, row.get("write"))
+        KeyChange(
+            tuple(row["networks"]),
+            _path(row["old"]),
+            _path(row.get("new")) or None,
+            row.get("write"),
+            group.get("until"),
+        )
         for group in body["keys"]
         for row in group["rows"]
     ]
@@ -72,14 +82,23 @@ def changes_of(memory: SpecMemory) -> Changes:
     return memory.table(_Loaded).get(FILE, load_changes)
 
 
-def moved_to(schema: Schema, path: Keys, value: Any = None) -> str | None:
-    """What to do with a key that this release does not have: the hint of its finding. None where nothing is known."""
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What to do with a key that a release does not have; ``until`` as in ``KeyChange``."""
+
+    hint: str
+    until: str | None = None
+
+
+def moved_to(schema: Schema, path: Keys, value: Any = None) -> Moved | None:
+    """None where nothing is known. ``value`` is what is written for the key."""
     rows = [row for row in changes_of(schema.source.memory).keys if schema.name in row.networks]
     for row in rows:
         if row.old == path and row.new is not None and schema.find(row.new) is not None:
-            return f"in {schema.release} it is {'.'.join(row.new)}" + (f": {row.write}" if row.write else "")
+            more = f": {row.write}" if row.write else ""
+            return Moved(f"in {schema.release} it is {'.'.join(row.new)}{more}", row.until)
         if row.new == path and schema.find(row.old) is not None:
-            return f"in {schema.release} it is {'.'.join(row.old)}"
+            return Moved(f"in {schema.release} it is {'.'.join(row.old)}")
     inside = [
         row
         for row in rows
@@ -90,9 +109,9 @@ def moved_to(schema: Schema, path: Keys, value: Any = None) -> str | None:
     ]
     if inside:
         shown = [f"{'.'.join(row.old[len(path) :])} is {'.'.join(row.new or ())}" for row in inside[:_SHOWN]]
-        return f"in {schema.release} " + ", ".join(shown) + (", …" if len(inside) > _SHOWN else "")
+        return Moved(f"in {schema.release} " + ", ".join(shown) + (", …" if len(inside) > _SHOWN else ""))
     gone = next((row for row in rows if row.old == path and row.new is None), None)
-    return f"remove it: {gone.write}" if gone is not None else None
+    return Moved(f"remove it: {gone.write}") if gone is not None else None
 
 
 def explained(schema: Schema, path: Keys, value: Any, misfit: Misfit | None) -> Misfit | None:

@@ -119,10 +119,12 @@ def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str], va
     """``value`` is what is written for the key."""
     where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "spec"
     message = f'the {where} of "{schema.name}" has no key "{printable(path[-1])[:80]}" in {schema.release}'
-    other, change = schema.elsewhere(path), moved_to(schema, path, value)
-    if other is not None or change is not None:
+    other, moved = schema.elsewhere(path), moved_to(schema, path, value)
+    if moved is not None and moved.until is not None:
+        other = f"until {moved.until}"
+    if other is not None or moved is not None:
         when = f" ({other})" if other is not None else ""
-        hint = change or "remove it, or set release"
+        hint = moved.hint if moved is not None else "remove it, or set release"
         return Misfit(Severity.ERROR, "other-release", f"{message}{when}", hint)
     newer = name_since(path, keys)
     renamed = f'TAO 3 and 4 called it so: write "{newer}"' if newer is not None else None
