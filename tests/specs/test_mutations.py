@@ -18,8 +18,8 @@ from taorunner.specs.schema.walk import Against
 from taorunner.specs.templates.template import parse_template, render
 
 SCAFFOLDS = ROOT / "src" / "taorunner" / "project" / "scaffolds"
-WITHOUT_SCHEMA = ("bpnet", "fpenet")
-"""Their specs are YAML of TF1, of which no wheel holds a description."""
+WITHOUT_SCHEMA = ("bpnet", "fpenet", "video_clip")
+"""Their specs are YAML of TF1, or of a network that nvidia-tao-core has no dataclasses of: no wheel describes them."""
 VALUES = {name: 1 if name == "num_gpus" else [0] if name == "gpu_ids" else f"/{name}" for name in VARIABLES}
 
 

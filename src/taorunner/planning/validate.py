@@ -165,7 +165,16 @@ def validate_projects(
             looked_at(LookedAt(name, len(project.experiments), len(checks.specs), images))
     if strict:
         findings = [_strict(finding) for finding in findings]
-    return list(dict.fromkeys(findings))
+    return _once_each(findings)
+
+
+def _once_each(findings: Iterable[Finding]) -> list[Finding]:
+    """Without repetitions, and without the stated range of a number that a rule refuses."""
+    different_ones = list(dict.fromkeys(findings))
+    refused = {(one.file, one.line) for one in different_ones if one.code == "not-above-zero"}
+    return [
+        one for one in different_ones if one.code != "out-of-range" or (one.file, one.line) not in refused
+    ]
 
 
 def dataset_findings(

@@ -117,7 +117,7 @@ def test_the_specs_of_an_image_that_was_asked_are_held_against_it(
     assert findings_of(workspace) == {
         ("plain", 2, elsewhere),
         ("ours", 2, elsewhere),
-        ("example_01", 4, "train.num_epochs is at least 1, this is 0"),
+        ("example_01", 4, '"train.num_epochs" is 0, and has to be above 0'),
     }
     kept_in(workspace.spec_schemas_dir)
     unknown = 'the section train of "dino" has no key "seed" in the image tao:1'
@@ -125,7 +125,7 @@ def test_the_specs_of_an_image_that_was_asked_are_held_against_it(
         ("plain", 2, elsewhere),
         ("ours", 1, unknown),
         ("example_01", 4, unknown),
-        ("example_01", 4, "train.num_epochs is at least 1, this is 0"),
+        ("example_01", 4, '"train.num_epochs" is 0, and has to be above 0'),
     }
     caller = Caller(1000, 1000, (), "ada", {})
     planned = plan_action(workspace, "example_01", ActionRequest("train", ("ours",)), caller)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 _TAO_IMAGE = re.compile(r"nvidia/(?:tao|tlt)\b|\btao-toolkit\b|\btlt-streamanalytics\b")
+_PROGRAMS = ("docker", "podman", "nvidia-docker")
 _NO_VALUE = frozenset({
     "--rm", "--init", "--privileged", "--detach", "--interactive", "--tty", "--read-only", "--no-healthcheck",
     "--oom-kill-disable", "--publish-all", "--disable-content-trust", "--sig-proxy", "--quiet",
@@ -50,7 +51,7 @@ def read_docker_run(words: Sequence[str]) -> DockerRun | None:
     """None where the words are no ``docker run``, or name no image."""
     program = words[0].rpartition("/")[2] if words else ""
     rest = list(words[1:])
-    if program not in ("docker", "podman", "nvidia-docker"):
+    if program not in _PROGRAMS:
         return None
     if rest[:1] == ["container"]:
         del rest[0]

@@ -23,27 +23,27 @@ _RULES = """
     text-too-long
 """
 _DATASETS = """
-    annotation-chosen annotations-differ annotations-left-out annotations-unreadable archive-unread box-beyond-edge
-    box-duplicate box-empty box-inverted box-outside box-rotated box-tiny brush-left-out character-line
-    character-twice characters-lacking characters-unread characters-untrained class-folder-empty class-imbalance
-    class-missing-in-subset class-name-blank class-name-case class-names-merge class-sets-differ coco-annotation
-    coco-annotations coco-area coco-categories-differ coco-category coco-image coco-panoptic coco-top-key
-    cvat-element cvat-shape cvat-video dataset-unchecked datumaro-annotation datumaro-item description-unread
-    descriptions-differ dota-line exif-boxes-as-seen exif-boxes-mixed exif-fields extension-case fields-lost
-    files-beside-pictures folders-left-out image-alpha image-cmyk image-corrupt image-empty image-exif-rotation
-    image-format image-grayscale image-name image-size image-truncated image-twice image-undecodable
-    image-without-label image-without-mask image-wrong-extension images-without-labels json-syntax kitti-columns
-    kitti-number label-blank-line label-bom label-columns label-crlf label-missing label-not-a-number
+    annotation-chosen annotations-differ annotations-left-out annotations-twice annotations-unreadable
+    archive-unread box-beyond-edge box-duplicate box-empty box-inverted box-outside box-rotated box-tiny
+    brush-left-out character-line character-twice characters-lacking characters-unread characters-untrained
+    class-folder-empty class-imbalance class-missing-in-subset class-name-blank class-name-case class-names-merge
+    class-sets-differ coco-annotation coco-annotations coco-area coco-categories-differ coco-category coco-image
+    coco-panoptic coco-top-key cvat-element cvat-shape cvat-video dataset-unchecked datumaro-annotation
+    datumaro-item description-unread descriptions-differ dota-line exif-boxes-as-seen exif-boxes-mixed exif-fields
+    extension-case fields-lost files-beside-pictures folders-left-out image-alpha image-cmyk image-corrupt
+    image-empty image-exif-rotation image-format image-grayscale image-name image-size image-truncated image-twice
+    image-undecodable image-without-label image-without-mask image-wrong-extension images-without-labels json-syntax
+    kitti-columns kitti-number label-blank-line label-bom label-columns label-crlf label-missing label-not-a-number
     label-not-finite label-occluded label-studio-box label-twice label-unreadable label-without-image labelme-file
     labelme-shape labels-unread link-loop list-line mask-background mask-box mask-mode mask-size mask-value
     mask-without-image mixed-extensions no-boxes no-images no-texts not-checked not-utf8 odvg-grounding
     odvg-instance odvg-line only-predictions outline-corners outline-line picture-ambiguous picture-in-two-subsets
     picture-kind picture-missing picture-turned picture-twice picture-unlisted picture-unreadable picture-unused
-    picture-without-boxes pictures-without-labels same-image-in-subsets scripts-left-out several-images shape-box
-    shape-left-out similar-image-in-subsets size-differs stem-collision subset-unlabelled table-fractions table-row
-    tag-left-out text-line-break text-list-line text-long text-missing text-twice too-deep unreadable via-attributes
-    via-one-class via-region voc-number voc-object vott-region wider-face-line word-repeated xml-syntax yolo-class
-    yolo-columns yolo-fraction yolo-lists yolo-names yolo-number yolo-subset
+    picture-without-boxes pictures-without-labels same-image-in-subsets same-names scripts-left-out several-images
+    shape-box shape-left-out similar-image-in-subsets size-differs stem-collision subset-unlabelled table-fractions
+    table-row tag-left-out text-line-break text-list-line text-long text-missing text-twice too-deep unreadable
+    via-attributes via-one-class via-region voc-number voc-object vott-region wider-face-line word-repeated
+    xml-syntax yolo-class yolo-columns yolo-fraction yolo-lists yolo-names yolo-number yolo-subset
 """
 
 OF_PATHS = frozenset(_PATHS.split())
