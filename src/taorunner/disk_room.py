@@ -69,6 +69,10 @@ def is_no_room(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
+CODE = "disk"
+"""Of errors about too little room."""
+
+
 def no_room(error: OSError, place: Path | None = None) -> MachineError:
     """The error for the user: the file, its file system and the free space.
 
@@ -79,10 +83,10 @@ def no_room(error: OSError, place: Path | None = None) -> MachineError:
     said = f'"{path}" cannot be written: {what}' if path is not None else what
     room = room_at(path) if path is not None else None
     if error.errno == errno.EDQUOT:
-        return MachineError(said, hint="free some space there, or ask for a larger quota")
+        return MachineError(said, hint="free some space there, or ask for a larger quota", code=CODE)
     if room is None:
-        return MachineError(said, hint="free some space: df -h shows which file system is full")
-    return MachineError(f"{said}; {room.text}", hint=room.hint)
+        return MachineError(said, hint="free some space: df -h shows which file system is full", code=CODE)
+    return MachineError(f"{said}; {room.text}", hint=room.hint, code=CODE)
 
 
 @contextmanager

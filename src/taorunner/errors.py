@@ -99,17 +99,32 @@ class TaorunnerError(Exception):
     """Root of all errors that are shown to a user.
 
     ``message`` is one lower-case line without a full stop, ``hint`` the next step,
-    ``findings`` all problems found, not only the first. ``code`` is the code of the error itself as a finding.
+    ``findings`` all problems found, not only the first. ``code`` is the code of the error itself as a finding: that of
+    its class, or one that says more.
     """
 
     exit_code: ExitCode = ExitCode.BUG
     code: str = "internal"
 
-    def __init__(self, message: str, *, hint: str | None = None, findings: Iterable[Finding] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        findings: Iterable[Finding] = (),
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
+        if code is not None:
+            self.code = code
         self.message = message
         self.hint = hint
         self.findings: tuple[Finding, ...] = tuple(findings)
+
+    @property
+    def own_code(self) -> str | None:
+        """The code where it says more than the class of the error."""
+        return self.code if self.code != type(self).code else None
 
     def as_findings(self) -> tuple[Finding, ...]:
         """What ``--json`` prints of a refusal: the findings, and the error itself unless they explain it."""

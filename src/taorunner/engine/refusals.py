@@ -122,6 +122,8 @@ def _of_row(row: RefusalRow, match: re.Match[str], asked: Asked) -> TaorunnerErr
     return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words))
 
 
+_CODE = "engine"
+"""Of errors about the engine itself: it cannot be reached."""
 _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 
 
@@ -129,6 +131,7 @@ def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
         hint=f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",
+        code=_CODE,
     )
 
 
@@ -136,6 +139,7 @@ def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'no permission for the docker engine at "{asked.address or "the docker socket"}"',
         hint="sudo usermod -aG docker $USER, then log in again",
+        code=_CODE,
     )
 
 
@@ -143,6 +147,7 @@ def _slow_engine(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'the docker engine at "{asked.address or "the docker socket"}" does not answer in time',
         hint=f"check it with docker info; if it is stuck, {service_command('restart')}",
+        code=_CODE,
     )
 
 
@@ -150,6 +155,7 @@ def _bad_address(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f'"{asked.address}" is not an address of a docker engine',
         hint="use unix://PATH, tcp://HOST:PORT or ssh://HOST",
+        code=_CODE,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from taorunner.disk_room import CODE as DISK_CODE
 from taorunner.engine.client import Engine
 from taorunner.engine.disk import known_layers, look_at_disk
 from taorunner.engine.registry import RemoteLayer, UnknownSizeError, read_manifest
@@ -44,6 +45,7 @@ class Room:
             f"{what} about {size(self.needed_bytes)} on the disk of the docker engine ({self.place}), "
             f"but {size(self.free_bytes or 0)} are free",
             hint="free some with docker image prune (see docker system df), or pull anyway with --force",
+            code=DISK_CODE,
         )
 
 

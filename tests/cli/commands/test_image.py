@@ -48,7 +48,7 @@ def test_without_an_engine(cli: Cli, workspace: Make) -> None:
         assert done.out == ""
         assert (
             done.err.splitlines()[0]
-            == f'error: no docker engine answers at "unix://{cli.home}/no-engine.sock"'
+            == f'error: no docker engine answers at "unix://{cli.home}/no-engine.sock" [engine]'
         )
 
 

@@ -203,7 +203,7 @@ def test_wrong_words(docker_cli: Cli, tmp_path: Path, noop_image: str) -> None:
     for words in (("build",), ("push", "x:1"), ("test", "x:1", "--", "y")):
         assert messages(*words, env=gone) == (
             4,
-            f'error: no docker engine answers at "unix://{tmp_path}/gone.sock"',
+            f'error: no docker engine answers at "unix://{tmp_path}/gone.sock" [engine]',
         )
 
 

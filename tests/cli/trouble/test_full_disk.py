@@ -98,7 +98,7 @@ def test_a_start_on_a_full_disk_is_refused(
         error, hint = done.err.splitlines()
         assert re.fullmatch(
             rf'error: "\.taorunner/\S+" cannot be written: no space left on device; '
-            rf'the file system "{small_disk}" has 0 B of 2\.0 MiB free',
+            rf'the file system "{small_disk}" has 0 B of 2\.0 MiB free \[disk\]',
             error,
         ), done.err
         assert hint == (

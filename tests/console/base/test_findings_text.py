@@ -17,7 +17,7 @@ from taorunner.console.base.findings_text import (
 )
 from taorunner.console.base.theme import ASCII, UNICODE, make_console
 from taorunner.console.base.validation_text import print_validation
-from taorunner.errors import Finding, Severity, UserFilesError
+from taorunner.errors import Finding, MachineError, Severity, UserFilesError
 from taorunner.planning.model.looked_at import LookedAt
 
 
@@ -312,3 +312,17 @@ def test_only_secrets_are_hidden_in_source_lines(tmp_path):
     shown = "\n".join(printed([finding(mounts, line, 1) for line in range(1, 6)], tmp_path))
     assert '"CUDA_VISIBLE_DEVICES", "value": "0"' in shown
     assert "canary-1" not in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MachineError("no engine answers", code="engine"), "error: no engine answers [engine]"),
+        (MachineError("no driver"), "error: no driver"),
+    ],
+)
+def test_an_error_has_its_code_where_that_says_more_than_its_kind(error, line, tmp_path):
+    stream = io.StringIO()
+    print_error(make_console(stream, {"TERM": "dumb"}), error, here=tmp_path)
+    assert stream.getvalue().splitlines() == [line]
+    assert error.as_findings()[0].code == error.code

@@ -68,7 +68,8 @@ def print_error(
         print_findings(console, shown, here=here, counts=False, most=most, place=place)
     line = Text(clean(shown_paths(error.message, here)))
     if not (shown and line.plain.startswith(_CONSEQUENCE)):
-        line = Text.assemble(("error", "severity.error"), ": ", line)
+        code = f" [{error.own_code}]" if error.own_code is not None else ""
+        line = Text.assemble(("error", "severity.error"), ": ", line, (code, "quiet"))
     hint = as_typed(error.hint, place) if error.hint else None
     print_lines(console, [line, *_hint(hint, "", here)])
 
