@@ -478,6 +478,33 @@ def test_no_checkpoint_to_resume_from_is_no_finding(value: str, desk: Make) -> N
     assert made.validated() == made.launched("train") == []
 
 
+def test_a_checkpoint_of_tf1_that_is_not_there(desk: Make) -> None:
+    made = desk("yolo_v3")
+    file = "specs/e/train.txt"
+    made.edit(
+        "training_config {\n", 'training_config {\n  resume_model_path: "$results_dir/weights/x.hdf5"\n', file
+    )
+    line = made.line_of("resume_model_path", file)
+    found = [one for one in made.validated() if one[1] == line]
+    assert [(code, message) for code, _, message, _ in found] == [
+        ("error missing-input", "no such checkpoint: models/e/weights/x.hdf5")
+    ]
+    assert found[0] in made.launched("train")
+
+
+def test_a_relative_path_of_a_command_line_is_an_error_at_its_variable(desk: Make) -> None:
+    made = desk("efficientdet_tf1")
+    made.edit("annotations_file: $dataset_raw/train/", "annotations_file: train/", "experiments.yml")
+    line = made.line_of("annotations_file:", "experiments.yml")
+    wanted = (
+        "error relative-path",
+        line,
+        '"train/annotations.json" is relative: TAO starts in a folder of its image, and finds nothing there',
+        "write $dataset_raw/train/annotations.json",
+    )
+    assert wanted in made.launched("convert")
+
+
 def test_a_relative_path_is_an_error_that_says_what_to_write(desk: Make) -> None:
     made = desk("rtdetr")
     made.edit(f"$dataset_raw/{VAL}", f"data/set/train/{VAL}")

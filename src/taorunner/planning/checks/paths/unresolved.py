@@ -36,15 +36,20 @@ class Unresolved:
 
 def unresolved(one: Input, spec: SpecReader) -> Iterator[Unresolved]:
     """The values at the key of an input that are no absolute paths. Names of weights without a suffix are none."""
-    is_joined = any(key != one.key and key.rpartition(".")[2] in _ROOTS for key in _keys(spec))
     for index, value in _written(one, spec):
-        is_name = "weights" in one.holds and not os.path.splitext(value)[1]  # noqa: PTH122 (a str)
         found = no_path(value, spec.variables, spec.mounts)
-        if found is not None and not (found[0] == RELATIVE and (is_name or is_joined)):
-            code, message, hint = found
-            if one.kind is InputKind.RECORDS:
-                hint = hint.replace("$dataset_raw/...", "$dataset_tfrecord/...")
-            yield Unresolved(index, value, code, message, hint)
+        if found is None or (found[0] == RELATIVE and _is_no_path(one, value, spec)):
+            continue
+        code, message, hint = found
+        if one.kind is InputKind.RECORDS:
+            hint = hint.replace("$dataset_raw/...", "$dataset_tfrecord/...")
+        yield Unresolved(index, value, code, message, hint)
+
+
+def _is_no_path(one: Input, value: str, spec: SpecReader) -> bool:
+    """Whether a relative value is the name of weights, or below a folder that another key names."""
+    is_name = "weights" in one.holds and not os.path.splitext(value)[1]  # noqa: PTH122 (a str)
+    return is_name or any(key != one.key and key.rpartition(".")[2] in _ROOTS for key in _keys(spec))
 
 
 def no_path(value: str, variables: HostVariables, mounts: Mounts) -> tuple[str, str, str] | None:
