@@ -10,6 +10,8 @@ import pytest
 from command_line import Cli
 from workspace_contents import snapshot
 
+from taorunner.project.scaffold import spec_files
+
 INFO = """\
 name: train-boxes
 network_arch: dino
@@ -230,3 +232,24 @@ def test_wrong_words_are_refused(cli: Cli, tmp_path: Path, words: list[str], mes
     done = cli("init-project", *words, "--workspace", tmp_path / "ws", cwd=tmp_path)
     assert done.code == 2
     assert message in done.err
+
+
+def test_an_action_without_a_template_has_the_spec_of_a_new_project(cli: Cli, tmp_path: Path) -> None:
+    skill = put_skill(tmp_path / "skill")
+    (skill / "references" / "spec_template_train.yaml").unlink()
+    made = cli(
+        "init-project",
+        "boxes",
+        "--from-skill-bank",
+        skill,
+        "--workspace",
+        tmp_path / "ws",
+        "--json",
+        cwd=tmp_path,
+    )
+    specs = tmp_path / "ws" / "projects" / "boxes" / "specs" / "dino_01"
+    assert (specs / "train.yaml").read_text() == spec_files("dino")["train.yaml"]
+    said = [one for one in json.loads(made.out)["lines"] if one["what"] == "action train"]
+    assert [(one["outcome"], one["note"]) for one in said] == [
+        ("taken", "there is no spec_template_train.yaml: specs/dino_01/train.yaml is that of a new project")
+    ]

@@ -24,7 +24,8 @@ def print_source_lines(out: TextIO, lines: Iterable[SourceLine], start: Path) ->
             if one.outcome is not outcome:
                 continue
             place = shown_path(one.file, start)
-            if not one.places and outcome is Outcome.LEFT_OUT:
+            is_whole = one.what == one.file.name or one.what.endswith(" files")
+            if is_whole and not one.places and outcome is Outcome.LEFT_OUT:
                 whole.setdefault(one.note, []).append(
                     f"{place} ({one.what})" if one.what.endswith("files") else place
                 )

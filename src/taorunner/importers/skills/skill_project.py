@@ -157,12 +157,7 @@ class _SkillMigration:
         stem = contract.spec.stems[0] if contract.spec is not None else name
         file = f"{stem}.yaml"
         if text is None:
-            usual = (
-                f"taorunner uses the spec of train, if it reads it; there is no {printable(action.template)}"
-            )
-            self._lines.append(
-                SourceLine(info.path, action.line, f"action {action.name}", Outcome.LEFT_OUT, usual)
-            )
+            self._take_usual(info, action, file)
             return
         self._templates.add(path)
         experiment = self._of_variant(action.variant)
