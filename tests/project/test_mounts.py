@@ -11,6 +11,7 @@ import pytest
 from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.mounts import DockerOptions, MountEntry, Mounts, default_mounts, load_mounts
+from taorunner.project.mounts_file import read_mounts_file
 from taorunner.project.workspace import Workspace
 
 Row = tuple[int | None, int | None, str, str, str | None]
@@ -450,3 +451,10 @@ def test_whole_disk_may_be_mounted(disk: Path) -> None:
     mounts = Mounts((MountEntry(Path("/"), "/host"),))
     assert mounts.to_inside(disk) == f"/host{os.path.realpath(disk)}"
     assert mounts.to_host("/host/etc") == Path("/etc")
+
+
+def test_a_path_of_windows_says_where_wsl_has_it(tmp_path: Path) -> None:
+    text = json.dumps({"Mounts": [{"source": "C:\\Users\\me\\data", "destination": "/data"}]})
+    (tmp_path / "m.json").write_text(text)
+    (finding,) = read_mounts_file(tmp_path / "m.json", {}, tmp_path).findings
+    assert finding.hint == "this is a path of Windows; WSL has it at /mnt/c/Users/me/data"

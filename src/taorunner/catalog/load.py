@@ -13,6 +13,7 @@ from taorunner.catalog.layers import Block
 from taorunner.catalog.layouts import DataLayout, layout_from
 from taorunner.catalog.names import network_names
 from taorunner.catalog.network import Group, Network, Release
+from taorunner.catalog.older_specs import OLD_NETWORKS
 from taorunner.contracts import Framework
 from taorunner.errors import TaorunnerError, UnknownNameError, UserFilesError
 from taorunner.text import did_you_mean, nearest
@@ -25,6 +26,8 @@ DATA = Path(__file__).parent / "data"
 
 def near_network(word: str, known: Iterable[str]) -> str:
     """The hint for a name that no network has."""
+    if word in OLD_NETWORKS:
+        return f"older releases had that name; today it is {' or '.join(OLD_NETWORKS[word])}"
     close = nearest(word, known)
     return f'did you mean "{close}"?' if close is not None else "taorunner networks lists them"
 

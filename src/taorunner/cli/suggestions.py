@@ -49,17 +49,6 @@ OTHER_COMMANDS = {
 """Other words, and a whole line. Scripts of the original tool are named without their ending."""
 
 _LAUNCHER_WORDS = ("tao", "tlt", "model", "deploy", "dataset", "data_services", "tao_deploy")
-_OLD_NETWORKS = {
-    "classification": "classification_pyt", "image_classification": "classification_pyt",
-    "efficientdet": "efficientdet_tf2", "maskrcnn": "mask_rcnn", "frcnn": "faster_rcnn", "fasterrcnn": "faster_rcnn",
-    "emotionnet": "multitask_classification", "heartratenet": "multitask_classification", "facenet": "detectnet_v2",
-    "gazenet": "fpenet", "mclassification": "multitask_classification", "detectnet": "detectnet_v2",
-    "action_recognition_net": "action_recognition", "pose_classification_net": "pose_classification",
-    "re_identification_net": "re_identification", "metric_learning_recognition": "ml_recog",
-    "retail_object_detection": "dino", "retail_object_recognition": "ml_recog",
-}  # fmt: skip
-"""Names of networks in older launchers and model cards, and the network that is nearest to them here."""
-
 _DROPPED = frozenset({
     "-e", "--experiment_spec_file", "--experiment_spec", "-r", "--results_dir", "-k", "--key", "--encryption_key", "-d",
     "--dataset_export_spec", "-o", "--output_file", "--output_filename", "-n", "--model_name", "--log_file",
@@ -288,8 +277,9 @@ def _plain(word: str) -> str:
 
 def _network(word: str) -> str | None:
     from taorunner.catalog.names import network_names
+    from taorunner.catalog.older_specs import OLD_NETWORKS
 
-    return word if word in network_names() else _OLD_NETWORKS.get(word)
+    return word if word in network_names() else (*OLD_NETWORKS.get(word, ()), None)[0]
 
 
 def _actions(network: str) -> list[str]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taorunner.importers.network_detection import OLD_NAMES, SpecRead, can_read
+from taorunner.catalog.older_specs import OLD_NETWORKS
+from taorunner.importers.network_detection import SpecRead, can_read
 from taorunner.importers.scripts.tao_command import TaoCommand
 from taorunner.planning.inputs.workspace_networks import Networks
 
@@ -31,12 +32,9 @@ class LinkedCommand:
         return "train" if self.command.action == "retrain" else self.command.action
 
 
-def known_network(word: str, networks: Networks, *, is_old: bool = False) -> str | None:
+def known_network(word: str, networks: Networks) -> str | None:
     """The catalog's name of a network; TLT and TAO up to 4 had other names for some."""
-    names = networks.names
-    if is_old and word in ("classification", "efficientdet"):
-        return f"{word}_tf1"
-    return word if word in names else OLD_NAMES.get(word)
+    return word if word in networks.names else (*OLD_NETWORKS.get(word, ()), None)[0]
 
 
 def link_commands(
@@ -62,7 +60,7 @@ def link_commands(
 def _linked(
     command: TaoCommand, specs: Sequence[SpecRead], folder: Path, networks: Networks
 ) -> LinkedCommand:
-    network = known_network(command.network, networks, is_old=command.is_old) if command.network else None
+    network = known_network(command.network, networks) if command.network else None
     spec = None if command.spec is None else spec_at(command.spec, command.file, specs, folder)
     return LinkedCommand(command, network, spec)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.catalog.network import Network
+from taorunner.catalog.older_specs import OLD_NETWORKS
 from taorunner.contracts import Contract, Framework
 from taorunner.errors import UserFilesError
 from taorunner.planning.inputs.workspace_networks import Networks
@@ -30,15 +31,8 @@ _BY_FIELD = (("dssd", "dssd_config"), ("ssd", "ssd_config"))
 _TINY_ARCH = "cspdarknet_tiny"
 """Source: tao/tensorflow.md section 2: yolo_v4_tiny is yolo_v4 with this arch."""
 
-OLD_NAMES = {
-    "action_recognition_net": "action_recognition", "metric_learning_recognition": "ml_recog",
-    "pose_classification_net": "pose_classification", "re_identification_net": "re_identification",
-    "retail_object_detection": "dino", "retail_object_recognition": "ml_recog", "facenet": "detectnet_v2",
-    "makenet": "classification_tf1", "frcnn": "faster_rcnn", "maskrcnn": "mask_rcnn",
-    "efficientdet": "efficientdet_tf1", "mclassification": "multitask_classification", "yolov3": "yolo_v3",
-    "yolov4": "yolo_v4", "yolov4_tiny": "yolo_v4_tiny", "emotionnet": "multitask_classification",
-}  # fmt: skip
-"""Names of networks in NVIDIA's folders, files and older launchers. Source: tao_tutorials, tao_tensorflow1_backend."""
+_PLAIN = ("classification", "image_classification")
+"""Old names that are parts of names of today, so they say nothing in the name of a file."""
 
 ACTION_WORDS = (
     ("tfrecord", ("dataset_convert", "convert")), ("convert", ("dataset_convert", "convert")),
@@ -292,7 +286,10 @@ def _join_the_many(specs: Sequence[SpecRead], networks: Networks, folder: Path) 
 
 def named_in(names: Sequence[str], choice: Collection[str]) -> set[str]:
     """The networks in the nearest name that contains one. The longest match wins: grounding_dino is not dino."""
-    words = {**{name: name for name in choice}, **{k: v for k, v in OLD_NAMES.items() if v in choice}}
+    words = {
+        **{name: name for name in choice},
+        **{old: today[0] for old, today in OLD_NETWORKS.items() if today[0] in choice and old not in _PLAIN},
+    }
     for name in names[:4]:
         found = [
             word for word in words if re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z])", name.lower())

@@ -132,7 +132,7 @@ class _Migration:
         self._tell_weights_of_ngc()
 
     def _is_network(self, word: str) -> bool:
-        return known_network(word, self._networks, is_old=True) is not None
+        return known_network(word, self._networks) is not None
 
     def _refuse(self, specs: Sequence[SpecRead], linked: Sequence[LinkedCommand]) -> None:
         choice = sorted(

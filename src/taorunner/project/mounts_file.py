@@ -229,6 +229,15 @@ def _report_repeated(
         to.error("destination-twice", message, path, hint="give each its own destination")
 
 
+def _of_windows(text: str) -> str | None:
+    """Where WSL has a path of Windows."""
+    match = re.match(r"(?P<drive>[A-Za-z]):[\\/](?P<rest>.*)\Z", text, re.DOTALL)
+    if match is None:
+        return None
+    rest = match["rest"].replace("\\", "/")
+    return f"this is a path of Windows; WSL has it at /mnt/{match['drive'].lower()}/{shown(rest)}"
+
+
 def _source(
     text: str,
     folder: Path,
@@ -247,7 +256,7 @@ def _source(
     if os.path.lexists(source):
         to.error("missing-source", f"the link {meant} leads nowhere", path, hint="correct or remove the link")
     else:
-        hint = f'make it with: mkdir -p "{source}"'
+        hint = _of_windows(text) or f'make it with: mkdir -p "{source}"'
         to.error("missing-source", f"the source {meant} does not exist", path, hint=hint)
     return None
 

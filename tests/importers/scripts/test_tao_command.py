@@ -18,17 +18,17 @@ def command(text: str) -> TaoCommand | None:
 
 
 @pytest.mark.parametrize(
-    ("text", "network", "action", "is_deploy", "is_old"),
+    ("text", "network", "action", "is_deploy"),
     [
-        ("tao model dino train -e a", "dino", "train", False, False),
-        ("tao deploy dino gen_trt_engine -e a", "dino", "gen_trt_engine", True, False),
-        ("tao classification train -e a", "classification", "train", False, True),
-        ("tlt unet evaluate -e a", "unet", "evaluate", False, True),
-        ("tlt-train detectnet_v2 -e a", "detectnet_v2", "train", False, True),
-        ("tlt-infer detectnet_v2 -e a", "detectnet_v2", "inference", False, True),
-        ("tlt-dataset-convert -d a", "", "dataset_convert", False, True),
-        ("dino evaluate -e a", "dino", "evaluate", False, False),
-        ("python3 /x/pointpillars/scripts/train.py a=1", "pointpillars", "train", False, False),
+        ("tao model dino train -e a", "dino", "train", False),
+        ("tao deploy dino gen_trt_engine -e a", "dino", "gen_trt_engine", True),
+        ("tao classification train -e a", "classification", "train", False),
+        ("tlt unet evaluate -e a", "unet", "evaluate", False),
+        ("tlt-train detectnet_v2 -e a", "detectnet_v2", "train", False),
+        ("tlt-infer detectnet_v2 -e a", "detectnet_v2", "inference", False),
+        ("tlt-dataset-convert -d a", "", "dataset_convert", False),
+        ("dino evaluate -e a", "dino", "evaluate", False),
+        ("python3 /x/pointpillars/scripts/train.py a=1", "pointpillars", "train", False),
         (
             "torchrun --n=2 -m nvidia_tao_pytorch.cv.dino.scripts.train --config-name a",
             "dino",
@@ -36,20 +36,13 @@ def command(text: str) -> TaoCommand | None:
             False,
             False,
         ),
-        ("python -m nvidia_tao_pytorch.cv.dino.entrypoint.dino export -e a", "dino", "export", False, False),
+        ("python -m nvidia_tao_pytorch.cv.dino.entrypoint.dino export -e a", "dino", "export", False),
     ],
 )
-def test_what_is_a_command_of_tao(
-    text: str, network: str, action: str, is_deploy: bool, is_old: bool
-) -> None:
+def test_what_is_a_command_of_tao(text: str, network: str, action: str, is_deploy: bool) -> None:
     found = command(text)
     assert found is not None
-    assert (found.network, found.action, found.is_deploy, found.is_old) == (
-        network,
-        action,
-        is_deploy,
-        is_old,
-    )
+    assert (found.network, found.action, found.is_deploy) == (network, action, is_deploy)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ _VALUE_OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*\Z")
 @dataclass(frozen=True, slots=True)
 class TaoCommand:
     """``network`` and ``action`` as typed; ``network`` is empty where the command does not say. ``options`` have the
-    words of each option; ``is_old``: typed as for TLT and TAO 3 and 4, which know other names of networks."""
+    words of each option."""
 
     file: Path
     line: int
@@ -46,7 +46,6 @@ class TaoCommand:
     options: tuple[tuple[str, tuple[str, ...]], ...] = ()
     overrides: tuple[tuple[str, str], ...] = ()
     is_deploy: bool = False
-    is_old: bool = False
     image: str | None = None
     folder: str = ""
     gpu_ids: tuple[str, ...] = ()
@@ -100,23 +99,20 @@ def read_tao_command(
     rest = list(words[1:])
     if program in ("tao", "tlt"):
         is_deploy = False
-        is_grouped = bool(rest) and rest[0] in GROUPS
         while rest and rest[0] in GROUPS:
             is_deploy = is_deploy or "deploy" in rest.pop(0)
         if len(rest) < 2 or not _ACTION.match(rest[0]) or not _ACTION.match(rest[1]):
             return None
-        return _command(file, line, rest[0], rest[1], rest[2:], is_deploy=is_deploy, is_old=not is_grouped)
+        return _command(file, line, rest[0], rest[1], rest[2:], is_deploy=is_deploy)
     tlt = _PROGRAMS.match(program)
     if tlt is not None and tlt["action"] not in ("converter", "deploy"):
         action = _ACTIONS_OF_TLT.get(tlt["action"], tlt["action"].replace("-", "_"))
         network = rest.pop(0) if rest and _ACTION.match(rest[0]) else ""
-        return _command(file, line, network, action, rest, is_old=True) if action else None
+        return _command(file, line, network, action, rest) if action else None
     if program in ("python", "python3", "torchrun", "mpirun"):
         return _of_python(rest, file, line, is_network)
     if is_network(program) and rest and _ACTION.match(rest[0]) and (len(rest) > 1 or in_container):
-        return _command(
-            file, line, program, rest[0], rest[1:], is_old=program in ("classification", "efficientdet")
-        )
+        return _command(file, line, program, rest[0], rest[1:])
     return None
 
 
@@ -136,8 +132,7 @@ def _of_python(
 
 
 def _command(
-    file: Path, line: int, network: str, action: str, words: Sequence[str], *, is_deploy: bool = False,
-    is_old: bool = False,
+    file: Path, line: int, network: str, action: str, words: Sequence[str], *, is_deploy: bool = False
 ) -> TaoCommand:  # fmt: skip
     options: list[tuple[str, list[str]]] = []
     overrides: list[tuple[str, str]] = []
@@ -153,7 +148,7 @@ def _command(
             options.append(("", [word]))
     return TaoCommand(
         file, line, network, action, tuple((name, tuple(values)) for name, values in options), tuple(overrides),
-        is_deploy=is_deploy, is_old=is_old,
+        is_deploy=is_deploy,
     )  # fmt: skip
 
 
