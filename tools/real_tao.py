@@ -72,11 +72,12 @@ _DETR = (
 NETWORKS = (
     Network(
         "classification_pyt", "folders", "dataset.num_classes", "dataset.train_dataset.images_dir=/nowhere",
-        ("dataset.workers=1", "dataset.img_size=64"), "classification_pyt.entrypoint.classification",
+        ("dataset.workers=1", "dataset.img_size=64", "model.backbone.type=mit_b0"),
+        "classification_pyt.entrypoint.classification",
     ),
     Network(
         "segformer", "masks", "dataset.segment.num_classes", "dataset.segment.root_dir=/nowhere",
-        ("dataset.segment.workers=1", "dataset.segment.img_size=64"),
+        ("dataset.segment.workers=1", "dataset.segment.img_size=64", "model.backbone.type=mit_b0"),
     ),
     Network("dino", "coco", "dataset.num_classes", _COCO_MISSING, _DETR),
     Network("deformable_detr", "coco", "dataset.num_classes", _COCO_MISSING, _DETR),

@@ -145,7 +145,7 @@ SEEN = [
     ),
     (
         "Minimum memory limit allowed is 6MB",
-        EngineRefusedError, "the engine cannot provide these resources: minimum memory limit allowed is 6MB",
+        EngineRefusedError, "the memory of the run is below what the engine allows: minimum memory limit allowed is 6MB",
         'raise "memory" in experiments.yml, or remove it',
     ),
     (
@@ -192,6 +192,7 @@ ROWS = [
     ("nvidia-container-cli: mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown", "the NVIDIA container toolkit may not give devices to a container (cgroups)"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which needs cuda>=12.8"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image does not support the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
+    ("Minimum memory limit allowed is 6MB", "the memory of the run is below what the engine allows: minimum memory limit allowed is 6MB"),
     ('error gathering device information while adding custom device "/dev/nvidiactl": no such file or directory', 'the engine\'s machine has no device "/dev/nvidiactl": its NVIDIA driver is not loaded'),
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
@@ -248,7 +249,7 @@ def test_what_this_machine_lacks_and_what_the_engine_refuses() -> None:
         'there is no GPU "', "Docker Desktop may not access", "Docker Desktop cannot reach", "the engine cannot read",
         'the folder "', "a folder cannot be mounted", "the engine cannot mount", "the plugin ", f'the image "{TAO}" contains',
         f'the image "{TAO}" is built for', f'the registry of "{TAO}" does not allow',
-        f'the registry of "{TAO}" cannot be reached: x509',
+        f'the registry of "{TAO}" cannot be reached: x509', "the memory of the run",
     )  # fmt: skip
     assert refused == {message for _, message in ROWS if message.startswith(starts)}
     assert refused < {message for _, message in ROWS}

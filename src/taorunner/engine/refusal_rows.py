@@ -139,6 +139,11 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
 
 START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
+        r"Minimum memory (?P<what>limit [^\n]+)",
+        "the memory of the run is below what the engine allows: minimum memory {what}",
+        'raise "memory" in experiments.yml, or remove it',
+    ),
+    RefusalRow(
         r"[Mm]ounts denied:[^\n]*?\s(?P<what>/[^\s:]+|[A-Za-z]:\\[^\n:]+?)(?=[\s:]|$)",
         'Docker Desktop may not access the folder "{what}"',
         _SHARE,

@@ -321,9 +321,7 @@ def _port(match: re.Match[str], asked: Asked) -> TaorunnerError:
 def _resources(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f"the engine cannot provide these resources: {lower(match[0])}",
-        hint='raise "memory" in experiments.yml, or remove it'
-        if "inimum" in match[0]
-        else 'set "cpus" and "memory" in experiments.yml to what it has, or remove them',
+        hint='set "cpus" and "memory" in experiments.yml to what it has, or remove them',
     )
 
 
@@ -386,7 +384,7 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
     (r"exec: \"?([^\":]*)\"?: ((?:permission denied|is a directory|exec format error)[^\n:]*)", _not_executable),
     (r"(?:Bind for |listen tcp4? |failed to bind host port )[^\s]*:(\d+)[^\n]*(?:allocated|in use)", _port),
-    (r"Range of CPUs is [^\n]+|Minimum memory limit [^\n]+|Invalid value [^\n]+Minimum memory[^\n]+", _resources),
+    (r"Range of CPUs is [^\n]+", _resources),
     (r"unable to find (?:user|group) ([^:\s]+)", _user),
     (r"network (\S+) not found", _network),
     # the engine itself
