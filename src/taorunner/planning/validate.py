@@ -222,6 +222,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         if name not in project.experiments and head is not None and head not in checks.heads:
             yield _unknown_head(project, name, head, checks.heads)
     spec_names: dict[str, frozenset[str]] = {}
+    with_results = checks.names_in(project.paths.models_dir)
     for experiment in project.experiments.values():
         if experiment.head not in checks.heads:
             yield _unknown_head(project, experiment.name, experiment.head, checks.heads)
@@ -238,6 +239,10 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
             continue
         spec_names[experiment.name] = _spec_names(contracts)
         yield from _experiment(checks, project, experiment, network, contracts)
+        if experiment.name in with_results:
+            from taorunner.planning.checks.existing_results import existing_results  # only with results
+
+            yield from existing_results(checks.workspace, project, experiment, network, contracts, mounts)
     if project.experiments or project.paths.experiments_file.exists():
         yield from check_layout(project, spec_names)
     if any(not sees_host_paths(experiment.backend) for experiment in project.experiments.values()):
@@ -277,12 +282,6 @@ def _experiment(
     is_read = "train" not in contracts or contracts["train"].reads_data_only
     yield from outside_findings(project.paths, experiment.name, mounts, reads_data_only=is_read)
     yield from missing_arguments(project, experiment, contracts, mounts, checks.cross.data)
-    if experiment.name in checks.names_in(project.paths.models_dir):
-        from taorunner.planning.checks.existing_results import existing_results  # only with results
-
-        yield from existing_results(
-            checks.workspace, project, experiment, network, contracts, checks.cross.mounts
-        )
 
 
 def _specs(

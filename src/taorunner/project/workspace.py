@@ -32,7 +32,7 @@ def is_name(name: str) -> bool:
 
 
 class ProjectPaths(Value):
-    """The paths of one project. They need not exist."""
+    """The paths of one project. They need not exist. Some are texts, too, for those who need thousands of them."""
 
     root: Path
 
@@ -58,13 +58,22 @@ class ProjectPaths(Value):
 
     def dataset_dir(self, dataset: str) -> Path:
         """``dataset`` as in experiments.yml: one or more segments joined by ``/``."""
-        return self.root.joinpath("data", dataset)
+        return Path(self.dataset_text(dataset))
+
+    def dataset_text(self, dataset: str) -> str:
+        return f"{self.root}/data/{dataset}"
 
     def tfrecords_dir(self, experiment: str) -> Path:
-        return self.root.joinpath("data", f"tfrecords_{experiment}")
+        return Path(self.tfrecords_text(experiment))
+
+    def tfrecords_text(self, experiment: str) -> str:
+        return f"{self.root}/data/tfrecords_{experiment}"
 
     def results_dir(self, experiment: str) -> Path:
-        return self.root.joinpath("models", experiment)
+        return Path(self.results_text(experiment))
+
+    def results_text(self, experiment: str) -> str:
+        return f"{self.root}/models/{experiment}"
 
     def spec_dir(self, experiment: str) -> Path:
         return self.root.joinpath("specs", experiment)

@@ -115,11 +115,11 @@ class HostVariables(Mapping[str, object]):
     def _made(self, name: str) -> object:
         experiment = self._experiment
         if name in ("dataset_raw", "dataset"):
-            return str(self._paths.dataset_dir(experiment.dataset))
+            return self._paths.dataset_text(experiment.dataset)
         if name in ("dataset_tfrecord", "tfrecords"):
-            return str(self._paths.tfrecords_dir(experiment.name))
+            return self._paths.tfrecords_text(experiment.name)
         if name == "results_dir":
-            return str(self._paths.results_dir(experiment.name))
+            return self._paths.results_text(experiment.name)
         return {"experiment": experiment.name, "project": self._paths.name, "num_gpus": self._gpus}[name]
 
 

@@ -23,7 +23,6 @@ from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of
 from taorunner.specs.spec_file import SpecFile, flattened
-from taorunner.values.value import Value
 
 VARIABLE = "pretrained_model"
 
@@ -31,7 +30,8 @@ _ARGUMENT = re.compile(r"\{pretrained\*?\??\}")
 _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretrained_model\})")
 
 
-class WeightsUse(Value):
+@dataclass(frozen=True, slots=True)
+class WeightsUse:
     """``keys`` of the spec that name the weights; ``by_argument`` where the command line does."""
 
     keys: tuple[str, ...] = ()
