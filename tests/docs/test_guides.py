@@ -13,6 +13,7 @@ from taorunner.contracts import Direction
 from taorunner.datasets.formats.folder import Folder
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.progress.causes.cause import Cause, SeenCause, row
+from taorunner.runs.state import batch_index
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -33,6 +34,16 @@ def test_the_network_of_the_guide_has_no_findings_and_ranks_by_map(tmp_path: Pat
     assert train.command == ("vehicle_reid", "train")
     assert train.checkpoints.latest == "train/reid_model_latest.pth"
     assert [(one.name, one.direction) for one in train.kpi if one.ranks] == [("mAP", Direction.UP)]
+
+
+def test_the_page_on_trust_names_each_variable_that_a_batch_gives_and_each_code() -> None:
+    text = (DOCS / "trust.md").read_text(encoding="utf-8")
+    assert [name for name in (*batch_index._ENGINE, *batch_index._PROGRAMS) if f"`{name}`" not in text] == []
+    source = "".join(path.read_text() for path in (DOCS.parent / "src/taorunner/planning").rglob("*.py"))
+    known = re.findall(r"^\| `([a-z-]+)`(?:, `([a-z-]+)`)? \|", text, re.MULTILINE)
+    codes = [code for row in known for code in row if code]
+    assert len(codes) == 6
+    assert [code for code in codes if code != "privileged" and f'"{code}"' not in source] == []
 
 
 def test_the_cause_of_the_guide_meets_its_sample() -> None:

@@ -120,6 +120,7 @@ def _show(
 ) -> int:
     from taorunner.console.runs.runs_view import print_damaged, print_run
     from taorunner.runs.control.recovery import start_missing_supervisors
+    from taorunner.runs.state.lookup.unusable import damage_of
     from taorunner.runs.state.store import DamagedRunError, RunStore
 
     context.obj.refuse_extra()
@@ -128,8 +129,11 @@ def _show(
     start_missing_supervisors(store)
     try:
         (record,) = context.obj.runs_named(store, place, [run], project)
+        damage = damage_of(store, record)
     except DamagedRunError as error:
-        print_damaged(store, error, json=json)
+        damage = error
+    if damage is not None:
+        print_damaged(store, damage, json=json)
         return ExitCode.DONE
     several = len(place.project_names()) > 1
     print_run(store, record, json=json, with_project=several, is_quiet=context.obj.is_quiet)

@@ -18,6 +18,7 @@ from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.events import RunState
 from taorunner.runs.state.batch_index import restored_environ
 from taorunner.runs.state.batch_lock import is_ready, orphans, owning
+from taorunner.runs.state.lookup.unusable import has_work
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import finish_run, undo_batch
 from taorunner.runs.state.store import RunStore
@@ -51,6 +52,8 @@ def adopt(store: RunStore, batch_id: str) -> bool:
         return False
     except (OSError, ValueError):
         return False  # its runs may still be running: a damaged file ends none of them
+    if not has_work(store, batch):
+        return False
     supervisor = Supervisor(restored_environ(os.environ, batch.environ))
     supervisor.give(batch_id, str(store.state_dir), is_recovery=True)
     threading.Thread(target=supervisor.wait, daemon=True).start()  # reaps it in a caller that lives long

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from taorunner.errors import MachineError
 from taorunner.events import RunState, now
 from taorunner.runs.control.recovery import refuse_without_room, start_missing_supervisors
-from taorunner.runs.state.batch_lock import is_supervised
+from taorunner.runs.state.batch_lock import is_supervised, owning
+from taorunner.runs.state.lookup.unusable import fault_of, refusal_of
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.store import RunStore
+from taorunner.runs.state.run_repair import end_if_over, finish_run
+from taorunner.runs.state.store import DamagedRun, RunStore
 
 _POLL_S = 0.1
 _ATTEMPTS = 3
@@ -23,6 +25,7 @@ def stop_runs(store: RunStore, run_ids: Sequence[str], *, only_queued: bool = Fa
 
     Raises:
         MachineError: no supervisor stays alive to do it.
+        RunStateError: a started run cannot be continued, because a file is damaged.
     """
     for run_id in run_ids:
         store.request_stop(run_id, now(), only_queued=only_queued)
@@ -40,6 +43,9 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
             if record.state.is_final:
                 return record
             refuse_without_room(store)
+            fault = fault_of(store, record, is_thorough=True)
+            if fault is not None:
+                return _ended(store, record, fault)
             if attempts == _ATTEMPTS:
                 log, run = store.batch_paths(record.batch).supervisor_log, store.short_id(run_id)
                 raise MachineError(
@@ -49,3 +55,15 @@ def _wait(store: RunStore, run_id: str, only_queued: bool) -> RunRecord:
             attempts += 1
             start_missing_supervisors(store)
         time.sleep(_POLL_S)
+
+
+def _ended(store: RunStore, record: RunRecord, fault: DamagedRun) -> RunRecord:
+    """Ends a queued run that no supervisor can continue, under the lock of its batch: it was never started."""
+    if record.state is not RunState.QUEUED:
+        raise refusal_of(store, record, fault)
+    with owning(store.batch_paths(record.batch)) as is_owner:
+        record = store.load(record.id)
+        if is_owner and record.state is RunState.QUEUED and record.handle is None:
+            finish_run(store, record, RunState.STOPPED, f"stopped while it was queued; {fault.reason}")
+            end_if_over(store, record.batch)
+    return store.load(record.id)

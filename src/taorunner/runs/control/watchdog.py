@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from taorunner.errors import MachineError
 from taorunner.runs.control.recovery import adopt, batches_of, refuse_without_room
 from taorunner.runs.state.batch_lock import is_orphan
+from taorunner.runs.state.lookup.unusable import fault_of, refusal_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_end
 from taorunner.runs.state.store import RunStore
@@ -40,6 +41,7 @@ class Watchdog:
 
         Raises:
             MachineError: restarted supervisors exited again, or the disk is full.
+            RunStateError: no run that has not ended can be continued, because a file is damaged.
         """
         if at_s < self._next_look_s:
             return
@@ -53,6 +55,7 @@ class Watchdog:
         if not orphans:
             self._attempts = 0
             return
+        self._refuse_unusable(records)
         refuse_without_room(self._store)
         if self._attempts == _ATTEMPTS:
             raise MachineError(
@@ -63,6 +66,12 @@ class Watchdog:
         self._starting_until_s = at_s + _START_WITHIN_S
         for batch in orphans:
             adopt(self._store, batch)
+
+    def _refuse_unusable(self, records: Iterable[RunRecord]) -> None:
+        left = [record for record in records if not record.state.is_final]
+        faults = [fault_of(self._store, record, is_thorough=True) for record in left]
+        if faults and faults[0] is not None and all(faults):
+            raise refusal_of(self._store, left[0], faults[0])
 
     def _complete(self, records: Iterable[RunRecord]) -> None:
         """A supervisor that was killed after it wrote a record did not write the last event."""

@@ -116,7 +116,7 @@ def recorded_results(store: RunStore, run_id: str) -> RunResults | None:
         folder = body["results"]
         outputs = tuple(map(_output, body["outputs"]))
         return RunResults(Path(folder) if folder is not None else None, outputs)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

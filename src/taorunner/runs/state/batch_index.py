@@ -106,7 +106,9 @@ def batch_fields(body: object, batch_id: str, path: Path) -> dict[str, Any]:
 
     Raises ValueError when it is damaged: also when it names another batch.
     """
-    if not isinstance(body, dict) or body.get("id") != batch_id:
+    if not isinstance(body, dict):
+        raise ValueError(f"{path} is damaged: not an object")
+    if body.get("id") != batch_id:
         raise ValueError(f"{path} is damaged: it names another batch")
     runs, parallel, grace_s = body.get("runs"), body.get("parallel"), body.get("grace_s", 30.0)
     if not isinstance(runs, list) or not all(is_name(run_id) for run_id in runs):

@@ -54,7 +54,9 @@ class RecordedLog:
                 _decoded(body.get("tails", {})), _decoded(body.get("begun", {})),
             )  # fmt: skip
             size = console.stat().st_size
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return RecordedLog()
+        if min(found.size, found.stdout, found.stderr, found.start) < 0:
             return RecordedLog()
         start = max(0, min(found.start, size))
         return (

@@ -49,6 +49,16 @@ def complete_end(store: RunStore, record: RunRecord) -> bool | None:
         return False
 
 
+def end_if_over(store: RunStore, batch_id: str) -> None:
+    """Takes a batch whose own file is damaged out of the index of open ones when all of its runs have ended."""
+    try:
+        records = [store.load(run_id) for run_id in store.open_batches.runs(batch_id)]
+    except RunStateError:
+        return
+    if records and all(record.state.is_final for record in records):
+        store.open_batches.end(batch_id)
+
+
 def undo_batch(store: RunStore, batch_id: str) -> None:
     """Ends a batch whose recording was interrupted: none of its runs was started."""
     for run_id in store.open_batches.runs(batch_id):

@@ -205,7 +205,11 @@ class RunStore:
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.model.plan import RunPlan
 
-        return RunPlan.from_json(self._read(self.paths(run_id).plan))
+        return RunPlan.from_json(self.plan_body(run_id))
+
+    def plan_body(self, run_id: str) -> Any:
+        """The plan as it is stored. Raises ValueError, OSError."""
+        return self._read(self.paths(run_id).plan)
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
         write_json(self.paths(run_id).plan, plan.to_json())
