@@ -9,7 +9,7 @@ import errno
 import os
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from taorunner.errors import MachineError
@@ -18,6 +18,12 @@ from taorunner.values.value import Value
 
 FULL_BELOW_BYTES = 1 << 20
 """The minimum to record a run. File systems report that they are full before the last byte is used."""
+_FEW_FILES = 4
+RESERVE = "reserve"
+"""A file in the folder of a run that is going on."""
+RESERVED_BYTES = 64 * 1024
+"""What the end of a run needs: its record, its last events and the end of its log."""
+_UNWRITABLE = frozenset({errno.EROFS, errno.EIO})
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -31,20 +37,26 @@ class Room(Value):
 
     @property
     def is_full(self) -> bool:
-        return self.free_bytes < FULL_BELOW_BYTES or self.free_files == 0
+        return self.free_bytes < FULL_BELOW_BYTES or self._has_few_files
+
+    @property
+    def _has_few_files(self) -> bool:
+        """A run needs a few files to be recorded."""
+        return self.free_files is not None and self.free_files < _FEW_FILES
 
     @property
     def text(self) -> str:
         """``the file system "/data" has 0 B of 2.0 MiB free``"""
-        if self.free_files == 0 and self.free_bytes >= FULL_BELOW_BYTES:
-            return f'the file system "{self.mount}" has no inode left for another file'
+        if self._has_few_files and self.free_bytes >= FULL_BELOW_BYTES:
+            left = f"only {self.free_files} inodes" if self.free_files else "no inode"
+            return f'the file system "{self.mount}" has {left} left for another file'
         free, total = size(self.free_bytes), size(self.total_bytes)
         return f'the file system "{self.mount}" has {free} of {total} free'
 
     @property
     def hint(self) -> str:
-        count = "--inodes " if self.free_files == 0 else "-h "
-        sort = "-n" if self.free_files == 0 else "-h"
+        count = "--inodes " if self._has_few_files else "-h "
+        sort = "-n" if self._has_few_files else "-h"
         shown = f"du -x {count}-d2 {shlex.quote(str(self.mount))} | sort {sort} | tail -n 15"
         return f"free some space there; {shown} shows the largest folders"
 
@@ -87,6 +99,53 @@ def no_room(error: OSError, place: Path | None = None) -> MachineError:
     if room is None:
         return MachineError(said, hint="free some space: df -h shows which file system is full", code=CODE)
     return MachineError(f"{said}; {room.text}", hint=room.hint, code=CODE)
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether the disk takes nothing: it is full, or has become read-only, as after a fault of the disk."""
+    return is_no_room(error) or (isinstance(error, OSError) and error.errno in _UNWRITABLE)
+
+
+def unwritable(error: OSError, place: Path) -> MachineError:
+    """``no_room``, also for a disk that has become read-only."""
+    if is_no_room(error):
+        return no_room(error, place)
+    path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(place)
+    what = (error.strerror or "read-only file system").lower()
+    return MachineError(
+        f'"{path}" cannot be written: {what}',
+        hint="check the disk (dmesg shows its errors) and mount it writable",
+    )
+
+
+def probe(path: Path) -> None:
+    """Writes the time of ``path``, which shows a disk that has become read-only, also one that says otherwise.
+
+    Raises:
+        OSError: it is read-only, or the disk is broken. Nothing else, such as a missing permission, is an error.
+    """
+    try:
+        os.utime(path)
+    except OSError as error:
+        if error.errno in _UNWRITABLE:
+            raise
+
+
+def reserve(folder: Path) -> None:
+    """Takes ``RESERVED_BYTES`` and an inode, for ``release`` to give back. Idempotent. Raises OSError."""
+    path = folder / RESERVE
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with naming(path):
+            os.posix_fallocate(descriptor, 0, RESERVED_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def release(folder: Path) -> None:
+    """Gives back what ``reserve`` took. Idempotent."""
+    with suppress(OSError):
+        (folder / RESERVE).unlink()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -261,7 +262,7 @@ def test_a_holder_that_wrote_nothing_is_an_unknown_one(leases: Leases) -> None:
 
 def test_all_descriptors_are_those_of_the_lease(leases: Leases) -> None:
     lease = held(leases.take(["GPU-1", "GPU-2"], shared=["GPU-3"]))
-    assert len(set(lease.descriptors)) == 3
+    assert len(set(lease.descriptors)) == 5, "three files, and the names of the two that are not shared"
     lease.release()
     lease.release()
     assert lease.descriptors == ()
@@ -364,3 +365,53 @@ def test_why_a_lease_cannot_be_had_is_named(leases: Leases, tmp_path: Path) -> N
     with pytest.raises(MachineError) as caught:
         leases.take(["GPU-1"])
     assert caught.value.message == f'GPUs cannot be leased: "{lock}": too many levels of symbolic links'
+
+
+def test_a_removed_or_replaced_lock_gives_the_gpu_to_nobody_else(leases: Leases, tmp_path: Path) -> None:
+    lease = held(leases.take(["GPU-1"]))
+    lease.sign(ANNA)
+    lock = tmp_path / "leases" / "GPU-1.lock"
+    for change in (lock.unlink, lambda: (lock.unlink(), lock.touch()), lambda: shutil.rmtree(lock.parent)):
+        change()
+        other = Leases(tmp_path / "leases")
+        assert other.take(["GPU-1"]) is None
+        assert other.take(["MIG-a"], shared=["GPU-1"]) is None
+        assert other.holder("GPU-1") == Holder()
+        assert leases.restore(lease) == [str(lock)]
+        assert leases.restore(lease) == []
+        assert other.holder("GPU-1") in (ANNA, Holder()), (
+            "nothing is written into a file that not all may write"
+        )
+    lease.release()
+    held(leases.take(["GPU-1"])).release()
+
+
+def test_two_folders_know_nothing_of_each_other(tmp_path: Path) -> None:
+    one = held(Leases(tmp_path / "a").take(["GPU-1"]))
+    held(Leases(tmp_path / "b").take(["GPU-1"])).release()
+    one.release()
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from taorunner.gpu.leases import Leases
+os.setgid(65534), os.setuid(65534)
+leases = Leases(Path(sys.argv[1]))
+first = leases.take(["GPU-1"])
+print(first is not None, leases.take(["GPU-1"]) is None, leases.holder("GPU-1"))
+first.release()
+print(leases.holder("GPU-1"), leases.take(["GPU-1"]) is not None)
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_file_that_only_its_owner_may_open_keeps_nobody_from_the_gpu(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and str(folder).startswith(("/tmp/", "/dev/shm/")):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    held(Leases(tmp_path / "leases").take(["GPU-1"])).release()
+    (tmp_path / "leases" / "GPU-1.lock").chmod(0o600)
+    argv = [sys.executable, "-c", CLOSED, str(tmp_path / "leases")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("True True run ? of ?\nNone True\n", "")

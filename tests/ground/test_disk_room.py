@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from taorunner.disk_room import Room, is_no_room, naming, no_room, room_at
+from taorunner.disk_room import (
+    Room,
+    is_no_room,
+    is_unwritable,
+    naming,
+    no_room,
+    probe,
+    release,
+    reserve,
+    room_at,
+    unwritable,
+)
 
 
 def test_the_file_system_is_named_by_its_mount_point(small_disk: Path) -> None:
@@ -72,7 +84,13 @@ def test_a_file_system_without_a_limit_of_files() -> None:
 
 @pytest.mark.parametrize(
     ("free_bytes", "free_files", "is_full"),
-    [(1 << 20, None, False), ((1 << 20) - 1, None, True), (1 << 30, 1, False), (1 << 30, 0, True)],
+    [
+        (1 << 20, None, False),
+        ((1 << 20) - 1, None, True),
+        (1 << 30, 1, True),
+        (1 << 30, 4, False),
+        (1 << 30, 0, True),
+    ],
 )
 def test_when_a_file_system_is_full(free_bytes: int, free_files: int | None, is_full: bool) -> None:
     assert Room(Path("/data"), free_bytes, 2 << 30, free_files).is_full == is_full
@@ -117,3 +135,38 @@ def fill(place: Path) -> None:
     with pytest.raises(OSError, match="No space left"), (place / "filler").open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
+
+
+def test_what_is_reserved_is_given_back(mount: Callable[[str], Path]) -> None:
+    disk = mount("size=256k")
+    reserve(disk)
+    reserve(disk)
+    assert shutil.disk_usage(disk).free == (256 - 64) * 1024
+    with (disk / "filler").open("wb") as file, pytest.raises(OSError, match="No space"):
+        file.write(bytes(256 * 1024))
+        file.flush()
+    with pytest.raises(OSError, match="No space"):
+        reserve_elsewhere(disk)
+    release(disk)
+    release(disk)
+    (disk / "record").write_bytes(bytes(60 * 1024))
+
+
+def reserve_elsewhere(disk: Path) -> None:
+    (disk / "other").mkdir()
+    reserve(disk / "other")
+
+
+def test_a_disk_that_became_read_only_is_found_by_writing(
+    mount: Callable[[str], Path], tmp_path: Path
+) -> None:
+    disk = mount("size=256k")
+    probe(disk)
+    probe(disk / "none")
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        probe(disk)
+    assert is_unwritable(caught.value) and not is_no_room(caught.value)
+    error = unwritable(caught.value, disk)
+    assert error.message == f'"{disk}" cannot be written: read-only file system'
+    assert error.hint == "check the disk (dmesg shows its errors) and mount it writable"

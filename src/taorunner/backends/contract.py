@@ -100,7 +100,8 @@ class EngineState(str, Enum):
 class EngineStatus(Value):
     """``oom_killed`` is true also when only a child was killed and the exit code is another.
 
-    ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``.
+    ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``. ``full_disk`` is a folder whose
+    disk had no room when the process ended, where the backend looked.
     """
 
     state: EngineState
@@ -110,6 +111,7 @@ class EngineStatus(Value):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     waiting: str | None = None
+    full_disk: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,10 +225,10 @@ def _crash(error: Exception, *, as_json: bool) -> int:
 
     at = datetime.now(timezone.utc)
     text = "".join(traceback.format_exception(error))
-    path = _crash_file(f"crash-{at:%Y%m%d-%H%M%S}-{os.getpid()}.log")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"taorunner {__version__}\n{text}", encoding="utf-8")
+        descriptor, path = _crash_file(f"crash-{at:%Y%m%d-%H%M%S}-")
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"taorunner {__version__}\n{text}")
         where, what_to_send = near(path), "that file"
     except OSError:
         where, what_to_send = f"\n{text.rstrip()}", "it"
@@ -244,11 +244,15 @@ def _crash(error: Exception, *, as_json: bool) -> int:
     return ExitCode.BUG
 
 
-def _crash_file(name: str) -> Path:
-    """In the ``.taorunner`` of the workspace, or in the temporary folder outside of a workspace."""
+def _crash_file(name: str) -> tuple[int, Path]:
+    """A new file for its owner alone, in the user's own ``.taorunner`` or the temporary folder. Raises OSError."""
     import tempfile
 
     for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / ".taorunner").is_dir():
-            return folder / ".taorunner" / name
-    return Path(tempfile.gettempdir()) / f"taorunner-{name}"
+        state = folder / ".taorunner"
+        if state.is_dir() and not state.is_symlink() and state.stat().st_uid == os.geteuid():
+            with suppress(OSError):
+                descriptor, path = tempfile.mkstemp(".log", name, state)
+                return descriptor, Path(path)
+    descriptor, path = tempfile.mkstemp(".log", f"taorunner-{name}")
+    return descriptor, Path(path)

@@ -1,5 +1,8 @@
 """Leases on GPUs: kernel locks on one file per GPU, visible to every process and user of this machine.
 
+The owner of the folder can remove files of others. So a GPU is also a name of the kernel (an abstract socket address),
+which nobody can remove, and a removed file is noticed and made again.
+
 The kernel releases a lock with the last process that has it open, so no lock is ever stale. A process that inherits
 the descriptors of a lease holds it, too. The file's text (who, since when) is information for people and after a
 crash; only the lock counts.
@@ -13,11 +16,13 @@ import json
 import os
 import re
 import secrets
+import socket
 import stat
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 
 from taorunner.errors import MachineError
@@ -42,6 +47,10 @@ class Holder:
         return f"run {self.run} of {self.user}"
 
 
+class _UnreadableError(MachineError):
+    """A lock file that another user keeps from everyone else."""
+
+
 @dataclass(slots=True)
 class Lease:
     """Held until ``release``, or until every process that has ``descriptors`` open has ended.
@@ -54,10 +63,12 @@ class Lease:
     left_behind: tuple[Holder, ...] = ()
     _alone: tuple[int, ...] = ()
     _is_signed: bool = False
+    _files: dict[str, int] = field(default_factory=dict)
+    _holder: Holder | None = None
 
     def sign(self, holder: Holder) -> None:
         """Writes the holder into the files, for others to read."""
-        self._is_signed = True
+        self._is_signed, self._holder = True, holder
         for descriptor in self._alone:
             _write(descriptor, holder)
 
@@ -68,6 +79,7 @@ class Lease:
                 _write(descriptor, None)
             os.close(descriptor)
         self.descriptors = self._alone = ()
+        self._files = {}
 
 
 def default_directory(environ: Mapping[str, str]) -> Path:
@@ -100,20 +112,70 @@ class Leases:
             for name in sorted(
                 {*names, *shared}
             ):  # a fixed order, so that of two competing processes one succeeds
-                kind = fcntl.LOCK_EX if name in names else fcntl.LOCK_SH
-                descriptor = self._locked(name, kind)
-                if descriptor is None:
+                if not self._add(lease, name, is_alone=name in names):
                     lease.release()
                     return None
-                lease.descriptors += (descriptor,)
-                if name in names:
-                    lease._alone += (descriptor,)
-                    before = _read(descriptor)
-                    lease.left_behind += () if before is None else (before,)
         except BaseException:
             lease.release()
             raise
         return lease
+
+    def _add(self, lease: Lease, name: str, *, is_alone: bool) -> bool:
+        """Locks the GPU's file and takes its name. False when another process has one of them."""
+        if not is_alone and self._is_named(name):
+            return False
+        try:
+            descriptor = self._locked(name, fcntl.LOCK_EX if is_alone else fcntl.LOCK_SH)
+            if descriptor is None:
+                return False
+            lease.descriptors += (descriptor,)
+            lease._files[name] = descriptor
+        except _UnreadableError:
+            descriptor = None  # a file that only its owner may open, which keeps nobody else from the GPU
+        if not is_alone:
+            return True
+        named = self._named(name)
+        if named is None:
+            return False
+        lease.descriptors += (named,)
+        if descriptor is not None:
+            lease._alone += (descriptor,)
+            before = _read(descriptor)
+            lease.left_behind += () if before is None else (before,)
+        return True
+
+    def restore(self, lease: Lease) -> list[str]:
+        """Makes the files of a lease again that another user removed or replaced. Gives the paths of those."""
+        removed = [name for name, descriptor in lease._files.items() if not self._is_still(name, descriptor)]
+        for name in removed:
+            with suppress(MachineError):
+                was_alone = lease._files.pop(name) in lease._alone
+                descriptor = self._locked(name, fcntl.LOCK_EX if was_alone else fcntl.LOCK_SH)
+                if descriptor is not None:
+                    lease._files[name] = descriptor
+                    lease.descriptors += (descriptor,)
+                    lease._alone += (descriptor,) if was_alone else ()
+                    if was_alone and lease._holder is not None:
+                        _write(descriptor, lease._holder)
+        return [str(self._path(name)) for name in removed]
+
+    def _address(self, name: str) -> bytes:
+        """Begins with a zero byte: a name of the kernel and not of a file. The same for all users of the folder."""
+        place = f"{os.path.realpath(self.directory)}/{self._path(name).name}"
+        return b"\0taorunner-gpu-" + sha256(os.fsencode(place)).hexdigest()[:32].encode()
+
+    def _named(self, name: str) -> int | None:
+        """A descriptor that holds the GPU's name; None when another process has it. The kernel frees it as a lock."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            try:
+                one.bind(self._address(name))
+            except OSError:
+                return None
+            return one.detach()
+
+    def _is_named(self, name: str) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one:
+            return one.connect_ex(self._address(name)) == 0
 
     def holder(self, name: str) -> Holder | None:
         """The current holder; None when it is free.
@@ -121,13 +183,16 @@ class Leases:
         Raises:
             MachineError: the folder of the locks cannot be used.
         """
-        descriptor = self._opened(name)
+        try:
+            descriptor = self._opened(name)
+        except _UnreadableError:
+            return Holder() if self._is_named(name) else None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 return _read(descriptor) or Holder()
-            return None
+            return Holder() if self._is_named(name) else None
         finally:
             os.close(descriptor)
 
@@ -176,11 +241,19 @@ class Leases:
             os.close(descriptor)
             error = OSError(errno.EINVAL, "not a regular file")
             break
+        if error is not None and error.errno == errno.EACCES and self._is_file(path):
+            raise _UnreadableError(f'"{path}" may be opened by its owner only') from error
         why = "it is removed repeatedly" if error is None else (error.strerror or "").lower()
         raise MachineError(
             f'GPUs cannot be leased: "{path}": {why}',
             hint=f"remove that file, or set {DIRECTORY_VARIABLE} to another folder for all users of this machine",
         ) from error
+
+    def _is_file(self, path: Path) -> bool:
+        try:
+            return stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            return False
 
     def _make(self, path: Path) -> None:
         """Creates the file with permissions for all users, independent of the umask, before it gets its name.

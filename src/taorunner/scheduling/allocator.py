@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from taorunner.backends.contract import Backend
+from taorunner.events import Notice
 from taorunner.scheduling.policy import Start
 from taorunner.values.value import Value
 
@@ -69,6 +70,10 @@ class Allocator(Protocol):
 
     def release(self, run_id: str) -> None:
         """Releases the GPUs of a finished run. Idempotent."""
+        ...
+
+    def removed_locks(self) -> Sequence[Notice]:
+        """A notice for each run whose lock another user removed; the lock is made again. Looks every few seconds."""
         ...
 
 
@@ -133,6 +138,9 @@ class AllocatorPerBackend:
     def release(self, run_id: str) -> None:
         self._of(run_id).release(run_id)
         self._delegated_runs.discard(run_id)
+
+    def removed_locks(self) -> Sequence[Notice]:
+        return self._leased.removed_locks()
 
     def _of(self, run_id: str) -> Allocator:
         return self._delegated if run_id in self._delegated_runs else self._leased

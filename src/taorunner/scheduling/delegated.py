@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from taorunner.backends.contract import Backend
+from taorunner.events import Notice
 from taorunner.scheduling.allocator import Decision, Queued
 from taorunner.scheduling.policy import Start
 
@@ -31,3 +32,6 @@ class Delegated:
 
     def release(self, run_id: str) -> None:
         """Nothing is held for a run."""
+
+    def removed_locks(self) -> Sequence[Notice]:
+        return ()

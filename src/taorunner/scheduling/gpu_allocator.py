@@ -17,6 +17,7 @@ from pathlib import Path
 
 from taorunner.backends.contract import Backend, KnowsGpusInUse
 from taorunner.errors import TaorunnerError
+from taorunner.events import Notice, now
 from taorunner.gpu import inventory as nvml
 from taorunner.gpu.inventory import GpuProcess, Inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
@@ -27,6 +28,7 @@ from taorunner.scheduling.queue_tickets import Tickets
 
 LOOK_MOST_EVERY_S, LOOK_EVERY_S, LOOK_LEAST_EVERY_S = 0.08, 0.25, 0.75
 TELL_EVERY_S = 60.0
+LOCKS_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class FreeGpus:
         self._held: dict[str, Lease] = {}
         self._parents: dict[str, str | None] = {}
         self._fairness = Fairness()
-        self._look_at_s = 0.0
+        self._look_at_s = self._locks_at_s = 0.0
         self._foreign_seen: Mapping[str, str] = {}
         self._foreign_until_s = 0.0
         self._reported: dict[str, tuple[str, float]] = {}
@@ -153,6 +155,18 @@ class FreeGpus:
         if lease is not None:
             lease.release()
         self._look_at_s = 0.0
+
+    def removed_locks(self) -> Sequence[Notice]:
+        """The GPUs stay taken meanwhile: their names in the kernel are held, too."""
+        if self._clock() < self._locks_at_s:
+            return ()
+        self._locks_at_s = self._clock() + LOCKS_EVERY_S
+        text = "{} was removed or replaced by another user, and is made again; the GPU stays with this run"
+        return [
+            Notice(run=run_id, at=now(), level="warning", code="lease-removed", text=text.format(path))
+            for run_id, lease in self._held.items()
+            for path in self._leases.restore(lease)
+        ]
 
     def _why_impossible(self, run: Queued) -> Impossible | None:
         """Why the run can never start here; None if it can. Of GPUs named by the user only numbers are checked."""

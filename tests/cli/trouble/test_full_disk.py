@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -154,6 +155,47 @@ def test_a_disk_that_fills_up_while_a_run_goes_on(
     attached = cli("attach", cwd=workspace)
     assert attached.code == 0, attached
     assert record(workspace)["state"] == "SUCCEEDED", record(workspace)
+
+
+def use_up(place: Path) -> None:
+    """Every inode, or all the space."""
+    with contextlib.suppress(OSError):
+        for number in range(10_000):
+            (place / f"empty-{number}").touch()
+    if shutil.disk_usage(place).free < 3 * 1024**2:
+        fill(place)
+
+
+@pytest.mark.parametrize("options", ["size=2500k", "size=40m,nr_inodes=120"])
+def test_a_run_that_fails_on_a_full_disk_is_recorded_there(
+    options: str,
+    person: Callable[[str], Cli],
+    workspace_factory: Callable[..., Path],
+    mount: Callable[..., Path],
+) -> None:
+    """What the program says of it cannot be stored, and its end has the space that was kept for it."""
+    cli = person('while [ ! -e "$GO" ]; do sleep 0.05; done; exit 7')
+    disk = mount(options)
+    go = disk.parent / "go"
+    shutil.copytree(
+        workspace_factory(
+            f"experiments:\n  e1: {{head: dino, dataset: d, backend: local, gpus: 0, env: {{GO: {go}}}}}\n",
+            specs={"e1/train.yaml": SPEC}, data={"d/": ""},
+        ),
+        disk, dirs_exist_ok=True,
+    )  # fmt: skip
+    viewer = cli.start("train", "e1", "--plain", cwd=disk)
+    wait_for(lambda: (results(disk) / "ready").exists())
+    wait_for(lambda: record(disk)["state"] == "RUNNING")
+    use_up(disk)
+    go.touch()
+    out, err = viewer.communicate(timeout=60)
+    assert "Traceback" not in (out + err).decode()
+    said = record(disk)
+    assert (viewer.returncode, said["state"], said["exit_code"]) == (1, "FAILED", 7), (out, err, said)
+    assert str(said["reason"]).startswith(f'TAO ended with exit code 7, and the disk of "{disk}'), said
+    assert str(said["hint"]).startswith(f'the file system "{disk}" has '), said
+    assert [*disk.rglob("reserve")] == []
 
 
 FILLS = 'python3 -I -c "import sys; f = open(sys.argv[1], chr(119) + chr(98), 0); [f.write(bytes(4096)) for _ in range(1 << 20)]"'

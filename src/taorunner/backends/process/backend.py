@@ -37,7 +37,7 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.process import reaper
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
-from taorunner.disk_room import room_at
+from taorunner.disk_room import room_at, unwritable
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity
 from taorunner.planning.model.plan import RunPlan
 from taorunner.state_files import is_locked, open_state, read_json_state
@@ -106,6 +106,11 @@ class HostBackend(ABC):
         if found is not None:
             return Started(found)
         answer = _start_reaper(request, directory, {**self._environ, **request.env})
+        if "unrecordable" in answer:
+            error = OSError(
+                int(answer["unrecordable"]), os.strerror(int(answer["unrecordable"])), str(directory)
+            )
+            raise unwritable(error, directory)
         if "errno" in answer:
             raise _cannot_start(request, int(answer["errno"]))
         deadline = time.monotonic() + _KILL_PATIENCE_S
@@ -237,6 +242,7 @@ def _finished(directory: Path, started_at: datetime | None) -> EngineStatus | No
         oom_killed=bool(body.get("oom_killed")),
         started_at=started_at,
         finished_at=_utc(body.get("at")),
+        full_disk=Path(full) if isinstance(full := body.get("full"), str) else None,
     )
 
 

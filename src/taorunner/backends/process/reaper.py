@@ -29,6 +29,8 @@ RUN_VARIABLE = "TAORUNNER_RUN"
 do, as two workspaces may use the same one."""
 
 _FULL_DISK_S = 0.5
+_FULL_BYTES = 64 * 1024
+_RESERVED_BYTES = 4096
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGTSTP)
 
 
@@ -46,6 +48,11 @@ def main(argv: list[str]) -> None:
         return
     if os.path.exists(f"{directory}/started.json"):  # noqa: PTH110 - pathlib takes longer to load than all of this
         _answer({"busy": True})
+        return
+    try:
+        _reserve(f"{directory}/exit.json.new")
+    except OSError as full:
+        _answer({"unrecordable": full.errno})
         return
     kills_before = memory_kills()
     pid, go, failure = _fork(directory, workdir, command)
@@ -71,32 +78,54 @@ def main(argv: list[str]) -> None:
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     body: dict[str, Any] = {
+        "full": full_disk([directory, workdir, os.environ.get("TMPDIR") or "/tmp"]),
         "exit_code": code if code >= 0 else 128 - code,
         "oom_killed": code != 0 and memory_kills() > kills_before,
         "at": time.time(),
     }
-    while not _has_room(lambda: write_json(f"{directory}/exit.json", body)):
+    while not _is_written(lambda: write_json(f"{directory}/exit.json", body)):
         time.sleep(_FULL_DISK_S)  # the exit code is known only here
 
 
-def _has_room(write: Callable[[], None]) -> bool:
-    """Calls ``write``. False when it failed because the disk is full."""
+def full_disk(places: list[str]) -> str | None:
+    """The first of the folders whose disk has no room for a file, or no inode."""
+    for place in places:
+        with suppress(OSError):
+            found = os.statvfs(place)
+            if found.f_bavail * found.f_frsize < _FULL_BYTES or (found.f_files and not found.f_favail):
+                return place
+    return None
+
+
+def _is_written(write: Callable[[], None]) -> bool:
+    """Calls ``write``. False when the disk takes nothing now: it is full, or became read-only after a fault."""
     try:
         write()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
             raise
         return False
     return True
 
 
+def _reserve(path: str) -> None:
+    """Takes the space and the inode of the file, so that it can be written when the disk is full. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.posix_fallocate(handle, 0, _RESERVED_BYTES)
+    finally:
+        os.close(handle)
+
+
 def write_json(path: str, body: dict[str, Any]) -> None:
-    """Writes a JSON file atomically and durably."""
-    handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    """Writes a JSON file atomically and durably, into the space that was reserved for it."""
+    handle = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT, 0o644)
     try:
         data = json.dumps(body).encode()
-        while data:  # a write to a full disk may be short
-            data = data[os.write(handle, data) :]
+        at = 0
+        while at < len(data):  # a write to a full disk may be short
+            at += os.pwrite(handle, data[at:], at)
+        os.ftruncate(handle, len(data))
         os.fsync(handle)
     finally:
         os.close(handle)

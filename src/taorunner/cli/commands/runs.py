@@ -181,6 +181,7 @@ def _logs(
 ) -> int:
     import sys
 
+    from taorunner.console.base.harmless_bytes import shown_bytes
     from taorunner.events import now
     from taorunner.runs.state.log_reader import copy_log, has_log, has_times
     from taorunner.runs.state.lookup.many_logs import copy_logs, names_of
@@ -212,10 +213,12 @@ def _logs(
 
         lines = {record.id: log_line(record.id, record.experiment) for record in records}
         copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin, shown=lines)
-    elif len(records) == 1:
-        copy_log(store, records[0].id, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
-    else:
-        copy_logs(store, names, sys.stdout.buffer, follow=follow, tail=tail, since=begin)
+        return 0
+    with shown_bytes(sys.stdout) as out:
+        if len(records) == 1:
+            copy_log(store, records[0].id, out, follow=follow, tail=tail, since=begin)
+        else:
+            copy_logs(store, names, out, follow=follow, tail=tail, since=begin)
     return 0
 
 

@@ -16,7 +16,7 @@ from taorunner.console.base.formatting import shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.planning.model.plan import SHELL
 from taorunner.targets import Resource, target_of
-from taorunner.text import duration, size
+from taorunner.text import duration, printable, size
 
 
 def print_simulations(console: Console, simulations: Sequence[Simulation], *, json: bool) -> None:
@@ -28,9 +28,9 @@ def print_simulations(console: Console, simulations: Sequence[Simulation], *, js
         if index:
             console.print()
         for label, value in _facts(simulation):
-            console.print(Text.assemble((f"{label:<10} ", "quiet"), value), soft_wrap=True)
+            console.print(Text.assemble((f"{label:<10} ", "quiet"), printable(value)), soft_wrap=True)
         console.print()
-        console.print(Text(simulation.command_line), soft_wrap=True)
+        console.print(Text(printable(simulation.command_line)), soft_wrap=True)
 
 
 def _facts(simulation: Simulation) -> list[tuple[str, str]]:

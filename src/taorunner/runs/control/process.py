@@ -12,11 +12,14 @@ import gc
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taorunner.disk_room import is_no_room, no_room
+from taorunner.disk_room import is_unwritable, probe, unwritable
 from taorunner.runs.state.batch_lock import owning, say_ready
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import open_state
@@ -24,6 +27,7 @@ from taorunner.state_files import open_state
 if TYPE_CHECKING:
     from taorunner.runs.supervisor.batch_runner import BatchRunner
 
+_PROBED_EVERY_S = 10.0
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 """Source: malloc.h of glibc."""
 
@@ -94,6 +98,7 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
             return
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
+        threading.Thread(target=_watch_disk, args=(paths.lock,), name="disk", daemon=True).start()
         try:
             batch = store.load_batch(batch_id)
             of_runs = environ_of_runs(os.environ, batch.environ)
@@ -116,10 +121,25 @@ def _own(store: RunStore, batch_id: str, *, is_recovery: bool) -> None:
             while not _is_over(store, batch_id, runner):
                 pass
         except BaseException as error:
-            if isinstance(error, OSError) and is_no_room(error):  # the next supervisor continues the runs
-                sys.exit(no_room(error, store.state_dir).message)
+            if isinstance(error, OSError) and is_unwritable(error):  # the next supervisor continues the runs
+                sys.exit(unwritable(error, store.state_dir).message)
             traceback.print_exc()
             raise
+
+
+def _watch_disk(lock: Path) -> None:
+    """Ends this process when its records cannot be written any more, so that viewers say so. Runs go on.
+
+    A run that prints nothing would seem to go on for ever: its end cannot be recorded, and nothing else is written.
+    """
+    while True:
+        time.sleep(_PROBED_EVERY_S)
+        try:
+            probe(lock)
+        except OSError as error:
+            with suppress(OSError):  # the log is on that disk, too
+                sys.stderr.write(f"{unwritable(error, lock).message}\n")
+            os._exit(1)
 
 
 def _is_over(store: RunStore, batch_id: str, runner: BatchRunner) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from taorunner.backends.contract import EngineState, Handle
-from taorunner.disk_room import room_at
+from taorunner.disk_room import probe, room_at, unwritable
 from taorunner.errors import MachineError, RunStateError, TaorunnerError
 from taorunner.events import RunState
 from taorunner.runs.state.batch_index import restored_environ
@@ -64,7 +64,7 @@ def refuse_without_room(store: RunStore) -> None:
     """Checks that a supervisor could write. On a full disk the supervisor process exits at start.
 
     Raises:
-        MachineError: the disk with the workspace's records is full. Running containers and processes continue.
+        MachineError: the disk with the workspace's records is full or read-only. Runs go on.
     """
     room = room_at(store.state_dir)
     if room is not None and room.is_full:
@@ -72,6 +72,12 @@ def refuse_without_room(store: RunStore) -> None:
             f'runs cannot be recorded in "{store.state_dir}": no space left on device; {room.text}',
             hint=f"the runs themselves continue; {room.hint}; then resume watching with taorunner attach",
         )
+    try:
+        probe(store.state_dir)
+    except OSError as error:
+        full = unwritable(error, store.state_dir)
+        hint = f"the runs themselves continue; {full.hint}; then resume watching with taorunner attach"
+        raise MachineError(f"runs cannot be recorded: {full.message}", hint=hint) from None
 
 
 def mark_lost(store: RunStore, record: RunRecord) -> RunRecord:

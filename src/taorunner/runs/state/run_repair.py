@@ -6,6 +6,7 @@ import os
 from contextlib import nullcontext, suppress
 
 from taorunner.backends.secrets import remove_secrets
+from taorunner.disk_room import release
 from taorunner.errors import RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunState, now
 from taorunner.runs.state.batch_lock import owning
@@ -20,6 +21,7 @@ def complete_run(store: RunStore, record: RunRecord) -> list[Event]:
     """Completes the on-disk state of a finished run after a crash. Idempotent. Returns the events that it added."""
     directory = store.paths(record.id).directory
     remove_secrets(directory)
+    release(directory)
     store.paths(record.id).position.unlink(missing_ok=True)
     store.repair_events(record.id)
     if any(isinstance(event, RunFinished) for event in store.read_events(record.id)[0]):

@@ -245,10 +245,9 @@ class BatchRunner:
             return
         launched_at = now()
         observation = Observation(plan, run_id, launched_at)
-        statuses = self._statuses[plan.backend]
         worker = Worker(
             backend, plan, launch, self._inbox, lambda: self._prepare_files(backend, plan, launch),
-            statuses=statuses,
+            statuses=(statuses := self._statuses[plan.backend]),
         )  # fmt: skip
         log = ConsoleLog(self._store.paths(run_id).console, secrets)
         self._journal.maskings[run_id] = log.masking
@@ -372,6 +371,7 @@ class BatchRunner:
         if moment - self._last_status_s < STATUS_EVERY_S:
             return
         self._last_status_s = moment
+        self._journal.emit_each(self._gpus.removed_locks())
         for run_id, active in self._active.items():
             if active.handle is not None:
                 self._journal.emit(run_id, active.observation.read_status(now()))

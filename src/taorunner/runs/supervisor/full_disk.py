@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from taorunner.disk_room import room_at
+from taorunner.events import RunState
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.causes.table import find_cause
+from taorunner.progress.explanation import explain
 from taorunner.progress.verdict import Facts, Verdict
 from taorunner.values.value import replace
 
@@ -28,19 +30,23 @@ _FILES = (
 
 def with_full_disk_named(
     plan: RunPlan, verdict: Verdict, facts: Facts, host_path: Callable[[str], Path | None],
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] = os.environ, *, full_disk: Path | None = None,
 ) -> Verdict:  # fmt: skip
-    """The verdict; if the cause is a full disk, with the disk and its free space in reason and hint."""
+    """The verdict; if the cause is a full disk, with the disk and its free space in reason and hint.
+
+    ``full_disk``: where a disk was full when the process ended. What it printed of that may not have been stored.
+    """
     texts = [text for text in (facts.traceback, facts.failure_message, *facts.last_lines) if text]
     causes = [*facts.causes, *filter(None, (find_cause(text, facts.epoch) for text in texts[:2]))]
     if not any(cause.cause.code in CODES and cause.reason() in verdict.reason for cause in causes):
-        return verdict
+        return _unexplained(verdict, facts, full_disk or _full_at(plan.results_dir))
     folder = PurePosixPath(
         plan.env.get("TMPDIR") or ("" if plan.mounts else environ.get("TMPDIR", "")) or "/tmp"
     )
     named = next((name for text in texts if _LINE.search(text) for name in _named(text)), None)
     if named is not None:
-        is_temporary = folder in PurePosixPath(named).parents
+        in_results = PurePosixPath(plan.results_inside) in PurePosixPath(named).parents
+        is_temporary = folder in PurePosixPath(named).parents and not in_results
         place = host_path(named)
     else:
         place, is_temporary = _emptiest(plan, host_path(str(folder)))
@@ -57,6 +63,22 @@ def with_full_disk_named(
         where = f'"{named or folder}" lies inside the container, on the disk of the engine'
         return replace(verdict, reason=f"{full}: {what}", hint=f"{where}: docker system df; or {advice}")
     return replace(verdict, reason=f"{full}: {what}", hint=f"{room.text}: free some, or {advice}")
+
+
+def _unexplained(verdict: Verdict, facts: Facts, full: Path | None) -> Verdict:
+    """A failure for which nothing else was found, on a disk that is full."""
+    is_known = verdict.state is not RunState.FAILED or explain(facts, facts.exit_code or 0) is not None
+    if full is None or is_known or not facts.exit_code:
+        return verdict
+    room = room_at(full)
+    found = f"{room.text}: " if room is not None and room.is_full else ""
+    reason = f'{verdict.reason}, and the disk of "{full}" was full'
+    return replace(verdict, reason=reason, hint=f"{found}free some, or point the mounts at a larger disk")
+
+
+def _full_at(place: Path) -> Path | None:
+    room = room_at(place)
+    return place if room is not None and room.is_full else None
 
 
 def _named(text: str) -> Iterator[str]:

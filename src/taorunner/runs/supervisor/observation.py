@@ -144,7 +144,9 @@ class Observation:
         )
         verdict = judge(self._plan.contract.verdict, facts)
         verdict = with_records_checked(self._plan, verdict, self._results.artifacts())
-        verdict = with_full_disk_named(self._plan, verdict, facts, self._results.host_path)
+        verdict = with_full_disk_named(
+            self._plan, verdict, facts, self._results.host_path, full_disk=status.full_disk
+        )
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions

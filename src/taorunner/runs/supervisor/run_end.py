@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from taorunner.backends.contract import Backend, EngineState, EngineStatus
 from taorunner.backends.secrets import remove_secrets, stored_secrets
+from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
 from taorunner.events import Notice, RunFinished, RunState, now
 from taorunner.progress.verdict import Verdict
@@ -60,6 +61,7 @@ class RunEnd:
     def ended(self, active: Active, message: Ended) -> None:
         """Records the verdict of the run, unless it never ran or is retried."""
         run_id, at = message.run_id, now()
+        release(self._store.paths(run_id).directory)
         error = message.error
         if error is not None:
             if not self._tries_again(run_id, error, None):
@@ -127,6 +129,7 @@ class RunEnd:
         active = self._active.pop(run_id, None)
         if active is not None:
             active.log.close()
+        release(self._store.paths(run_id).directory)
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
         self._secure_results(run_id)

@@ -19,6 +19,7 @@ from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Launch
 from taorunner.backends.secrets import INPUT_DIR
 from taorunner.contained_files import root_of
+from taorunner.disk_room import reserve
 from taorunner.errors import MachineError
 from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
@@ -123,11 +124,12 @@ def prepare_attempt(
     """Prepares the run's files last, in the worker's thread right before the start request. Returns a report.
 
     Raises:
-        MachineError: the results cannot be prepared, or the engine does not answer.
+        MachineError: the results cannot be prepared, or the engine does not answer. OSError: the disk is full.
     """
     if is_retry:
         clear_earlier(backend, statuses, launch.run_id, paths)
     write_spec(plan, launch)
+    reserve(paths.directory)
     try:
         return make_room(plan, launch.run_dir, now())
     except OSError as error:
