@@ -158,8 +158,8 @@ class Comparison:
             self._tell(
                 f"+ {package.version} {package.kind}: not a release of the catalog; compared with {compared}"
             )
-        ours = {} if release is None else self._ours(release, package.kind, package.version)
-        passed = set() if release is None else self._elsewhere(release, package.kind)
+        ours = {} if release is None else self._of_version(release, package.kind, package.version)
+        passed = set() if release is None else self._elsewhere(release, package.kind, package.version)
         for task in sorted({*ours, *package.tasks} - passed):
             known = set(package.tasks.get(task) or package.modules.get(task) or ())
             if task not in ours and known:
@@ -170,16 +170,28 @@ class Comparison:
                 self._actions(f"{where} {task}", known, ours[task])
 
     def images(self, version: str, tags: Mapping[str, Mapping[str, str]]) -> None:
-        """``tags`` is kind of image → task → tag; the task ``*`` stands for the tag of the release."""
-        release = next((one for one in self.releases if one.name == version), None)
+        """``tags`` is kind of image → task → tag; the task ``*`` stands for the tag of the release.
+
+        A version of four numbers is that of three where it has no images of its own.
+        """
+        named = {one.name: one for one in self.releases}
+        release = named.get(version) or named.get(version.rpartition(".")[0])
         if release is None:
             self._tell(f"+ {version}: not a release of the catalog")
+            return
         for kind, tasks in sorted(tags.items()):
+            differing: dict[str, list[str]] = {}
             for task, tag in sorted(tasks.items()):
-                known = None if release is None else self._tag(release, kind, task)
-                if known != tag and (task == "*" or task in self._networks):
-                    self._tell(f"+ {version} {kind} {task}: image {tag}, not {known}")
-        if release is not None and not release.public and tags:
+                if task == "*" or task in self._networks:
+                    is_there = task == "*" or self._ours(release, kind, task)
+                    known = (
+                        self._tag(release, kind, task) if is_there else "a network that is not in the release"
+                    )
+                    if known != tag:
+                        differing.setdefault(f"image {tag}, not {known}", []).append(task)
+            for what, names in differing.items():
+                self._tell(f"+ {version} {kind} {' '.join(names)}: {what}")
+        if not release.public:
             self._tell(f"+ {version}: its images are public")
 
     def actions_of(self, version: str, network: str, actions: set[str]) -> None:
@@ -204,38 +216,39 @@ class Comparison:
         upto = [one for one in self.releases if parse_version(one.name) <= wanted]
         return upto[-1] if upto else None
 
-    def _ours(self, release: Release, kind: str, version: str) -> dict[str, set[str]]:
+    def _ours(self, release: Release, kind: str, name: str) -> set[str]:
+        """The actions of the network in that kind of image of the release; none where it is not in it."""
+        network = self._networks[name]
+        groups = {group.name for group in network.groups if group.image == kind}
+        if release.name not in network.releases or not groups:
+            return set()
+        return {
+            action.rpartition(".")[2]
+            for action, group in network.actions(release.name).items()
+            if group in groups
+        }
+
+    def _of_version(self, release: Release, kind: str, version: str) -> dict[str, set[str]]:
         """The networks of that release in that kind of image, but for those whose image is of another version."""
         found: dict[str, set[str]] = {}
-        for name, network in self._networks.items():
-            groups = {group.name for group in network.groups if group.image == kind}
-            if release.name not in network.releases or not groups:
-                continue
-            own = release.exceptions.get(name, {})
-            if any(group in own and not own[group].startswith(f"{version}-") for group in groups):
-                continue
-            actions = {
-                action.rpartition(".")[2]
-                for action, group in network.actions(release.name).items()
-                if group in groups and action.rpartition(".")[2] != EVERYWHERE
-            }
+        for name in self._networks:
+            tag = self._tag(release, kind, name)
+            actions = self._ours(release, kind, name) - {EVERYWHERE}
+            is_other = tag is not None and not tag.startswith(f"{version}-")
             if (
-                actions and name != "model_agnostic"
-            ):  # its actions are those of the network that its spec names
+                actions and not is_other and name != "model_agnostic"
+            ):  # its actions are those of another network
                 found[name] = actions
         return found
 
-    def _elsewhere(self, release: Release, kind: str) -> set[str]:
-        """Networks that this release runs in an image of their own, or whose training it does not have, such as those
-        of TensorFlow in 7.x: the packages keep their code."""
+    def _elsewhere(self, release: Release, kind: str, version: str) -> set[str]:
+        """Networks that this release runs in an image of another version, or whose training it does not have, such as
+        those of TensorFlow in 7.x: the packages keep their code."""
         return {
             name
             for name, network in self._networks.items()
-            for group in network.groups
-            if group.image == kind
-            and (
-                group.name in release.exceptions.get(name, {}) or network.groups[0].image not in release.tags
-            )
+            if network.groups[0].image not in release.tags
+            or ((tag := self._tag(release, kind, name)) is not None and not tag.startswith(f"{version}-"))
         }
 
     def _tag(self, release: Release, kind: str, task: str) -> str | None:
@@ -252,16 +265,19 @@ class Comparison:
 
 def launcher_images(files: Files) -> Iterator[tuple[str, dict[str, dict[str, str]]]]:
     """The release and its images out of the launcher's ``config.json``. Source: nvidia-tao 4.0.1, 6.26.3."""
+    is_one_file = any(name.startswith("nvidia_tao_cli/") for name in files.names)
     for name, _ in files.matching(r"(?:nvidia_tao_cli|tlt)/config/config\w*\.json"):
         body = json.loads(files.read(name))
-        if not any(path.startswith(f"nvidia_tao-{body['toolkit_version']}.") for path in files.names):
-            continue  # left over from another release: config_deploy.json of 6.26.3
+        if name.endswith("config_deploy.json") and is_one_file:
+            continue  # left over from 4.0
         groups = body.get("task_group", {"model": body}).values()
         found: dict[str, dict[str, str]] = {}
-        for dockers in (group["dockers"] for group in groups):
-            for tag, facts in (pair for image in dockers.values() for pair in image.items()):
-                kind = next((kind for kind in KINDS.values() if f"-{kind}" in tag), "")
-                found.setdefault(kind, {}).update(dict.fromkeys(facts["tasks"], tag) if kind else {})
+        for image, tags in (pair for group in groups for pair in group["dockers"].items()):
+            beside = image.rpartition("/")[2].removeprefix("tao-toolkit")
+            for tag, facts in tags.items():
+                full = f"tao-toolkit{beside}:{tag}" if beside else tag
+                kind = next((kind for kind in KINDS.values() if f"-{kind}" in full), "")
+                found.setdefault(kind, {}).update(dict.fromkeys(facts["tasks"], full))
         found.pop("", None)
         yield body["toolkit_version"], found
 
@@ -310,35 +326,45 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     comparison, packages = Comparison(), []
+    images: dict[str, dict[str, dict[str, str]]] = {}
     for files in (Files.of(source) for given in options.sources for source in sources_in(given)):
-        package = read_package(files)
+        package, pinned = read_package(files), pinned_images(files)
+        of_launcher = dict(launcher_images(files))
         if package is not None:
             packages.append(package)
             comparison.package(package)
-        for version, tags in launcher_images(files):
+        for version, tags in of_launcher.items():
+            images[version] = tags
             comparison.images(version, tags)
-        pinned = pinned_images(files)
         if pinned is not None:
             comparison.images(*pinned)
             for network, actions in skill_actions(files):
                 comparison.actions_of(pinned[0], network, actions)
-        if package is None and pinned is None and not list(launcher_images(files)):
+        if package is None and pinned is None and not of_launcher:
             print(f"{files.root}: nothing of TAO in it", file=sys.stderr)
     print("\n".join(comparison.lines) or "the catalog has what the sources have")
     if options.facts is not None:
-        options.facts.write_text(facts_text(packages), encoding="utf-8")
+        options.facts.write_text(facts_text(packages, images), encoding="utf-8")
     return 1 if comparison.lines else 0
 
 
-def facts_text(packages: list[Package]) -> str:
-    """JSON with a line for each package: kind, version, and task → actions."""
+def facts_text(packages: list[Package], images: Mapping[str, Mapping[str, Mapping[str, str]]]) -> str:
+    """JSON with a line for each package (kind, version, task → actions) and each release (kind → tag → tasks)."""
     rows = [
         json.dumps(
             {"kind": one.kind, "version": one.version, "tasks": {**one.tasks, **_started_as_modules(one)}}
         )
         for one in sorted(packages, key=lambda one: (one.kind, parse_version(one.version)))
     ]
-    return "[\n" + ",\n".join(rows) + "\n]\n"
+    tags = [
+        f"{json.dumps(version)}: {json.dumps({kind: _by_tag(tasks) for kind, tasks in images[version].items()})}"
+        for version in sorted(images, key=parse_version)
+    ]
+    return '{"packages": [\n' + ",\n".join(rows) + '\n], "images": {\n' + ",\n".join(tags) + "\n}}\n"
+
+
+def _by_tag(tasks: Mapping[str, str]) -> dict[str, list[str]]:
+    return {tag: sorted(task for task in tasks if tasks[task] == tag) for tag in sorted(set(tasks.values()))}
 
 
 def _started_as_modules(package: Package) -> dict[str, list[str]]:

@@ -99,7 +99,7 @@ def test_a_release_that_the_catalog_lacks_is_compared_with_the_one_before_it(
             "+ 9.1.0 data-services captions: a network with generate",
         ],
     )
-    (row,) = json.loads(facts.read_text())
+    (row,) = json.loads(facts.read_text())["packages"]
     assert (row["kind"], row["version"]) == ("data-services", "9.1.0")
     assert row["tasks"] == {name: sorted(actions.split()) for name, actions in sorted(commands.items())}
 
@@ -137,7 +137,13 @@ def test_images_of_the_launcher(compare: Compare, tmp_path: Path) -> None:
         tmp_path / "launcher.whl",
         {"tlt/config/config.json": json.dumps(config), "nvidia_tao-4.0.1.dist-info/METADATA": ""},
     )
-    assert compare(wheel) == (1, ["+ 4.0.1 tf1 unet: image 4.0.2-tf1.15.5, not 4.0.1-tf1.15.5"])
+    facts = tmp_path / "facts.json"
+    assert compare(wheel, "--facts", facts) == (
+        1, ["+ 4.0.1 tf1 unet: image 4.0.2-tf1.15.5, not 4.0.1-tf1.15.5"]
+    )  # fmt: skip
+    assert json.loads(facts.read_text())["images"] == {
+        "4.0.1": {"tf1": {"4.0.0-tf1.15.5": ["augment", "dssd"], "4.0.2-tf1.15.5": ["unet"]}}
+    }
 
 
 def test_pinned_images_and_actions_of_the_skill_bank(compare: Compare, tmp_path: Path) -> None:

@@ -66,12 +66,12 @@ def test_the_default_release_is_the_newest_with_public_images() -> None:
     ("there", "default"),
     [
         ((), "embedded"),
-        (("5.0.0", "5.2.0", "6.25.7"), "5.0.0"),  # the tags of 5.2.0 and 6.25.7 are not known
-        (("5.2.0", "6.25.7"), "6.25.7"),
-        (("5.2.0", "7.1.0"), "7.1.0"),  # nothing older is public
+        (("5.0.0", "7.2.0", "7.3.0"), "5.0.0"),  # the tags of 7.2.0 and 7.3.0 are not known
+        (("7.2.0", "7.3.0"), "7.3.0"),
+        (("7.1.0", "7.2.0"), "7.1.0"),  # nothing older is public
         (("6.26.3", "7.1.0"), "6.26.3"),  # used by name
         (("6.26.3", "7.2.0"), "6.26.3"),  # not public
-        (("6.26.3", "3.22.05"), "6.26.3"),  # without PyTorch
+        (("6.26.3", "3.21.08"), "6.26.3"),  # without PyTorch
     ],
 )
 def test_without_public_images_the_default_release_is_the_newest(
@@ -81,7 +81,7 @@ def test_without_public_images_the_default_release_is_the_newest(
     known = {release.name: release for release in dino.all_releases}
     few = replace(dino, all_releases=tuple(known[name] for name in there))
     assert few.default_release == default
-    assert few.releases == tuple(name for name in there if name != "3.22.05")
+    assert few.releases == tuple(name for name in there if name != "3.21.08")
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,15 @@ def test_without_public_images_the_default_release_is_the_newest(
         ("dssd", "gen_trt_engine", None, "6.26.3-deploy"),
         ("dssd", "deploy.evaluate", "5.5.0", "5.5.0-deploy"),
         ("efficientdet_tf2", "train", None, "6.0.0-tf2"),
-        ("efficientdet_tf2", "train", "5.5.0", "5.0.0-tf2.11.0"),
+        ("efficientdet_tf2", "train", "5.3.0", "5.0.0-tf2.11.0"),
+        ("efficientdet_tf2", "train", "5.5.0", "5.5.0-tf2"),
         ("dino", "train", None, "7.0.1-pyt"),
         ("dino", "train", "7.1.0", "7.1.0-pyt"),
         ("dino", "train", "5.1.0", "5.0.0-pyt"),
         ("classification_pyt", "train", "5.1.0", "5.1.0-pyt"),
         ("classification_pyt", "gen_trt_engine", "5.1.0", "5.1.0-deploy"),
-        ("dino", "train", "5.2.0", None),
+        ("dino", "train", "5.2.0", "5.2.0-pyt2.1.0"),
+        ("dino", "train", "7.2.0", None),
         ("annotations", "convert", "6.25.11", "6.25.11-data-services"),
         ("tinydet", "train", "7.0.1", None),
     ],
@@ -111,7 +113,7 @@ def test_each_release_has_the_image_of_the_table(
 
 
 def test_the_rules_follow_the_code_in_the_image_not_the_release() -> None:
-    old = load_network("efficientdet_tf2").contract("train", "5.5.0")  # the image is 5.0.0-tf2.11.0
+    old = load_network("efficientdet_tf2").contract("train", "5.3.0")  # the image is 5.0.0-tf2.11.0
     assert old.verdict.exit_zero_means_success
     assert old.arguments[0].tokens == ("--gpus", "{num_gpus}", "--gpu_index", "{gpu_ids*}")
     new = load_network("efficientdet_tf2").contract("train", "6.0.0")
@@ -139,7 +141,7 @@ def test_a_release_without_the_network_lists_those_that_have_it() -> None:
         load_network("dssd").contract("train", "7.0.1")
     assert caught.value.message == '"dssd" is not in TAO release "7.0.1"'
     assert caught.value.hint is not None
-    assert "5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3" in caught.value.hint
+    assert "5.0.0, 5.1.0, 5.2.0, 5.2.0.1, 5.3.0, 5.5.0, 6.0.0, 6.25.9" in caught.value.hint
 
 
 def test_actions_of_two_groups_are_distinguished() -> None:
@@ -168,7 +170,7 @@ def test_actions_of_two_groups_are_distinguished() -> None:
         ("dssd", "modl.train", None, '"dssd" has no group "modl"', 'did you mean "model"?'),
         (
             "dino", "quantize", "5.5.0", '"dino" has no action "quantize" in TAO release 5.5.0',
-            "releases that have it: 7.0.0, 7.0.1, 7.1.0, 7.2.0, 7.3.0",
+            "releases that have it: 6.26.3, 7.0.0, 7.0.1, 7.1.0, 7.2.0, 7.3.0",
         ),
         ("tinydet", "prune", None, '"tinydet" has no action "prune"', None),
         ("dssd", "", None, '"dssd" has no action ""', None),
@@ -258,15 +260,15 @@ def test_the_data_is_part_of_the_package() -> None:
 
 def test_an_unknown_action_is_refused_with_the_reason_and_the_next_step() -> None:
     with pytest.raises(UserFilesError) as caught:
-        load_network("dssd").contract("train", "3.21.11")
+        load_network("yolo_v4").contract("train", "3.21.11")
     assert caught.value.message == (
-        'the arguments of "dssd train" in TAO release 3.21.11 are unknown: '
+        'the arguments of "yolo_v4 train" in TAO release 3.21.11 are unknown: '
         "the containers before 5.0 are closed and their options were not verified"
     )
     assert caught.value.hint == (
-        "known for 5.0.0, 5.1.0, 5.2.0, 5.3.0, 5.5.0, 6.0.0, 6.26.3; "
-        "or describe it in networks/dssd.yml of the workspace: "
-        "docker run --rm --gpus all IMAGE dssd train --help lists its options"
+        "known for 5.0.0, 5.1.0, 5.2.0, 5.2.0.1, 5.3.0, 5.5.0, 6.0.0, 6.25.9, 6.25.10, 6.25.11, 6.26.3; "
+        "or describe it in networks/yolo_v4.yml of the workspace: "
+        f"docker run --rm --gpus all {PREFIX}-tf:v3.21.11-tf1.15.5-py3 yolo_v4 train --help lists its options"
     )
     with pytest.raises(UserFilesError) as caught:
         load_network("dssd").contract("train", "4.0.1")

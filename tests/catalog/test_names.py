@@ -58,7 +58,7 @@ def test_images_of_a_kind() -> None:
         'there is no image group "pty"',
         'did you mean "pyt"?',
     )
-    for kind, release in (("pyt", "1.2.3"), ("pyt", "5.2.0")):
+    for kind, release in (("pyt", "1.2.3"), ("pyt", "7.2.0")):
         with pytest.raises(UserFilesError):
             catalog.image_of_kind(kind, release)
 

@@ -93,8 +93,8 @@ def test_a_page_says_actions_images_keys_and_traps(cli: Cli, tmp_path: Path) -> 
     page = cli("networks", "dino", cwd=tmp_path, env={"COLUMNS": "80"}).out
     assert max(map(len, page.splitlines())) <= 80
     for line in (
-        "quantize              quantize.yaml        one   7.0.1-pyt     from 7.0.0",
-        "5.5.0    5.5.0-pyt    5.5.0-deploy",
+        "quantize              quantize.yaml        one   7.0.1-pyt     from 6.26.3",
+        "5.5.0    5.5.0-pyt       5.5.0-deploy",
         "epochs               train.num_epochs",
         "  · export fails when its file already exists",
     ):
@@ -148,7 +148,7 @@ def test_a_release_of_which_nothing_is_known_is_refused_before_anything_starts(
     cli: Cli, workspace_factory: Callable[..., Path]
 ) -> None:
     root = workspace_factory(
-        "experiments:\n  a: {head: dssd, dataset: d, backbone: resnet18, repository: r, release: 3.21.11}\n",
+        "experiments:\n  a: {head: yolo_v3, dataset: d, backbone: resnet18, repository: r, release: 3.21.11}\n",
         specs={"a/train.txt": "training_config { num_epochs: 2 }\n"},
         data={"d/": ""},
     )

@@ -94,21 +94,22 @@ def test_a_whole_file_of_the_same_name_takes_the_place_of_ours(tmp_path: Path) -
 def test_the_example_of_the_page_works(tmp_path: Path) -> None:
     page = (DATA / "README.md").read_text(encoding="utf-8")
     example = page.partition("## Networks of your own")[2].partition("```yaml\n")[2].partition("```")[0]
-    networks = write(tmp_path, dssd=example)
+    networks = write(tmp_path, yolo_v4=example)
     assert networks.check() == []
-    assert networks.load("dssd").contract("train", "3.21.11").checkpoints.globs == (
-        "weights/dssd_*_epoch_*.tlt",
+    assert networks.load("yolo_v4").contract("train", "3.21.11").checkpoints.globs == (
+        "weights/yolov4_*_epoch_*.tlt",
     )
 
 
 def test_what_the_catalog_does_not_know_can_be_reported(tmp_path: Path) -> None:
-    text = 'like: dssd\ngroups: {model: {versions: [{when: "<5.0", base: {unknown: {contract: null}}}]}}\n'
-    networks = write(tmp_path, dssd=text)
+    text = 'like: unet\ngroups: {model: {versions: [{when: "<5.0", base: {unknown: {contract: null}}}]}}\n'
+    networks = write(tmp_path, unet=text)
     assert networks.check() == []
-    train = networks.load("dssd").contract("train", "3.21.11")
-    assert (train.command, train.release, train.image) == (("dssd", "train"), "3.21.11", None)
+    train = networks.load("unet").contract("train", "3.21.11")
+    assert (train.command, train.release) == (("unet", "train"), "3.21.11")
+    assert train.image == "nvcr.io/nvidia/tao/tao-toolkit-tf:v3.21.11-tf1.15.5-py3"
     with pytest.raises(UserFilesError, match="are unknown"):
-        load_network("dssd").contract("train", "3.21.11")
+        load_network("unet").contract("train", "3.21.11")
 
 
 def test_one_own_file_may_be_like_another(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ FAULTS: list[tuple[str, str, tuple[int, int], str, str | None]] = [
     ("since: 6.0.0", "since: six", (9, 12), '"since" must be a version such as 6.0.0, not "six"', None),
     ("since: 6.0.0", "since: 99.0.0", (7, 3), '"mine" is in no release', None),
     ("since: 6.0.0", "uses: [nope]", (9, 12), '"nope" is not a table of the family', None),
-    ("since: 6.0.0", "image: pity", (9, 12), '"pity" is not a kind of image', "known: tf1, tf2, pyt, deploy, data-services"),
+    ("since: 6.0.0", "image: pity", (9, 12), '"pity" is not a kind of image', "known: tf1, pyt, deploy, tf2, data-services"),
     ("  train: {arguments", "  Train: {arguments", (11, 7), '"Train" cannot be a name in "actions"', None),
     ("{arguments:", "{argument:", (11, 15), '"argument" is not a key of a layer', 'did you mean "arguments"?'),
     ("train.precision=fp16", '"-x {nothing}"', (11, 7), '"{nothing}" in arguments of "train" has no meaning', None),

@@ -16,11 +16,17 @@ from taorunner.planning.spec.schema_choice import schema_for
         ("convert", "5.5.0", "dino.convert 5.5.0"),
         ("deploy.evaluate", "5.5.0", None),  # the deploy container had dataclasses of its own
         ("deploy.evaluate", "6.0.0", "dino 6.0.0"),
+        ("train", "5.2.0.1", "dino 5.2.0"),
     ],
 )
 def test_a_release_has_the_schema_of_its_code(action: str, release: str, schema: str | None) -> None:
     against = schema_for(load_network("dino").contract(action, release))
     assert (None if against is None else f"{against.schema.name} {against.schema.release}") == schema
+
+
+def test_a_repaired_image_has_the_schema_of_what_it_repairs() -> None:
+    against = schema_for(load_network("segformer").contract("train", "5.2.0.1"))
+    assert against is not None and against.schema.release == "5.2.0"
 
 
 def test_bevfusion_keeps_the_schema_of_its_old_image() -> None:

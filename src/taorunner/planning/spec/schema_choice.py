@@ -16,11 +16,13 @@ _TAO_IMAGES = "nvcr.io/nvidia/tao/tao-toolkit:"
 def code_version(contract: Contract) -> str:
     """The version of the code in the image; of an image that is not NVIDIA's, the release it is used for.
 
-    A release ships old images of what did not change. Source: tao/pytorch.md section 6.
+    A release ships old images of what did not change. Source: tao/pytorch.md section 6. A fourth number is that of a
+    repair (5.2.0.1), which has the keys of what it repairs.
     """
+    version = contract.release
     if contract.image is not None and contract.image.startswith(_TAO_IMAGES):
-        return contract.image.removeprefix(_TAO_IMAGES).partition("-")[0]
-    return contract.release
+        version = contract.image.removeprefix(_TAO_IMAGES).partition("-")[0]
+    return ".".join(version.split(".")[:3])
 
 
 SPEC_KEYS = "spec keys"
