@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from spec_checks import load_tool
 
 from taorunner.specs.schema.key_changes import FILE, load_changes
 from taorunner.specs.schema.override_check import check_override
-from taorunner.specs.schema.schema import Schema, find_schema, shipped_schemas
+from taorunner.specs.schema.schema import SCHEMAS, Schema, find_schema, shipped_schemas
 from taorunner.specs.schema.walk import Against, walk_prototxt
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.yaml_reader import read_yaml
@@ -25,19 +27,31 @@ def newest(name: str) -> Schema:
     return schema_of(name, shipped_schemas().versions(network, action or "train")[-1])
 
 
+def every_name() -> list[str]:
+    names: list[str] = json.loads((SCHEMAS / "index.json").read_text(encoding="utf-8"))["schemas"]
+    return names
+
+
 def test_every_change_of_a_key_is_one_of_the_schemas() -> None:
     for row in load_changes().keys:
-        for name in row.networks:
+        for name in row.networks if row.until is None else ():
             schema = newest(name)
             old = schema.releases_with(row.old)
-            if row.until is not None:
-                assert not old and row.new is not None and schema.releases_with(row.new), (name, row.old)
-                continue
             new = schema.releases_with(row.new) if row.new is not None else schema.releases
             steps = list(zip(schema.releases, schema.releases[1:], strict=False))
             assert [
                 one for one, next_one in steps if one in old and next_one not in old and next_one in new
             ], (name, row.old, row.new)
+
+
+def test_keys_from_before_the_schemas_are_in_none_of_them() -> None:
+    names = [name for name in every_name() if newest(name).format == "yaml"]
+    rows = [row for row in load_changes().keys if row.until is not None]
+    assert len(rows) > 10
+    for row in rows:
+        having = [name for name in row.networks or names if row.new and newest(name).releases_with(row.new)]
+        assert having, row.old
+        assert [name for name in row.networks if newest(name).releases_with(row.old)] == []
 
 
 def test_every_change_of_a_value_is_of_a_key_that_there_is() -> None:
@@ -78,6 +92,12 @@ def test_every_group_names_its_source() -> None:
         ("action_recognition", "7.0.1", "train_config: {epochs: 3}",
          'the spec of "action_recognition" has no key "train_config" in 7.0.1 (until 4.0.1)',
          "in 7.0.1 it is train: epochs is num_epochs there"),
+        ("pose_classification", "7.0.1", "output_dir: /r",
+         'the spec of "pose_classification" has no key "output_dir" in 7.0.1 (until 4.0.1)',
+         "in 7.0.1 it is results_dir"),
+        ("pose_classification", "7.0.1", "train: {epochs: 3}",
+         'the section train of "pose_classification" has no key "epochs" in 7.0.1 (until 4.0.1)',
+         "in 7.0.1 it is train.num_epochs"),
         ("ocrnet", "5.0.0", "model: /a.tlt", 'model takes a section, this is "/a.tlt"',
          "the model is the checkpoint of its action now, such as evaluate.checkpoint"),
         ("sparse4d", "7.0.1", "train: {checkpoint_interval: 0.5}",
@@ -113,7 +133,22 @@ def test_an_option_that_has_another_name_now() -> None:
     )
 
 
-def test_a_number_of_an_older_tlt() -> None:
-    text = 'postprocessing_config { target_class_config { key: "a" value { clustering_config { dbscan_min_samples: 0.05 } } } }'
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        (
+            "0.05",
+            "write 1, as TAO reads it: before 5.0 it was a fraction, since then it is a number of boxes",
+        ),
+        ('"5"', "leave the quotes out"),
+        ("2.5", None),
+        ("2.0", "write 2"),
+    ],
+)
+def test_a_fraction_that_is_a_count_since_tao_5(written: str, hint: str | None) -> None:
+    text = (
+        'postprocessing_config { target_class_config { key: "a" value { clustering_config { '
+        f"dbscan_min_samples: {written} }} }} }} }}"
+    )
     (problem,) = walk_prototxt(parse_prototxt(text), Against(schema_of("detectnet_v2", "5.0.0"))).problems
-    assert problem.misfit.hint == "write 1, which TAO takes for all below it; it counts boxes now"
+    assert problem.misfit.hint == hint

@@ -25,7 +25,7 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """``new`` is None for a key without a successor. ``write``: more about it.
+    """``networks`` is empty for all of them. ``new`` is None for a key without a successor. ``write``: more about it.
 
     ``until``: the last release with ``old``, where no schema is known of any that has it.
     """
@@ -39,12 +39,20 @@ class KeyChange:
 
 @dataclass(frozen=True, slots=True)
 class ValueChange:
-    """``key`` is the end of a path; ``value`` is None for any number that is refused now."""
+    """``key`` is the end of a path. ``value`` is one text, ``below`` all numbers below; without both any value that is
+    refused now. ``now`` is what to write, where that is always the same."""
 
     networks: tuple[str, ...]
     key: Keys
-    value: str | None
     write: str
+    value: str | None
+    below: float | None
+    now: int | str | None
+
+    def is_of(self, value: Any) -> bool:
+        if self.below is not None:
+            return isinstance(value, (int, float)) and value < self.below
+        return self.value is None or self.value == value
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ def load_changes() -> Changes:
     body = read_yaml(FILE.read_text(encoding="utf-8")).value
     keys = [
         KeyChange(
-            tuple(row["networks"]),
+            _networks(row),
             _path(row["old"]),
             _path(row.get("new")) or None,
             row.get("write"),
@@ -71,7 +79,14 @@ def load_changes() -> Changes:
         for row in group["rows"]
     ]
     values = [
-        ValueChange(tuple(row["networks"]), _path(row["key"]), row.get("value"), row["write"])
+        ValueChange(
+            _networks(row),
+            _path(row["key"]),
+            row["write"],
+            row.get("value"),
+            row.get("below"),
+            row.get("now"),
+        )
         for group in body["values"]
         for row in group["rows"]
     ]
@@ -92,7 +107,11 @@ class Moved:
 
 def moved_to(schema: Schema, path: Keys, value: Any = None) -> Moved | None:
     """None where nothing is known. ``value`` is what is written for the key."""
-    rows = [row for row in changes_of(schema.source.memory).keys if schema.name in row.networks]
+    rows = [
+        row
+        for row in changes_of(schema.source.memory).keys
+        if not row.networks or schema.name in row.networks
+    ]
     for row in rows:
         if row.old == path and row.new is not None and schema.find(row.new) is not None:
             more = f": {row.write}" if row.write else ""
@@ -122,9 +141,7 @@ def explained(schema: Schema, path: Keys, value: Any, misfit: Misfit | None) -> 
         (
             row
             for row in changes_of(schema.source.memory).values
-            if schema.name in row.networks
-            and path[-len(row.key) :] == row.key
-            and (row.value == value or (row.value is None and not isinstance(value, str)))
+            if schema.name in row.networks and path[-len(row.key) :] == row.key and row.is_of(value)
         ),
         None,
     )
@@ -173,6 +190,11 @@ def _has(value: Any, names: Keys) -> bool:
             return False
         value = value[name]
     return bool(names)
+
+
+def _networks(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Empty for all."""
+    return () if row["networks"] == "all" else tuple(row["networks"])
 
 
 def _path(dotted: str | None) -> Keys:

@@ -142,7 +142,8 @@ def proto_misfit(key: Key, scalar: ProtoScalar, name: str) -> Misfit | None:
         return None if fits else _wrong_type(key, _lower(shown), name)
     if key.kind == "int":
         if not isinstance(value, int) or isinstance(value, bool):
-            return _wrong_type(key, _lower(shown), name)
+            is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+            return _wrong_type(key, _lower(shown), name, f"write {value:.0f}" if is_whole else None)
         if (key.least is not None and value < key.least) or (key.most is not None and value > key.most):
             return _out_of_range(key, value, name, Severity.ERROR)
         return None

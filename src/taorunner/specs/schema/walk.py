@@ -9,7 +9,6 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from taorunner.catalog.older_specs import name_since
 from taorunner.errors import Severity
 from taorunner.specs.schema.key_changes import explained, moved_to
 from taorunner.specs.schema.omegaconf_values import is_nested, takes_container, takes_name
@@ -126,9 +125,7 @@ def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str], va
         when = f" ({other})" if other is not None else ""
         hint = moved.hint if moved is not None else "remove it, or set release"
         return Misfit(Severity.ERROR, "other-release", f"{message}{when}", hint)
-    newer = name_since(path, keys)
-    renamed = f'TAO 3 and 4 called it so: write "{newer}"' if newer is not None else None
-    return Misfit(Severity.ERROR, "unknown-key", message, renamed or did_you_mean(path[-1], list(keys)))
+    return Misfit(Severity.ERROR, "unknown-key", message, did_you_mean(path[-1], list(keys)))
 
 
 class _YamlWalker:
