@@ -78,7 +78,7 @@ class Leaf:
 
 
 def leaves(schema: Schema) -> Iterator[Leaf]:
-    """Every key, sections too."""
+    """Every key, sections too, and in a map one name that it has by default and another one."""
     pending: list[tuple[tuple[str | int, ...], int]] = [((), schema.root)]
     while pending:
         above, number = pending.pop()
@@ -88,6 +88,9 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
                 pending.append(((*above, name), key.section))
             elif key.kind == "list" and key.of is not None and key.of.kind == "section":
                 pending.append(((*above, name, 0), key.of.section))
+            elif key.kind == "map" and key.of is not None:
+                known = list(key.default) if isinstance(key.default, dict) else []
+                yield from (Leaf((*above, name, one), key.of) for one in [*known[:1], "a"])
 
 
 def text_with(steps: Sequence[str | int], written: str) -> str:

@@ -79,3 +79,20 @@ def test_overrides_of_yaml(key: str, value: Any, message: str | None) -> None:
 def test_overrides_of_protobuf_text(key: str, value: Any, message: str | None) -> None:
     misfit = check_override(key.split("."), value, PROTO)
     assert (misfit is None) if message is None else (misfit is not None and message in misfit.message), misfit
+
+
+@pytest.mark.parametrize(
+    ("network", "key", "value", "message"),
+    [
+        ("dino", "inference.color_map.car", "green", None),
+        ("dino", "inference.color_map.car", ["a"], None),
+        ("dino", "inference.color_map.car", None, "takes a text, this is nothing"),
+        ("pointpillars", "dataset.data_split.test", "val", None),
+        ("pointpillars", "dataset.data_split.test", ["val"], "takes a text, this is a list"),
+        ("pose_classification", "dataset.label_map.walk", 1.5, "takes a whole number, this is 1.5"),
+    ],
+)
+def test_overrides_in_a_map(network: str, key: str, value: Any, message: str | None) -> None:
+    """A container is taken for a name of the user's own, not for one that has its type by default."""
+    misfit = check_override(key.split("."), value, against(network, "7.0.1"))
+    assert (misfit is None) if message is None else (misfit is not None and message in misfit.message), misfit

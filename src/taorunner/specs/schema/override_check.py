@@ -20,13 +20,6 @@ from taorunner.specs.syntax.literals import yaml_value
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import printable
 
-_SINGLE = frozenset(["int", "float", "bool", "str", "enum"])
-"""What a map may hold one of. A list in its place is taken: of ``Dict[str, str]`` OmegaConf checks single values only,
-and NVIDIA's own default of ``dataset.infer_data_sources.image_dir`` is a list. A map in a list is checked as a whole.
-
-Source: omegaconf 2.3, merging a file with a structured config and ``update`` of a value that is a list.
-"""
-
 
 def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit | None:
     """The problem with setting the key to ``value``, without its place."""
@@ -38,7 +31,7 @@ def check_override(steps: Sequence[str], value: Any, against: Against) -> Misfit
         message = f'{name} is set to "{MISSING}", which means that a value has to be given'
         return Misfit(Severity.ERROR, "missing-value", message, "write the value")
     is_proto = against.schema.format == "prototxt"
-    misfit = _proto(key, value, name) if is_proto else _yaml(key, value, name, against)
+    misfit = _proto(key, value, name) if is_proto else _yaml(key, value, steps, against)
     path = steps_without_indices(name)
     return misfit if isinstance(value, (dict, list)) else explained(against.schema, path, value, misfit)
 
@@ -49,7 +42,7 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
         return Misfit(
             Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
         )
-    key, names, is_in_list = Key("section", section=schema.root), list[str](), False
+    key, names = Key("section", section=schema.root), list[str]()
     for depth, step in enumerate(steps):
         above = ".".join(steps[:depth])
         if key.is_repeated and is_index(step):
@@ -66,12 +59,10 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
             if not is_index(step):
                 hint = f"say which element, counted from 0: {above}.0.{'.'.join(steps[depth:])}"
                 return _refused(f'{above} is a list, so it has no "{step}"', hint)
-            key, is_in_list = key.of or ANYTHING, True
+            key = key.of or ANYTHING
         elif key.kind == "map":
             names.append(step)
             key = key.of or ANYTHING
-            if key.kind in _SINGLE and not is_in_list:
-                key = Key("any_of", any_of=(key, Key("list"), Key("map")))
         elif key.kind in ("any", "any_of"):
             return ANYTHING
         else:
@@ -79,11 +70,33 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
     return key
 
 
-def _yaml(key: Key, value: Any, name: str, against: Against) -> Misfit | None:
-    """Checks what TAO reads when the value has been written into the spec."""
+def _yaml(key: Key, value: Any, steps: Sequence[str], against: Against) -> Misfit | None:
+    """Checks what TAO reads when the value has been written into the spec, in its map where it is in one."""
+    name, above = ".".join(steps), _map_above(against.schema, steps)
+    if above is not None:
+        key, depth, kinds = above
+        for step, kind in zip(reversed(steps[depth:]), reversed(kinds), strict=True):
+            value = [value] if kind == "list" else {step: value}
+        return value_problem(key, yaml_value(value), ".".join(steps[:depth]), against)
     if not isinstance(value, (dict, list)) and not is_open(value):
         return yaml_misfit(key, value, name)
     return value_problem(key, yaml_value(value), name, against)
+
+
+def _map_above(schema: Schema, steps: Sequence[str]) -> tuple[Key, int, list[str]] | None:
+    """The map that a value is in, or the list of maps; how many steps lead to it; and the kinds from there on."""
+    key, outer, kinds = Key("section", section=schema.root), None, list[str]()
+    for depth, step in enumerate(steps):
+        if key.kind == "section":
+            outer, kinds = None, []
+            key = schema.keys(key.section).get(step, ANYTHING)
+        elif key.kind in ("list", "map"):
+            outer = outer or (key, depth)
+            kinds.append(key.kind)
+            key = key.of or ANYTHING
+        else:
+            return None
+    return (*outer, kinds) if outer is not None and "map" in kinds else None
 
 
 def _proto(key: Key, value: Any, name: str) -> Misfit | None:
