@@ -355,7 +355,7 @@ def test_mounts_of_a_workspace_that_has_some_stay(cli: Cli, tmp_path: Path) -> N
         (["--from-launcher", "specs/train.txt"], 3, 'train.txt" is not a folder of specs'),
         (["--from-launcher", "empty"], 3, 'no spec in "'),
         (["--from-launcher", "specs", "--mounts-file", "gone.json"], 2, 'there is no mounts file "'),
-        (["--from-launcher", "specs", "--head", "detectnet"], 2, 'did you mean "detectnet_v2"?'),
+        (["--from-launcher", "specs", "--head", "detectnet"], 2, "today it is detectnet_v2"),
         (
             ["--from-launcher", "specs", "--dataset", "x"],
             2,

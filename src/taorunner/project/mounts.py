@@ -19,14 +19,14 @@ from pathlib import Path
 from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.project.workspace import Workspace
-from taorunner.values.value import Value
 
 LAUNCHER_VARIABLE = "LAUNCHER_MOUNTS"
 INSIDE = "/workspace"
 _MAX_DEPTH = 100
 
 
-class MountEntry(Value):
+@dataclass(frozen=True, slots=True)
+class MountEntry:
     """``source`` on this host (absolute, links kept), ``destination`` an absolute POSIX path inside.
 
     ``place`` is the line and column in the mounts file.

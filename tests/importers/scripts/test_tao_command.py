@@ -34,7 +34,6 @@ def command(text: str) -> TaoCommand | None:
             "dino",
             "train",
             False,
-            False,
         ),
         ("python -m nvidia_tao_pytorch.cv.dino.entrypoint.dino export -e a", "dino", "export", False),
     ],
