@@ -564,3 +564,35 @@ def test_a_failure_that_was_logged_counts_where_it_is_final_or_nothing_else_is_s
 ) -> None:
     facts = Facts(exit_code=0, failure_message="an error", **sign)  # type: ignore[arg-type]
     assert judge(VerdictContract(failure_is_final=is_final), facts).state is state
+
+
+@pytest.mark.parametrize("action", ["evaluate", "inference"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[TRT] [E] IExecutionContext::enqueueV3: Error Code 7: Internal Error (/feature/Concat: axis 2 dimensions must be equal)",
+        "[TRT] [E] Error Code 1: Cask (Cask Pooling Runner Execute Failure)",
+    ],
+)
+def test_an_engine_that_did_not_execute_is_no_success_whatever_tao_says(action: str, line: str) -> None:
+    """Source: NVIDIA-TAO/tao-skill-bank, tao-train-fast-foundation-stereo."""
+    contract = load_network("depth_net").contract(action, None, "deploy")
+    tracker = Tracker(contract, "r")
+    tracker.feed_console(line.encode() + b"\n", T0)
+    done = json.dumps(
+        {"date": "1/1/2026", "time": "1:1:1", "status": "SUCCESS", "message": "It finished successfully."}
+    )
+    record = parse_line(done.encode())
+    assert record is not None
+    tracker.feed_status([record], T0)
+    tracker.flush(T0)
+    verdict = judge(contract.verdict, replace(tracker.facts, exit_code=0, artifact_fresh=True))
+    assert verdict.state is RunState.FAILED
+    assert (
+        verdict.reason
+        == "the TensorRT engine did not run on this input: what was predicted is wrong or missing"
+    )
+    assert verdict.hint is not None and "multiple of 32" in verdict.hint
+    assert (
+        judge(contract.verdict, replace(tracker.facts, exit_code=0, betrayals=())).state is RunState.SUCCEEDED
+    )

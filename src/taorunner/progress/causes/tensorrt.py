@@ -56,6 +56,14 @@ TENSORRT: tuple[Cause, ...] = (
         "batch_size",
     ),
     row(
+        "engine-not-executed",
+        "enqueueV3: Error Code|Runner Execute Failure",
+        r"enqueueV3: Error Code|Runner Execute Failure",
+        "the TensorRT engine did not run on this input: what was predicted is wrong or missing",
+        "use images of the size that the engine was built for (each side a multiple of 32), or build it with a "
+        "static size",
+    ),
+    row(
         "layer-unknown",
         "No importer registered|lugin not found|find plugin|No Plugin",
         r"(?:No importer registered for op:|could not find plugin:?) (?P<path>\w{1,80})|[Pp]lugin not found",
