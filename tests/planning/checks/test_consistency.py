@@ -1418,6 +1418,19 @@ def test_an_override_is_reported_where_it_is_written(bench: Make) -> None:
     assert made.messages() == []
 
 
+@pytest.mark.parametrize("folder", ["$dataset_raw", "${dataset_raw}"])
+def test_a_folder_of_this_project_in_an_override_is_looked_into(folder: str, bench: Make) -> None:
+    made = bench("dino")
+    key = "train.pretrained_model_path"
+    made.edit("experiments", ("head: dino", f"head: dino\n    overrides:\n      {key}: {folder}/start.pth"))
+    assert [one[:2] for one in made.messages()] == [
+        ("error missing-input", f"experiments.yml: {key}: |{folder}/start.pth"),
+    ]
+    assert "projects" not in made.messages()[0][2]  # below the project, as people name it
+    (made.project / "data" / DATASET / "start.pth").write_bytes(b"x")
+    assert made.messages() == []
+
+
 def test_a_list_element_that_is_overridden_is_not_known(bench: Make) -> None:
     made = bench("dino", lambda root: coco(root, ids=(1, 2, 90)))
     made.edit(
