@@ -77,9 +77,9 @@ def fine(done: Done, *codes: int) -> Done:
     ("name", "text", "why"),
     [
         ("plan.json", "{}", "plan.json is damaged: not a stored plan"),
-        ("plan.json", DEEP, "plan.json is damaged: nested too deep"),
+        ("plan.json", DEEP, "plan.json is damaged: nested deeper than 60 levels"),
         ("batch.json", "null", "batch.json is damaged: not an object"),
-        ("batch.json", DEEP, "batch.json is damaged: nested too deep"),
+        ("batch.json", DEEP, "batch.json is damaged: nested deeper than 60 levels"),
     ],
 )
 def test_a_run_that_cannot_be_continued_is_shown_with_its_file_and_the_way_out(

@@ -244,7 +244,7 @@ class RunStore:
             ) from error
         except WrongValueError as error:
             raise DamagedRunError(paths, f"is damaged: {error}") from error
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             line = getattr(error, "line", None) or 1
             raise DamagedRunError(paths, f"cannot be read: {error}", f"record.json, line {line}") from error
         wrong = _contradiction(record, run_id)
