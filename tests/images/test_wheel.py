@@ -101,3 +101,20 @@ def test_without_setup_py_the_program_build_is_used(tree: Path) -> None:
     without = ["py", "-m", "build", "--wheel", "--outdir", "/out/dist", str(tree)]
     assert wheel_command(tree, there, "py") == without
     assert wheel_command(tree, there, "py", has_setup=True)[1] == "setup.py"
+
+
+def test_a_link_that_the_build_puts_in_the_place_of_a_wheel_is_none(
+    tree: Path, scripted: ScriptedEngine, tmp_path: Path
+) -> None:
+    """It would be read on this machine, and pushed with the image."""
+    (tmp_path / "secret.whl").write_text("secret")
+    python = tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\nfor word; do folder=$word; done\nmkdir $folder\nln -s {tmp_path}/secret.whl $folder/x.whl\n"
+    )
+    python.chmod(0o755)
+    with (
+        pytest.raises(UserFilesError, match="the build made none"),
+        built_wheel(connect(), tree, WheelBuilder(str(python)), print),
+    ):
+        pass

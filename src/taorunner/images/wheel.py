@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner import host_commands
+from taorunner.contained_files import files_below
 from taorunner.container_options import Mount
 from taorunner.engine.client import Engine
 from taorunner.errors import UserFilesError
@@ -55,7 +56,8 @@ def built_wheel(
         finally:
             for trace in set(_traces(tree)) - before:
                 shutil.rmtree(trace, ignore_errors=True)
-        wheels = sorted((folder / "dist").glob("*.whl"))
+        made = files_below(folder, folder / "dist")  # a container wrote there: a link would lead out of it
+        wheels = sorted(path for path in made if path.suffix == ".whl")
         if last_words is not None or not wheels:
             where = f'in "{builder.inside.image}"' if builder.inside else "here"
             raise UserFilesError(
