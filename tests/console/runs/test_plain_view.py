@@ -1,5 +1,6 @@
 import io
 import re
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -280,3 +281,17 @@ def test_the_path_of_a_checkpoint_is_relative_to_the_folder_of_the_viewer():
     assert shown([queued("a", "e"), saved], here=Path("/ws"))[-1].endswith(
         ": checkpoint projects/p/models/e/model.pth"
     )
+
+
+@pytest.mark.parametrize("kind", ["names", "epochs"])
+def test_a_flood_of_events_takes_time_with_their_number(kind: str) -> None:
+    """A hundred thousand metrics kept the viewer busy for minutes, as each line looked at all that came before."""
+    view = PlainView(io.StringIO())
+    begin_s = time.process_time()
+    for number in range(20_000):
+        if kind == "names":
+            view.show(MetricReported(run="r", at=T0, name=f"m{number}", value=1.0))
+        else:
+            view.show(EpochProgress(run="r", at=T0, epoch=number + 1, completed=True))
+    view.flush()
+    assert time.process_time() - begin_s < 4

@@ -25,6 +25,8 @@ from taorunner.text import duration, size
 PULL_EVERY_S = 5.0
 _COMPANY_S = 1.0
 """How long a complete epoch waits for its metrics, which TAO writes right after, and metrics for further ones."""
+_TICK_S = 0.1
+"""Waiting lines are looked through at this interval, and not for each of a hundred thousand events."""
 _SIGN_OF_LIFE_S = 60.0
 """A longer epoch prints its progress at this interval."""
 _METRICS_ON_A_LINE = 8
@@ -45,10 +47,12 @@ class PlainView:
         self._pull_every_s = pull_every_s
         self._runs: dict[str, _Run] = {}
         self._lines: deque[_Line] = deque()
+        self._ticked_at: datetime | None = None
 
     def show(self, event: Event) -> None:
         """Writes the line of ``event``, if it has one, after those that still wait for metrics."""
-        self.tick(event.at)
+        if self._ticked_at is None or abs((event.at - self._ticked_at).total_seconds()) >= _TICK_S:
+            self.tick(event.at)
         run = self._runs.get(event.run)
         if run is None:
             run = self._runs[event.run] = _Run(event.run)
@@ -70,6 +74,7 @@ class PlainView:
 
     def tick(self, at: datetime) -> None:
         """Writes lines that have waited long enough at the time ``at``. Call it when no event arrives."""
+        self._ticked_at = at
         for line in self._lines:
             if line.waits and (at - line.at).total_seconds() > _COMPANY_S:
                 line.waits = False
@@ -132,7 +137,7 @@ class PlainView:
                 line.waits = False
 
     def _end(self, run: _Run, epoch: _Epoch, at: datetime) -> None:
-        eta_s = run.fold.snapshot.eta_s(at)
+        eta_s = run.fold.current.eta_s(at)
         left = f"{duration(eta_s)} left" if eta_s else ""
         line = _Line(run, at, epoch=epoch.number, metrics=epoch.metrics, waits=True, end=left)
         self._lines.append(line)
@@ -154,7 +159,7 @@ class PlainView:
         for epoch in list(run.open.values()):
             if epoch.metrics:
                 self._lines.append(
-                    _Line(run, run.fold.snapshot.last_event_at or epoch.began_at, epoch.step,
+                    _Line(run, run.fold.current.last_event_at or epoch.began_at, epoch.step,
                           epoch=epoch.number, metrics=epoch.metrics)
                 )  # fmt: skip
         run.open.clear()
@@ -189,11 +194,11 @@ class PlainView:
         """Writes in order: a waiting line holds back the later ones."""
         while self._lines and not self._lines[0].waits:
             line = self._lines.popleft()
-            snapshot = line.run.fold.snapshot
-            names = (snapshot.experiment, snapshot.action, short_id(snapshot.id))
-            name = " ".join(names) if snapshot.experiment else snapshot.id
+            fold = line.run.fold
+            run = fold.current  # a snapshot is a copy of every metric
+            name = f"{run.experiment} {run.action} {short_id(run.id)}" if run.experiment else run.id
             text = clean(
-                f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(snapshot.epochs, snapshot.judged)}"
+                f"{line.at.astimezone(self._zone):%H:%M:%S} {name}: {line.shown(run.epochs, fold.judged)}"
             )
             encoding = self._stream.encoding or "utf-8"
             self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")

@@ -214,7 +214,7 @@ class Fold:
         self._metric_epochs: dict[str, int] = {}
         self._best: dict[str, Best] = {}
         self._best_epochs: dict[str, BestOverEpochs] = {}
-        self._judged: dict[str, Judged] = {}
+        self.judged: dict[str, Judged] = {}
         self._is_lower_better: dict[str, bool | None] = {}
         self._checkpoints: set[str] = set()
         self._epoch_begins: dict[int, datetime] = {}
@@ -223,7 +223,7 @@ class Fold:
     @property
     def snapshot(self) -> RunSnapshot:
         return replace(
-            self.current, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self._judged)
+            self.current, metrics=dict(self._metrics), best=dict(self._best), judged=dict(self.judged)
         )
 
     def apply(self, event: Event) -> None:
@@ -350,9 +350,9 @@ class Fold:
             self._metrics[event.name] = event.value
         if epoch is not None:
             self._metric_epochs[event.name] = max(epoch, self._metric_epochs.get(event.name, 0))
-        if event.direction is not None or event.name not in self._judged:
-            self._judged[event.name] = Judged(event.direction, event.rank)
-            self._is_lower_better[event.name] = is_lower_better(event.name, self._judged)
+        if event.direction is not None or event.name not in self.judged:
+            self.judged[event.name] = Judged(event.direction, event.rank)
+            self._is_lower_better[event.name] = is_lower_better(event.name, self.judged)
         lower = self._is_lower_better[event.name]
         if lower is None:
             return
