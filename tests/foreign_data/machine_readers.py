@@ -245,7 +245,7 @@ def _of_runs(place: Path) -> Iterator[Reader]:
     from taorunner.project.workspace import Workspace
     from taorunner.runs.outputs.recorded import recorded_results
     from taorunner.runs.state.history import read_history
-    from taorunner.runs.state.log_position import RecordedLog
+    from taorunner.runs.state.log.log_position import RecordedLog
     from taorunner.runs.state.lookup.log_times import offset_since, times_path
     from taorunner.runs.state.store import RunStore
     from taorunner.runs.supervisor.run_files import recorded_moves

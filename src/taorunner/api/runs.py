@@ -17,7 +17,7 @@ from taorunner.runs.control.stop import stop_runs
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.history import read_history
-from taorunner.runs.state.log_reader import copy_log
+from taorunner.runs.state.log.log_reader import copy_log
 from taorunner.runs.state.metric_names import Best
 from taorunner.runs.state.snapshot import RunSnapshot, fold
 from taorunner.runs.state.store import RunStore

@@ -70,7 +70,7 @@ class Wanted:
 
 def convert_for_network(invocation: Invocation, wanted: Wanted, *, json: bool) -> int:
     """Writes the dataset and says what was written. Raises TaorunnerError; then nothing was written."""
-    from taorunner.console.pages.dataset_view import Progress, print_laid_out
+    from taorunner.console.pages.datasets.result_view import Progress, print_laid_out
     from taorunner.datasets.transform.archive_source import source_folder
     from taorunner.datasets.transform.for_network import Wish, lay_out_for_network
     from taorunner.planning.project_from_dataset import dataset_name, written_form

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from pretended_terminal import Terminal
 
-from taorunner.console.pages.dataset_check_view import print_check, print_repair, repair_finding
-from taorunner.console.pages.dataset_split_view import print_split
-from taorunner.console.pages.dataset_stats_view import print_stats
-from taorunner.console.pages.dataset_view import (
+from taorunner.console.pages.datasets.check_view import print_check, print_repair, repair_finding
+from taorunner.console.pages.datasets.result_view import (
     Progress,
     print_conversion,
     print_resize,
 )
+from taorunner.console.pages.datasets.split_view import print_split
+from taorunner.console.pages.datasets.stats_view import print_stats
 from taorunner.console.pages.image_log_view import LogView
 from taorunner.console.pages.images_view import print_images, print_locked
 from taorunner.console.pages.pretrained_view import print_files, print_known, print_versions

@@ -45,8 +45,8 @@ from taorunner.planning.model.plan import SecretSource
 from taorunner.runs.control.recovery import adopt, mark_lost
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.batch_lock import is_supervised, orphans, owning
-from taorunner.runs.state.console_log import ConsoleLog
-from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.log.console_log import ConsoleLog
+from taorunner.runs.state.log.log_position import RecordedLog
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor import worker
 from taorunner.runs.supervisor.batch_runner import BatchRunner

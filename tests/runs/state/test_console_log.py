@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.log.console_log import ConsoleLog
 
 
 def test_streams_do_not_tear_each_others_lines(tmp_path: Path) -> None:

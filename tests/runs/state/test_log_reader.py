@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.events import RunFinished, RunState
-from taorunner.runs.state.log_reader import copy_log, tail_offset
+from taorunner.runs.state.log.log_reader import copy_log, tail_offset
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from taorunner.events import RunFinished, RunState
-from taorunner.runs.state.console_log import ConsoleLog
-from taorunner.runs.state.log_position import RecordedLog
-from taorunner.runs.state.log_reader import copy_log, has_times
+from taorunner.runs.state.log.console_log import ConsoleLog
+from taorunner.runs.state.log.log_position import RecordedLog
+from taorunner.runs.state.log.log_reader import copy_log, has_times
 from taorunner.runs.state.lookup.log_times import offset_since, times_path
 from taorunner.runs.state.lookup.many_logs import copy_logs, names_of
 from taorunner.runs.state.record import RunRecord

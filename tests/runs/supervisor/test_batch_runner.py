@@ -40,7 +40,7 @@ from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, Resources, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
-from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.log.log_position import RecordedLog
 from taorunner.runs.state.record import RunPolicy, RunRecord
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore

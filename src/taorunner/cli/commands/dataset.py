@@ -30,7 +30,7 @@ from taorunner.errors import Finding, Severity, UsageError
 from taorunner.values.value import replace
 
 if TYPE_CHECKING:
-    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.datasets.result_view import Progress
     from taorunner.datasets.repair.run import Repair
     from taorunner.datasets.transform.archive_source import Source
 
@@ -106,7 +106,7 @@ def _convert(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_view import print_conversion
+    from taorunner.console.pages.datasets.result_view import print_conversion
     from taorunner.datasets.transform.convert import convert
     from taorunner.datasets.transform.folder_datasets import TARGETS as FOLDER_TARGETS
     from taorunner.datasets.transform.folder_datasets import lay_out
@@ -178,8 +178,8 @@ def _check(
     verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_check_view import print_check, repair_finding
-    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.datasets.check_view import print_check, repair_finding
+    from taorunner.console.pages.datasets.result_view import Progress
     from taorunner.datasets.transform.archive_source import source_folder
     from taorunner.errors import ExitCode, has_errors
 
@@ -219,8 +219,8 @@ def _repaired(
     context: typer.Context, source: Path, output: Path | None, *, from_: str | None, overwrite: bool
 ) -> Repair:
     """Repairs and prints what was repaired: the check, which follows, may fail."""
-    from taorunner.console.pages.dataset_check_view import print_repair
-    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.datasets.check_view import print_repair
+    from taorunner.console.pages.datasets.result_view import Progress
     from taorunner.datasets.repair.run import fix_dataset
     from taorunner.datasets.transform.convert import refuse_overlap
 
@@ -261,7 +261,7 @@ def _split(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_split_view import print_split
+    from taorunner.console.pages.datasets.split_view import print_split
     from taorunner.datasets.transform.split import split_dataset
 
     context.obj.refuse_extra()
@@ -298,7 +298,7 @@ def _stats(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_stats_view import print_stats
+    from taorunner.console.pages.datasets.stats_view import print_stats
     from taorunner.datasets.report.html_page import write_page
     from taorunner.datasets.report.stats import choose_samples, read_stats
 
@@ -338,7 +338,7 @@ def _resize(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.pages.dataset_view import print_resize
+    from taorunner.console.pages.datasets.result_view import print_resize
     from taorunner.datasets.transform.resize import parse_size, resize_dataset
 
     context.obj.refuse_extra()
@@ -363,7 +363,7 @@ def _reading(
     context: typer.Context, dataset: str, source: Path, result: Path | None = None, *, overwrite: bool = False
 ) -> Iterator[tuple[Source, Progress]]:
     """The dataset, unpacked when it is an archive, and the line that shows the progress."""
-    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.datasets.result_view import Progress
     from taorunner.datasets.transform.archive_source import source_folder
 
     with (

@@ -229,7 +229,7 @@ def _from_dataset(
     from taorunner.cli.dataset_folders import check_format
     from taorunner.cli.long_work import cleaning_up
     from taorunner.console.base.download_progress import PullView
-    from taorunner.console.pages.dataset_view import Progress
+    from taorunner.console.pages.datasets.result_view import Progress
     from taorunner.console.pages.new_project_view import print_ready_project
     from taorunner.datasets.files.output_folders import Way
     from taorunner.planning.project_from_dataset import FromDataset, project_from_dataset

@@ -183,7 +183,7 @@ def _logs(
 
     from taorunner.console.base.harmless_bytes import shown_bytes
     from taorunner.events import now
-    from taorunner.runs.state.log_reader import copy_log, has_log, has_times
+    from taorunner.runs.state.log.log_reader import copy_log, has_log, has_times
     from taorunner.runs.state.lookup.many_logs import copy_logs, names_of
     from taorunner.runs.state.lookup.run_filter import parse_since
     from taorunner.runs.state.store import RunStore

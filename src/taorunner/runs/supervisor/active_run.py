@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from taorunner.backends.contract import Backend, Handle, Launch
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.state.console_log import ConsoleLog
+from taorunner.runs.state.log.console_log import ConsoleLog
 from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.worker import Worker

@@ -23,8 +23,8 @@ from taorunner.gpu.inventory import hardware_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import Turn, is_over, turn, with_models
 from taorunner.runs.outputs.keeper import CheckpointKeeper
-from taorunner.runs.state.console_log import ConsoleLog
 from taorunner.runs.state.history import HistoryWriter
+from taorunner.runs.state.log.console_log import ConsoleLog
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active

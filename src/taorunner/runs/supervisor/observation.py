@@ -26,7 +26,7 @@ from taorunner.progress.result_file import LARGEST_FILE, read_result_file
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
 from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, ScalarSource, results_of
-from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.log.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
 from taorunner.runs.supervisor.tfrecord_check import with_records_checked

@@ -10,8 +10,8 @@ from taorunner.backends.secrets import stored_secrets
 from taorunner.errors import MachineError
 from taorunner.events import Event, RunStarted, RunState, now
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.state.console_log import ConsoleLog
-from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.log.console_log import ConsoleLog
+from taorunner.runs.state.log.log_position import RecordedLog
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.observation import Observation

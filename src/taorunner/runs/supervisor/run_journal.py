@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from taorunner.errors import RunStateError
 from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.state.masking import Masking
+from taorunner.runs.state.log.masking import Masking
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.alarms import RunMonitor

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from taorunner.runs.state.log_reader import opened, start_offset
+from taorunner.runs.state.log.log_reader import opened, start_offset
 from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore

@@ -18,9 +18,9 @@ from typing import IO
 from taorunner.backends.docker.log_resume import Tail
 from taorunner.disk_room import naming
 from taorunner.engine.frames import STORED_BLOCK_BYTES
-from taorunner.runs.state.log_position import RecordedLog
+from taorunner.runs.state.log.log_position import RecordedLog
+from taorunner.runs.state.log.masking import Masking
 from taorunner.runs.state.lookup.log_times import LogTimes
-from taorunner.runs.state.masking import Masking
 from taorunner.state_files import open_state
 
 _MAX_CARRY = 64 * 1024

@@ -7,7 +7,7 @@ from rich.text import Text
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import symbols_of
-from taorunner.console.pages.dataset_view import placed_text, print_made, print_opening
+from taorunner.console.pages.datasets.result_view import placed_text, print_made, print_opening
 from taorunner.datasets.transform.split import LIST_FILE, Split
 from taorunner.text import amount
 

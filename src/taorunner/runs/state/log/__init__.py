@@ -1,0 +1,1 @@
+"""The console log of a run: written, read, masked."""
