@@ -81,8 +81,8 @@ MUTATIONS = (
     Mutation("scheduling", "scheduling/policy.py", "for gpu in usable) >= run.gpu_count",
              "for gpu in usable) > run.gpu_count"),
     Mutation("shell", "shell/option_parsing.py", "(soft > hard or soft == -1)", "soft > hard"),
-    Mutation("specs/schema", "specs/schema/value_check.py", "value.lower() in _WORDS_OF_BOOL",
-             "value in _WORDS_OF_BOOL"),
+    Mutation("specs/schema", "specs/schema/omegaconf_values.py", "value.lower() in _TRUE_OR_FALSE",
+             "value in _TRUE_OR_FALSE"),
     # a second kind in the rooms where a mistake costs most
     Mutation("runs/state", "runs/state/pruning.py", "(record.finished_at or record.queued_at)", "record.queued_at"),
     Mutation("runs/state", "runs/state/store.py", 'file.truncate(data.rfind(b"\\n") + 1)',

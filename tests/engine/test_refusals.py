@@ -193,6 +193,8 @@ ROWS = [
     ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which needs cuda>=12.8"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image does not support the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
     ("Minimum memory limit allowed is 6MB", "the memory of the run is below what the engine allows: minimum memory limit allowed is 6MB"),
+    ("unable to find user ada: no matching entries in passwd file", 'the image has no user "ada"'),
+    ("network mine not found", 'the engine has no network "mine"'),
     ('error gathering device information while adding custom device "/dev/nvidiactl": no such file or directory', 'the engine\'s machine has no device "/dev/nvidiactl": its NVIDIA driver is not loaded'),
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
@@ -249,7 +251,8 @@ def test_what_this_machine_lacks_and_what_the_engine_refuses() -> None:
         'there is no GPU "', "Docker Desktop may not access", "Docker Desktop cannot reach", "the engine cannot read",
         'the folder "', "a folder cannot be mounted", "the engine cannot mount", "the plugin ", f'the image "{TAO}" contains',
         f'the image "{TAO}" is built for', f'the registry of "{TAO}" does not allow',
-        f'the registry of "{TAO}" cannot be reached: x509', "the memory of the run",
+        f'the registry of "{TAO}" cannot be reached: x509', "the memory of the run", "the image has no user",
+        "the engine has no network",
     )  # fmt: skip
     assert refused == {message for _, message in ROWS if message.startswith(starts)}
     assert refused < {message for _, message in ROWS}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import MachineError
-from taorunner.host_commands import CommandResult, run
+from taorunner.host_commands import CommandResult, run, service_command
 
 
 def test_what_a_program_said_and_how_it_ended() -> None:
@@ -84,3 +84,9 @@ def _is_alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_services_are_started_as_the_machine_does_it(tmp_path: Path) -> None:
+    assert service_command("restart", root=tmp_path) == "sudo service docker restart"
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    assert service_command("start", "containerd", tmp_path) == "sudo systemctl start containerd"

@@ -232,6 +232,16 @@ START_ROWS: tuple[RefusalRow, ...] = (
         "see what uses them with free -h and ps, end something, then start the run again",
         of_machine=True,
     ),
+    RefusalRow(
+        r"unable to find (?:user|group) (?P<what>[^:\s]+)",
+        'the image has no user "{what}"',
+        "write the user as numbers, uid:gid, for example 1000:1000",
+    ),
+    RefusalRow(
+        r"network (?P<what>\S+) not found",
+        'the engine has no network "{what}"',
+        "list them with docker network ls; host and bridge always exist",
+    ),
 )
 
 REGISTRY_ROWS: tuple[RefusalRow, ...] = (

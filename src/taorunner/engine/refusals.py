@@ -332,20 +332,6 @@ def _helper(match: re.Match[str], asked: Asked) -> TaorunnerError:
     )
 
 
-def _user(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(
-        f'the image has no user "{match[1]}"',
-        hint="write the user as numbers, uid:gid, for example 1000:1000",
-    )
-
-
-def _network(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(
-        f'the engine has no network "{match[1]}"',
-        hint="list them with docker network ls; host and bridge always exist",
-    )
-
-
 def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return MachineError(
         f"the certificates for the docker engine cannot be used: {one_line(match[0])}",
@@ -385,8 +371,6 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"exec: \"?([^\":]*)\"?: ((?:permission denied|is a directory|exec format error)[^\n:]*)", _not_executable),
     (r"(?:Bind for |listen tcp4? |failed to bind host port )[^\s]*:(\d+)[^\n]*(?:allocated|in use)", _port),
     (r"Range of CPUs is [^\n]+", _resources),
-    (r"unable to find (?:user|group) ([^:\s]+)", _user),
-    (r"network (\S+) not found", _network),
     # the engine itself
     (r"Invalid bind address|npipe:// protocol|Invalid host|not a valid port", _bad_address),
     (r"client version \S+ is too (?:old|new)[^\n]*", _api_version),
