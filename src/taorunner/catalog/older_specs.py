@@ -1,4 +1,4 @@
-"""What older releases and NVIDIA's own files call networks. Of their specs: ``specs/schema/key_changes``."""
+"""What older releases and NVIDIA's own files call networks. For keys of specs see ``specs/schema/key_changes``."""
 
 from __future__ import annotations
 
