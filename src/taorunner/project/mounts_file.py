@@ -207,7 +207,10 @@ def _mounts(
         if source is None or destination is None:
             continue
         if destination in found:
-            _report_repeated(source, found[destination].source, destination, (*path, "destination"), to)
+            first = found[destination]
+            _report_repeated(source, first.source, destination, (*path, "destination"), to)
+            is_read_only = first.read_only or entry.get("read_only", False)
+            found[destination] = FileMount(first.source, destination, is_read_only, first.place)
             continue
         place = to.place_of((*path, "source"))
         found[destination] = FileMount(source, destination, entry.get("read_only", False), place)
