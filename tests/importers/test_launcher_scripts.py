@@ -284,6 +284,7 @@ def test_documents_results_and_data_are_named_and_left(cli: Cli, tmp_path: Path)
     files = {
         "README.md": "# How\n\n    tao model dino train -e x\n", "train.yaml": DINO,
         "out/train/experiment.yaml": DINO, "out/train/status.json": "{}\n", "tool.py": "x = 1\n", **labels,
+        "plot.ipynb": json.dumps({"cells": [{"cell_type": "code", "source": ["print(1)"]}]}),
     }  # fmt: skip
     moved = Imported(cli, tmp_path, files, "--head", "dino")
     reason = "no spec, script, notebook or mounts file"
@@ -295,6 +296,7 @@ def test_documents_results_and_data_are_named_and_left(cli: Cli, tmp_path: Path)
         ("experiment.yaml", None, "experiment.yaml", "written by a run"),
         ("status.json", None, "status.json", reason),
         ("tool.py", None, "tool.py", reason),
+        ("plot.ipynb", None, "plot.ipynb", "no command, variable or mounts in it"),
         ("labels", None, "60 files", reason),
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -147,9 +147,14 @@ class _Reading:
             return
         variables = self._placed(path, dict(self._shared))
         reader = CellReader(variables, str(path.parent))
-        for cell in cells:
-            for item in reader.items(cell):
-                self._take_item(path, item, variables)
+        items = [item for cell in cells for item in self._taken(path, cell, reader, variables)]
+        if not items:
+            self._left(path, None, path.name, "no command, variable or mounts in it")
+
+    def _taken(self, path: Path, cell: Cell, reader: CellReader, variables: Variables) -> Iterator[Item]:
+        for item in reader.items(cell):
+            self._take_item(path, item, variables)
+            yield item
 
     @staticmethod
     def _placed(path: Path, variables: Variables) -> Variables:
