@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.backends.masking import Masking
 from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.results import CLOCK_SLACK_S
-from taorunner.runs.state.log.masking import Masking
 from taorunner.text import amount
 
 MOST_FILES = 20_000

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from taorunner.backends.masking import Masking
 from taorunner.errors import RunStateError
 from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.state.log.masking import Masking
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.alarms import RunMonitor

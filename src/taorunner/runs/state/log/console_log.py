@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from taorunner.backends.docker.log_resume import Tail
+from taorunner.backends.masking import Masking
 from taorunner.disk_room import naming
 from taorunner.engine.frames import STORED_BLOCK_BYTES
 from taorunner.runs.state.log.log_position import RecordedLog
