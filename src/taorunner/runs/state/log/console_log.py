@@ -20,7 +20,6 @@ from taorunner.backends.masking import Masking
 from taorunner.disk_room import naming
 from taorunner.engine.frames import STORED_BLOCK_BYTES
 from taorunner.runs.state.log.log_position import RecordedLog
-from taorunner.runs.state.log.masking import Masking
 from taorunner.runs.state.lookup.log_times import LogTimes
 from taorunner.state_files import open_state
 
