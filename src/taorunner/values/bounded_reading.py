@@ -62,6 +62,8 @@ def parse_json(
 ) -> Any:
     """The value. With ``finite``, ``1e999`` and the ``NaN`` and ``Infinity`` that Python writes are refused.
 
+    Without it, a whole number of too many digits is infinite, too.
+
     Raises:
         JsonError: not JSON (with its place), larger than ``most_bytes``, nested deeper than ``MAX_DEPTH``, or a
             number of more than ``most_digits`` digits.
@@ -70,7 +72,7 @@ def parse_json(
         raise TooMuchError(f"larger than {_shown(most_bytes)}")
     options: dict[str, Any] = {"parse_constant": _refuse_constant} if finite else {}
     if _LARGE_NUMBER[isinstance(text, bytes)].search(text):  # type: ignore[arg-type]
-        options["parse_int"] = partial(_short_number, most_digits)
+        options["parse_int"] = partial(_short_number, most_digits) if finite else float
         if finite:
             options["parse_float"] = _finite
     try:

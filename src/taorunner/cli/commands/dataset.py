@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -27,7 +27,6 @@ from taorunner.cli.long_work import cleaning_up, named
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import Finding, Severity, UsageError
-from taorunner.values.value import replace
 
 if TYPE_CHECKING:
     from taorunner.console.pages.datasets.result_view import Progress
