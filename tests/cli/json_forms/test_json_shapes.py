@@ -106,6 +106,7 @@ def test_every_command_prints_what_its_schema_says(
     check("pruned-results", "runs", "prune", "--keep-checkpoints", "last:1")
     check("findings", "validate")
     check("findings", "doctor", "--offline")
+    check("projects", "projects")
     check("networks", "networks")
     check("network", "networks", "rtdetr")
     check("network", "networks", "dssd", "--release", "3.21.08")
