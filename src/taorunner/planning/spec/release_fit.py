@@ -47,8 +47,10 @@ def fitting(
 def _fitting(
     texts: Mapping[str, str], network: Network, layout: DataLayout | None, release: str
 ) -> dict[str, str] | None:
-    """None where a key is unknown that leads to the data."""
+    """None where a key is unknown that leads to the data, and where no action of the release is known."""
     contracts = network.contracts(release)
+    if not contracts:
+        return None
     fit: dict[str, str] = {}
     for name, text in texts.items():
         contract = _reader(contracts, Path(name).stem)

@@ -42,7 +42,7 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
         return Misfit(
             Severity.ERROR, "bad-key", f'"{".".join(steps)}" is not a key', "write it like train.num_epochs"
         )
-    key, names = Key("section", section=schema.root), list[str]()
+    key, names, is_in_map = Key("section", section=schema.root), list[str](), False
     for depth, step in enumerate(steps):
         above = ".".join(steps[:depth])
         if key.is_repeated and is_index(step):
@@ -62,9 +62,9 @@ def key_at(schema: Schema, steps: Sequence[str]) -> Key | Misfit:
             key = key.of or ANYTHING
         elif key.kind == "map":
             names.append(step)
-            key = key.of or ANYTHING
-        elif key.kind in ("any", "any_of"):
-            return ANYTHING
+            key, is_in_map = key.of or ANYTHING, True
+        elif key.kind in ("any", "any_of") or (is_in_map and is_index(step)):
+            return ANYTHING  # a map of single values may hold a list, too
         else:
             return _refused(f'{above} is a single value, so it has no "{step}"', f"set {above} itself")
     return key
