@@ -32,6 +32,7 @@ from PIL import Image, ImageDraw
 import taorunner
 from taorunner.events import RunState
 from taorunner.progress.causes.table import cause_with_reason
+from taorunner.runs.results import CLOCK_SLACK_S
 
 EXPERIMENT = "one"
 EPOCHS, RESUMED_EPOCHS = 2, 3
@@ -278,9 +279,11 @@ def compared(run: taorunner.Run, records: list[dict[str, Any]], results: Path) -
         if (run.epoch or 0) != len(epochs):
             found.append(f"status.json has {len(epochs)} epochs, the record {run.epoch or 0}")
         began = (run.path / "plan.json").stat().st_mtime
-        files = {file.name for file in trained_checkpoints(results) if file.stat().st_mtime >= began}
-        if files != (announced := _announced(run)):
-            found.append(f"checkpoints in one of both only: {', '.join(sorted(files ^ announced))}")
+        written = {file.name: file.stat().st_mtime for file in trained_checkpoints(results)}
+        files = {name for name, at in written.items() if at >= began}
+        just_before = {name for name, at in written.items() if began - CLOCK_SLACK_S <= at < began}
+        if differing := (files ^ _announced(run)) - just_before:
+            found.append(f"checkpoints in one of both only: {', '.join(sorted(differing))}")
     return found + _compared_values(run, records)
 
 

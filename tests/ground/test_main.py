@@ -44,7 +44,7 @@ def test_version_and_first_help_page_without_slow_imports(tmp_path: Path, words:
 
 def test_an_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     done = shell("$T --version >/dev/full", tmp_path)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: no space left on device")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: no space left on device [disk]")
 
 
 def test_other_words_are_answered_by_the_full_command_line(tmp_path: Path) -> None:

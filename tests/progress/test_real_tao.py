@@ -54,7 +54,7 @@ def test_what_agrees_and_what_differs_is_printed(
         ("data-missing", "succeeded", ["finished", "12", "epochs", "[no", "known", "cause]"]),
     ]
     assert "differs: TAO should fail, the record says succeeded" in done.stdout
-    assert done.stdout.endswith("1 run with differences\n")
+    assert done.stdout.endswith("1 run with differences\n"), done.stdout
     _compare_again(tmp_path, tool)
 
 

@@ -9,6 +9,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from taorunner.catalog.load import load_network
+from taorunner.project.scaffold import scaffold_heads
+
 EXAMPLE = """\
 tao_config:
   gpus: 1
@@ -47,6 +50,12 @@ _YAML = {
     "text_encoder": "/workspace/projects/mobileclip_blt.pt",
     "sample_groups": "[" + ", ".join(f'"{name}:15"' for name in _ANCHORS) + "]",
 }  # fmt: skip
+
+
+def heads_with_images() -> list[str]:
+    """The networks with a scaffold that start without naming an image: theirs is public, or they need none."""
+    trained = {head: load_network(head).contract("train") for head in scaffold_heads()}
+    return [head for head, one in trained.items() if one.image is not None or one.group == "embedded"]
 
 
 def fill_in(project: Path) -> None:

@@ -192,9 +192,8 @@ def _mounts(
     data: Mapping[str, Any], folder: Path, environ: Mapping[str, str], home: Path, to: FindingList
 ) -> tuple[FileMount, ...]:
     if "Mounts" not in data:
-        to.error(
-            "missing-key", '"Mounts" is missing', hint='write "Mounts": [{"source": …, "destination": …}]'
-        )
+        hint = 'write "Mounts": [{"source": …, "destination": …}]'
+        to.error("missing-key", '"Mounts" is missing', hint=hint)
         return ()
     found: dict[str, FileMount] = {}
     for position, entry in enumerate(_listed(data["Mounts"], "Mounts", to)):
@@ -276,12 +275,8 @@ def _destination(
         return None
     normal = "/" + posixpath.normpath(expanded).lstrip("/")
     if normal == "/":
-        to.error(
-            "wrong-value",
-            'the destination "/" would hide the whole container',
-            path,
-            hint="name a folder below it",
-        )
+        message = 'the destination "/" would hide the whole container'
+        to.error("wrong-value", message, path, hint="name a folder below it")
         return None
     return normal
 

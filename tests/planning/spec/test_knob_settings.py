@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from dataset_layouts import put_data
-from filled_in import fill_in
+from filled_in import fill_in, heads_with_images
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import UsageError
@@ -17,7 +17,6 @@ from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
 from taorunner.planning.planner import Planned, plan_action
 from taorunner.project.load import load_project
-from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
 from taorunner.specs.spec_file import PreparedSpec, read_value
 
@@ -64,7 +63,7 @@ def settings(plan: RunPlan) -> dict[str, str]:
     return {one.key: one.value for one in plan.knobs}
 
 
-@pytest.mark.parametrize("made", scaffold_heads(), indirect=True)
+@pytest.mark.parametrize("made", heads_with_images(), indirect=True)
 def test_all_four_are_in_what_every_network_reads(made: tuple[Workspace, str, str]) -> None:
     found = planned(made, ALL_FOUR)
     codes = {one.code for one in found.findings if one.is_error}
@@ -91,7 +90,7 @@ def test_all_four_are_in_what_every_network_reads(made: tuple[Workspace, str, st
     assert plan.epochs == 2
 
 
-@pytest.mark.parametrize("made", scaffold_heads(), indirect=True)
+@pytest.mark.parametrize("made", heads_with_images(), indirect=True)
 def test_an_action_without_epochs_refuses_them(made: tuple[Workspace, str, str]) -> None:
     network = load_network(made[2])
     actions = [one for one in ("evaluate", "export") if one in network.contracts()]
