@@ -38,7 +38,7 @@ ABOUT_INPUTS = ("missing-input", "empty-input", "wrong-input", "empty-dataset")
 
 
 def test_no_head_is_left_out() -> None:
-    assert len(FORMS) == 31
+    assert len(FORMS) == 32
     assert sorted(set(FORMS.values())) == [
         "classification",
         "coco",

@@ -154,12 +154,17 @@ class _Migration:
         )
 
     def _release_of(self, head: str, images: Sequence[str]) -> str | None:
-        """The release whose image a container was started from."""
+        """The release whose image a container was started from; later releases may have the image of an earlier one."""
         network = self._networks.load(head)
-        for release in reversed(network.releases):
-            for group in network.groups:
-                if network.image(group.name, release) in images and network.contracts(release):
-                    return release
+        fitting = [
+            release
+            for release in reversed(network.releases)
+            if any(network.image(group.name, release) in images for group in network.groups)
+            and network.contracts(release)
+        ]
+        named = [one for one in fitting if any(f":{one}-" in image for image in images)]
+        if named or fitting:
+            return (named or fitting)[0]
         for image in dict.fromkeys(images):
             message = f'no release of {head} is known to have the image "{printable(image)}"'
             hint = f"experiments.yml takes another one with image: {printable(image)}"

@@ -204,7 +204,7 @@ def _load(line: bytes) -> dict[str, object] | None:
     if not line.strip(b" \t\r\0"):
         return None
     try:
-        body = parse_json(line.strip(b" \t\r\0").decode("utf-8", "replace"), finite=False)
+        body = parse_json(line.strip(b" \t\r\0").decode("utf-8", "replace"), finite=False, most_digits=None)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None

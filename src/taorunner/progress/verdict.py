@@ -17,6 +17,9 @@ _WHY_AT_ZERO = (
     "most often the training was too short, or names or ids in the labels are not those of the spec"
 )
 
+UNKNOWN = ", cause unknown"
+"""The end of a reason that explains nothing."""
+
 
 class Caution(Value):
     """A warning about a run that succeeded. ``code`` is stable."""
@@ -74,7 +77,7 @@ def _judge_exit_code(contract: VerdictContract, code: int, facts: Facts) -> Verd
                 f"TAO refused its arguments: {usage}",
                 "compare arguments and release: `taorunner networks` shows what this action takes",
             )
-    return _failed(contract, facts, f"TAO ended with exit code {code}, cause unknown", code)
+    return _failed(contract, facts, f"TAO ended with exit code {code}{UNKNOWN}", code)
 
 
 def _doubt(contract: VerdictContract, facts: Facts) -> Verdict | None:

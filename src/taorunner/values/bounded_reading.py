@@ -57,12 +57,12 @@ def parse_json(
     text: str | bytes,
     *,
     most_bytes: int = MAX_JSON_BYTES,
-    most_digits: int = MAX_DIGITS,
+    most_digits: int | None = MAX_DIGITS,
     finite: bool = True,
 ) -> Any:
     """The value. With ``finite``, ``1e999`` and the ``NaN`` and ``Infinity`` that Python writes are refused.
 
-    Without it, a whole number of too many digits is infinite, too.
+    With None for ``most_digits`` a whole number of any length is taken, a long one as infinite.
 
     Raises:
         JsonError: not JSON (with its place), larger than ``most_bytes``, nested deeper than ``MAX_DEPTH``, or a
@@ -72,7 +72,7 @@ def parse_json(
         raise TooMuchError(f"larger than {_shown(most_bytes)}")
     options: dict[str, Any] = {"parse_constant": _refuse_constant} if finite else {}
     if _LARGE_NUMBER[isinstance(text, bytes)].search(text):  # type: ignore[arg-type]
-        options["parse_int"] = partial(_short_number, most_digits) if finite else float
+        options["parse_int"] = float if most_digits is None else partial(_short_number, most_digits)
         if finite:
             options["parse_float"] = _finite
     try:

@@ -164,6 +164,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
     return {
         "validate": [[], ["--json"], ["--strict"]],
         "schema": [[]],
+        "projects": [[]],
         "networks show": [["dino"]],
         "networks sync": [["no/such:image"]],
         "init-project": [["new", "--head", "dino"], ["moved", "--from-launcher", "projects/example_01/specs/old"]],

@@ -209,10 +209,10 @@ def test_an_action_is_reported_with_the_releases_that_have_it():
     assert dino["train"].endswith("7.0.1-pyt all") and dino["distill"].endswith("from 5.5.0")
     assert dino["default_specs"].endswith("from 7.0.0")
     assert dino["deploy.default_specs"].endswith("from 6.25.11")
-    assert spans("efficientdet_tf2")["download_specs"].endswith("5.0.0 to 5.5.0")
-    assert spans("bevfusion")["convert"] == "6.26.3, from 7.1.0"
+    assert spans("efficientdet_tf2")["download_specs"].endswith("5.0.0 to 5.3.0")
+    assert spans("bevfusion")["convert"] == "to 6.26.3, 7.1.0"
     dssd = spans("dssd", "3.21.08")
-    assert dssd["train"] == "known from 5.0.0" and dssd["gen_trt_engine"].endswith("from 5.0.0")
+    assert dssd["train"] == "3.22.02, from 5.0.0" and dssd["gen_trt_engine"].endswith("from 5.0.0")
 
 
 def test_an_unknown_release_is_an_error():

@@ -15,7 +15,7 @@ from taorunner.events import RunState
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.causes.table import find_cause
 from taorunner.progress.explanation import explain
-from taorunner.progress.verdict import Facts, Verdict
+from taorunner.progress.verdict import UNKNOWN, Facts, Verdict
 from taorunner.values.value import replace
 
 CODES = ("disk-full", "temporary-disk-full")
@@ -72,7 +72,7 @@ def _unexplained(verdict: Verdict, facts: Facts, full: Path | None) -> Verdict:
         return verdict
     room = room_at(full)
     found = f"{room.text}: " if room is not None and room.is_full else ""
-    reason = f'{verdict.reason}, and the disk of "{full}" was full'
+    reason = f'{verdict.reason.removesuffix(UNKNOWN)}, and the disk of "{full}" was full'
     return replace(verdict, reason=reason, hint=f"{found}free some, or point the mounts at a larger disk")
 
 
