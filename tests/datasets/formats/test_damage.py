@@ -81,6 +81,15 @@ def use(folder: Path, made: Path) -> None:
             assert error.message
 
 
+def test_a_class_with_a_name_of_digits_is_written_and_counted(tmp_path: Path) -> None:
+    SHAPES["yolo-darknet"][1](tmp_path / "d")
+    (names,) = [path for path in (tmp_path / "d").rglob("*") if path.suffix == ".names"]
+    lines = names.read_text().splitlines()
+    names.write_text("\n".join([*lines[:-1], "9" * 400]) + "\n")
+    done = convert(tmp_path / "d", tmp_path / "made", to="coco")
+    assert sum(done.after.values()) > 0
+
+
 @pytest.mark.parametrize("shape", sorted(SHAPES))
 def test_random_damage_is_never_silent(shape: str, tmp_path: Path, seed: int) -> None:
     rng = random.Random(f"{seed} {shape}")

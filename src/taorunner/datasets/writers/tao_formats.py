@@ -301,7 +301,8 @@ def _area(box: Box, of_box: float) -> float:
 
 
 def _count_coco(folder: Path) -> Counter[str]:
-    document = read_in_pieces(JsonSource(folder / COCO_FILE), ("images", "annotations"))
+    own = JsonSource(folder / COCO_FILE)
+    document = read_in_pieces(own, ("images", "annotations"), is_checked=True)  # written just now
     names = {category["id"]: category["name"] for category in document.values["categories"]}
     return Counter(names[number] for number in category_ids(document))
 
