@@ -80,8 +80,9 @@ class Place:
 
 
 def look(name: str, machine: Machine) -> list[Finding]:
-    """What the check of that name finds, by the way the command goes."""
-    check = next(check for check in CHECKS if check.name == name)
+    """What the check of that name finds, by the way the command goes. Its limit is for people who wait, not for a machine
+    that runs many tests."""
+    check = next(replace(check, limit_s=5 * check.limit_s) for check in CHECKS if check.name == name)
     try:
         (answer,) = examine(machine, (check,))
     finally:
