@@ -222,7 +222,7 @@ def write_new(
 
 
 def open_regular(path: Path) -> int | None:
-    """A descriptor for reading, whoever owns it; None if the path is missing, unreadable, a link or not a regular
+    """Opens a file of any owner for reading; None if the path is missing, unreadable, a link or not a regular
     file. Never blocks."""
     try:
         descriptor = os.open(path, _READ)

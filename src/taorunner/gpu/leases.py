@@ -1,7 +1,7 @@
 """Leases on GPUs: kernel locks on one file per GPU, visible to every process and user of this machine.
 
-The owner of the folder can remove files of others. So a GPU is also a name of the kernel (an abstract socket address),
-which nobody can remove, and a removed file is noticed and made again.
+The owner of the folder can remove files of others. So a lease also holds an abstract socket address, which nobody can
+remove. When a lock file is removed, its holder notices and creates it again.
 
 The kernel releases a lock with the last process that has it open, so no lock is ever stale. A process that inherits
 the descriptors of a lease holds it, too. The file's text (who, since when) is information for people and after a

@@ -1,7 +1,7 @@
 """Reads data of others (registries, NGC, images, state files, datasets) with limits on bytes, depth, digits and time.
 
-Every limit ends in ``TooMuchError``, a ValueError whose text says which one, so whoever handles unreadable data
-handles too much of it, too. No input raises RecursionError, and none is read further than its limit.
+Data beyond a limit raises ``TooMuchError``, whose text names the limit. It is a ValueError: code that handles damaged
+data handles this as well. No input raises RecursionError, and none is read beyond its limit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_DIGITS = 300
 """Digits of a whole number: any longer one does not fit a float, which only arithmetic on it would show."""
 
 _LARGE = rf"\d{{{MAX_DIGITS}}}|[eE]\+?\d{{3}}"
-_LARGE_NUMBER = (re.compile(_LARGE), re.compile(_LARGE.encode()))
+_LARGE_IN_TEXT, _LARGE_IN_BYTES = re.compile(_LARGE), re.compile(_LARGE.encode())
 _PIECE = 1024**2
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
@@ -71,7 +71,7 @@ def parse_json(
     if len(text) > most_bytes:
         raise TooMuchError(f"larger than {_shown(most_bytes)}")
     options: dict[str, Any] = {"parse_constant": _refuse_constant} if finite else {}
-    if _LARGE_NUMBER[isinstance(text, bytes)].search(text):  # type: ignore[arg-type]
+    if _has_large_number(text):
         options["parse_int"] = float if most_digits is None else partial(_short_number, most_digits)
         if finite:
             options["parse_float"] = _finite
@@ -83,10 +83,21 @@ def parse_json(
         raise JsonError("not text in UTF-8") from None
     except RecursionError:
         raise TooMuchError(f"nested deeper than {MAX_DEPTH} levels") from None
-    opening = (b"[", b"{") if isinstance(text, bytes) else ("[", "{")
-    if sum(map(text.count, opening)) > MAX_DEPTH:  # type: ignore[arg-type]
+    if _brackets(text) > MAX_DEPTH:
         check_depth(value)
     return value
+
+
+def _has_large_number(text: str | bytes) -> bool:
+    if isinstance(text, bytes):
+        return _LARGE_IN_BYTES.search(text) is not None
+    return _LARGE_IN_TEXT.search(text) is not None
+
+
+def _brackets(text: str | bytes) -> int:
+    if isinstance(text, bytes):
+        return text.count(b"[") + text.count(b"{")
+    return text.count("[") + text.count("{")
 
 
 def check_depth(value: object, most: int = MAX_DEPTH) -> None:

@@ -47,7 +47,7 @@ _TAG = re.compile(r"<([^\s/>!?]+)")
 
 def root_tag(text: str) -> str:
     """The name of the root element, after comments and declarations; "" when there is none in ``text``."""
-    at = _BLANK.match(text).end()  # type: ignore[union-attr]  # it matches nothing, too
+    at = _after_blanks(text, 0)
     while True:
         doctype = _DOCTYPE.match(text, at)
         if doctype is not None:
@@ -60,7 +60,12 @@ def root_tag(text: str) -> str:
         else:
             match = _TAG.match(text, at)
             return match[1] if match is not None else ""
-        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        at = _after_blanks(text, at)
+
+
+def _after_blanks(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    return match.end() if match is not None else at
 
 
 def read_xml(text: str) -> Node:
