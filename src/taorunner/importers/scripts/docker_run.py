@@ -17,6 +17,8 @@ _NAMES = {
     "-v": "--volume", "-e": "--env", "-p": "--publish", "-u": "--user", "-w": "--workdir", "--net": "--network",
     "-m": "--memory", "-c": "--cpu-shares", "-h": "--hostname", "-l": "--label", "-a": "--attach",
 }  # fmt: skip
+_TEXTS = {"--user": "user", "--shm-size": "shm_size", "--network": "network", "--gpus": "gpus"}
+"""Options whose text is kept as it is, with the field that keeps it."""
 _OF_NO_USE = frozenset({
     "--rm", "--init", "--detach", "--interactive", "--tty", "--name", "--workdir", "--hostname", "--label", "--attach",
     "--sig-proxy", "--quiet", "--pull", "--runtime", "--gpus", "--ipc", "--entrypoint",
@@ -112,20 +114,11 @@ def _apply(run: DockerRun, name: str, value: str) -> None:
         if len(parts) in (2, 3) and all(part.isdecimal() for part in parts[-2:]):
             run.ports[parts[-1]] = int(parts[-2])
             return
-    elif name == "--user":
-        run.user = value
-        return
-    elif name == "--shm-size":
-        run.shm_size = value
-        return
-    elif name == "--network":
-        run.network = value
+    elif name in _TEXTS:
+        setattr(run, _TEXTS[name], value)
         return
     elif name == "--privileged":
         run.is_privileged = True
-        return
-    elif name == "--gpus":
-        run.gpus = value
         return
     if name not in _OF_NO_USE:
         run.left_out.append(name)
