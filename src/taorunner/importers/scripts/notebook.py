@@ -16,6 +16,7 @@ from typing import Any
 
 from taorunner.importers.scripts.python_values import UNKNOWN, PythonValues, item_of, target_name
 from taorunner.importers.scripts.shell import ShellCommand, ShellReader, Variables
+from taorunner.values.bounded_reading import parse_json
 
 _MAGIC = "magic_of_the_cell"
 _LINE_MAGIC = re.compile(r"(?P<blank>\s*)(?P<sign>!+|%)(?P<rest>.*)\Z", re.DOTALL)
@@ -63,9 +64,9 @@ Item = ShellCommand | Setting | DriveMap | WrittenFile
 
 def cells_of(text: str) -> list[Cell] | None:
     """The code cells of a notebook; None where the text is none."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+    try:  # results of cells hold numbers of any kind; the size is bounded where the file is read
+        content = parse_json(text, most_bytes=len(text), most_digits=None, finite=False)
+    except ValueError:
         return None
     cells = content.get("cells") if isinstance(content, dict) else None
     if not isinstance(cells, list):

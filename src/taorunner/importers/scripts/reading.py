@@ -6,7 +6,6 @@ that have the same value everywhere, then for what is in them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +33,7 @@ from taorunner.importers.scripts.tao_command import TaoCommand, read_tao_command
 from taorunner.importers.source_report import Outcome, SourceLine
 from taorunner.project.text_files import read_text_file
 from taorunner.text import printable
+from taorunner.values.bounded_reading import parse_json
 
 _SUBSTITUTION = re.compile(r"s(?P<mark>[|/#@,:!])(?P<old>.+?)(?P=mark)(?P<new>.*?)(?P=mark)g?\Z", re.DOTALL)
 _NO_LITERAL = re.compile(r"[*\[\]^$+?\\(){}]")
@@ -255,8 +255,8 @@ class _Reading:
         name = target.rpartition("/")[2]
         if name.endswith("mounts.json"):
             try:
-                content = json.loads(text)
-            except (ValueError, RecursionError):
+                content = parse_json(text)
+            except ValueError:
                 content = None
             if isinstance(content, dict):
                 self.content.mounts.append(WrittenMounts(path, line, content))
