@@ -32,6 +32,7 @@ _WORDS: dict[str, object] = {
     "-.inf": float("-inf"), "-.Inf": float("-inf"), "-.INF": float("-inf"),
     ".nan": float("nan"), ".NaN": float("nan"), ".NAN": float("nan"),
 }  # fmt: skip
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # those of YAML 1.1, which libyaml reads
 _NUMERIC_START = frozenset("0123456789+-.")
 _MAX_DIGITS = 1000  # newer Pythons refuse int() of a longer text
 
@@ -175,7 +176,7 @@ def _yaml_12(text: str, is_plain: bool, tag: str | None) -> Any:
 
 def _syntax_hint(text: str, error: Any, line: int, column: int) -> str | None:
     """What most likely is wrong at this place; None where nothing is likely."""
-    lines = text.split("\n")
+    lines = _lines(text)
     here = lines[line - 1] if line <= len(lines) else ""
     before, sign = here[: column - 1], here[column - 1 : column]
     problem = error.problem or ""
@@ -192,7 +193,9 @@ def _syntax_hint(text: str, error: Any, line: int, column: int) -> str | None:
         return f"the bracket of line {began} is not closed, or a comma is missing"
     if "mapping values" in problem and ": " in before:
         return 'put the value with the ":" in quotes'
-    above = next((at for at in range(line - 1, 0, -1) if lines[at - 1].split("#")[0].strip()), None)
+    above = next(
+        (at for at in range(min(line - 1, len(lines)), 0, -1) if lines[at - 1].split("#")[0].strip()), None
+    )
     if "mapping values" in problem and above is not None:
         if ":" not in lines[above - 1]:
             return f'line {above} lacks a ":"'
@@ -204,9 +207,15 @@ def _syntax_hint(text: str, error: Any, line: int, column: int) -> str | None:
     return None
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of a text as libyaml counts them; there is always one."""
+    lines = _LINE_BREAK.split(text)
+    return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
+
+
 def _within(text: str, line: int, column: int) -> Place:
     """Limits a place to the text: libyaml reports a missing end on the line after the last."""
-    lines = text.splitlines() or [""]
+    lines = _lines(text)
     return (line, column) if line <= len(lines) else (len(lines), len(lines[-1]) + 1)
 
 

@@ -212,3 +212,11 @@ def _close(left: Any, right: Any) -> bool:
     if isinstance(right, list):
         return isinstance(left, list) and len(left) == len(right) and all(map(_close, left, right))
     return bool(left == right) or str(left).lower() == str(right).lower() or isinstance(right, str)
+
+
+def test_hint_of_a_syntax_error_knows_every_line_break_of_yaml() -> None:
+    for line_break in ("\n", "\r", "\r\n", "\x85", "\u2028", "\u2029"):
+        document = read_yaml(line_break.join(("a: 1", "b", "c: 2")))
+        assert [(one.line, one.column, one.hint) for one in document.problems] == [
+            (3, 1, 'line 2 lacks a ":"')
+        ]
