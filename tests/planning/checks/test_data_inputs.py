@@ -14,6 +14,7 @@ import pytest
 from dataset_layouts import put_data
 from filled_in import fill_in
 
+import taorunner.planning.checks.paths.data_inputs as data_inputs
 from taorunner.embedded.tfrecord import write_records
 from taorunner.errors import Finding
 from taorunner.planning.model.request import ActionRequest, Caller
@@ -71,6 +72,26 @@ def desk(tmp_path: Path) -> Callable[[str], Desk]:
 
 
 Make = Callable[[str], Desk]
+
+
+def test_experiments_over_one_dataset_share_what_is_found(
+    desk: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = desk("dssd")
+    text = (made.project / "experiments.yml").read_text()
+    (made.project / "experiments.yml").write_text(
+        text + "".join(f"  e{number}: {{extends: e}}\n" for number in range(9))
+    )
+    looked: list[str] = []
+    missing_inputs = data_inputs.missing_inputs
+
+    def counted(layout: Any, contract: Any, *rest: Any) -> Any:
+        looked.append(contract.action)
+        return missing_inputs(layout, contract, *rest)
+
+    monkeypatch.setattr(data_inputs, "missing_inputs", counted)
+    assert made.validated() == []
+    assert looked.count("train") == 1
 
 
 def test_what_is_there_is_no_finding(desk: Make) -> None:

@@ -103,10 +103,11 @@ def outside_findings(
 ) -> Iterator[Finding]:
     """Links that lead what is to be written to a place that is read-only inside: an error for results, which are
     written in any case, a warning for data."""
-    if not any(_closed_around(project, mounts)):
+    places = (f"{project.root}/models", project.results_text(experiment), f"{project.root}/data")
+    if not any(map(os.path.islink, places)) or not any(_closed_around(project, mounts)):
         return
-    hint = "put the folder itself there; or name what may be written in .tao_mounts.json"
     results = project.results_dir(experiment)
+    hint = "put the folder itself there; or name what may be written in .tao_mounts.json"
     if _real(results, project) is None:
         message = f'"models/{experiment}" leads to "{os.path.realpath(results)}", which is read-only inside'
         yield Finding(Severity.ERROR, "results-outside", message, hint, results)

@@ -83,6 +83,8 @@ def _plain(text: str) -> Any:
 def _number(text: str) -> Any:
     if len(text) >= _MAX_DIGITS:
         return text
+    if text.isascii() and text.isdecimal() and text[0] != "0":
+        return int(text)  # most numbers of most specs
     if _FLOAT.match(text):
         return _float(text)
     try:

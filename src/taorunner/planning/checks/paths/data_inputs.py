@@ -100,7 +100,8 @@ def _unnamed(
     """Keys without a path that the action cannot do without, and paths that no container resolves."""
     needs = {contract.action, f"{contract.group}.{contract.action}"}
     for one in inputs:
-        if one.kind in KINDS and one.key in spec and not needs.isdisjoint(one.needed_by):
+        is_needed = one.kind in KINDS and one.key in spec and not needs.isdisjoint(one.needed_by)
+        if is_needed and None in spec.starts(one.key):
             for index, value in enumerate(spec.values(one.key)):
                 if isinstance(value, str) and not value.strip():
                     message = f'"{one.key}" is empty: {contract.action} reads {one.holds} there'

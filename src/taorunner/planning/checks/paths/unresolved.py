@@ -93,11 +93,12 @@ def unmounted(one: Input, spec: SpecReader) -> Unresolved | None:
 
 
 def _written(one: Input, spec: SpecReader) -> Iterator[tuple[int, str]]:
-    """The texts at the key of an input that begin with no folder of taorunner."""
-    if one.key in spec:
-        for index, (value, start) in enumerate(zip(spec.values(one.key), spec.starts(one.key), strict=False)):
-            if isinstance(value, str) and start is None:
-                yield index, value
+    """The texts at the key of an input that begin with no folder of taorunner. Other variables are not read."""
+    if one.key not in spec or None not in (starts := spec.starts(one.key)):
+        return
+    for index, (value, start) in enumerate(zip(spec.values(one.key), starts, strict=False)):
+        if isinstance(value, str) and start is None:
+            yield index, value
 
 
 def _keys(spec: SpecReader) -> Iterator[str]:
