@@ -244,7 +244,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
 
             yield from existing_results(checks.workspace, project, experiment, network, contracts, mounts)
     if project.experiments or project.paths.experiments_file.exists():
-        yield from check_layout(project, spec_names)
+        yield from check_layout(project, spec_names, checks.folders)
     if any(not sees_host_paths(experiment.backend) for experiment in project.experiments.values()):
         yield from _covered(project, mounts)
 

@@ -1,6 +1,6 @@
 """Checks the folder tree of a project: misplaced and missing files and folders are findings.
 
-It reads names only, never files, and lists each folder once. ``data/<dataset>`` and ``models/<experiment>`` are not
+It reads names only, never files. ``data/<dataset>`` and ``models/<experiment>`` are not
 listed, because their content belongs to the user and to TAO. A misplaced file in the project folder or in ``specs/`` is
 an error, because nothing reads it there; in ``data/`` and ``models/``, where other tools write, it is a warning.
 """
@@ -40,14 +40,19 @@ _WHY_NOT = "TAO's shell would split or change it"
 _RESULTS_HINT = "results belong in models/<experiment>, pretrained weights in repositories/"
 
 
-def check_layout(project: Project, spec_names: Mapping[str, Collection[str]] | None = None) -> list[Finding]:
+def check_layout(
+    project: Project,
+    spec_names: Mapping[str, Collection[str]] | None = None,
+    listed: Mapping[str, Collection[str]] | None = None,
+) -> list[Finding]:
     """All misplaced and missing files and folders of the project.
 
-    ``spec_names`` maps an experiment to the names of spec files (without suffix) that its network reads.
+    ``spec_names`` maps an experiment to the names of spec files (without suffix) that its network reads. ``listed`` has
+    the names in folders that the caller has listed, by the text of the path.
     """
     by_experiment = spec_names or {}
     known = frozenset(SPEC_STEMS).union(*by_experiment.values())
-    check = _Check(project, frozenset(project.names), known, by_experiment)
+    check = _Check(project, frozenset(project.names), known, by_experiment, listed or {})
     found = check.findings_of_all()
     if len(found) > MAX_FINDINGS:
         message = f"{len(found) - MAX_FINDINGS} more problems of the layout, not shown"
@@ -132,6 +137,7 @@ class _Check:
     names: frozenset[str]
     spec_names: frozenset[str]
     spec_names_of: Mapping[str, Collection[str]]
+    listed: Mapping[str, Collection[str]]
     found: list[Finding] = field(default_factory=list)
     suggestions: Suggestions = field(default_factory=Suggestions)
 
@@ -243,6 +249,9 @@ class _Check:
     def _spec_files(self, experiment: str) -> None:
         """Warns only of names close to a spec's; other files (label lists, anchors) may lie beside the specs."""
         known = self.spec_names_of.get(experiment, self.spec_names)
+        there = self.listed.get(f"{self.paths.root}/specs/{experiment}")
+        if there and all(name.rpartition(".")[0] in known for name in there):
+            return
         for entry in self._entries(f"specs/{experiment}"):
             if entry.is_folder or entry.suffix not in SPEC_SUFFIXES or entry.stem in known:
                 continue
