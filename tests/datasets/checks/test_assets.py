@@ -54,7 +54,7 @@ NASTY = {
         "coco-area": 1, "coco-image": 1, "picture-missing": 1,
     },
     "nasty-yolo": {
-        "box-beyond-edge": 1, "box-empty": 1, "class-missing-in-subset": 2, "picture-unlisted": 1, "yolo-class": 1,
+        "box-beyond-edge": 1, "box-empty": 1, "picture-unlisted": 1, "yolo-class": 1,
         "subset-unlabelled": 1, "yolo-columns": 1, "yolo-number": 1,
     },
     "nasty-voc": {"label-missing": 1, "picture-missing": 1, "voc-number": 1, "voc-object": 1, "xml-syntax": 1},

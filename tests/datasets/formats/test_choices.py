@@ -376,3 +376,24 @@ def test_images_beside_class_folders_are_counted(tmp_path: Path) -> None:
     )
     found = {finding.code: finding.message for finding in check_dataset(root).findings}
     assert found["picture-unused"] == "2 images are in no class folder, or in no subset"
+
+
+def test_a_subset_without_any_box_is_an_error_and_test_images_are_none(tmp_path: Path) -> None:
+    for subset in ("train", "val", "testing"):
+        write_image(tmp_path / subset / "images/a.png", 40, 30 + len(subset))
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 9, 9], "area": 81, "iscrowd": 0}
+        document = {
+            "images": [{"id": 1, "file_name": "a.png", "width": 40, "height": 30 + len(subset)}],
+            "annotations": [box] if subset == "train" else [],
+            "categories": [{"id": 1, "name": "car"}],
+        }
+        (tmp_path / subset / "annotations.json").write_text(json.dumps(document))
+    said = ['none of the 1 image of "val" has a box']
+    for findings in (read_dataset(tmp_path).findings, check_dataset(tmp_path).findings):
+        assert [one.message for one in findings if one.is_error] == said
+    for subset in ("train", "val"):
+        write_image(tmp_path / "k" / subset / "images/a.jpg", 40, 30 + len(subset))
+        (tmp_path / "k" / subset / "labels").mkdir()
+        line = "car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n" if subset == "train" else ""
+        (tmp_path / "k" / subset / "labels/a.txt").write_text(line)
+    assert [one.message for one in check_dataset(tmp_path / "k").findings if one.is_error] == said

@@ -47,7 +47,13 @@ from taorunner.datasets.formats import kitti
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.formats.likely import likely_kind
 from taorunner.datasets.formats.other_layouts import refuse_other_layout, refuse_pairs, report_other_files
-from taorunner.datasets.formats.recognise import found_texts, known_formats, read_folder, report_unread
+from taorunner.datasets.formats.recognise import (
+    found_texts,
+    known_formats,
+    read_folder,
+    report_unread,
+    subsets_without_boxes,
+)
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
 
@@ -246,6 +252,8 @@ def _check_kitti(
         message = f"none of the {amount(total, 'image')} has a box"
         hint = "add boxes: background images alone cannot be trained on"
         found.append(Finding(Severity.WARNING, "no-boxes", message, hint, subsets[0].labels))
+    labelled = {part.name: (part.images, part.images - part.backgrounds) for part in report.subsets}
+    found += subsets_without_boxes(labelled, subsets[0].images)
     found += equal.findings()
     found += grayscale_findings(grays, total)
     found += spellings.findings()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from taorunner.datasets.formats.other_layouts import other_layout, refuse_other_
 from taorunner.datasets.formats.texts import recognise as texts
 from taorunner.datasets.formats.yolo import labels as yolo
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
-from taorunner.errors import UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, UserFilesError, has_errors
 from taorunner.text import amount, printable
 from taorunner.values.value import replace
 
@@ -43,6 +43,7 @@ _MODULES: Mapping[str, Any] = {
 
 _PEEKED = 20
 """The number of text files that are looked into for labels of another format."""
+_UNLABELLED = ("test", "testing")
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
@@ -81,6 +82,8 @@ def read_folder(folder: Folder, format_name: str | None = None) -> DetectionData
     folder.report_noted()
     images = rotate_stored_boxes(folder, dataset.images)
     _report_unused(folder, images)
+    if not has_errors(folder.findings):  # which may be the reason
+        folder.findings += subsets_without_boxes(_boxes_by_subset(images), folder.root)
     dataset = replace(dataset, images=images, findings=tuple(folder.findings))
     if not dataset.images:
         raise UserFilesError(
@@ -126,6 +129,27 @@ def _has_lines_beside_coco(folder: Folder) -> bool:
     """True when every COCO file has an ODVG file in the same folder."""
     folders = {path.rpartition("/")[0] for path in odvg.documents(folder)}
     return all(path.rpartition("/")[0] in folders for path in coco.documents(folder))
+
+
+def subsets_without_boxes(boxes: Mapping[str, tuple[int, int]], place: Path) -> Iterator[Finding]:
+    """An error for each subset of images without a box, where another has some: nothing could be learnt from it, or
+    validated on it. ``boxes``: by subset the number of images, and of those with boxes. Test images need no labels, and
+    images outside of all subsets mean that the folders are no division of the dataset."""
+    if "" in boxes or not any(labelled for _, labelled in boxes.values()):
+        return
+    for name, (images, labelled) in sorted(boxes.items()):
+        if images and not labelled and name not in _UNLABELLED:
+            message = f'none of the {amount(images, "image")} of "{printable(name)}" has a box'
+            hint = "add its labels; taorunner dataset split DATASET --merge splits all images anew"
+            yield Finding(Severity.ERROR, "subset-unlabelled", message, hint, place)
+
+
+def _boxes_by_subset(images: Iterable[ImageEntry]) -> dict[str, tuple[int, int]]:
+    found: dict[str, tuple[int, int]] = {}
+    for image in images:
+        count, labelled = found.get(image.subset, (0, 0))
+        found[image.subset] = count + 1, labelled + bool(image.boxes)
+    return found
 
 
 def _report_unused(folder: Folder, images: Sequence[ImageEntry]) -> None:
