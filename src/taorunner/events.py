@@ -179,6 +179,8 @@ def from_json_line(line: str) -> Event | None:
 
     Unknown keys are ignored, so an older version reads newer records.
     """
+    if not line.startswith("{"):  # at once: a damaged file can have 10^5 such lines
+        return None
     try:
         body = parse_json(line)
         cls = _TYPES[body.pop("event")]
