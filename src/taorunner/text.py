@@ -11,6 +11,7 @@ SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _MAX_NAME, _MAX_COMPARED = 200, 2000
 """Of names that may come from others: comparing two takes time with the square of their length."""
+_MOST_DIGITS = 18
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
 # compiled when they are first used: most commands redact nothing
 _SECRET_NAME = r"(?i)(^|_)(KEY|API_?KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(_|$)"
@@ -27,6 +28,14 @@ def is_plain_name(name: str) -> bool:
     Source: tao/tensorflow.md section 2.2: arguments are re-split by a shell inside the container.
     """
     return bool(_NAME.match(name))
+
+
+def whole_number(text: str) -> int | None:
+    """The number, written in digits alone; None for anything else, and for a number that no count or id reaches.
+
+    Digits of other scripts are none, and ``int`` refuses more than 4300 of them.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 def is_pattern(word: str) -> bool:

@@ -17,7 +17,15 @@ from taorunner.text import (
     printable,
     redact,
     size,
+    whole_number,
 )
+
+
+@pytest.mark.parametrize("text", ["", "-1", "²", "٣", "1_0", " 1", "1.0", "9" * 19, "9" * 5000])
+def test_what_is_no_whole_number(text: str) -> None:
+    """Some of these are digits to ``isdigit`` and an error to ``int``."""
+    assert whole_number(text) is None
+    assert (whole_number("007"), whole_number("9" * 18)) == (7, 10**18 - 1)
 
 
 @pytest.mark.parametrize(

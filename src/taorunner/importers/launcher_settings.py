@@ -20,7 +20,7 @@ from taorunner.planning.spec.overrides import typed_value
 from taorunner.project.keys import MAX_GPUS, OVERRIDE_PATTERN
 from taorunner.project.workspace import Workspace, is_name
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.text import is_secret_name, printable
+from taorunner.text import is_secret_name, printable, whole_number
 
 Report = Callable[[SourceLine], None]
 
@@ -259,8 +259,8 @@ class CommandSettings:
             experiment.gpu_ids = tuple(dict.fromkeys(ids))
             note = f'gpu_indices of "{experiment.name}"'
             self._report(SourceLine(command.file, command.line, "GPUs by number", Outcome.TAKEN, note))
-        elif count is not None and count.isdecimal() and 1 <= int(count) <= MAX_GPUS:
-            experiment.gpus = int(count)
+        elif count is not None and 1 <= (whole_number(count) or 0) <= MAX_GPUS:
+            experiment.gpus = whole_number(count)
             note = f'gpus of "{experiment.name}"'
             self._report(SourceLine(command.file, command.line, "number of GPUs", Outcome.TAKEN, note))
         elif count is not None:

@@ -34,6 +34,7 @@ from taorunner.pretrained.http import (
 )
 from taorunner.pretrained.names import NOTE, PART
 from taorunner.pretrained.ngc import RemoteFile
+from taorunner.text import whole_number
 from taorunner.values.bounded_reading import read_json
 
 _BLOCK = 1024 * 1024
@@ -187,11 +188,11 @@ class Transfer:
             return
         if is_web_page(response.headers) and not path.lower().endswith((".html", ".htm")):
             raise WebPageError(response.url.host or "the server")
-        length = response.headers.get("Content-Length", "")
+        sent = whole_number(response.headers.get("Content-Length", ""))
         is_whole_file = response.status_code == 200 and packing_of(response) is None
-        if is_whole_file and length.isdecimal() and int(length) != size:
+        if is_whole_file and sent is not None and sent != size:
             raise MachineError(
-                f'the server sends {int(length)} bytes of "{path}", which has {size} in the list',
+                f'the server sends {sent} bytes of "{path}", which has {size} in the list',
                 hint="try again later: the file may have been replaced on the server, or a proxy changes it",
             )
 

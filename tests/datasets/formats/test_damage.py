@@ -5,6 +5,7 @@ Text files of labels are not cut off: what is left of them may be a whole label 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from shapes import SHAPES
+from shapes import SHAPES, write_image
 
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.files.json_text import parse_json
@@ -189,3 +190,28 @@ def test_annotations_that_are_all_damaged_are_no_class_folders(text: str, tmp_pa
         ) as caught:
             command()
         assert [finding.code for finding in caught.value.findings] == ["json-syntax"]
+
+
+LINE = '{"file_name": "a.jpg", "height": 30, "width": 40, "detection": {"instances": []}}\n'
+MANY = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"x-export.json": '{"tags": 1e308, "assets": {"1": {"asset": {"name": "a.jpg"}}}}'},
+        {"lines.jsonl": LINE, "label_map.json": '{"²": "car"}'},
+        {"lines.jsonl": LINE, "label_map.json": f'{{"{MANY}": "car"}}'},
+        {"faces.txt": "a.jpg\n²\n1 1 5 5\n"},
+        {"faces.txt": f"a.jpg\n{MANY}\n1 1 5 5\n"},
+        {"data.yaml": f"train: .\nnames: {{'{MANY}': car}}\n", "a.txt": "0 0.5 0.5 0.1 0.1\n"},
+    ],
+)
+def test_a_number_or_a_list_that_is_another_value_is_no_internal_error(
+    files: dict[str, str], tmp_path: Path
+) -> None:
+    write_image(tmp_path / "a.jpg", 40, 30)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with contextlib.suppress(TaorunnerError):
+        read_dataset(tmp_path)

@@ -19,7 +19,7 @@ from taorunner.datasets.files.names import subset_of
 from taorunner.datasets.files.numbers import number
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.text import printable
+from taorunner.text import printable, whole_number
 
 FILE_NAME = "file_name"
 _FILE_NAMES = (FILE_NAME, "filename")
@@ -102,10 +102,10 @@ def _label_map(folder: Folder, path: str) -> dict[int, str]:
     for candidate in folder.with_suffix(".json"):
         if candidate.rpartition("/")[0] == here:
             value = folder.json(candidate)
-            if isinstance(value, dict) and value and all(key.isdigit() for key in value):
-                return {
-                    int(key): str(name) for key, name in sorted(value.items(), key=lambda item: int(item[0]))
-                }
+            names = value if isinstance(value, dict) else {}
+            keys = {index: key for key in names if (index := whole_number(key)) is not None}
+            if names and len(keys) == len(names):
+                return {index: str(names[keys[index]]) for index in sorted(keys)}
     return {}
 
 

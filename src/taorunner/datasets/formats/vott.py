@@ -29,7 +29,8 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     for path in _documents(folder):
         value = folder.json(path)
-        for tag in value.get("tags") or () if isinstance(value, dict) else ():
+        tags = value.get("tags") if isinstance(value, dict) else None
+        for tag in tags if isinstance(tags, list) else ():
             if isinstance(tag, Mapping) and isinstance(tag.get("name"), str):
                 classes[tag["name"]] = None
     documents = _documents(folder)

@@ -12,7 +12,7 @@ from taorunner.datasets.files.names import is_image, subset_of
 from taorunner.datasets.files.numbers import number
 from taorunner.datasets.formats.folder import Folder
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
-from taorunner.text import printable
+from taorunner.text import printable, whole_number
 
 _CLASS = "face"
 _FIELDS = ("blur", "expression", "illumination", "invalid", "occlusion", "pose")
@@ -33,7 +33,7 @@ def _is_document(text: str) -> bool:
     return (
         len(lines) >= 3
         and is_image(lines[0].strip())
-        and lines[1].strip().isdigit()
+        and whole_number(lines[1].strip()) is not None
         and len(lines[2].split()) >= 4
         and all(number(word) is not None for word in lines[2].split())
     )
@@ -63,16 +63,16 @@ def _images(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
         if not reference:
             at += 1
             continue
-        count = lines[at + 1].strip() if at + 1 < len(lines) else ""
-        if not is_image(reference) or not count.isdigit():
+        count = whole_number(lines[at + 1].strip()) if at + 1 < len(lines) else None
+        if not is_image(reference) or count is None:
             message = f'expected an image and its number of faces, not "{printable(reference)[:60]}"'
             folder.error("wider-face-line", message, folder.root / path, at + 1, 1)
             return
         rows: list[Row] = []
-        follows = max(1, int(count))  # a line of zeros for an image without faces
+        follows = max(1, count)  # a line of zeros for an image without faces
         for place in range(at + 2, min(at + 2 + follows, len(lines))):
             words = lines[place].split()
-            if not int(count) and is_image(lines[place].strip()):
+            if not count and is_image(lines[place].strip()):
                 follows = 0  # some tools leave the zeros out
                 break
             values = [value for value in map(number, words) if value is not None]
@@ -81,7 +81,7 @@ def _images(folder: Folder, path: str) -> Iterator[tuple[int, str, list[Row]]]:
                 folder.error("wider-face-line", message, folder.root / path, place + 1, 1)
                 continue
             rows.append((place + 1, values))
-        yield at + 1, reference, rows if int(count) else []
+        yield at + 1, reference, rows if count else []
         at += 2 + follows
 
 

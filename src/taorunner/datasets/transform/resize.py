@@ -36,7 +36,7 @@ from taorunner.datasets.writers.tao_formats import (
     written_names,
 )
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
-from taorunner.text import printable
+from taorunner.text import printable, whole_number
 
 QUALITY = 95
 """JPEG quality. At 95, compressing again causes hardly any visible loss."""
@@ -344,8 +344,9 @@ def _is_turned(path: Path) -> bool:
 def parse_size(text: str) -> tuple[int, int]:
     """``960x544``. Raises UsageError."""
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
+    sizes = whole_number(width), whole_number(height)
+    if not cross or sizes[0] is None or sizes[1] is None:
         raise UsageError(
             f'--size takes WIDTHxHEIGHT, not "{printable(text)}"', hint="for example --size 960x544"
         )
-    return int(width), int(height)
+    return sizes[0], sizes[1]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from taorunner.text import whole_number
+
 _TAO_IMAGE = re.compile(r"nvidia/(?:tao|tlt)\b|\btao-toolkit\b|\btlt-streamanalytics\b")
 _PROGRAMS = ("docker", "podman", "nvidia-docker")
 _NO_VALUE = frozenset({
@@ -106,13 +108,14 @@ def _apply(run: DockerRun, name: str, value: str) -> None:
         return
     elif name == "--ulimit":
         kind, _, limit = value.partition("=")
-        if re.fullmatch(r"-?\d+(:-?\d+)?", limit):
+        if re.fullmatch(r"-?\d{1,18}(:-?\d{1,18})?", limit):
             run.ulimits[kind] = int(limit.partition(":")[0])
             return
     elif name == "--publish":
         parts = value.split("/")[0].split(":")
-        if len(parts) in (2, 3) and all(part.isdecimal() for part in parts[-2:]):
-            run.ports[parts[-1]] = int(parts[-2])
+        numbers = [whole_number(part) for part in parts[-2:]]
+        if len(parts) in (2, 3) and numbers[0] is not None and numbers[1] is not None:
+            run.ports[parts[-1]] = numbers[0]
             return
     elif name in _TEXTS:
         setattr(run, _TEXTS[name], value)

@@ -21,7 +21,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.targets import Files, GpuSource, Target
-from taorunner.text import amount, printable
+from taorunner.text import amount, printable, whole_number
 from taorunner.values.value import replace
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def _seen(value: str, gpus: int) -> int:
     """How many of the container's GPUs a value shows. UUIDs may be those of the host: they are believed."""
     shown: list[str] = []
     for part in (one.strip() for one in value.split(",")):
-        if part.startswith(("GPU-", "MIG-")) or (part.isdigit() and int(part) < gpus and part not in shown):
+        index = whole_number(part)
+        if part.startswith(("GPU-", "MIG-")) or (index is not None and index < gpus and part not in shown):
             shown.append(part)
         else:
             break

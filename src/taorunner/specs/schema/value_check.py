@@ -41,7 +41,7 @@ class Limit:
     options: frozenset[str] = frozenset()
 
     def allows(self, written: str) -> bool:
-        if self.is_whole and not written.lstrip("-").isdigit():
+        if self.is_whole and not written.lstrip("-").isdecimal():
             return False
         value = float(written)
         if self.least is not None and value < self.least:

@@ -29,7 +29,7 @@ from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.variables import FILL_IN, PLACEHOLDER, is_stand
-from taorunner.text import did_you_mean, printable
+from taorunner.text import did_you_mean, printable, whole_number
 from taorunner.values.value import Value
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
@@ -280,8 +280,8 @@ class _YamlWalker:
 
 def _has(value: Any, path: tuple[str, ...]) -> bool:
     for name in path:
-        if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
+        if isinstance(value, list) and (index := whole_number(name)) is not None and index < len(value):
+            value = value[index]
         elif isinstance(value, dict) and name in value:
             value = value[name]
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from taorunner.datasets.files.names import SPLIT_NAMES
 from taorunner.datasets.formats.folder import Folder
-from taorunner.text import printable
+from taorunner.text import printable, whole_number
 from taorunner.yaml_reader import read_yaml
 
 NAMES_HINT = "write data.yaml with train:, val: and names:, or classes.txt with one name per line"
@@ -142,7 +142,8 @@ def _from_yaml(folder: Folder, path: str) -> Description:
 
 def _names(value: Any) -> list[str]:
     if isinstance(value, dict):
-        value = {int(key) if str(key).isdecimal() else key: name for key, name in value.items()}
+        numbers = {key: whole_number(str(key)) for key in value}
+        value = {key if numbers[key] is None else numbers[key]: name for key, name in value.items()}
     if isinstance(value, dict) and all(isinstance(key, int) and key >= 0 for key in value):
         top = max(value, default=-1)
         return [str(value.get(i, f"class_{i}")) for i in range(top + 1)] if top < 100_000 else []
