@@ -16,7 +16,7 @@ from taorunner.contracts import Framework
 from taorunner.errors import MachineError, UsageError
 from taorunner.target_names import entry_points, target_names
 from taorunner.text import did_you_mean, printable
-from taorunner.values.value import Value, field
+from taorunner.values.value import Value, field, replace
 
 
 class GpuSource(Enum):
@@ -87,12 +87,16 @@ def _no_problems(_settings: Mapping[str, Any]) -> Iterable[SettingProblem]:
     return ()
 
 
+def _no_changes(_settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {}
+
+
 class Target(Value):
     """One backend, as planning sees it.
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
     limits that it applies to a run. ``check`` is called with the settings when each of them is right by itself, for
-    rules about several.
+    rules about several. ``changes`` gives the fields that other settings change; see ``with_settings``.
     """
 
     name: str
@@ -105,6 +109,12 @@ class Target(Value):
     resources: frozenset[Resource] = frozenset()
     settings: Mapping[str, Setting] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
+    changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_changes
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Target:
+        """The target with these settings: on a cluster, the container runtime decides whether a run needs an image."""
+        changed = self.changes(settings)
+        return replace(self, **changed) if changed else self
 
     def runs(self, framework: Framework) -> bool:
         """True when the backend can run networks of that framework."""
@@ -147,6 +157,8 @@ EMBEDDED = Target(
     networks=NetworkKind.EMBEDDED,
 )
 BUILT_IN: Mapping[str, Target] = {target.name: target for target in (DOCKER, LOCAL, EMBEDDED)}
+_OWN_MODULES = {"slurm": "taorunner.backends.slurm.target:SLURM"}
+"""Built-in targets with many settings, which are read when one is named."""
 
 
 def default_target(framework: Framework) -> Target:
@@ -162,18 +174,19 @@ def target_of(name: str) -> Target:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    value = entry_points().get(name)
+    value = _OWN_MODULES.get(name) or entry_points().get(name)
     if value is None:
         raise UsageError(f'there is no backend "{printable(name)}"', hint=did_you_mean(name, target_names()))
     return _loaded(name, value)
 
 
-def sees_host_paths(name: str | None) -> bool:
-    """False for None: no backend is named, and the default of most networks is a container.
+def sees_host_paths(name: str | None, settings: Mapping[str, Any]) -> bool:
+    """False for None: no backend is named, and the default of most networks is a container. ``settings`` are those of
+    ``backend_options``.
 
     Raises what ``target_of`` raises.
     """
-    return name is not None and target_of(name).sees_host_paths
+    return name is not None and target_of(name).with_settings(settings).sees_host_paths
 
 
 def _loaded(name: str, value: str) -> Target:

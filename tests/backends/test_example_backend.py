@@ -164,6 +164,7 @@ def test_it_can_be_named_on_the_command_line_and_completed(
             "docker",
             "local",
             "embedded",
+            "slurm",
             "nice",
         ]
     typed = cli("train", "first", "--backend", "nic", cwd=workspace)
@@ -177,4 +178,4 @@ def test_without_its_package_the_name_is_wrong(
     (tmp_path / "home").mkdir()
     done = Cli(tmp_path / "home")("validate", cwd=write(workspace_factory, 7))
     assert done.code == 3
-    assert '"backend" must be docker, local or embedded, not "nice"' in done.out + done.err
+    assert '"backend" must be docker, local, embedded or slurm, not "nice"' in done.out + done.err

@@ -39,7 +39,7 @@ BAD_LINES = [
     "gpus: '1'", "gpus: 1.5", "gpus: true", "gpus: -1", "gpus: 65", "gpus:", "gpu_indices: 1", "gpu_indices: []",
     "gpu_indices: all", "gpu_indices: [1.5]", "gpu_indices: [true]", "gpu_indices: [-1]", "release: 5.0", "release: 5",
     "release: five", "shm_size: 16", "shm_size: big", "env: {A: 1}", "env: {A-B: x}", "env: [A]", "user: 1000",
-    "user: a b", "backend: slurm", "export_type: fp64", "vars: {a: {b: 1}}", "vars: {a b: 1}", "vars: {a: null}",
+    "user: a b", "backend: lsf", "export_type: fp64", "vars: {a: {b: 1}}", "vars: {a b: 1}", "vars: {a: null}",
     "overrides: {a b: 1}", "overrides: [a]", "tags: a", "tags: [a b]", "description: 1", "extends: a b",
     "model_key: 1", "model_key: ''", "image: a b", "image: ''", "backbone: 18", "repository: a/b", "unknown: 1",
     "tao_config: {}", "export_model: ../x",

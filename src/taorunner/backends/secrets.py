@@ -275,7 +275,7 @@ def _owner(plan: RunPlan) -> tuple[int, int] | None:
 
 def _rewrites_spec(plan: RunPlan) -> bool:
     has_size = WORLD_SIZE in plan.env or any(source.variable == WORLD_SIZE for source in plan.secrets)
-    return plan.spec is not None and has_size and not sees_host_paths(plan.backend)
+    return plan.spec is not None and has_size and not sees_host_paths(plan.backend, plan.backend_options)
 
 
 def _readers(plan: RunPlan) -> Trust:

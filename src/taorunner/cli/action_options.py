@@ -35,7 +35,7 @@ BackendOption = Annotated[
     Optional[str],
     option(
         "--backend",
-        "Run with docker, local, embedded or an installed one",
+        "Run with docker, local, embedded, slurm or an installed one",
         word="BACKEND",
         group="Where it runs",
     ),

@@ -106,7 +106,7 @@ def _image(networks: Networks, experiment: Experiment) -> tuple[str | None, bool
     """The image, and whether the experiment runs in a container."""
     network = networks.load(experiment.head)
     main = network.groups[0]
-    if main.image is None or sees_host_paths(experiment.backend):
+    if main.image is None or sees_host_paths(experiment.backend, experiment.backend_options):
         return None, False
     return experiment.image or network.image(main.name, network.release_name(experiment.release)), True
 

@@ -62,7 +62,7 @@ def _second_conversion(planning: Planning, name: str) -> ActionRequest | None:
     again = layout.facts.get("conversion", {}).get("again") if layout is not None else None
     if ACTION_OF_COMMAND.get(request.action, request.action) != _CONVERSION or again is None:
         return None
-    on_host = sees_host_paths(request.backend or experiment.backend)
+    on_host = sees_host_paths(request.backend or experiment.backend, experiment.backend_options)
     mounts = Mounts.identity() if on_host else planning.mounts
     try:
         dataset = mounts.to_inside(planning.project.paths.dataset_dir(experiment.dataset))

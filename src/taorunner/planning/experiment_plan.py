@@ -17,7 +17,7 @@ from taorunner.planning.context import Planning
 from taorunner.planning.experiment_spec import checkpoint_findings, moved_weights, spec_of, typed_values
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.awaited import CHAIN_CODE
-from taorunner.planning.inputs.backend_choice import backend_findings
+from taorunner.planning.inputs.backend_choice import backend_findings, backend_options_for
 from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
 from taorunner.planning.inputs.environment import (
     RUN_INSIDE,
@@ -140,6 +140,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     network, contract = found
     backend = request.backend or experiment.backend or default_backend(contract)
     target = target_of(backend)
+    target = target.with_settings(backend_options_for(experiment, target, contract.framework))
     trouble = list(_backend_findings(planning, experiment, contract, target))
     if trouble:
         planning.add(trouble)

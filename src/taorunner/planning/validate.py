@@ -245,7 +245,8 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
             yield from existing_results(checks.workspace, project, experiment, network, contracts, mounts)
     if project.experiments or project.paths.experiments_file.exists():
         yield from check_layout(project, spec_names, checks.folders)
-    if any(not sees_host_paths(experiment.backend) for experiment in project.experiments.values()):
+    written = project.experiments.values()
+    if any(not sees_host_paths(one.backend, one.backend_options) for one in written):
         yield from _covered(project, mounts)
 
 
@@ -266,6 +267,7 @@ def _experiment(
     yield from _needs(project, experiment, network, contracts)
     yield from secret_findings(project, experiment, checks.workspace.root)
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
+    target = target.with_settings(experiment.backend_options)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
     yield from resource_findings(project, experiment, target)
     if "train" in contracts and not target.sees_host_paths:

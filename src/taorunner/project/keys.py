@@ -14,7 +14,7 @@ from typing import Any
 from taorunner.project import limits
 from taorunner.project.limits import SIZE_PATTERN, size_bytes
 from taorunner.project.workspace import is_name
-from taorunner.targets import BUILT_IN
+from taorunner.target_names import BUILT_IN_NAMES
 
 MAX_GPUS = 64
 MAX_ENTRIES = 500
@@ -168,7 +168,7 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "time": _is_time,
     "release": _fits(RELEASE_PATTERN),
     "image": _fits(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", 200),
-    "backend": _one_of(tuple(BUILT_IN)),
+    "backend": _one_of(BUILT_IN_NAMES),
     "backend_options": _mapping(_IS_VARIABLE, _is_scalar),
     "shm_size": _is_shm_size,
     "env": _mapping(_IS_VARIABLE, lambda value: value == "" or _is_short_text(value)),

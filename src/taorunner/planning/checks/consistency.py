@@ -149,9 +149,9 @@ class CrossChecks:
         gpus = (launch.gpus if launch is not None else experiment.gpus) or 1
         typed, launched = (launch.typed, launch.action) if launch is not None else ({}, None)
         variables = HostVariables(project.paths, experiment, gpus)
-        on_host = sees_host_paths(launch.backend if launch is not None else experiment.backend) or any(
-            spec.contract.framework is Framework.EMBEDDED for spec in specs.values()
-        )
+        on_host = sees_host_paths(
+            launch.backend if launch is not None else experiment.backend, experiment.backend_options
+        ) or any(spec.contract.framework is Framework.EMBEDDED for spec in specs.values())
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
         readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)

@@ -32,7 +32,8 @@ def existing_results(
     Source: tao/pytorch.md section 3, tao/tensorflow.md sections 0 rule 9 and 2.4. ``mounts`` are the container's.
     """
     is_embedded = network.framework is Framework.EMBEDDED
-    seen = Mounts.identity() if is_embedded or sees_host_paths(experiment.backend) else mounts
+    on_host = is_embedded or sees_host_paths(experiment.backend, experiment.backend_options)
+    seen = Mounts.identity() if on_host else mounts
     results = project.paths.results_dir(experiment.name)
     for action in ("train", "export"):
         contract = contracts.get(action)

@@ -92,7 +92,8 @@ def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment
         image = named_image(contract, experiment)
         if image is None:
             continue
-        if not target_of(experiment.backend or default_backend(contract)).needs_image:
+        target = target_of(experiment.backend or default_backend(contract))
+        if not target.with_settings(experiment.backend_options).needs_image:
             continue
         if contract.group == main or _has_spec(experiment, contract):
             found.setdefault(image, []).append(action)
