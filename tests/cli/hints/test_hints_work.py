@@ -85,7 +85,7 @@ def test_validate_and_a_start_from_each_place(cli: Cli, workspace: Path, tmp_pat
         needs = "" if here.name == "yard" else "-p yard "
         assert any(f"taorunner {needs}specs refresh detectnet_v2" in line for line in typed), (here, typed)
         started = type_all(cli, cli("-p", "yard", "train", "detectnet_v2_resnet18_01", cwd=here), here)
-        assert f"taorunner {needs}convert detectnet_v2_resnet18_01" in started
+        assert f"taorunner {needs}convert detectnet_v2_resnet18_01 --then train" in started
     outside = type_all(cli, cli("--workspace", workspace, "validate", "yard", cwd=tmp_path), tmp_path)
     assert outside
     assert all("--workspace ws " in line for line in outside), outside

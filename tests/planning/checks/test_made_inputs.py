@@ -51,7 +51,7 @@ def test_records_that_are_not_there_are_a_note_until_the_start(
         assert not any(one.is_error for one in findings)
     refused = [one for one in started(root) if one.is_error]
     assert {one.code for one in refused} == {"not-made-yet"}
-    assert refused[0].hint == "taorunner convert e1" and refused[0].line is not None
+    assert refused[0].hint == "taorunner convert e1 --then train" and refused[0].line is not None
 
 
 def test_a_folder_of_records_without_any_is_no_note_of_another_network(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def made_inputs(
         for index, (path, start) in enumerate(zip(spec.paths(one.key) or (), starts_with, strict=False)):
             is_made = start in _FILLED or _is_own(path, spec)
             if are_records or (is_made and start not in DATASET):
-                fault = _made_fault(one, index, path, spec, data, starts=starts, is_made=is_made)
+                follows = f" --then {contract.action}" if contract.action == "train" else ""
+                fault = _made_fault(one, index, path, spec, data, follows, starts=starts, is_made=is_made)
                 if fault is not None:
                     is_coming = is_made and _maker(one, path, spec) in earlier
                     yield replace(fault, severity=Severity.INFO) if is_coming else fault
@@ -56,8 +57,10 @@ def made_inputs(
 
 
 def _made_fault(
-    one: Input, index: int, path: str, spec: SpecReader, data: DatasetFacts, *, starts: bool, is_made: bool
-) -> Fault | None:
+    one: Input, index: int, path: str, spec: SpecReader, data: DatasetFacts, follows: str, *, starts: bool,
+    is_made: bool,
+) -> Fault | None:  # fmt: skip
+    """``follows``: the words that let the reading action follow the one that makes the input."""
     found = _matches(one, path)
     shown = printable(spec.variables.shown(path))
     if not found:
@@ -68,7 +71,7 @@ def _made_fault(
         command = command_of(action)
         severity = Severity.ERROR if starts else Severity.INFO
         message = f"{shown} is not there yet: {action} makes it"
-        hint = f"taorunner {command} {spec.variables['experiment']}"
+        hint = f"taorunner {command} {spec.variables['experiment']}{follows}"
         return Fault(severity, "not-made-yet", message, hint, one.key, index, path)
     folders = [name for name in found if data.kind(name) == "folder"] if one.kind is InputKind.RECORDS else []
     is_folder_meant = found == [path]
