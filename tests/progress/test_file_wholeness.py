@@ -101,3 +101,10 @@ def test_a_folder_and_a_file_that_is_not_there_cannot_be_judged(tmp_path: Path) 
 
 def test_the_models_are_what_the_library_reads() -> None:
     assert onnx.load_from_string(FILES["model.onnx"]).graph.name == "g"
+
+
+def test_a_list_that_is_cut_in_its_last_entry_is_torn(tmp_path: Path) -> None:
+    """Its record says more than the file has."""
+    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 46, 30, 0)
+    (tmp_path / "m.pth").write_bytes(b"PK\3\4" + bytes(26) + b"PK\1\2" + end)
+    assert is_whole(tmp_path / "m.pth") is False

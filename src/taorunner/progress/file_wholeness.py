@@ -91,7 +91,7 @@ def _is_list(data: bytes, entries: int, length: int) -> bool:
     """Whether ``data`` is a list of ``entries`` entries, without anything behind them."""
     place = 0
     for _ in range(entries):
-        if data[place : place + 4] != _ZIP_ENTRY or place + _ZIP_ENTRY_SIZE > length:
+        if data[place : place + 4] != _ZIP_ENTRY or place + _ZIP_ENTRY_SIZE > len(data):
             return False
         place += _ZIP_ENTRY_SIZE + sum(struct.unpack_from("<HHH", data, place + 28))
     return place == length == len(data)

@@ -236,10 +236,15 @@ def test_a_pid_that_is_anothers_now_is_not_touched(tmp_path: Path) -> None:
         bystander.wait()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
-def test_torn_records_are_missing_runs(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("name", ["started.json", "exit.json"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"pid": 1}', '{"pid": "x", "start": [], "exit_code": null}', '{"pid": true, "start": 1, "at": {}}',
+     '{"exit_code": 1e99}', '{"exit_code": {}}'],
+)  # fmt: skip
+def test_torn_records_are_missing_runs(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / "process").mkdir()
-    (tmp_path / "process" / "started.json").write_text(text)
+    (tmp_path / "process" / name).write_text(text)
     assert status_of(Handle("local", "r", "1:1", tmp_path)).state is EngineState.MISSING
 
 
@@ -294,7 +299,8 @@ def test_what_a_process_leaves_behind_ends_with_it(start: Callable[..., Handle],
     handle = start(f"(setsid sleep 600 & echo $! >{tmp_path}/left); exit 4")
     wait_for(lambda: status_of(handle).state is EngineState.EXITED)
     assert status_of(handle).exit_code == 4
-    assert reaper.start_time(int((tmp_path / "left").read_text())) is None
+    left = int((tmp_path / "left").read_text())
+    wait_for(lambda: reaper.start_time(left) is None)  # killed, and gone when the kernel comes to it
 
 
 def test_signals_are_as_a_shell_would_have_them(start: Callable[..., Handle]) -> None:

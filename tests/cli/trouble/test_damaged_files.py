@@ -95,6 +95,7 @@ def test_a_run_that_cannot_be_continued_is_shown_with_its_file_and_the_way_out(
     )
     attached = fine(cli("attach", ONE, cwd=root), 6)
     assert f'error: run "aaaaa1" cannot be continued: {why}' in attached.err
+    assert fine(cli("attach", "e1", cwd=root), 6).err == attached.err
     other = cli("attach", TWO, cwd=root)
     assert (other.code, name) in {(0, "plan.json"), (6, "batch.json")}, other
     stopped = fine(cli("stop", ONE, "--json", cwd=root), 0).json[0]
@@ -140,6 +141,10 @@ def test_a_record_of_an_end_without_its_last_event_is_completed(
     assert events.read_text().count('"RunFinished"') == (1 if is_writable else 0)
 
 
+COPIES = int(os.environ.get("TAORUNNER_DAMAGED_COPIES", "20"))
+"""A few hundred take minutes."""
+
+
 def damages(file: Path) -> list[tuple[str, str]]:
     """(what was damaged, the text to write): the file as a whole, and each of its values."""
     text = file.read_text()
@@ -179,7 +184,7 @@ def test_no_damage_of_any_file_ends_a_reading_command_with_an_internal_error(
     known = {file.relative_to(state): damages(file) for file in (*places, batch / "batch.json")}
     chance = random.Random(seed)
     copies = {}
-    for number in range(20):
+    for number in range(COPIES):
         run, its_batch = f"{original.name[:-6]}{number:06x}", f"{batch.name}-{number}"
         shutil.copytree(original, state / "runs" / run)
         shutil.copytree(batch, state / "batches" / its_batch)
@@ -195,13 +200,13 @@ def test_no_damage_of_any_file_ends_a_reading_command_with_an_internal_error(
     print(json.dumps(copies, indent=1))
     for words in (
         ["ps"], ["runs", "list"], ["runs", "list", "--json"], ["runs", "list", "-p", "example_01", "--state", "failed,succeeded"],
-        ["runs", "prune", "--keep", "0"], ["runs", "restore", "e1"], ["validate"], ["train", "e1", "--dry-run", "--overwrite"],
+        ["runs", "prune", "--keep", "0"], ["runs", "restore", "e1"], ["validate"], ["runs", "show", "e1"], ["attach", "e1"], ["stop", "e1"], ["train", "e1", "--dry-run", "--overwrite"],
         ["resume", "e1", "--epochs", "9", "--dry-run"], ["logs", "e1"], ["runs", "prune", "--results", "--keep", "0"],
     ):  # fmt: skip
         fine(cli_inside(*words, cwd=root), 0, 2, 3, 6)
-    assert sorted(run["id"] for run in cli_inside("runs", "list", "--json", cwd=root).json) == sorted(
-        [*copies, original.name]
-    )
+    assert sorted(
+        run["id"] for run in cli_inside("runs", "list", "--json", "-n", "9999", cwd=root).json
+    ) == sorted([*copies, original.name])
     for run in copies:
         for words in (["runs", "show", run], ["runs", "show", run, "--json"], ["logs", run], ["attach", run]):
             fine(cli_inside(*words, cwd=root), 0, 1, 6)

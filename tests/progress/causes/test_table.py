@@ -30,6 +30,16 @@ SAMPLES: list[tuple[str, str, str]] = [
         "shared memory ran out in a data loader at epoch 3",
     ),
     (
+        "shared-memory",
+        "RuntimeError: unable to allocate shared memory(shm) for file </torch_7_1>: No space left on device (28)",
+        "shared memory ran out in a data loader at epoch 3",
+    ),
+    (
+        "shared-memory",
+        "RuntimeError: unable to write to file </torch_512_3018_0>: No space left on device (28)",
+        "shared memory ran out in a data loader at epoch 3",
+    ),
+    (
         "cuda-out-of-memory",
         "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB (GPU 0; 23.65 GiB total)",
         "CUDA out of memory at epoch 3",

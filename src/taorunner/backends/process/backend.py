@@ -233,12 +233,12 @@ def read_status(directory: Path) -> EngineStatus:
 
 
 def _finished(directory: Path, started_at: datetime | None) -> EngineStatus | None:
-    body = _read_json(directory / "exit.json")
+    body = _read_json(directory / "exit.json", "exit_code")
     if body is None:
         return None
     return EngineStatus(
         EngineState.EXITED,
-        exit_code=int(body["exit_code"]),
+        exit_code=body["exit_code"],
         oom_killed=bool(body.get("oom_killed")),
         started_at=started_at,
         finished_at=_utc(body.get("at")),
@@ -257,10 +257,10 @@ class _Process:
 
     @staticmethod
     def read(directory: Path) -> _Process | None:
-        body = _read_json(directory / "started.json")
-        if body is None or body.get("start") is None:
+        body = _read_json(directory / "started.json", "pid", "start")
+        if body is None:
             return None
-        return _Process(int(body["pid"]), int(body["start"]), str(body["boot"]), _utc(body.get("at")))
+        return _Process(body["pid"], body["start"], str(body.get("boot")), _utc(body.get("at")))
 
     def is_alive(self) -> bool:
         return reaper.start_time(self.pid) == self.start and reaper.boot_id() == self.boot
@@ -355,16 +355,24 @@ def _process_dir(run_dir: Path) -> Path:
     return run_dir / PROCESS_DIR
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path, *numbers: str) -> dict[str, Any] | None:
+    """None also for a damaged file: one in which a key of ``numbers`` is no whole number."""
     with suppress(OSError, ValueError):
         body = read_json_state(path)
-        if isinstance(body, dict):
+        if isinstance(body, dict) and all(_is_whole(body.get(name)) for name in numbers):
             return body
     return None
 
 
-def _utc(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+def _is_whole(value: object) -> bool:
+    return type(value) is int and abs(value) < 2**62
+
+
+def _utc(seconds: object) -> datetime | None:
+    with suppress(ValueError, OverflowError, OSError):
+        if isinstance(seconds, int | float):
+            return datetime.fromtimestamp(seconds, timezone.utc)
+    return None
 
 
 def create(environ: Mapping[str, str] | None = None) -> LocalBackend:

@@ -47,10 +47,11 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "shared-memory",
-        "us error|hared memory|/dev/shm",
+        "us error|hared memory|/dev/shm|</torch_",
         r"[Bb]us error|out of shared memory|insufficient shared memory|[Nn]o space left on"
         r" device.{0,80}/dev/shm"
         r"|/dev/shm.{0,200}[Nn]o space left|[Uu]nable to (?:open|create|write|mmap|resize).{0,60}shared memory"
+        r"|[Uu]nable to allocate shared memory|</torch_\w{1,60}>[^\n]{0,40}No space left on device"
         r"|creating shared memory segment|(?:extend|attach|truncate|posix_fallocate).{0,60}/dev/shm",
         "shared memory ran out in a data loader{at_epoch}",
         'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',

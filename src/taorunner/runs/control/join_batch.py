@@ -69,7 +69,13 @@ def join(
             raise RunStateError(
                 f'the batch "{batch_id}" has just ended: it cannot be joined', hint="leave out --join"
             )
-        batch = store.load_batch(batch_id)
+        try:
+            batch = store.load_batch(batch_id)
+        except (OSError, ValueError) as error:
+            raise RunStateError(
+                f'the batch "{batch_id}" cannot be joined: batch.json is damaged: {error}',
+                hint="leave out --join",
+            ) from None
         new = tuple(run_id for run_id, _ in plans)
         store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: recovery undoes half a run
         for run_id, plan in plans:

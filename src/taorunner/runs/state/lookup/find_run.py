@@ -73,7 +73,7 @@ def _current(store: RunStore, newest: RunRecord, ids: Sequence[str]) -> RunRecor
     try:
         batch = set(store.load_batch(newest.batch).runs)
         mates = [store.load(run_id) for run_id in ids if run_id in batch and part in run_id]
-    except (TaorunnerError, OSError):
+    except (TaorunnerError, OSError, ValueError):
         return newest
     return current_of(newest, mates)
 
