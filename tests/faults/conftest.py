@@ -96,14 +96,14 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
     made: list[Place] = []
 
     def make(
-        engine: Any, image: str, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float | str = 0.3,
+        engine: Any, image: str | None, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float | str = 0.3,
         env: Mapping[str, str] | None = None, specs: Mapping[str, str] | None = None, **folders: Any,
     ) -> Place:  # fmt: skip
         steered = {"FAKE_LINES": str(LINES), "FAKE_EPOCH_S": str(epoch_s), **(env or {})}
         plain = {
             "head": "dino",
             "dataset": "coco",
-            "image": image,
+            **({} if image is None else {"image": image}),
             "release": "7.0.1",
             "gpus": 1,
             "env": steered,

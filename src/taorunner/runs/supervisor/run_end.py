@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from taorunner.backends.contract import Backend, EngineState, EngineStatus
+from taorunner.backends.contract import Backend, EngineStatus
 from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
@@ -105,7 +105,7 @@ class RunEnd:
         notice = Notice(run=run_id, at=now(), level="warning", code="retry", text=coming.text)
         self._journal.emit(run_id, [notice, replace(coming.record.queued_event(), at=notice.at)])
         self._monitor.end(run_id)
-        if active.handle is not None and status is not None and status.state is not EngineState.MISSING:
+        if active.handle is not None and status is not None:
             with suppress(TaorunnerError):  # repeated right before the next attempt
                 active.backend.remove(active.handle)
         self._gpus.release(run_id)
@@ -138,9 +138,8 @@ class RunEnd:
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
         self._store.paths(run_id).position.unlink(missing_ok=True)
         self._monitor.end(run_id)
-        gone = status is None or status.state is EngineState.MISSING
-        if active is not None and active.handle is not None and not gone:
-            try:
+        if active is not None and active.handle is not None and status is not None:
+            try:  # also where the engine has no such run: a killed process leaves its files
                 active.backend.remove(active.handle)
             except TaorunnerError as error:
                 self.uncleared.add(run_id)

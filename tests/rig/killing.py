@@ -1,0 +1,49 @@
+"""Processes to kill: which ones a run has, and killing them so that it is known whether there was something to kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+
+def kill(pid: int | None) -> bool:
+    """Whether there was a process to kill; one that has ended and only waits to be collected does not count."""
+    if pid is None or is_ended(pid):
+        return False
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def is_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except OSError:
+        return True
+
+
+def child_of(pid: int) -> int | None:
+    """The supervisor that a viewer started."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
+def processes_with(text: str) -> list[int]:
+    """Live processes that have ``text`` in their command line or in their environment."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid() or is_ended(int(name)):
+            continue
+        try:
+            words = Path("/proc", name, "cmdline").read_bytes() + Path("/proc", name, "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in words:
+            found.append(int(name))
+    return found
