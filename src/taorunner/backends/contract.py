@@ -52,6 +52,7 @@ class EngineRequest:
     Exactly what will be sent. No secret is in it, so it may be printed, stored and compared. ``argv`` is TAO's command
     line with ``***`` where a secret goes; ``command`` is what the engine starts (a wrapper that puts secrets in, when
     there are any). ``run_dir/input`` holds the rendered spec and the secrets (mode 0600), made before ``submit``.
+    ``scripts`` are texts that the engine runs, by their names below ``run_dir``, for engines that take scripts.
     ``gpus`` are host ids, ``resources`` those of the plan. ``image`` is None where no container is used.
     """
 
@@ -66,6 +67,7 @@ class EngineRequest:
     gpus: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
     labels: Mapping[str, str] = field(default_factory=dict)
+    scripts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Handle(Value):
@@ -97,11 +99,23 @@ class EngineState(str, Enum):
         return self in (EngineState.WAITING, EngineState.RUNNING, EngineState.EXITED)
 
 
+class EngineEnd(Value):
+    """Why the engine itself ended a run, such as a time limit. It counts more than anything that the log says.
+
+    ``was_stopped``: somebody stopped it with the engine's own commands. ``is_transient`` as in a verdict.
+    """
+
+    reason: str
+    hint: str | None = None
+    is_transient: bool = False
+    was_stopped: bool = False
+
+
 class EngineStatus(Value):
     """``oom_killed`` is true also when only a child was killed and the exit code is another.
 
     ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``. ``full_disk`` is a folder whose
-    disk had no room when the process ended, where the backend looked.
+    disk had no room when the process ended, where the backend looked. ``end`` is set when the engine ended the run.
     """
 
     state: EngineState
@@ -112,6 +126,7 @@ class EngineStatus(Value):
     finished_at: datetime | None = None
     waiting: str | None = None
     full_disk: Path | None = None
+    end: EngineEnd | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _MODULES = {
     "docker": "taorunner.backends.docker.backend",
     "local": "taorunner.backends.process.backend",
     "embedded": "taorunner.backends.process.embedded",
+    "slurm": "taorunner.backends.slurm.backend",
 }
 
 

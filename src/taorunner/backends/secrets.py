@@ -274,8 +274,11 @@ def _owner(plan: RunPlan) -> tuple[int, int] | None:
 
 
 def _rewrites_spec(plan: RunPlan) -> bool:
+    """On several nodes each needs its own copy, because all of them rewrite it."""
+    if plan.spec is None or plan.resources.nodes > 1:
+        return plan.spec is not None
     has_size = WORLD_SIZE in plan.env or any(source.variable == WORLD_SIZE for source in plan.secrets)
-    return plan.spec is not None and has_size and not sees_host_paths(plan.backend, plan.backend_options)
+    return has_size and not sees_host_paths(plan.backend, plan.backend_options)
 
 
 def _readers(plan: RunPlan) -> Trust:

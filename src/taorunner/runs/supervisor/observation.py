@@ -16,8 +16,8 @@ from datetime import datetime
 from itertools import starmap
 from pathlib import Path
 
-from taorunner.backends.contract import EngineState, EngineStatus
-from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice
+from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
+from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice, RunState
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.progress.event_files import Scalar
@@ -143,6 +143,8 @@ class Observation:
             host_path=self._results.host_path,
         )
         verdict = judge(self._plan.contract.verdict, facts)
+        if status.end is not None and not stop_requested:
+            return _verdict_of_engine(status.end), events
         verdict = with_records_checked(self._plan, verdict, self._results.artifacts())
         verdict = with_full_disk_named(
             self._plan, verdict, facts, self._results.host_path, full_disk=status.full_disk
@@ -220,6 +222,12 @@ class Observation:
     def _set_back_s(self) -> float:
         """By how many seconds the clock was set back since the launch; new files appear older by that."""
         return max(0.0, self._clocks_apart_s - (self._wall_clock() - self._steady_clock()))
+
+
+def _verdict_of_engine(end: EngineEnd) -> Verdict:
+    """The verdict of a run that the engine ended: a time limit, a node that died, a stop by its own commands."""
+    state = RunState.STOPPED if end.was_stopped else RunState.FAILED
+    return Verdict(state, end.reason, end.hint, is_transient=end.is_transient)
 
 
 def _size_at_start(plan: RunPlan, results: ResultsAccess, path: Path) -> int:

@@ -1,0 +1,59 @@
+"""The output of a run: ``console.log`` on the shared disk, read from a position on until the run has ended or waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from taorunner.backends.contract import EngineState, LogChunk, LogPosition
+from taorunner.backends.slurm.folder import Folder
+from taorunner.state_files import read_some
+
+_READ_BYTES = 256 * 1024
+_PAUSE_S = 0.1
+_ASK_EVERY_S = 15.0
+"""How often the scheduler is asked about a run that prints nothing: a node that died writes no last line."""
+
+_ASK_BETWEEN_S = 0.3
+
+
+class SharedLog:
+    """``state`` asks the scheduler; the folder alone answers most of the time."""
+
+    def __init__(self, folder: Folder, position: LogPosition, state: Callable[[], EngineState]) -> None:
+        self._folder, self._state = folder, state
+        self._at = position.stdout
+        self._closed = threading.Event()
+        self._asked_s = 0.0
+
+    def __iter__(self) -> Iterator[LogChunk]:
+        while not self._closed.is_set():
+            is_over = self._is_over()
+            while not self._closed.is_set() and (data := self._read()):
+                self._at += len(data)
+                yield LogChunk("stdout", data)
+            if is_over:
+                return
+            self._closed.wait(_PAUSE_S)
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _read(self) -> bytes:
+        try:
+            return read_some(self._folder.console, None, self._at, _READ_BYTES)
+        except OSError:
+            return b""
+
+    def _is_over(self) -> bool:
+        """True when the last start has ended, or none has begun: what comes later is read by a later call."""
+        if self._folder.exit() is not None or self._folder.kept_end() is not None:
+            return True
+        _, last = self._folder.starts()
+        is_between = last is None or last.ended is not None  # about to begin, or over: only Slurm knows
+        if time.monotonic() - self._asked_s < (_ASK_BETWEEN_S if is_between else _ASK_EVERY_S):
+            return False
+        state = self._state()
+        self._asked_s = time.monotonic()
+        return state is not EngineState.RUNNING

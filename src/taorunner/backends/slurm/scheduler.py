@@ -1,0 +1,168 @@
+"""The commands of Slurm, on this host or behind ssh, and what they answer.
+
+Reads their text formats only, because their JSON changed between releases.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+
+from taorunner import host_commands
+from taorunner.errors import MachineError, TaorunnerError
+from taorunner.values.value import Value
+
+COMMAND_TIMEOUT_S = 60.0
+SILENT_PAUSE_S = 60.0
+"""A controller that is down is asked once a minute: each call takes nine seconds until it fails."""
+_SQUEUE = "%i|%T|%r|%N|%V|%j"
+_SACCT = "JobIDRaw,State,ExitCode,End,JobName"
+SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
+_DOWN = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "Zero Bytes were transmitted",
+)
+
+
+class JobRow(Value):
+    """One job as ``squeue`` has it. ``state`` is Slurm's first word of it, ``reason`` as Slurm says it."""
+
+    id: str
+    state: str
+    reason: str
+    nodes: str
+    name: str
+
+
+class EndRow(Value):
+    """One job as ``sacct`` has it. ``by`` is the user id that cancelled it."""
+
+    id: str
+    state: str
+    exit_code: int
+    signal: int
+    name: str
+    by: str | None = None
+
+
+class SilentError(MachineError):
+    """The scheduler, or the host of its commands, does not answer."""
+
+
+def read_squeue(text: str) -> list[JobRow]:
+    rows = []
+    for line in text.splitlines():
+        parts = line.split("|", 5)
+        if len(parts) == 6:
+            job, state, reason, nodes, _submitted, name = parts
+            rows.append(JobRow(job, first_word(state), reason, nodes, name))
+    return rows
+
+
+def read_sacct(text: str) -> list[EndRow]:
+    """The rows in their order; the last one of a job that was requeued is that of its last start."""
+    rows = []
+    for line in text.splitlines():
+        parts = line.split("|", 4)
+        if len(parts) != 5:
+            continue
+        job, state, code, _end, name = parts
+        exit_code, _, signal = code.partition(":")
+        _, _, by = state.partition(" by ")
+        rows.append(
+            EndRow(job, first_word(state), _number(exit_code), _number(signal), name, by.strip() or None)
+        )
+    return rows
+
+
+def first_word(state: str) -> str:
+    """``CANCELLED by 1000`` and the shortened ``CANCELLED+`` are CANCELLED."""
+    words = state.split()
+    return words[0].rstrip("+") if words else ""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
+
+
+class Scheduler:
+    """The commands of one cluster. ``host`` is None for those of this machine. Thread-safe."""
+
+    def __init__(self, host: str | None, environ: Mapping[str, str] | None = None) -> None:
+        self.host = host
+        self._environ = {**(os.environ if environ is None else environ), "TZ": "UTC"}
+        self._lock = threading.Lock()
+        self._silent_since: datetime | None = None
+        self._error: SilentError | None = None
+        self._asked_again_s = 0.0
+
+    @property
+    def where(self) -> str:
+        return f'of "{self.host}"' if self.host else "of this machine"
+
+    def run(self, argv: Sequence[str], *, stdin: str | None = None) -> host_commands.CommandResult:
+        """Raises SilentError when the scheduler or its host does not answer, MachineError without the command."""
+        words = list(argv)
+        if self.host is not None:
+            words = [*SSH, self.host, f"TZ=UTC {shlex.join(argv)}"]
+        try:
+            done = host_commands.run(words, timeout_s=COMMAND_TIMEOUT_S, env=self._environ, stdin=stdin)
+        except MachineError as error:
+            if "took longer" in error.message:
+                raise self._silent(error.message) from error
+            hint = "name a login node of the cluster: host: login1" if self.host is None else error.hint
+            raise MachineError(error.message, hint=hint) from error
+        if self.host is not None and done.code == 255:
+            raise self._silent(f'"{self.host}" cannot be reached: {done.last_words.removeprefix("ssh: ")}')
+        if not done.succeeded and any(words in done.stderr for words in _DOWN):
+            raise self._silent("the scheduler does not answer")
+        if self.host is not None and done.code == 127:
+            raise MachineError(
+                f'there is no command "{argv[0]}" on "{self.host}"', hint="host: a login node of the cluster"
+            )
+        self._silent_since = self._error = None
+        return done
+
+    def ask(self, argv: Sequence[str]) -> host_commands.CommandResult:
+        """As ``run``, for questions: while nothing answers, only one a minute is really asked."""
+        with self._lock:
+            if self._error is not None and time.monotonic() < self._asked_again_s:
+                raise self._error
+        return self.run(argv)
+
+    def jobs(self) -> list[JobRow]:
+        """All jobs of this user that Slurm's controller knows, ended ones for some minutes."""
+        done = self.ask(["squeue", "-h", "-a", "-r", "-t", "all", "--me", "-o", _SQUEUE])
+        if not done.succeeded:
+            raise MachineError(f"squeue {self.where} failed: {done.last_words}")
+        return read_squeue(done.stdout)
+
+    def ends(self, ids: Sequence[str]) -> dict[str, EndRow]:
+        """What the accounting knows of jobs; nothing where a cluster keeps none."""
+        if not ids:
+            return {}
+        try:
+            done = self.ask(["sacct", "-X", "-n", "-P", f"--format={_SACCT}", "-j", ",".join(ids)])
+        except SilentError:
+            raise
+        except TaorunnerError:
+            return {}
+        return {row.id: row for row in read_sacct(done.stdout)} if done.succeeded else {}
+
+    def cancel(self, *words: str) -> None:
+        """Raises as ``run``; a job that is gone is no error."""
+        self.run(["scancel", *words])
+
+    def _silent(self, text: str) -> SilentError:
+        with self._lock:
+            self._silent_since = self._silent_since or datetime.now(timezone.utc)
+            since = self._silent_since.astimezone().strftime("%H:%M")
+            self._error = SilentError(f"{text} (since {since})", hint="runs go on; nothing is lost")
+            self._asked_again_s = time.monotonic() + SILENT_PAUSE_S
+            return self._error

@@ -1,0 +1,229 @@
+"""Renders the two scripts of a run: ``run.sbatch``, which Slurm starts once, and ``node.sh``, which ``srun`` starts on
+each node. Pure.
+
+``run.sbatch`` keeps the truth about the run in files of its folder, because a scheduler may forget a job, or start a
+finished one again: ``slurm.jsonl`` with a line per event, and at the end ``exit`` with the exit code. Whatever a user
+can choose is quoted for the shell, or is an argument of ``sbatch``; ``#SBATCH`` lines hold plain words only.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from taorunner.values.value import Value, field
+
+CONSOLE, EVENTS, EXIT, STOP = "console.log", "slurm.jsonl", "exit", "stop"
+MESSAGES = "slurm.out"
+"""What Slurm, srun and the container runtime say; the run's own output is in ``CONSOLE``."""
+BATCH_SCRIPT, NODE_SCRIPT = "run.sbatch", "node.sh"
+INTERRUPTED = 124
+"""The exit code of a run that ended with 0 when its time was over, as ``timeout`` has it."""
+STOPPED = 143
+
+
+class Job(Value):
+    """All that the scripts are made of. Paths are as the nodes see them.
+
+    ``directives`` are ``#SBATCH`` lines in plain words, ``arguments`` further words of the ``sbatch`` line.
+    ``step_options`` are those of ``srun``; ``launcher`` starts the container and may name variables of the shell, so it
+    is quoted already. ``gpus`` are those of a node. ``checkpoints`` are patterns below ``results``.
+    """
+
+    run_id: str
+    folder: str
+    directives: tuple[str, ...]
+    arguments: tuple[str, ...]
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    setup: tuple[str, ...] = ()
+    nodes: int = 1
+    gpus: int = 0
+    owns_nodes: bool = False
+    requeues: int = 0
+    umask: str = "077"
+    results: str = ""
+    checkpoints: tuple[str, ...] = ()
+    step_options: tuple[str, ...] = ()
+    launcher: str = ""
+    before: tuple[str, ...] = ()
+
+
+def job_name(run_id: str) -> str:
+    return f"tr-{run_id}"
+
+
+def sbatch_argv(job: Job, script: str | None = None) -> list[str]:
+    """The command that submits it; without ``script`` it is read from standard input."""
+    argv = ["sbatch", "--parsable", "--export=NONE", *job.arguments]
+    return argv if script is None else [*argv, script]
+
+
+def batch_script(job: Job) -> str:
+    directives = [
+        f"--job-name={job_name(job.run_id)}",
+        f"--comment=taorunner:{job.run_id}",
+        f"--nodes={job.nodes}",
+        "--ntasks-per-node=1",
+        *job.directives,
+        "--open-mode=append",
+        "--requeue" if job.requeues else "--no-requeue",
+    ]
+    options = ["--export=ALL", "--kill-on-bad-exit=1", "--wait=60", *job.step_options]
+    setup = "".join(f"{line}\n" for line in job.setup)
+    return _BATCH.format(
+        directives="\n".join(f"#SBATCH {line}" for line in directives),
+        folder=shlex.quote(job.folder),
+        results=shlex.quote(job.results),
+        newest=_newest(job.checkpoints),
+        setup=f"# the cluster's own lines\n{setup}" if setup else "",
+        several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
+        step=shlex.join(["srun", *options, "/bin/sh"]),
+        requeues=job.requeues,
+        umask=job.umask,
+        interrupted=INTERRUPTED,
+        stopped=STOPPED,
+    )
+
+
+def node_script(job: Job) -> str:
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(job.env.items()))
+    guard = _GUARD.format(gpus=job.gpus, refuses="no" if job.owns_nodes else "yes") if job.gpus else ""
+    inner = shlex.join(["/bin/sh", "-c", f'{guard}exec "$@"', "run"]) if guard else ""
+    words = [job.launcher, inner, shlex.join(job.command)]
+    before = "".join(f"{line}\n" for line in job.before)
+    return _NODE.format(
+        console=(_RANK if job.nodes > 1 else _CONSOLE).format(folder=shlex.quote(job.folder)),
+        exports=exports,
+        before=before,
+        command=" \\\n    ".join(word for word in words if word),
+    )
+
+
+def _newest(patterns: Sequence[str]) -> str:
+    """Words of the shell that match the checkpoints. Only the stars of a pattern are left unquoted."""
+    return " ".join('"$R"/' + _glob(pattern) for pattern in patterns)
+
+
+def _glob(pattern: str) -> str:
+    parts, plain = [], ""
+    for character in pattern:
+        if character in "*?":
+            parts += [shlex.quote(plain) if plain else "", character]
+            plain = ""
+        else:
+            plain += character
+    return "".join([*parts, shlex.quote(plain) if plain else ""])
+
+
+_BATCH = r"""#!/bin/bash
+{directives}
+# Written by taorunner. Runs one step on all nodes and ends with its exit code.
+why= signalled=
+trap 'signalled=1 why=${{why:-limit}}; end_step' USR2  # before the time limit, and when the run is stopped
+trap 'signalled=1 why=${{why:-term}}; end_step' TERM  # preemption, scancel, or the limit itself
+end_step() {{
+    [ -n "${{child:-}}" ] || return 0
+    note "near_the_end:$why"
+    for _ in 1 2 3 4 5 6 7 8 9 10; do  # the step may not have begun yet
+        scancel --signal=TERM "$SLURM_JOB_ID.0" 2>/dev/null && return 0
+        kill -0 "$child" 2>/dev/null || return 0
+        sleep 0.5
+    done
+}}
+set -u
+umask {umask}
+D={folder}
+R={results}
+attempt=${{SLURM_RESTART_COUNT:-0}}
+note() {{
+    printf '{{"at":"%s","attempt":%s,"job":"%s","node":"%s","event":"%s"}}\n' \
+        "$(date -u +%FT%T.%3NZ)" "$attempt" "$SLURM_JOB_ID" "$SLURMD_NODENAME" "$1" >>"$D/slurm.jsonl"
+}}
+finish() {{
+    printf '%s %s\n' "$1" "$(date -u +%FT%T.%3NZ)" >"$D/exit.part" && mv "$D/exit.part" "$D/exit"
+    exit "$1"
+}}
+newest() {{  # name, size and time of the newest checkpoint
+    local file found=
+    shopt -s nullglob globstar
+    for file in {newest}; do
+        if [ ! -L "$file" ] && [ -s "$file" ] && [ ! "$found" -nt "$file" ]; then found=$file; fi
+    done
+    [ -z "$found" ] || stat -c '%n %s %Y' "$found"
+}}
+# A scheduler that lost its memory starts a finished run again; its first end stands.
+if [ -s "$D/exit" ]; then
+    read -r rc _ <"$D/exit"
+    note "not_started_again:$rc"
+    exit "$rc"
+fi
+if [ -e "$D/stop" ]; then note stopped; finish {stopped}; fi
+if [ "$attempt" -gt {requeues} ]; then note too_many_attempts; finish {interrupted}; fi
+note started
+before=$(newest)
+MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n1)
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))  # two jobs of one node must not share a port
+export MASTER_ADDR MASTER_PORT
+{several}[ -z "${{SLURM_CPUS_PER_TASK:-}}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+export NVIDIA_VISIBLE_DEVICES=${{SLURM_JOB_GPUS:-all}}
+{setup}# --export=NONE of sbatch would reach the step, too
+{step} "$D/node.sh" &
+child=$!
+[ -z "$why" ] || end_step
+while :; do
+    signalled=
+    wait "$child"
+    rc=$?
+    [ -n "$signalled" ] || break
+done
+note "ended:$rc:$why"
+[ ! -e "$D/stop" ] || finish "$rc"
+if [ "$why" = limit ]; then
+    after=$(newest)
+    if [ "$after" = "$before" ]; then echo >>"$D/no_checkpoint"; else rm -f "$D/no_checkpoint"; fi
+    if [ -s "$D/no_checkpoint" ] && [ "$(wc -l <"$D/no_checkpoint")" -ge 2 ]; then
+        note no_checkpoint
+    elif [ "$attempt" -lt {requeues} ]; then
+        note requeue
+        scontrol requeue "$SLURM_JOB_ID" && {{ sleep 120; exit 0; }}
+    fi
+    note limit
+    [ "$rc" -ne 0 ] || rc={interrupted}
+fi
+[ "$why" != term ] || exit "$rc"  # Slurm says whether it is over
+finish "$rc"
+"""
+
+_SEVERAL = """export WORLD_SIZE=$SLURM_JOB_NUM_NODES NUM_GPU_PER_NODE={gpus}  # nodes, as TAO reads it
+"""
+
+_NODE = r"""#!/bin/sh
+# Written by taorunner. srun starts it once on each node.
+set -u
+{console}# Lightning would take over from these
+unset SLURM_NTASKS SLURM_NPROCS SLURM_PROCID SLURM_LOCALID RANK LOCAL_RANK
+export USER="${{USER:-$(id -un)}}" LOGNAME="${{LOGNAME:-$(id -un)}}"
+[ -z "${{SLURM_STEP_GPUS:-}}" ] || export NVIDIA_VISIBLE_DEVICES="$SLURM_STEP_GPUS"
+{exports}{before}exec {command}
+"""
+
+_CONSOLE = r"""exec >>{folder}/console.log 2>&1
+"""
+
+_RANK = r"""export NODE_RANK="$SLURM_NODEID"  # known only here: in the batch script it is always 0
+if [ "$NODE_RANK" = 0 ]; then console=console.log; else console=console.$NODE_RANK.log; fi
+exec >>{folder}/"$console" 2>&1
+"""
+
+_GUARD = r"""if command -v nvidia-smi >/dev/null 2>&1; then
+    seen=$(nvidia-smi -L | grep -c "^GPU ")
+    if [ "$seen" -le {gpus} ] || [ {refuses} = no ]; then
+        unset CUDA_VISIBLE_DEVICES
+    else
+        echo "taorunner: {gpus} GPUs were asked for, and $seen are seen:" \
+            "this cluster shows all GPUs of a node to every job" >&2
+        exit 125
+    fi
+fi
+"""
