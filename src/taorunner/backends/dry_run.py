@@ -31,6 +31,12 @@ class Simulation:
     spec: Path | None
     command_line: str
 
+    @property
+    def script(self) -> str | None:
+        """The scripts that the engine runs, each with its name above it; None where it takes none."""
+        texts = [f"# {self.request.run_dir / name}\n{text}" for name, text in self.request.scripts.items()]
+        return "\n".join(texts) or None
+
     def to_json(self) -> dict[str, Any]:
         """The stable shape of ``--dry-run --json``."""
         request = self.request
@@ -60,7 +66,7 @@ class Simulation:
             "user": self.plan.options.user,
             "spec": str(self.spec) if self.spec is not None else None,
             "docker_run": self.command_line if isinstance(request, DockerRequest) else None,
-            "script": None,
+            "script": self.script,
         }
 
 
@@ -95,6 +101,8 @@ def simulate(plan: RunPlan, site: Site) -> Simulation:
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
+    for name, text in request.scripts.items():
+        write_new(site.run_dir, name, text.encode(), mode=0o700)
     variables = {secret.variable: MASK for secret in plan.secrets if secret.variable is not None}
     shown = replace(request, command=unwrapped(plan, request.command), env={**request.env, **variables})
     return Simulation(plan, shown, spec, _made_first(plan, request) + backend.command_line(shown))

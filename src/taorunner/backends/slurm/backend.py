@@ -38,6 +38,7 @@ _COMPLETES_WITHIN_S = 60.0
 """How long a job that has written its exit code may be COMPLETING before its code alone decides."""
 _ANSWER_WITHIN_S = 60.0
 """How long a job is searched for whose number never came back."""
+_FIND_WITHIN_S = 3.0
 _LOOK_AFTER_SUBMIT_S = 1.0
 _KILL_PATIENCE_S = 60.0
 _PAUSE_S = 0.1
@@ -105,7 +106,7 @@ class SlurmBackend:
         folder = Folder(run_dir)
         job, cluster = folder.job(), folder.cluster()
         if job is None and cluster is not None and folder.is_answer_unknown:
-            job = self._adopted(folder, cluster, patience_s=0)
+            job = self._adopted(folder, cluster, patience_s=_FIND_WITHIN_S)
         return None if job is None else self._handle(run_id, job, run_dir)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
@@ -158,9 +159,8 @@ class SlurmBackend:
         if done.succeeded and job.isascii() and job.isdecimal():
             folder.keep_job(job)
             return job
-        adopted = self._adopted(folder, request.cluster, patience_s=0)
-        if adopted is not None:  # it was made, and its answer was lost
-            return adopted
+        if done.succeeded and (adopted := self._adopted(folder, request.cluster, patience_s=0)) is not None:
+            return adopted  # something else answered in the place of sbatch
         folder.forget_submit()
         found = states.refusal(done.stderr or done.stdout, request.cluster.asked)
         raise EngineRefusedError(found.reason, hint=found.hint)
@@ -188,7 +188,7 @@ class SlurmBackend:
             status = self.inspect([handle])[handle.run_id]
             if status.state is EngineState.EXITED and status.end is not None and not folder.starts()[0]:
                 raise EngineRefusedError(status.end.reason, hint=status.end.hint)
-            if status.state is not EngineState.WAITING or status.waiting != states.QUEUED:
+            if status.state is not EngineState.WAITING or status.waiting not in states.UNDECIDED:
                 break
             if time.monotonic() > deadline:
                 break

@@ -233,8 +233,12 @@ def _signal_s(plan: RunPlan) -> int:
 
 
 def _arguments(settings: Any, folder: str) -> tuple[str, ...]:
-    """Words that a ``#SBATCH`` line could not hold: paths and free text. ``%`` begins a pattern of sbatch."""
-    found = [f"--output={folder.replace('%', '%%')}/{MESSAGES}", "--chdir=/"]
+    """Words that a ``#SBATCH`` line could not hold: paths and free text.
+
+    Slurm reads ``%`` and backslashes of its output file as patterns; then only the script itself writes there.
+    """
+    is_plain = not set("%\\\n") & set(folder)
+    found = [f"--output={folder}/{MESSAGES}" if is_plain else "--output=/dev/null", "--chdir=/"]
     if "constraint" in settings:
         found.append(f"--constraint={settings['constraint']}")
     return (*found, *settings.get("options", ()))

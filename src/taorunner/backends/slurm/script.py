@@ -134,6 +134,7 @@ end_step() {{
 set -u
 umask {umask}
 D={folder}
+exec >>"$D/slurm.out" 2>&1
 R={results}
 attempt=${{SLURM_RESTART_COUNT:-0}}
 note() {{

@@ -52,6 +52,8 @@ _GOES_ON = "taorunner resume goes on from its newest checkpoint"
 
 QUEUED = "in the queue"
 """Until Slurm has looked at a job, it gives no reason."""
+UNDECIDED = (QUEUED, "PartitionConfig")
+"""What it says before it names the limit of a partition that a job is over."""
 _GENERIC = frozenset({"None", "BeginTime", "Resources", "Priority", "Cleaning", ""})
 
 _NEVER = {

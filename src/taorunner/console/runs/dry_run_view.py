@@ -30,6 +30,10 @@ def print_simulations(console: Console, simulations: Sequence[Simulation], *, js
         for label, value in _facts(simulation):
             console.print(Text.assemble((f"{label:<10} ", "quiet"), printable(value)), soft_wrap=True)
         console.print()
+        if simulation.script is not None:
+            for line in simulation.script.splitlines():
+                console.print(Text(printable(line)), soft_wrap=True)
+            console.print()
         console.print(Text(printable(simulation.command_line)), soft_wrap=True)
 
 
