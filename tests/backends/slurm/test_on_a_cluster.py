@@ -282,3 +282,30 @@ def test_a_job_that_slurm_forgot_is_lost_after_a_while(run: Callable[..., Any], 
     for name in ("slurm.jsonl", "console.log", "job.json"):
         os.utime(handle.run_dir / "slurm" / name, (0, 0))
     assert forgetful.inspect([handle])[handle.run_id].state is EngineState.MISSING
+
+
+def test_what_srun_said_of_a_start_that_failed_is_the_reason(run: Callable[..., Any]) -> None:
+    backend, handle = run("true", options={"setup": ["srun() { command srun --no-such-option; }"]})
+    status = ended(backend, handle)
+    assert status.end is not None
+    assert status.end.reason.startswith("it could not be started: ")
+
+
+def test_memory_that_is_used_up_beats_the_log(run: Callable[..., Any]) -> None:
+    script = "echo begun; python3 -c 'a=bytearray(300<<20); import time; time.sleep(1)'; exit $?"
+    backend, handle = run(script, resources=Resources(memory_bytes=100 << 20))
+    status = ended(backend, handle)
+    assert status.oom_killed and status.end is not None
+    assert status.end.reason.startswith("the memory of the job (100")
+
+
+def test_more_gpus_than_asked_for_are_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+    """The stand-in for nvidia-smi lists two."""
+    program(tmp_path / "bin", "nvidia-smi", "echo GPU 0: x; echo GPU 1: y")
+    env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    backend, handle = run("echo trained", resources=Resources(gpus=GpuRequest(1)), env=env)
+    assert ended(backend, handle).exit_code == 125
+    assert b"this cluster shows all GPUs of a node to every job" in output(backend, handle)["stdout"]
+    show = "echo ${CUDA_VISIBLE_DEVICES:-unset}"
+    backend, handle = run(show, resources=Resources(gpus=GpuRequest(2)), env=env)
+    assert output(backend, handle)["stdout"] == b"unset\n"

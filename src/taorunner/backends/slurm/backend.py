@@ -279,7 +279,7 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
     """What Slurm says of the end and what the run wrote, put together. The exit code that it wrote counts."""
     written = folder.exit()
     first, last = folder.starts()
-    is_oom = ended.state == "OUT_OF_MEMORY"
+    is_oom = ended.state == "OUT_OF_MEMORY" or states.tells_of_oom(folder.messages or "")
     at = written[1] if written is not None else datetime.now(timezone.utc)
     if folder.is_stop_requested:
         found = (
@@ -292,7 +292,10 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
     if written is not None and (
         ended.state not in ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL") or written[0] == 0
     ):
-        return KeptEnd(written[0], oom_killed=is_oom, at=at, end=_own_end(last, cluster))
+        own = states.oom_end(cluster.asked) if is_oom and written[0] else _own_end(last, cluster)
+        if own is None and written[0] and not folder.has_output:
+            own = states.silent_end(folder.messages or "", cluster.asked)
+        return KeptEnd(written[0], oom_killed=is_oom, at=at, end=own)
     end = states.end_of(
         ended, cluster.asked, messages=folder.messages, was_started=first is not None,
         near_limit=last is not None and last.was_near_limit,

@@ -80,6 +80,13 @@ class Folder:
         return self.path / CONSOLE
 
     @property
+    def has_output(self) -> bool:
+        """Whether the run itself printed anything, in any of its starts."""
+        with suppress(OSError):
+            return self.console.stat().st_size > 0
+        return False
+
+    @property
     def messages(self) -> str | None:
         """The end of what Slurm and the container runtime said; None where Slurm could not write it."""
         try:

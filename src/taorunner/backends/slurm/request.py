@@ -61,26 +61,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         argv = (sys.executable, "-m", "taorunner.embedded", *plan.argv)
     command = wrapped(plan, input_dir, argv)
     env = {**{name: str(value) for name, value in settings.get("env", {}).items()}, **plan.env}
-    image = _image(plan, settings, runtime) if in_container else ""
-    binds = tuple(Bind(seen.path(mount.source), mount.target, mount.read_only) for mount in mounts)
-    if runtime == "pyxis":
-        binds = (*binds, Bind(folder, folder))
-    bad = containers.separators(binds, runtime)
-    if bad is not None:
-        raise EngineRefusedError(f'{runtime} cannot mount "{bad}"', hint="a path without colons and commas")
-    started = containers.start(
-        runtime,
-        Container(
-            image=image,
-            binds=binds,
-            name=f"taorunner-{launch.run_id}",
-            env=tuple(sorted(env)),
-            workdir=plan.options.workdir or (None if in_container else str(launch.run_dir)),
-            gpus=plan.gpus.count,
-            shm_bytes=plan.options.shm_bytes,
-            user=plan.options.user,
-        ),
-    )
+    started = _container_start(plan, launch, seen, folder, mounts, tuple(sorted(env)))
     asked = _asked(plan)
     job = Job(
         run_id=launch.run_id,
@@ -123,6 +104,38 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     )
 
 
+def _container_start(
+    plan: RunPlan,
+    launch: Launch,
+    seen: _Seen,
+    folder: str,
+    mounts: tuple[Mount, ...],
+    variables: tuple[str, ...],
+) -> containers.Start:
+    """What starts the command on a node. ``folder`` is that of the scripts."""
+    runtime = runtime_of(plan.backend_options)
+    in_container = runtime != "none"
+    binds = tuple(Bind(seen.path(mount.source), mount.target, mount.read_only) for mount in mounts)
+    if runtime == "pyxis":
+        binds = (*binds, Bind(folder, folder))
+    bad = containers.separators(binds, runtime)
+    if bad is not None:
+        raise EngineRefusedError(f'{runtime} cannot mount "{bad}"', hint="a path without colons and commas")
+    return containers.start(
+        runtime,
+        Container(
+            image=_image(plan, plan.backend_options, runtime) if in_container else "",
+            binds=binds,
+            name=f"taorunner-{launch.run_id}",
+            env=variables,
+            workdir=plan.options.workdir or (None if in_container else str(launch.run_dir)),
+            gpus=plan.gpus.count,
+            shm_bytes=plan.options.shm_bytes,
+            user=plan.options.user,
+        ),
+    )
+
+
 class _Seen:
     """Paths of this host as the nodes see them."""
 
@@ -156,7 +169,7 @@ def _image(plan: RunPlan, settings: Any, runtime: str) -> str:
 
 
 def _requeues(plan: RunPlan) -> int:
-    """None for a training that would begin again from the start: only TAO's own resuming works without taorunner."""
+    """None for a training whose checkpoints would be in vain: without taorunner only TAO itself resumes."""
     if plan.contract.action == "train" and plan.contract.checkpoints.resume is not ResumeRule.AUTO:
         return 0 if plan.contract.checkpoints.globs else _wanted(plan)
     return _wanted(plan)

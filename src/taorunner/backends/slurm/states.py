@@ -204,6 +204,45 @@ def refusal(said: str, asked: Asked) -> EngineEnd:
     )
 
 
+_SAID = (
+    (
+        r"unrecognized option '--container-image",
+        "this cluster has no pyxis",
+        "another container.runtime: apptainer, charliecloud or docker",
+    ),
+    (
+        r"docker\.io[^\n]*401|401 Unauthorized[^\n]*docker\.io",
+        "the image was looked up at Docker Hub",
+        "a name with its registry: host#path:tag",
+    ),
+    (
+        r"Could not process JSON input|authn\.nvidia\.com|nvcr\.io[^\n]*401",
+        "the cluster has no login for NVIDIA's registry",
+        "two lines in ~/.config/enroot/.credentials of the cluster, for nvcr.io and authn.nvidia.com",
+    ),
+    (
+        r"(enroot|pyxis|mksquashfs)[^\n]*No space left on device",
+        "the node has no room left to unpack the image",
+        "another folder: container.tmp",
+    ),
+    (
+        r"couldn't chdir to|node\.sh: No such file|cannot open [^\n]*node\.sh",
+        'the workspace "{workspace}" is not there on the node',
+        "setting workspace: its path as the nodes see it",
+    ),
+    (
+        r"(ch-run|apptainer|docker)[^\n]*(command )?not found",
+        "the container runtime is not there on the node",
+        "setup: a line such as module load apptainer, or another container.runtime",
+    ),
+    (
+        r"No such file or directory: [^\n]*\.(sqsh|sif)|[^\n]*\.(sqsh|sif)[^\n]*No such file",
+        "the image is not imported yet",
+        "import it into the folder container.images",
+    ),
+)
+
+
 class Ended(Value):
     """How Slurm says that a job ended. ``code`` is that of its script, 128 + n after a signal."""
 
@@ -224,12 +263,7 @@ def end_of(
             text += " before it could write a checkpoint"
         return EngineEnd(text, "a longer time, or a larger signal_before_s", is_transient=near_limit)
     if ended.state == "OUT_OF_MEMORY":
-        used = (
-            f"the memory of the job ({asked.memory}) is used up"
-            if asked.memory
-            else "the memory of the job is used up"
-        )
-        return EngineEnd(used, "more memory (mem_per_gpu), fewer workers, or a smaller batch")
+        return oom_end(asked)
     if ended.state in ("NODE_FAIL", "BOOT_FAIL"):
         return EngineEnd(f"the node{node} died", _GOES_ON, is_transient=True)
     if ended.state == "PREEMPTED":
@@ -243,6 +277,8 @@ def end_of(
     if ended.state == "CANCELLED":
         by = f"user {ended.by}" if ended.by else "somebody"
         return EngineEnd(f"stopped by {by} (scancel)", _GOES_ON, was_stopped=True)
+    if ended.state == "FAILED" and messages and (said := said_end(messages, asked)) is not None:
+        return said
     if ended.state == "FAILED" and ended.code == 53 and messages is None:
         return EngineEnd(
             f"Slurm could not write its log on the node{node}",
@@ -254,6 +290,34 @@ def end_of(
             "scontrol show job says more",
         )
     return None
+
+
+def tells_of_oom(messages: str) -> bool:
+    """A step that ran out of memory leaves its job FAILED: only the message of its node says why."""
+    return re.search(r"oom[-_ ]kill event|Out Of Memory", messages) is not None
+
+
+def oom_end(asked: Asked) -> EngineEnd:
+    amount = f" ({asked.memory})" if asked.memory else ""
+    hint = "more memory (mem_per_gpu), fewer workers, or a smaller batch"
+    return EngineEnd(f"the memory of the job{amount} is used up", hint)
+
+
+def said_end(messages: str, asked: Asked) -> EngineEnd | None:
+    """What Slurm or a container runtime said of a start that failed; None where the table does not know it."""
+    for pattern, text, hint in _SAID:
+        if re.search(pattern, messages):
+            return EngineEnd(text.replace("{workspace}", asked.workspace), hint)
+    return None
+
+
+def silent_end(messages: str, asked: Asked) -> EngineEnd | None:
+    """Why a run ended that printed nothing at all: from the table, or the last line of what Slurm said."""
+    found = said_end(messages, asked)
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    if found is not None or not lines:
+        return found
+    return EngineEnd(f"it could not be started: {lines[-1][:300]}", "taorunner --dry-run shows its scripts")
 
 
 def no_checkpoint_end() -> EngineEnd:

@@ -28,6 +28,22 @@ PEERS: tuple[Cause, ...] = (
         weight=Weight.PEERS,
     ),
     row(
+        "nodes-apart",
+        "[Multinode]",
+        r"\[Multinode\] (?:Error overriding configs: (?P<why>[^\n]{1,200})|Using default configs)",
+        "the nodes did not join, and each would train alone",
+        "the names of the nodes must be known on all of them, and the port of the first one be free",
+        weight=Weight.PEERS,
+    ),
+    row(
+        "all-gpus-seen",
+        "this cluster shows all GPUs of a node to every job",
+        r"(?P<n>\d+) GPUs were asked for, and \d+ are seen: this cluster shows all GPUs of a node to every job",
+        "this cluster shows all GPUs of a node to every job, so the run could take those of others",
+        "ask its administrators for ConstrainDevices=yes, or take whole nodes: exclusive: true",
+        weight=Weight.PEERS,
+    ),
+    row(
         "nodes-fabric",
         "NET/IB",
         r"NCCL WARN NET/IB ?: [^\n]{0,60}(?:error|failed|timed? ?out)",
