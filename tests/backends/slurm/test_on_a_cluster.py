@@ -272,6 +272,7 @@ def test_a_job_that_slurm_forgot_is_lost_after_a_while(run: Callable[..., Any], 
     backend, handle = run("echo up; exec sleep 600", options={"unknown_after_s": 10})
     next(iter(backend.logs(handle, LogPosition())))
     slurm("scancel", handle.id)
+    wait_for(lambda: any(event.startswith("ended") for event in events(handle)))
     environ = program(tmp_path / "bin", "squeue", "exit 0")
     environ = {**program(tmp_path / "bin", "sacct", "exit 0"), "PATH": environ["PATH"]}
     forgetful = create(environ)
