@@ -34,27 +34,27 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Everything that needs no container engine, on each Python that is installed."""
+    """Everything that needs no container engine and no cluster, on each Python that is installed."""
     session.install(".[test]")
-    session.run("pytest", "-q", "-m", "not engine", *session.posargs)
+    session.run("pytest", "-q", "-m", "not engine and not slurm", *session.posargs)
 
 
 @nox.session
 def engine(session: nox.Session) -> None:
-    """What needs a real Docker engine; nothing may be skipped. First ``python tests/rig/rig.py install``, once."""
+    """What needs a Docker engine or a Slurm cluster; nothing may be skipped. First ``python tests/rig/rig.py install``, once."""
     session.install(".[test]")
-    session.run("pytest", "-q", "-m", "engine", *session.posargs, env={"CI": "true"})
+    session.run("pytest", "-q", "-m", "engine or slurm", *session.posargs, env={"CI": "true"})
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
-    """The tests that need no engine, with the oldest versions of what we depend on that pyproject.toml allows."""
+    """The tests that need no engine and no cluster, with the oldest dependencies that pyproject.toml allows."""
     constraints = Path(session.create_tmp()) / "lowest.txt"
     constraints.write_text(
         "".join(f"{name}=={version}\n" for name, version in _lowest_versions()), encoding="utf-8"
     )
     session.install("-c", str(constraints), ".[test]")
-    session.run("pytest", "-q", "-m", "not engine", *session.posargs)
+    session.run("pytest", "-q", "-m", "not engine and not slurm", *session.posargs)
 
 
 @nox.session

@@ -2,7 +2,7 @@
 
 The engine is private and shared by all workers of one test run; it starts when the first test asks and ends with
 the run, also when the run is killed. Where none can be had (no root, no dockerd) its tests are skipped with the
-reason; with ``CI=true`` such a skip is a failure. ``TAORUNNER_TEST_DOCKER_HOST`` names an engine to use instead.
+reason; with ``CI=true`` such a skip is a failure. The same holds for the Slurm cluster (``tests/rig/slurm_cluster``). ``TAORUNNER_TEST_DOCKER_HOST`` names an engine to use instead.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import images
 import private_daemon
 import pytest
+import slurm_rig
 from hypothesis import HealthCheck, settings
 
 import rig
@@ -40,7 +41,8 @@ pytest_plugins = [
     "selection",
     "people",
     "launches",
-]  # options of a run; fixtures of tests/cli and tests/backends
+    "clusters",
+]  # options of a run; fixtures of tests/cli, tests/backends and tests/rig/slurm_cluster
 
 SEED_VARIABLE = "TAORUNNER_FAULT_SEED"
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
@@ -139,7 +141,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RIG_VARIABLE in os.environ:
-        rig.down(rig_place()[1])
+        home = rig_place()[1]
+        rig.down(slurm_rig.home_beside(home))
+        rig.down(home)
         shutil.rmtree(os.environ["TAORUNNER_LEASES"], ignore_errors=True)
 
 
@@ -147,21 +151,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if ENGINE_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engine)
+        if slurm_rig.FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slurm)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """In CI nothing of the engine may be skipped."""
+    """In CI nothing of the engine or the cluster may be skipped."""
     report: Any = yield
     if (
         report.skipped
         and not hasattr(report, "wasxfail")
         and os.environ.get("CI") == "true"
-        and item.get_closest_marker("engine")
+        and (item.get_closest_marker("engine") or item.get_closest_marker("slurm"))
     ):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
-        report.longrepr = f"an engine test may not be skipped in CI: {reason}"
+        report.longrepr = f"a test of an engine or a cluster may not be skipped in CI: {reason}"
     return report
 
 

@@ -1,4 +1,4 @@
-"""Tests are marked ``engine`` by the names of their fixtures, so no other fixture and no parameter of a test may have
+"""Tests are marked ``engine`` and ``slurm`` by the names of their fixtures, so no other fixture and no parameter of a test may have
 such a name."""
 
 from __future__ import annotations
@@ -7,12 +7,15 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import clusters
 import selection
+import slurm_rig
 
 TESTS = Path(__file__).parent
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
-REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py"}
-"""Where the fixtures of those names are, which do need an engine."""
+MARKING = ENGINE_FIXTURES | slurm_rig.FIXTURES
+REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py", Path(clusters.__file__)}
+"""Where the fixtures of those names are, which do need an engine or a cluster."""
 
 
 def fixtures(text: str) -> Iterator[str]:
@@ -30,15 +33,15 @@ def parameters(text: str) -> Iterator[str]:
             yield from names.replace(",", " ").split() if isinstance(names, str) else names
 
 
-def test_no_parameter_marks_its_test_as_one_of_an_engine() -> None:
-    named = {path: ENGINE_FIXTURES & set(parameters(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
+def test_no_parameter_marks_its_test() -> None:
+    named = {path: MARKING & set(parameters(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
     assert {str(path): names for path, names in named.items() if names} == {}
 
 
-def test_no_other_fixture_marks_its_tests_as_those_of_an_engine() -> None:
-    named = {path: ENGINE_FIXTURES & set(fixtures(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
+def test_no_other_fixture_marks_its_tests() -> None:
+    named = {path: MARKING & set(fixtures(path.read_text("utf-8"))) for path in TESTS.rglob("*.py")}
     assert {str(path) for path, names in named.items() if names and path not in REAL} == set()
-    assert set().union(*(named[path] for path in REAL)) == ENGINE_FIXTURES
+    assert set().union(*(named[path] for path in REAL)) == MARKING
 
 
 def test_each_worker_begins_to_read_elsewhere_and_reads_all() -> None:

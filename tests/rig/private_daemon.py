@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 CAP_SYS_RESOURCE = 24
+ENGINE_PROGRAMS = ("dockerd", "containerd", "runc", "docker-proxy")
 
 
 class RigError(Exception):
@@ -143,18 +144,16 @@ def remove_containers(url: str) -> None:
         subprocess.run([*docker, "rm", "-f", "-v", *names], capture_output=True, timeout=30, check=False)
 
 
-def processes_of(home: Path) -> list[int]:
-    """Processes whose command line names ``home``: containerd, shims, a dockerd that would not stop."""
+def processes_of(home: Path, programs: tuple[str, ...] = ENGINE_PROGRAMS) -> list[int]:
+    """Processes whose command line names ``home``, of programs whose names begin so."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
-            ours = any(word.startswith(f"{home}/".encode()) for word in words)
-            if ours and Path(os.fsdecode(words[0])).name.startswith(
-                ("dockerd", "containerd", "runc", "docker-proxy")
-            ):
+            ours = any(f"{home}/".encode() in word for word in words)
+            if ours and Path(os.fsdecode(words[0])).name.startswith(programs):
                 found.append(int(entry.name))
     return found
 

@@ -24,11 +24,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from private_daemon import READY_TIMEOUT_S, STOP_TIMEOUT_S, Daemon, RigError, started_at, which
 from system_packages import install
@@ -106,6 +106,15 @@ def up(home: Path = DEFAULT_HOME, owner: int | None = None, live_restore: bool =
     reason = obstacle()
     if reason:
         raise RigError(reason)
+    options = ["--live-restore"] if live_restore else []
+    return Engine(str(guarded(Path(__file__), home, owner, options)["url"]), home)
+
+
+def guarded(script: Path, home: Path, owner: int | None, options: Sequence[str]) -> dict[str, Any]:
+    """The state of what ``script guard`` keeps in ``home``; started when there is no live guard of it.
+
+    Raises: RigError with what the guard said.
+    """
     if len(str(home)) > 60:
         raise RigError(f"'{home}' is too long for a unix socket")
     lock_path = home.with_name(home.name + ".lock")
@@ -113,29 +122,24 @@ def up(home: Path = DEFAULT_HOME, owner: int | None = None, live_restore: bool =
         fcntl.flock(lock, fcntl.LOCK_EX)
         state = read_state(home)
         if state is None:
-            command = [
-                sys.executable,
-                "-E",
-                "-s",
-                str(Path(__file__).resolve()),
-                "guard",
-                "--home",
-                str(home),
-            ]
+            command = [sys.executable, "-E", "-s", str(script.resolve()), "guard", "--home", str(home)]
             command += ["--owner", str(owner)] if owner else []
-            command += ["--live-restore"] if live_restore else []
             started = subprocess.run(
-                command, capture_output=True, text=True, timeout=READY_TIMEOUT_S + 30, check=False
+                [*command, *options],
+                capture_output=True,
+                text=True,
+                timeout=READY_TIMEOUT_S + 30,
+                check=False,
             )
             state = read_state(home)
             if started.returncode or state is None:
                 lock_path.unlink(missing_ok=True)
-                raise RigError(started.stderr.strip() or "the engine did not come up")
-    return Engine(str(state["url"]), home)
+                raise RigError(started.stderr.strip() or f"nothing came up in '{home}'")
+    return state
 
 
 def down(home: Path = DEFAULT_HOME) -> None:
-    """Stops the engine of ``home`` and removes its folder and bridge. No engine there is no error."""
+    """Stops what a guard keeps in ``home``, and removes its folder and network. No guard there is no error."""
     state = read_state(home)
     if state is not None:
         os.kill(int(state["guard"]), signal.SIGTERM)
@@ -143,7 +147,7 @@ def down(home: Path = DEFAULT_HOME) -> None:
         while home.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         if home.exists():
-            raise RigError(f"the engine in '{home}' did not stop")
+            raise RigError(f"what runs in '{home}' did not stop")
     home.with_name(home.name + ".lock").unlink(missing_ok=True)
 
 
@@ -172,10 +176,20 @@ def read_state(home: Path) -> dict[str, Any] | None:
     return state if started_at(int(state["guard"])) == state["guard_started"] else None
 
 
-def guard(home: Path, owner: int | None, live_restore: bool) -> int:
-    """Starts the engine and leaves a process behind that stops it: on SIGTERM, or when ``owner`` has ended.
+class Guarded(Protocol):
+    """What a guard keeps running. ``start`` returns when it answers, and has written ``state.json``."""
 
-    Returns (in the calling process) when the engine answers.
+    def prepare(self) -> None: ...
+    def start(self) -> None: ...
+    def end(self) -> None: ...
+    def clear(self) -> None: ...
+    def log_end(self) -> str: ...
+
+
+def guard(watched: Guarded, owner: int | None) -> int:
+    """Starts it and leaves a process behind that stops it: on SIGTERM, or when ``owner`` has ended.
+
+    Returns (in the calling process) when it answers.
     """
     reading, writing = os.pipe()
     if os.fork():
@@ -183,14 +197,13 @@ def guard(home: Path, owner: int | None, live_restore: bool) -> int:
         with os.fdopen(reading) as pipe:
             message = pipe.read()
         if message != "ready":
-            print(message or "the engine's guard ended", file=sys.stderr)
+            print(message or "the guard ended", file=sys.stderr)
         return 0 if message == "ready" else 1
     os.setsid()
     os.close(reading)
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    watched = Daemon(home, live_restore)
     owner_started = started_at(owner) if owner else None
     try:
         watched.prepare()
@@ -230,7 +243,7 @@ def main() -> int:
     if options.command == "install":
         return install()
     if options.command == "guard":
-        return guard(options.home, options.owner, options.live_restore)
+        return guard(Daemon(options.home, options.live_restore), options.owner)
     try:
         if options.command == "up":
             print(up(options.home, options.owner, options.live_restore).url)

@@ -25,6 +25,11 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "zsh": ("zsh",),  # completion is tried in the shells themselves, screens in tmux
     "fish": ("fish",),
     "tmux": ("tmux",),
+    "slurmctld": ("slurm-wlm",),  # a cluster for tests: tests/rig/slurm_cluster
+    "slurmdbd": ("slurmdbd",),
+    "munged": ("munge",),
+    "mariadbd": ("mariadb-server",),
+    "ch-run": ("charliecloud-runtime", "charliecloud"),
 }
 
 
