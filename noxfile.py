@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def engine(session: nox.Session) -> None:
-    """What needs a Docker engine or a Slurm cluster; nothing may be skipped. First ``python tests/rig/rig.py install``, once."""
+    """What needs an engine or a cluster; nothing may be skipped. First ``python tests/rig/rig.py install``, once."""
     session.install(".[test]")
     session.run("pytest", "-q", "-m", "engine or slurm", *session.posargs, env={"CI": "true"})
 
