@@ -21,16 +21,12 @@ import rig
 
 @dataclass(frozen=True)
 class Rootfs:
-    """An image as a folder, and what its configuration says."""
+    """An image as a folder, with its variables in ``ch/environment`` as Charliecloud's own tools write them."""
 
     folder: Path
     environment: dict[str, str]
     entrypoint: tuple[str, ...]
     workdir: str
-
-    def set_environment(self) -> Path:
-        """The file for ``ch-run --set-env=FILE``."""
-        return self.folder.with_name(self.folder.name + ".env")
 
 
 def unavailable_cluster(reason: str) -> None:
@@ -92,7 +88,8 @@ def unpacked(engine: rig.Engine, tag: str) -> Rootfs:
                 subprocess.run(["tar", "-x", "-C", str(beside)], stdin=exported.stdout, check=True)
             assert exported.returncode == 0
             images.checked(engine, "rm", container)
-            folder.with_name(folder.name + ".env").write_text("".join(f"{line}\n" for line in config["Env"]))
+            (beside / "ch").mkdir()
+            (beside / "ch" / "environment").write_text("".join(f"{line}\n" for line in config["Env"]))
             beside.rename(folder)
     pairs = dict(line.split("=", 1) for line in config["Env"])
     return Rootfs(folder, pairs, tuple(config["Entrypoint"] or ()), config["WorkingDir"])

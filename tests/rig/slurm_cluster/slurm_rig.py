@@ -82,7 +82,7 @@ class Cluster:
 
     @property
     def login(self) -> str:
-        """The alias of the login node, for ssh with ``elsewhere()``."""
+        """The alias of the login node, for ssh with ``elsewhere``."""
         return self.layout.login
 
     @property
@@ -93,10 +93,12 @@ class Cluster:
     def limits_memory(self) -> bool:
         return limits_memory()
 
+    @property
     def here(self) -> dict[str, str]:
         """What to set where this machine is to be a login node of the cluster. TAO's clocks are in UTC, so is Slurm."""
         return {"SLURM_CONF": str(self.layout.slurm_conf), "TZ": "UTC"}
 
+    @property
     def elsewhere(self) -> dict[str, str]:
         """What to set where this machine is to have no Slurm, and an ssh that knows the login node."""
         return {"PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}"}
@@ -108,7 +110,7 @@ class Cluster:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM_", "SBATCH_"))}
         return subprocess.run(
             command,
-            env={**kept, **self.here()},
+            env={**kept, **self.here},
             cwd=cwd or self.home / "submit",
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -267,7 +269,7 @@ def main(words: Sequence[str]) -> int:
     try:
         if options.command == "up":
             cluster = up(options.home, options.owner, **changes)
-            print("\n".join(f"export {key}={value}" for key, value in cluster.here().items()))
+            print("\n".join(f"export {key}={value}" for key, value in cluster.here.items()))
         else:
             rig.down(options.home)
     except RigError as error:

@@ -63,7 +63,7 @@ def test_tao_runs_in_charliecloud(slurm: Cluster, rootfs: Callable[..., Any], tm
         "env",
         "USER=root",
         "ch-run",
-        f"--set-env={image.set_environment()}",
+        f"--set-env={image.folder}/ch/environment",
         str(image.folder),
         "--",
     ]
@@ -85,7 +85,7 @@ def test_docker_runs_in_a_job(slurm: Cluster, engine: rig.Engine, noop_image: st
 
 
 def test_only_the_login_node_has_slurm_elsewhere(slurm: Cluster, tmp_path: Path) -> None:
-    environment = {**os.environ, **slurm.elsewhere()}
+    environment = {**os.environ, **slurm.elsewhere}
 
     def shell(command: str) -> tuple[int, str]:
         done = subprocess.run(
