@@ -170,7 +170,8 @@ class SlurmBackend:
         scheduler = self._scheduler(cluster.host)
         deadline = time.monotonic() + patience_s
         while True:
-            rows = [row for row in scheduler.jobs() if row.name == job_name(cluster.run_id)]
+            named = [row for row in scheduler.jobs() if row.name == job_name(cluster.run_id)]
+            rows = [row for row in named if not states.was_refused(row.state, row.nodes)]
             jobs = sorted({row.id for row in rows} - folder.earlier_jobs(), key=int)
             if jobs:
                 for younger in jobs[1:]:

@@ -242,6 +242,9 @@ _SAID = (
     ),
 )
 
+_NO_LOG = 53
+"""In the place of a signal: the file of the output could not be made."""
+
 
 class Ended(Value):
     """How Slurm says that a job ended. ``code`` is that of its script, 128 + n after a signal."""
@@ -250,6 +253,11 @@ class Ended(Value):
     code: int
     by: str | None = None
     nodes: str = ""
+
+
+def was_refused(state: str, nodes: str) -> bool:
+    """Whether a job is one that sbatch refused: Slurm 22.05 keeps those in its list, failed and without nodes."""
+    return state == "FAILED" and not nodes
 
 
 def end_of(
@@ -279,7 +287,7 @@ def end_of(
         return EngineEnd(f"stopped by {by} (scancel)", _GOES_ON, was_stopped=True)
     if ended.state == "FAILED" and messages and (said := said_end(messages, asked)) is not None:
         return said
-    if ended.state == "FAILED" and ended.code == 53 and messages is None:
+    if ended.state == "FAILED" and ended.code == 128 + _NO_LOG and messages is None:
         return EngineEnd(
             f"Slurm could not write its log on the node{node}",
             f'is "{asked.workspace}" mounted there, and may you write? setting workspace',
