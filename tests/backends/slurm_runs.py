@@ -58,6 +58,14 @@ class SlurmRuns:
             time.sleep(0.1)
         return status
 
+    def over(self, handle: Handle) -> EngineStatus:
+        """Its status once it has ended, or Slurm has not known it for too long."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (status := self.status(handle)).state not in (EngineState.EXITED, EngineState.MISSING):
+            assert time.monotonic() < deadline, f"it is still {status}: {self.events(handle)}"
+            time.sleep(0.1)
+        return status
+
     def console(self, handle: Handle) -> str:
         path = handle.run_dir / "slurm" / "console.log"
         return path.read_text() if path.exists() else ""

@@ -41,19 +41,21 @@ def test_the_exit_code_is_that_of_the_command(runs: SlurmRuns, script: str, code
     assert (status.exit_code, status.oom_killed, status.end) == (code, False, None)
 
 
-@pytest.mark.parametrize("after", ["exit $?", "exit 0"] if slurm_files.limits_memory() else [])
-def test_memory_that_is_used_up_is_said_also_where_only_a_child_was_killed(
-    runs: SlurmRuns, after: str
-) -> None:
-    script = f'python3 -c "a = bytearray(300 << 20)"; {after}'
-    handle = runs.start(runs.made(script, memory_bytes=60 << 20))
-    status = runs.becomes(handle)
-    assert status.oom_killed, runs.events(handle) + runs.console(handle)
-    assert status.end is not None
-    assert (status.end.reason, status.end.was_stopped) == (
-        "the memory of the job (60.0 MiB) is used up",
-        False,
-    )
+if slurm_files.limits_memory():
+
+    @pytest.mark.parametrize("after", ["exit $?", "exit 0"])
+    def test_memory_that_is_used_up_is_said_also_where_only_a_child_was_killed(
+        runs: SlurmRuns, after: str
+    ) -> None:
+        script = f'python3 -c "a = bytearray(300 << 20)"; {after}'
+        handle = runs.start(runs.made(script, memory_bytes=60 << 20))
+        status = runs.becomes(handle)
+        assert status.oom_killed, runs.events(handle) + runs.console(handle)
+        assert status.end is not None
+        assert (status.end.reason, status.end.was_stopped) == (
+            "the memory of the job (60.0 MiB) is used up",
+            False,
+        )
 
 
 def test_scancel_of_a_job_that_waits(runs: SlurmRuns) -> None:

@@ -18,8 +18,10 @@ from slurm_runs import SlurmRuns, count, once
 from taorunner.backends.contract import EngineState, Launch
 from taorunner.backends.secrets import write_secrets
 from taorunner.backends.slurm.backend import SlurmBackend
+from taorunner.contracts import CheckpointContract, ResumeRule
 from taorunner.errors import MachineError
 from taorunner.planning.model.plan import RunPlan
+from taorunner.values.value import replace
 
 ROUNDS = int(os.environ.get("TAORUNNER_SLURM_ROUNDS", "1"))
 """How often a random fault is tried; more by hand."""
@@ -55,27 +57,32 @@ def test_a_lost_answer_of_sbatch_makes_no_second_job(
 
 
 @pytest.mark.slow
-def test_a_controller_that_dies_after_the_submit_loses_no_run(
+def test_a_controller_that_dies_after_the_submit_leaves_no_run_without_an_end(
     own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path, seed: int
 ) -> None:
     runs, chance = make_runs(own_slurm), random.Random(seed)
     for number in range(ROUNDS):
         ran = tmp_path / f"ran-{number}"
-        handle = runs.start(runs.made(f"{once(ran)}; sleep {chance.uniform(0, 3):.1f}; exit 4"))
+        script = f"{once(ran)}; sleep {chance.uniform(0, 3):.1f}; exit 4"
+        handle = runs.start(runs.made(script, options={"unknown_after_s": 10}))
         time.sleep(chance.uniform(0, 1))
         own_slurm.kill("slurmctld")
         time.sleep(chance.uniform(0, 4))
         own_slurm.start("slurmctld")
-        status = runs.becomes(handle)
+        status = runs.over(handle)
         own_slurm.mend()
-        assert (number, status.exit_code, status.end, count(ran)) == (number, 4, None, 1)
+        if status.state is EngineState.MISSING:  # forgotten before it was started anywhere: said, not guessed
+            assert (number, count(ran), runs.events(handle)) == (number, 0, "")
+        else:
+            found = (number, status.exit_code, status.end, count(ran))
+            assert found == (number, 4, None, 1), runs.events(handle)
 
 
 def test_a_number_that_is_given_twice_leads_to_no_other_job(
     own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path
 ) -> None:
     runs = make_runs(own_slurm)
-    ours = runs.start(runs.made("echo up; sleep 4; exit 4"))
+    ours = runs.start(runs.made("echo up; sleep 600"))
     runs.prints(ours, "up")
     own_slurm.kill("slurmctld")
     shutil.rmtree(own_slurm.home / "state")  # it forgets everything, also which numbers it has given
@@ -110,23 +117,28 @@ def test_a_node_that_dies_ends_a_run_or_starts_it_again(
         assert (status.end.reason, status.end.is_transient) == (f'the node "{node}" died', True)
 
 
-@pytest.mark.slow
-def test_a_training_goes_on_over_three_time_limits(
-    own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path
-) -> None:
-    runs = make_runs(own_slurm)
-    steps = tmp_path / "results" / "train" / "steps.pth"
-    steps.parent.mkdir(parents=True)
-    script = (
-        f"{once(tmp_path / 'ran')}; trap 'exit 143' TERM; n=$(cat {steps} 2>/dev/null || echo 0); echo from $n; "
-        f"while :; do n=$((n + 1)); echo $n >{steps}; [ $(wc -l <{tmp_path}/ran) -lt 3 ] || exit 0; sleep 1; done"
-    )
-    plan = runs.made(script, options={"requeue": 5, "signal_before_s": 60}, time_s=120)
-    handle = runs.start(plan)
-    status = runs.becomes(handle, patience_s=170)
-    begins = [int(line.split()[1]) for line in runs.console(handle).splitlines()]
-    assert (status.exit_code, count(tmp_path / "ran")) == (0, 3)
-    assert begins == sorted(set(begins)) and begins[0] == 0
+if ROUNDS > 1:  # it takes two and a half minutes
+
+    @pytest.mark.slow
+    @pytest.mark.timeout(400)
+    def test_a_training_goes_on_over_three_time_limits(
+        own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path
+    ) -> None:
+        runs = make_runs(own_slurm)
+        steps = tmp_path / "results" / "train" / "steps.pth"
+        steps.parent.mkdir(parents=True)
+        script = (
+            f"{once(tmp_path / 'ran')}; trap 'exit 143' TERM; n=$(cat {steps} 2>/dev/null || echo 0); echo from $n; "
+            f"while :; do n=$((n + 1)); echo $n >{steps}; [ $(wc -l <{tmp_path}/ran) -lt 3 ] || exit 0; sleep 1; done"
+        )
+        plan = runs.made(script, options={"requeue": 5, "signal_before_s": 60}, time_s=120)
+        saved = CheckpointContract(globs=("train/*.pth",), resume=ResumeRule.AUTO)
+        plan = replace(plan, contract=replace(plan.contract, checkpoints=saved))
+        handle = runs.start(plan)
+        status = runs.becomes(handle, patience_s=170)
+        begins = [int(line.split()[1]) for line in runs.console(handle).splitlines()]
+        assert (status.exit_code, count(tmp_path / "ran")) == (0, 3)
+        assert begins == sorted(set(begins)) and begins[0] == 0
 
 
 def test_while_the_controller_is_down_no_state_changes(
@@ -136,6 +148,4 @@ def test_while_the_controller_is_down_no_state_changes(
     handle = runs.start(runs.made("echo up; sleep 600"))
     runs.prints(handle, "up")
     own_slurm.kill("slurmctld")
-    assert runs.status(handle).state is EngineState.RUNNING
-    own_slurm.start("slurmctld")
     assert runs.status(handle).state is EngineState.RUNNING

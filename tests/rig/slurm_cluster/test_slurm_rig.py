@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import clusters
-import pytest
 import slurm_daemons
 import slurm_files
 import slurm_hosts
@@ -101,11 +100,12 @@ def test_only_the_login_node_has_slurm_elsewhere(slurm: Cluster, tmp_path: Path)
     assert (tmp_path / "out").read_text().strip() in slurm.nodes
 
 
-@pytest.mark.parametrize("limited", [True] if slurm_files.limits_memory() else [])
-def test_a_job_is_held_to_its_memory(slurm: Cluster, tmp_path: Path, limited: bool) -> None:
-    hog = 'python3 -c "a = bytearray(300 << 20)"; exit 0'
-    job = slurm.sbatch("--mem=60M", "-o", f"{tmp_path}/out", "--wrap", hog)
-    assert slurm.becomes(job).state == "OUT_OF_MEMORY"
+if slurm_files.limits_memory():
+
+    def test_a_job_is_held_to_its_memory(slurm: Cluster, tmp_path: Path) -> None:
+        hog = 'python3 -c "a = bytearray(300 << 20)"; exit 0'
+        job = slurm.sbatch("--mem=60M", "-o", f"{tmp_path}/out", "--wrap", hog)
+        assert slurm.becomes(job).state == "OUT_OF_MEMORY"
 
 
 def test_a_dead_node_a_dead_controller_and_a_drained_node_are_mended(

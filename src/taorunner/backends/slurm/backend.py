@@ -122,11 +122,12 @@ class SlurmBackend:
             return
         scheduler = self._scheduler(cluster.host)
         folder.request_stop()  # a start that is about to begin ends by itself
-        scheduler.cancel("--state=PENDING", job)
-        scheduler.cancel("-b", "--signal=USR2", job)
+        name = f"--name={job_name(cluster.run_id)}"  # its number may be another job's by now
+        scheduler.cancel("--state=PENDING", name, job)
+        scheduler.cancel("-b", "--signal=USR2", name, job)
         if self._has_ended(handle, grace_s):
             return
-        scheduler.cancel(job)
+        scheduler.cancel(name, job)
         self._has_ended(handle, _KILL_PATIENCE_S)
 
     def remove(self, handle: Handle) -> None:

@@ -79,6 +79,7 @@ def batch_script(job: Job) -> str:
         setup=f"# the cluster's own lines\n{setup}" if setup else "",
         several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
         step=shlex.join(["srun", *options, "/bin/sh"]),
+        directly=_DIRECTLY if job.nodes == 1 and not job.step_options else "",
         requeues=job.requeues,
         umask=job.umask,
         interrupted=INTERRUPTED,
@@ -125,6 +126,7 @@ trap 'signalled=1 why=${{why:-term}}; end_step' TERM  # preemption, scancel, or 
 end_step() {{
     [ -n "${{child:-}}" ] || return 0
     note "near_the_end:$why"
+    if [ -n "${{direct:-}}" ]; then kill -TERM "$child" 2>/dev/null; return 0; fi
     for _ in 1 2 3 4 5 6 7 8 9 10; do  # the step may not have begun yet
         scancel --signal=TERM "$SLURM_JOB_ID.0" 2>/dev/null && return 0
         kill -0 "$child" 2>/dev/null || return 0
@@ -144,6 +146,16 @@ note() {{
 finish() {{
     printf '%s %s\n' "$1" "$(date -u +%FT%T.%3NZ)" >"$D/exit.part" && mv "$D/exit.part" "$D/exit"
     exit "$1"
+}}
+await() {{  # the exit code of what was started last; every signal ends a wait
+    child=$!
+    [ -z "$why" ] || end_step
+    while :; do
+        signalled=
+        wait "$child"
+        rc=$?
+        [ -n "$signalled" ] || break
+    done
 }}
 newest() {{  # name, size and time of the newest checkpoint
     local file found=
@@ -169,16 +181,10 @@ export MASTER_ADDR MASTER_PORT
 {several}[ -z "${{SLURM_CPUS_PER_TASK:-}}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 export NVIDIA_VISIBLE_DEVICES=${{SLURM_JOB_GPUS:-all}}
 {setup}# --export=NONE of sbatch would reach the step, too
+said=$(wc -c <"$D/slurm.out")
 {step} "$D/node.sh" &
-child=$!
-[ -z "$why" ] || end_step
-while :; do
-    signalled=
-    wait "$child"
-    rc=$?
-    [ -n "$signalled" ] || break
-done
-note "ended:$rc:$why"
+await
+{directly}note "ended:$rc:$why"
 [ ! -e "$D/stop" ] || finish "$rc"
 if [ "$why" = limit ]; then
     after=$(newest)
@@ -194,6 +200,15 @@ if [ "$why" = limit ]; then
 fi
 [ "$why" != term ] || exit "$rc"  # Slurm says whether it is over
 finish "$rc"
+"""
+
+_DIRECTLY = r"""# A controller that lost its memory gives a running job no step. On one node none is needed.
+if [ "$rc" -ne 0 ] && [ -z "$why" ] && tail -c "+$((said + 1))" "$D/slurm.out" | grep -q "Unable to confirm alloc"; then
+    note without_step
+    direct=yes
+    /bin/sh "$D/node.sh" &
+    await
+fi
 """
 
 _SEVERAL = """export WORLD_SIZE=$SLURM_JOB_NUM_NODES NUM_GPU_PER_NODE={gpus}  # nodes, as TAO reads it
