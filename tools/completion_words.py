@@ -36,13 +36,13 @@ KINDS = {
     "DIR": "folder", "EXPERIMENT": "experiment", "ACTION,...": "actions", "FORMAT": "format",
     "RELEASE": "release", "MODEL": "model", "GROUP": "group", "SHAPE": "shape", "STATE": "state",
     "BACKBONE": "backbone", "FILE": "file", "HEAD": "head", "HEAD|MODEL": "head or model", "NETWORK": "head",
-    "PROJECT": "project", "RUN": "run",
+    "PROJECT": "project", "RUN": "run", "CLUSTER": "cluster",
 }  # fmt: skip
 """What the word in the help (``metavar``) is completed with; words that are not here are not completed."""
 KINDS_OF_FLAGS = {
     "--to": "target", "--dataset": "dataset", "--join": "live", "--set": "key", "--checkpoint": "checkpoint",
     "--gpus": "gpus", "--gpu-indices": "gpu_ids", "--keep-checkpoints": "kept", "--only": "check",
-    "--network": "host_network",
+    "--network": "host_network", "--cluster": "cluster",
 }  # fmt: skip
 KINDS_OF_WORDS = {
     ("stop", "RUN"): "live", ("attach", "RUN"): "live", ("runs mark-lost", "RUN"): "live",

@@ -247,7 +247,8 @@ class Contract(Value):
     is named for this action (``{"export_file": "export/{model}.onnx"}``, relative to the results folder).
     ``shell_reads_arguments``: a shell inside the container parses every argument again, so blanks, quotes
     and ``$ ; & * ` `` are not allowed. ``reads_data_only``: nothing is written into ``data/``, so it is mounted
-    read-only. ``refused_arguments`` maps an option that must not be passed to the reason.
+    read-only. ``several_nodes``: it can run on several nodes at once.
+    ``refused_arguments`` maps an option that must not be passed to the reason.
     ``kpi`` are the metrics of the action; with ``guesses_metrics`` the meaning of others is guessed from their names,
     otherwise it is unknown. ``unknown`` maps unknown facts (``checkpoints``) to the reason; they are not guessed.
     """
@@ -272,6 +273,7 @@ class Contract(Value):
     env: Mapping[str, str] = field(default_factory=dict)
     shell_reads_arguments: bool = False
     reads_data_only: bool = False
+    several_nodes: bool = False
     override_syntax: OverrideSyntax = OverrideSyntax.NONE
     refused_arguments: Mapping[str, str] = field(default_factory=dict)
     extra_arguments: bool = True

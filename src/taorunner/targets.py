@@ -18,6 +18,9 @@ from taorunner.target_names import entry_points, target_names
 from taorunner.text import did_you_mean, printable
 from taorunner.values.value import Value, field, replace
 
+SETTINGS_PREFIX = "backend_options."
+"""What stands before the name of a setting in the messages of a ``SettingProblem``."""
+
 
 class GpuSource(Enum):
     """LEASED: taorunner chooses among the GPUs of this host. SCHEDULED: the engine gives them to a run."""
@@ -70,6 +73,8 @@ class Setting(Value):
 
     def has_type(self, value: object) -> bool:
         """True for the exact type; a whole number is also a float, and a bool is no number."""
+        if self.kind in (list, dict):
+            return isinstance(value, self.kind)  # the YAML reader has classes of its own
         return type(value) is self.kind or (self.kind is float and type(value) is int)
 
 

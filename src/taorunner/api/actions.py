@@ -30,6 +30,7 @@ from taorunner.runs.supervisor.hooks import parse_hook
 class RequestOptions(TypedDict, total=False):
     """What a run is, as on the command line of an action. Everything is optional.
 
+    ``cluster`` is a name of clusters.yml.
     ``gpus`` is their number or ``"all"``, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
     ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
     spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
@@ -40,6 +41,7 @@ class RequestOptions(TypedDict, total=False):
     """
 
     backend: str
+    cluster: str
     gpus: int | Literal["all"]
     gpu_ids: Sequence[str]
     nodes: int
@@ -219,6 +221,7 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
     )
     return ActionRequest(
         action=action, experiments=names, backend=options.get("backend"),
+        cluster=options.get("cluster"),
         gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=tuple(map(str, gpu_ids)) if gpu_ids is not None else None,
         limits=limits, release=options.get("release"), image=options.get("image"),

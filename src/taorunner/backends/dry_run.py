@@ -45,7 +45,7 @@ class Simulation:
             "experiment": self.plan.experiment,
             "action": self.plan.action,
             "backend": request.backend,
-            "cluster": None,
+            "cluster": self.plan.cluster,
             "image": request.image,
             "argv": list(request.argv),
             "weights": self.plan.weights,

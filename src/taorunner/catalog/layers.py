@@ -181,7 +181,7 @@ def _name_checkpoints(facts: dict[str, Any]) -> None:
 
 _PLAIN = (
     "gpu_use", "needs", "optional", "results_subdir", "value_forms", "env", "shell_reads_arguments", "reads_data_only",
-    "override_syntax", "refused_arguments", "extra_arguments", "traps", "unknown",
+    "several_nodes", "override_syntax", "refused_arguments", "extra_arguments", "traps", "unknown",
 )  # fmt: skip
 _PARTS = ("command", "arguments", "spec", "progress", "verdict", "checkpoints", "kpi")
 LAYER_KEYS = frozenset({*_PLAIN, *_PARTS, "source", "uses", "since", "until"})

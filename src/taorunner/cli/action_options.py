@@ -35,10 +35,14 @@ BackendOption = Annotated[
     Optional[str],
     option(
         "--backend",
-        "Run with docker, local, embedded, slurm or an installed one",
+        "Run with docker, local, embedded, slurm or another",
         word="BACKEND",
         group="Where it runs",
     ),
+]
+ClusterOption = Annotated[
+    Optional[str],
+    option("--cluster", "Run on this cluster of clusters.yml", word="NAME", group="Where it runs"),
 ]
 Gpus = Annotated[
     Optional[str],
@@ -169,6 +173,7 @@ class ActionOptions:
     checkpoint: Checkpoint = None
     resume: Resume = False
     backend: BackendOption = None
+    cluster: ClusterOption = None
     gpus: Gpus = None
     gpu_indices: GpuIndices = None
     nodes: Nodes = None

@@ -84,7 +84,7 @@ def _later(request: ActionRequest, action: str, earlier: tuple[str, ...]) -> Act
     """The request of a later action. What is not named here holds for the first one only."""
     keeps_weights = not any(one in MAKERS["checkpoint"] for one in earlier)
     return ActionRequest(
-        action=action, experiments=request.experiments, backend=request.backend,
+        action=action, experiments=request.experiments, backend=request.backend, cluster=request.cluster,
         gpus=request.gpus, all_gpus=request.all_gpus,
         gpu_ids=request.gpu_ids, limits=request.limits, release=request.release, image=request.image,
         overrides=request.overrides, env=request.env, volumes=request.volumes,

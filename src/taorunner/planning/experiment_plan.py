@@ -76,7 +76,9 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
         for finding in values.findings
     ]
     here += _need_findings(planning, experiment, contract)
-    limited = resource_findings(planning.project, experiment, draft.target, request.limits)
+    limited = resource_findings(
+        planning.project, experiment, draft.target, request.limits, contract, request.gpu_ids
+    )
     here += [planning.placed(experiment, finding) for finding in limited]
     here += ignored_options(contract, draft.target, request)
     if not draft.on_host:

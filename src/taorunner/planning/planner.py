@@ -13,6 +13,7 @@ from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_plan import plan_experiment
+from taorunner.planning.inputs.backend_choice import placed_by
 from taorunner.planning.inputs.gpu_access import MachineGpus
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.model.epoch_scores import Scores, no_scores
@@ -84,7 +85,8 @@ def planning_of(
     ``make_site`` decides a run's id and folder from experiment and action; by default a new run of the workspace.
     ``scores`` gives what ``--checkpoint best`` chooses by.
     """
-    project = load_project(workspace, project_name)
+    loaded = load_project(workspace, project_name, caller.environ)
+    project = placed_by(loaded, request, workspace, caller.environ)
     mounts = load_mounts(workspace, caller.environ).with_volumes(request.volumes)
     networks = Networks(workspace.networks_dir)
     memory = SpecMemory()

@@ -82,6 +82,7 @@ def assemble(
         experiment=experiment.name,
         action=draft.action,
         backend=target.name,
+        cluster=experiment.cluster,
         contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)),
         argv=argv.tokens,
         workspace=workspace.root,

@@ -217,6 +217,8 @@ def _strict(finding: Finding) -> Finding:
 
 def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
     yield from project.findings
+    if project.clusters is not None:
+        yield from project.clusters.findings
     for name in project.names:
         head = project.head_of(name)
         if name not in project.experiments and head is not None and head not in checks.heads:
@@ -269,7 +271,7 @@ def _experiment(
     target = target_of(experiment.backend) if experiment.backend else default_target(network.framework)
     target = target.with_settings(experiment.backend_options)
     yield from backend_findings(project, experiment, target, network.name, network.framework)
-    yield from resource_findings(project, experiment, target)
+    yield from resource_findings(project, experiment, target, contract=contracts.get("train"))
     if "train" in contracts and not target.sees_host_paths:
         gpus = choose_gpus(experiment, ActionRequest("train", (experiment.name,)), contracts["train"]).count
         hidden = visible_gpus(project, experiment, checks.cross.mounts, contracts["train"].env, gpus)

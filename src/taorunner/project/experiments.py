@@ -7,10 +7,11 @@ Later values win. ``vars``, ``overrides``, ``env`` and ``backend_options`` are m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.limits import NO_LIMITS, Limits, size_bytes, time_limit_s
 from taorunner.project.workspace import ProjectPaths
@@ -26,6 +27,8 @@ class Experiment:
 
     ``gpus`` is None when the number is not set. ``gpu_ids`` are host ids (index or UUID), None for any free GPUs.
     ``model_key`` and the values of ``env`` are as in the file: ``env:NAME``, ``file:PATH`` or the secret itself.
+    ``cluster`` names one of clusters.yml; ``on_cluster`` adds its settings to ``backend_options``, and its limits,
+    which count where the experiment says nothing. ``written_options`` are the backend_options without them.
     ``spec_dirs`` are the folders searched for a spec file, in order; they need not exist.
     """
 
@@ -43,7 +46,10 @@ class Experiment:
     release: str | None = None
     image: str | None = None
     backend: str | None = None
+    cluster: str | None = None
+    cluster_limits: Limits = NO_LIMITS
     backend_options: Mapping[str, Any] = field(default_factory=dict)
+    written_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     shm_bytes: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
@@ -52,6 +58,19 @@ class Experiment:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     description: str | None = None
     tags: tuple[str, ...] = ()
+
+    def on_cluster(self, cluster: Cluster) -> Experiment:
+        """The same on ``cluster``. Its own options win, where they are for that backend."""
+        keeps = self.backend == cluster.backend or (self.backend is None and self.cluster is not None)
+        own = self.written_options if keeps else {}
+        return replace(
+            self, cluster=cluster.name, backend=cluster.backend, cluster_limits=cluster.limits,
+            backend_options={**cluster.settings, **own},
+        )  # fmt: skip
+
+    def off_cluster(self) -> Experiment:
+        """The same without its cluster."""
+        return replace(self, cluster=None, cluster_limits=NO_LIMITS, backend_options=self.written_options)
 
 
 def resolve_experiments(
@@ -173,8 +192,7 @@ def _with_gpus(
     Its own list sets the number. Its own number must match an inherited list, because dropping the list would let the
     run use GPUs that the list excludes; only 0 needs no list.
     """
-    if entry.get("backend", below.get("backend")) != below.get("backend"):
-        below = {key: value for key, value in below.items() if key != "backend_options"}  # another backend's
+    below = _without_other_backend(below, entry)
     values = {**below, **entry}
     for key in _OWN:
         if key not in entry:
@@ -204,6 +222,18 @@ def _with_gpus(
         to.error("gpus-disagree", message, (*path, "gpus"), hint=hint)
         return None
     return values
+
+
+def _without_other_backend(below: Mapping[str, Any], entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``below`` without what is meant for another backend: its own backend or cluster replaces both inherited ones."""
+    if "cluster" in entry and entry["cluster"] != below.get("cluster"):
+        dropped: tuple[str, ...] = ("backend", "cluster", "backend_options")
+    elif "backend" in entry and "cluster" not in entry:
+        is_other = entry["backend"] != below.get("backend")
+        dropped = ("cluster", "backend_options") if is_other else ("cluster",)
+    else:
+        return below
+    return {key: value for key, value in below.items() if key not in dropped}
 
 
 def _names_one_twice(ids: list[int | str], path: tuple[str, ...], to: FindingList) -> bool:
@@ -246,7 +276,9 @@ def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPath
         release=values.get("release"),
         image=values.get("image"),
         backend=values.get("backend"),
+        cluster=values.get("cluster"),
         backend_options=values.get("backend_options", {}),
+        written_options=values.get("backend_options", {}),
         shm_bytes=None if shm is None else size_bytes(shm),
         env=values.get("env", {}),
         user=values.get("user"),

@@ -94,7 +94,7 @@ def read_limits(
     limits = Limits(
         nodes,
         cpus,
-        None if memory is None else _memory(memory),
+        None if memory is None else read_memory(memory),
         None if time is None else time_limit_s(str(time)),
     )
     for key, value, is_good in (
@@ -109,9 +109,12 @@ def read_limits(
     return limits
 
 
-def _memory(size: str | int) -> int | None:
-    is_size = isinstance(size, int) or re.fullmatch(SIZE_PATTERN, size) is not None
-    return memory_bytes(size) if is_size else None
+def read_memory(value: object) -> int | None:
+    """Bytes of a memory limit as experiments.yml takes it; None for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    is_size = isinstance(value, int) or re.fullmatch(SIZE_PATTERN, value) is not None
+    return memory_bytes(value) if is_size else None
 
 
 def size_hint(value: object) -> str | None:

@@ -6,14 +6,18 @@ not checked here: callers that know the catalog report problems of a head with `
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
 from pathlib import Path
 from typing import Any
 
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
 from taorunner.project import keys
+from taorunner.project.clusters.cluster_file import Clusters, load_clusters
+from taorunner.project.clusters.placing import Misplaced, placed_on
 from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.limits import size_hint, time_hint
@@ -33,11 +37,15 @@ _ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "datase
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """``experiments`` are the usable ones, ``findings`` all problems, both in the order of the file."""
+    """``experiments`` are the usable ones, ``findings`` all problems, both in the order of the file.
+
+    ``clusters`` are those of clusters.yml, None where no experiment names one.
+    """
 
     paths: ProjectPaths
     experiments: Mapping[str, Experiment]
     findings: tuple[Finding, ...]
+    clusters: Clusters | None = None
     _document: YamlDocument = field(default_factory=YamlDocument, repr=False, compare=False)
     _data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _starts: list[tuple[int, str | None]] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -145,8 +153,32 @@ class Project:
         return ("tao_config",) if key in base else None
 
 
-def load_project(workspace: Workspace, name: str) -> Project:
-    """Reads and checks ``projects/<name>/experiments.yml``. Never raises for bad content, never writes."""
+def load_project(workspace: Workspace, name: str, environ: Mapping[str, str] | None = None) -> Project:
+    """Reads and checks ``projects/<name>/experiments.yml``. Never raises for bad content, never writes.
+
+    ``environ``, ours by default, says where the user's clusters.yml is.
+    """
+    project = _loaded(workspace, name)
+    if not any(experiment.cluster for experiment in project.experiments.values()):
+        return project
+    return _placed(project, load_clusters(workspace, os.environ if environ is None else environ))
+
+
+def _placed(project: Project, clusters: Clusters) -> Project:
+    """With each experiment on its cluster, or a finding."""
+    experiments: dict[str, Experiment] = {}
+    found: list[Finding] = []
+    for name, experiment in project.experiments.items():
+        placed = placed_on(experiment, clusters)
+        if isinstance(placed, Misplaced):
+            path = ("experiments", name, placed.key)
+            found.append(project.finding(Severity.ERROR, placed.code, placed.message, path, hint=placed.hint))
+        experiments[name] = experiment if isinstance(placed, Misplaced) else placed
+    findings = (*project.findings, *dict.fromkeys(found))
+    return with_fields(project, experiments=experiments, findings=findings, clusters=clusters)
+
+
+def _loaded(workspace: Workspace, name: str) -> Project:
     paths = workspace.project(name)
     file = paths.experiments_file
     if not is_name(name):
@@ -165,9 +197,9 @@ def load_project(workspace: Workspace, name: str) -> Project:
     if not isinstance(data, dict):
         if not document.problems:
             _report_top(data, to)
-        return Project(paths, {}, to.sorted(), document)
+        return Project(paths, {}, to.sorted(), None, document)
     experiments = _checked(data, paths, to)
-    return Project(paths, experiments, to.sorted(), document, data)
+    return Project(paths, experiments, to.sorted(), None, document, data)
 
 
 def _report_top(data: Any, to: FindingList) -> None:

@@ -151,6 +151,13 @@ Backend: TypeAlias = Annotated[
         examples=["docker"],
     ),
 ]
+ClusterName: TypeAlias = Annotated[
+    Name,
+    Field(
+        description="Where it runs: a cluster of clusters.yml, which gives the backend and its settings.",
+        examples=["dgx"],
+    ),
+]
 BackendOptions: TypeAlias = Annotated[
     dict[_Variable, JsonValue],
     Field(
@@ -214,6 +221,7 @@ class TaoConfig(TypedDict):
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]
+    cluster: NotRequired[ClusterName]
     backend_options: NotRequired[BackendOptions]
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
@@ -294,6 +302,7 @@ class ExperimentEntry(TypedDict):
     release: NotRequired[Release]
     image: NotRequired[Image]
     backend: NotRequired[Backend]
+    cluster: NotRequired[ClusterName]
     backend_options: NotRequired[BackendOptions]
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]

@@ -17,6 +17,7 @@ from taorunner.values.value import Value
 PROJECTS = "projects"
 STATE = ".taorunner"
 EXPERIMENTS_FILE = "experiments.yml"
+CLUSTERS_FILE = "clusters.yml"
 WORKSPACE_VARIABLE = "TAORUNNER_WORKSPACE"
 PROJECT_VARIABLE = "TAORUNNER_PROJECT"
 NAME_RULE = "letters, digits, dots, dashes and underscores, the first a letter or digit"
@@ -102,6 +103,11 @@ class Workspace(Value):
         return self.root / ".tao_mounts.json"
 
     @property
+    def clusters_file(self) -> Path:
+        """The engines elsewhere, see ``project.clusters``."""
+        return self.root / CLUSTERS_FILE
+
+    @property
     def lock_file(self) -> Path:
         """The digests of image tags, see ``project.image_lock``."""
         return self.root / "taorunner.lock"
@@ -159,6 +165,19 @@ class Workspace(Value):
                 )
         except OSError:
             return ()
+
+
+def cluster_files(root: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where clusters are written: in the user's configuration folder, and beside ``projects/`` of the workspace.
+
+    Source: XDG Base Directory Specification.
+    """
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):  # noqa: PTH117 (a text)
+        home = environ.get("HOME", "")
+        base = f"{home}/.config" if home else ""
+    users = (Path(base, "taorunner", CLUSTERS_FILE),) if base else ()
+    return (*users, root / CLUSTERS_FILE)
 
 
 class UnnamedProjectError(UsageError):

@@ -225,6 +225,9 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
         "experiments:\n  cats_01: {head: dino, dataset: d}\n  cats_02: {head: dino, dataset: d}\n  dogs: {head: ssd}\n",
         data={"pets/": "", "parts/": ""},
     )
+    (root / "clusters.yml").write_text(
+        "clusters:\n  dgx:\n    backend: slurm\n    container: {}\n  lab: {}\n"
+    )
     projects = root / "projects"
     (projects / "other").mkdir()
     (projects / "own").mkdir()
@@ -257,7 +260,8 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner -p example_01 train cats_01 cat", {"cats_02"}),
     ("taorunner train --project example_01 d", {"dogs"}),
     ("taorunner train -p example_01 --over", {"--overwrite"}),
-    ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded"}),
+    ("taorunner -p example_01 train dogs --cluster ", {"dgx", "lab"}),
+    ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded", "slurm"}),
     ("taorunner init-project new --head yolo_v4", {"yolo_v4", "yolo_v4_tiny"}),
     (
         "taorunner init-project new --head rtdetr --backbone fan_",

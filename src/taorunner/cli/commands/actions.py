@@ -105,6 +105,7 @@ def act(
     gpus = gpu_count(options.gpus)
     request = ActionRequest(
         action=action, experiments=tuple(dict.fromkeys(experiments)), backend=options.backend,
+        cluster=options.cluster,
         gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=gpu_ids(options.gpu_indices),
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time),

@@ -163,6 +163,7 @@ def _schema(
         Optional[str],
         option("--of", "What --json prints: a shape or a command", word="SHAPE"),
     ] = None,
+    clusters: Annotated[bool, option("--clusters", "The schema of clusters.yml")] = False,
     listed: Annotated[bool, option("--list", "List the shapes, with the commands that print them")] = False,
 ) -> int:
     import json
@@ -170,12 +171,21 @@ def _schema(
     context.obj.refuse_extra()
     if listed:
         return _list_shapes()
-    if events and of is not None:
+    chosen = [
+        word
+        for word, is_given in (("--events", events), ("--of", of is not None), ("--clusters", clusters))
+        if is_given
+    ]
+    if len(chosen) > 1:
         from taorunner.errors import UsageError
 
-        raise UsageError("--events cannot be combined with --of", hint="leave out one of them")
+        raise UsageError(f"{chosen[0]} cannot be combined with {chosen[1]}", hint="leave out one of them")
     if events or of is not None:
         schema = _shape("events" if events else str(of))
+    elif clusters:
+        from taorunner.project.clusters.cluster_schema import clusters_schema
+
+        schema = clusters_schema()
     else:
         from taorunner.project.schema import experiments_schema
 

@@ -195,6 +195,12 @@ def experiment_heads(text: str) -> dict[str, str]:
     return heads
 
 
+def _clusters(line: Line) -> list[str]:
+    from taorunner.cli.fast.cluster_names import cluster_names
+
+    return cluster_names(line.root(), line.environ)
+
+
 def _heads(line: Line) -> list[str]:
     from taorunner.catalog.names import network_names, own_network_names
 
@@ -376,7 +382,8 @@ _NAMES: dict[str, Callable[[Line], list[str]]] = {
     "project": _projects, "head": _heads, "backbone": _backbones, "action": _actions,
     "release": _releases, "dataset": _datasets, "format": _words("formats"), "target": _words("targets"),
     "model": _words("models"), "group": _words("groups"), "shape": _words("shapes"), "check": _words("checks"),
-    "state": _words("states"), "actions": _actions, "gpus": lambda _: ["all", "0", "1"], "gpu_ids": lambda _: ["auto"],
+    "state": _words("states"), "cluster": _clusters,
+    "actions": _actions, "gpus": lambda _: ["all", "0", "1"], "gpu_ids": lambda _: ["auto"],
     "kept": lambda _: ["last:1", "last:3", "best:1", "best:3"], "host_network": lambda _: ["none", "host", "bridge"],
     "key": _keys, "checkpoint": _checkpoints,
     "head or model": lambda line: [*_heads(line), *line.table("models")["*"]],

@@ -32,43 +32,44 @@ _OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--pr
     "--workspace": "folder"}
 _OPTIONS_4: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
     "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_5: dict[str, str] = {"--events": "", "--help": "", "--list": "", "--of": "shape"}
-_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cpus":
-    "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "", "--gpu-indices":
-    "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join": "live", "--json":
-    "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries": "any",
-    "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
-    "--workspace": "folder"}
-_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
-    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
-    "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory":
-    "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
-    "--plain": "", "--project": "project", "--release": "release", "--resume": "", "--retries": "any",
-    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
-    "any", "--workspace": "folder"}
-_OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
+_OPTIONS_5: dict[str, str] = {"--clusters": "", "--events": "", "--help": "", "--list": "", "--of": "shape"}
+_OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cluster":
+    "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
     "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
     "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
     "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
     "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
     "any", "--workspace": "folder"}
-_OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "checkpoint", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs":
+_OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+    "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
+    "any", "--epochs": "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any",
+    "--help": "", "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr":
+    "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
+    "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--resume": "",
+    "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time":
+    "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+    "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
     "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
-    "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
+    "--image": "any", "--join": "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
+    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "release", "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions",
+    "--time": "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
+    "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
+    "any", "--epochs": "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any",
+    "--help": "", "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any",
+    "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--release": "release", "--retries": "any", "--seed": "any",
+    "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
+    "--workspace": "folder"}
+_OPTIONS_10: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cluster":
+    "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
+    "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any",
+    "--nodes": "any", "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project":
     "project", "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan":
     "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_10: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cpus": "any",
-    "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
-    "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
-    "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any", "--nodes": "any",
-    "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "",
-    "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
 _OPTIONS_12: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":

@@ -40,7 +40,8 @@ def print_simulations(console: Console, simulations: Sequence[Simulation], *, js
 def _facts(simulation: Simulation) -> list[tuple[str, str]]:
     request, plan = simulation.request, simulation.plan
     is_shell = plan.action == SHELL  # a shell has no project and no results
-    run = f"{plan.project}/{plan.experiment}: {plan.action} on {request.backend}"
+    where = f"{plan.cluster} ({request.backend})" if plan.cluster is not None else request.backend
+    run = f"{plan.project}/{plan.experiment}: {plan.action} on {where}"
     facts = [
         ("run", "" if is_shell else run),
         ("image", request.image or ""),

@@ -1,14 +1,21 @@
-"""Checks that an experiment's backend runs its network and accepts its ``backend_options``."""
+"""Where experiments run: the cluster or backend of the command line, else that of the file.
+
+Checks that the backend runs the network and accepts its ``backend_options``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from taorunner.contracts import Framework
 from taorunner.errors import Finding, Severity
+from taorunner.planning.model.request import ActionRequest
+from taorunner.project.clusters.cluster_file import Clusters, load_clusters, unknown_cluster
+from taorunner.project.clusters.placing import OF_PLACE, OTHER_BACKEND
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
+from taorunner.project.workspace import Workspace
 from taorunner.targets import Target, default_target
 
 
@@ -42,3 +49,37 @@ def backend_findings(
         yield project.finding(
             Severity.ERROR, problem.code, problem.message, place, hint=problem.hint, of_key=problem.of_key
         )
+
+
+def placed_by(
+    project: Project, request: ActionRequest, workspace: Workspace, environ: Mapping[str, str]
+) -> Project:
+    """``project`` with its experiments where the request says. ``--backend`` takes an experiment off a cluster of
+    another backend."""
+    if request.cluster is None and request.backend is None:
+        return project
+    kept = tuple(finding for finding in project.findings if finding.code not in OF_PLACE)
+    if request.cluster is None:
+        experiments = {
+            name: one if one.backend == request.backend else one.off_cluster()
+            for name, one in project.experiments.items()
+        }
+        return replace(project, experiments=experiments, findings=kept)
+    clusters = project.clusters or load_clusters(workspace, environ)
+    refused = _refused(request, clusters)
+    if refused:
+        return replace(project, findings=(*kept, *refused), clusters=clusters)
+    cluster = clusters.usable[request.cluster]
+    experiments = {name: one.on_cluster(cluster) for name, one in project.experiments.items()}
+    return replace(project, experiments=experiments, findings=kept, clusters=clusters)
+
+
+def _refused(request: ActionRequest, clusters: Clusters) -> tuple[Finding, ...]:
+    name = request.cluster or ""
+    cluster = clusters.usable.get(name)
+    if cluster is None:
+        return clusters.findings_of(name) or (unknown_cluster(name, clusters),)
+    if request.backend not in (None, cluster.backend):
+        message = f"--backend {request.backend}: the cluster {name} has the backend {cluster.backend}"
+        return (Finding(Severity.ERROR, OTHER_BACKEND, message, "leave --backend out", typed=True),)
+    return ()

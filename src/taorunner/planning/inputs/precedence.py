@@ -70,15 +70,23 @@ def choose_gpus(experiment: Experiment, request: ActionRequest, contract: Contra
 
 
 def choose_resources(experiment: Experiment, request: ActionRequest, contract: Contract) -> Resources:
-    """The command line beats the file."""
-    typed, own = request.limits, experiment.limits
+    """The command line beats the file, which beats the cluster's own limits."""
+    typed, own, last = request.limits, experiment.limits, experiment.cluster_limits
+    nodes = typed.nodes or own.nodes or last.nodes or 1
+    if not takes_nodes(contract) and typed.nodes is None and own.nodes is None:
+        nodes = 1  # what the cluster gives by default is for those that can use it
     return Resources(
-        nodes=typed.nodes or own.nodes or 1,
+        nodes=nodes,
         gpus=choose_gpus(experiment, request, contract),
-        cpus=typed.cpus or own.cpus,
-        memory_bytes=typed.memory_bytes or own.memory_bytes,
-        time_s=typed.time_s or own.time_s,
+        cpus=typed.cpus or own.cpus or last.cpus,
+        memory_bytes=typed.memory_bytes or own.memory_bytes or last.memory_bytes,
+        time_s=typed.time_s or own.time_s or last.time_s,
     )
+
+
+def takes_nodes(contract: Contract) -> bool:
+    """Whether the action can run on several nodes."""
+    return contract.several_nodes and contract.gpu_use is GpuUse.MANY
 
 
 def key_in_spec(contract: Contract) -> str | None:

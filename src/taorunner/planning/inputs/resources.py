@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from taorunner.contracts import Contract, Framework, GpuUse
 from taorunner.errors import Finding, Severity
+from taorunner.planning.inputs.precedence import takes_nodes
 from taorunner.planning.model.request import ActionRequest
 from taorunner.project.experiments import Experiment
 from taorunner.project.limits import NO_LIMITS, Limits
 from taorunner.project.load import Project
-from taorunner.targets import Resource, Target
+from taorunner.targets import GpuSource, Resource, Target
 
 _FIELDS = {
     Resource.CPUS: "cpus",
@@ -21,13 +22,34 @@ _FIELDS = {
 
 
 def resource_findings(
-    project: Project, experiment: Experiment, target: Target, typed: Limits = NO_LIMITS
-) -> Iterator[Finding]:
-    """Several nodes where the backend has one are an error; other limits that it does not apply are warnings.
+    project: Project, experiment: Experiment, target: Target, typed: Limits = NO_LIMITS,
+    contract: Contract | None = None, gpu_ids: tuple[str, ...] | None = None,
+) -> Iterator[Finding]:  # fmt: skip
+    """Several nodes where the backend or the action has one, and GPUs by number where an engine gives them, are errors;
+    other limits that the backend does not apply are warnings.
 
-    Each is placed at its key, or has no place when ``typed`` on the command line.
+    Each is placed at its key, or has no place when ``typed`` or ``gpu_ids`` say it on the command line.
     """
     nodes = typed.nodes or experiment.limits.nodes or 1
+    ids = experiment.gpu_ids if gpu_ids is None else gpu_ids
+    if target.gpus is GpuSource.SCHEDULED and ids:
+        where = (
+            f'the cluster "{experiment.cluster}"' if experiment.cluster else f'the backend "{target.name}"'
+        )
+        message = f"{where} gives each run its GPUs: they cannot be chosen by number"
+        hint = (
+            "leave out --gpu-indices, and write --gpus N" if gpu_ids else 'write "gpus:" in the place of it'
+        )
+        yield _placed(
+            project, experiment, "gpu_indices", gpu_ids or None, Severity.ERROR, "gpu-indices", message, hint
+        )
+    if nodes > 1 and contract is not None and not takes_nodes(contract):
+        message = f'"{contract.network}" {contract.action} runs on one node only, not on {nodes}'
+        hint = "use more GPUs of one node: gpus" if contract.gpu_use is GpuUse.MANY else "set nodes to 1"
+        yield _placed(
+            project, experiment, "nodes", typed.nodes, Severity.ERROR, "too-many-nodes", message, hint
+        )
+        return
     if nodes > 1 and Resource.NODES not in target.resources:
         message = f'the backend "{target.name}" runs on one node, not on {nodes}'
         hint = "set nodes to 1, or choose a backend that has several nodes"

@@ -122,7 +122,8 @@ class RunPlan(Value):
     ``run_inside`` is where the run's input folder (spec, secrets) is seen by the process. ``arguments`` are the values
     that ``argv`` was made of, ``backend_options`` the settings of the backend. ``resume`` is set for a resumed
     training, None for a fresh one. ``after`` is the run of the chain that has to succeed before this one starts;
-    ``awaits`` is what it takes from the chain. ``typed`` is what the command line set.
+    ``awaits`` is what it takes from the chain. ``typed`` is what the command line set. ``cluster`` is the name of the
+    cluster whose settings are in ``backend_options``, None without one.
     """
 
     project: str
@@ -155,6 +156,7 @@ class RunPlan(Value):
     after: str | None = None
     awaits: tuple[Awaited, ...] = ()
     typed: TypedSettings = field(default_factory=TypedSettings)
+    cluster: str | None = None
 
     @property
     def gpus(self) -> GpuRequest:

@@ -40,6 +40,7 @@ class ActionRequest(Value):
     action: str
     experiments: tuple[str, ...]
     backend: str | None = None
+    cluster: str | None = None
     gpus: int | None = None
     all_gpus: bool = False
     gpu_ids: tuple[str, ...] | None = None

@@ -19,6 +19,7 @@ class TypedSettings(Value):
     """The fields of the same names of ``ActionRequest``, without secrets that were written out."""
 
     backend: str | None = None
+    cluster: str | None = None
     gpus: int | None = None
     all_gpus: bool = False
     gpu_ids: tuple[str, ...] | None = None
@@ -46,7 +47,8 @@ class TypedSettings(Value):
     def words(self, *, without: Collection[str] = ()) -> str:
         """All of them as they are typed. ``without`` are knobs and keys of the spec to leave out."""
         pairs: list[tuple[str, object]] = [
-            ("--backend", self.backend), ("--release", self.release), ("--image", self.image),
+            ("--backend", self.backend), ("--cluster", self.cluster),
+            ("--release", self.release), ("--image", self.image),
             ("--gpus", "all" if self.all_gpus else self.gpus),
             ("--gpu-indices", None if self.gpu_ids is None else ",".join(self.gpu_ids) or "auto"),
             ("--nodes", self.limits.nodes), ("--cpus", self.limits.cpus), ("--memory", self.limits.memory_bytes),
@@ -71,7 +73,8 @@ class TypedSettings(Value):
 def typed_settings(request: ActionRequest) -> TypedSettings:
     """Those of ``request``. A secret stays where ``env:NAME`` or ``file:PATH`` says where it is; its text does not."""
     return TypedSettings(
-        backend=request.backend, gpus=request.gpus, all_gpus=request.all_gpus, gpu_ids=request.gpu_ids,
+        backend=request.backend, cluster=request.cluster,
+        gpus=request.gpus, all_gpus=request.all_gpus, gpu_ids=request.gpu_ids,
         limits=request.limits, release=request.release, image=request.image,
         overrides=_without_secrets(request.overrides), knobs=request.knobs, extra=request.extra,
         env=_without_secrets(request.env), volumes=request.volumes,
@@ -98,10 +101,11 @@ def continued_request(
     says_gpus = request.gpus is not None or request.all_gpus or request.gpu_ids is not None
     says_image = request.image is not None or request.release is not None
     gpus = request if says_gpus else typed
+    place = request if request.backend is not None or request.cluster is not None else typed
     image = request if says_image else typed
     targets = {mount.target for mount in request.volumes}
     return replace(
-        request, continues=run, backend=request.backend or typed.backend,
+        request, continues=run, backend=place.backend, cluster=place.cluster,
         gpus=gpus.gpus, all_gpus=gpus.all_gpus, gpu_ids=gpus.gpu_ids, limits=_limits(request.limits, typed.limits),
         release=image.release, image=image.image, overrides={**overrides, **own}, knobs=_knobs({**knobs, **given}),
         extra=request.extra or typed.extra, env={**typed.env, **request.env},

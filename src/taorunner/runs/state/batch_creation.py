@@ -58,7 +58,7 @@ def record_run(
         results_dir=str(plan.results_dir), attempt=attempt, resumed_from=resumed_from,
         retries_left=policy.retries or 0, stop_on_nan=policy.stop_on_nan, on_finish=policy.on_finish,
         forced=plan.forced, after=plan.after, keep_checkpoints=policy.keep_checkpoints,
-        nodes=plan.resources.nodes,
+        nodes=plan.resources.nodes, cluster=plan.cluster,
     )  # fmt: skip
     paths = store.paths(run_id)
     paths.input_dir.mkdir(parents=True)

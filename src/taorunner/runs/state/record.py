@@ -49,7 +49,8 @@ class RunRecord(Value):
     ``attempt`` counts from 1 over retries and resumed runs; ``resumed_from`` is the run that this one resumes.
     ``after`` is the run of a chain that has to succeed before this one starts.
     ``stop_reason`` is set when taorunner stopped the run, not a user. ``forced`` are the codes of the errors that
-    ``--force`` passed. ``nodes`` is how many were asked for, None for a record of an older version.
+    ``--force`` passed. ``nodes`` is how many were asked for, None for a record of an older version. ``cluster`` is
+    the name of the cluster, None for an engine of this machine.
     Times are aware UTC.
     """
 
@@ -90,6 +91,7 @@ class RunRecord(Value):
     after: str | None = None
     keep_checkpoints: str | None = None
     nodes: int | None = None
+    cluster: str | None = None
     version: int = 1
 
     def launched(
@@ -151,7 +153,7 @@ class RunRecord(Value):
         """
         before = dict.fromkeys(run for run in (self.resumed_from, self.after) if run is not None)
         return {
-            "cluster": None,
+            "cluster": self.cluster,
             "nodes": self.nodes,
             "attempt": self.attempt,
             "gpu_models": list(self.gpu_models),
