@@ -38,6 +38,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "pretrained": ("pretrained",),
     "dataset": ("dataset",),
     "image": ("image",),
+    "clusters": ("clusters",),
     "specs": ("specs",),
     "quickstart": ("quickstart",),
     "doctor": ("doctor",),

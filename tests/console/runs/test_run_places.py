@@ -117,3 +117,16 @@ def test_a_run_without_gpu_waits_for_the_one_that_runs(
     shown = snapshots_of(records_of(store))
     found = places(store, records_of(store), shown, with_backend=False)
     assert found[batch.runs[1]] == "next; runs without GPU start one at a time"
+
+
+def test_a_run_on_a_cluster_names_it_and_its_nodes(store: RunStore) -> None:
+    records = records_of(store)[:2]
+    store.save(replace(records[0], cluster="dgx", nodes=2))
+    store.save(replace(records[1], cluster="dgx", nodes=2, state=RunState.WAITING))
+    records = records_of(store)[:2]
+    running, waiting = snapshots_of(records)
+    snapshots = [running, replace(waiting, waiting="Priority")]
+    found = places(store, records, snapshots, with_backend=False)
+    assert list(found.values()) == ["dgx, 2 nodes", "dgx: Priority"]
+    assert [record.origin_json()["cluster"] for record in records] == ["dgx", "dgx"]
+    assert read_facts(store, [records[0].id])[records[0].id].cluster == "dgx"

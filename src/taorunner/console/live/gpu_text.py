@@ -40,7 +40,7 @@ def compact_gpus(view: RunView) -> list[Text]:
     gpus = view.run.gpus
     if not gpus:
         where = cluster_text(view)
-        return [Text(where, style="quiet"), Text(view.run.backend, style="quiet")] if where else []
+        return [Text(where, style="quiet"), Text(view.engine, style="quiet")] if where else []
     ids = gpu_ids(gpus, view.gpus)
     readings = [view.gpus[gpu] for gpu in gpus if gpu in view.gpus]
     known = loads(readings)
@@ -67,7 +67,7 @@ def panel_gpus(view: RunView, value_width: int, width: int, rows: int) -> list[t
     gpus = view.run.gpus
     if not gpus:
         where = cluster_text(view)
-        return [(view.run.backend, Text(where))] if where else []
+        return [(view.engine, Text(where))] if where else []
     readings = [view.gpus[gpu] for gpu in gpus if gpu in view.gpus]
     label = f"GPU {gpu_ids(gpus, view.gpus)}"
     if not readings:

@@ -27,6 +27,7 @@ class RunFacts:
     nodes: int = 1
     attempt: int = 1
     after: str | None = None
+    cluster: str | None = None
 
 
 def read_facts(store: RunStore, run_ids: Sequence[str]) -> dict[str, RunFacts]:
@@ -37,13 +38,14 @@ def read_facts(store: RunStore, run_ids: Sequence[str]) -> dict[str, RunFacts]:
 
 def _facts(store: RunStore, run_id: str, parallels: dict[str, int | None]) -> RunFacts:
     unusable = (TaorunnerError, OSError, ValueError, KeyError, TypeError, AttributeError)
-    batch, attempt, after = "", 1, None
+    batch, attempt, after, cluster = "", 1, None, None
     with suppress(*unusable):
         record = store.load(run_id)
         batch, attempt, after = record.batch, record.attempt - record.retries_made, record.after
+        cluster = record.cluster
         if batch not in parallels:
             parallels[batch] = None
             parallels[batch] = store.load_batch(batch).parallel
     parallel = parallels.get(batch)
     need = read_need(store, run_id)
-    return RunFacts(batch, parallel, need.count, need.ids, need.nodes, attempt, after)
+    return RunFacts(batch, parallel, need.count, need.ids, need.nodes, attempt, after, cluster)

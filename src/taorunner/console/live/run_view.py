@@ -49,6 +49,7 @@ class RunNotes:
     attempt: int = 1
     nodes: int = 1
     gpu_count: int | None = None
+    cluster: str | None = None
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
@@ -68,6 +69,11 @@ class RunView:
     notes: RunNotes = RunNotes()
     is_selected: bool = False
     has_all_metrics: bool = False
+
+    @property
+    def engine(self) -> str:
+        """The cluster of the run, else its backend."""
+        return self.notes.cluster or self.run.backend
 
     @cached_property
     def shown_metrics(self) -> Sequence[str]:

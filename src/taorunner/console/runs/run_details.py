@@ -208,7 +208,8 @@ def _where(run: RunSnapshot, facts: PageFacts) -> str:
     if run.state.is_final and run.started_at is None:
         return ""
     if run.state is RunState.WAITING and run.waiting:
-        return f"{clean(run.backend)}: {clean(run.waiting)}"
+        cluster = facts.record.cluster if facts.record is not None else None
+        return f"{clean(cluster or run.backend)}: {clean(run.waiting)}"
     return f"{facts.where or clean(run.backend)}{_hardware(facts.record)}"
 
 

@@ -22,6 +22,11 @@ def places(
     """
     batches = {record.id: record.batch for record in records if isinstance(record, RunRecord)}
     known = {record.id: record for record in records}
+    engines = {
+        record.id: engine_text(record)
+        for record in records
+        if isinstance(record, RunRecord) and record.cluster
+    }
     queues = {
         batch_id: _Queue(store, batch_id, known)
         for batch_id in dict.fromkeys(
@@ -33,8 +38,14 @@ def places(
         if run.state is RunState.QUEUED and run.id in batches:
             found[run.id] = queues[batches[run.id]].place(run.id)
         else:
-            found[run.id] = _place(run, with_backend=with_backend)
+            found[run.id] = _place(run, engines.get(run.id), with_backend=with_backend)
     return found
+
+
+def engine_text(record: RunRecord) -> str:
+    """``dgx``, or ``dgx, 2 nodes`` for a run on several."""
+    nodes = f", {record.nodes} nodes" if record.nodes is not None and record.nodes > 1 else ""
+    return f"{record.cluster or record.backend}{nodes}"
 
 
 def gpu_text(gpus: Sequence[str]) -> str:
@@ -44,17 +55,19 @@ def gpu_text(gpus: Sequence[str]) -> str:
     return f"GPU {','.join(gpus)}"
 
 
-def _place(run: RunSnapshot, *, with_backend: bool) -> str:
+def _place(run: RunSnapshot, cluster: str | None, *, with_backend: bool) -> str:
+    """``cluster`` is the cluster of the run, as ``engine_text`` has it."""
+    engine = cluster or run.backend
     if run.state is RunState.WAITING:
-        return f"{run.backend}: {run.waiting}" if run.waiting else run.backend
+        return f"{engine.partition(',')[0]}: {run.waiting}" if run.waiting else engine
     if run.pull is not None and not run.state.is_final:
         total = run.pull.bytes_total
         done = f", {min(99, 100 * run.pull.bytes_done // total)}%" if total else ""
         return f"pulling the container image{done}"
     gpus = gpu_text(run.gpus)
-    if with_backend:
-        return f"{run.backend}, {gpus}" if gpus else run.backend
-    return gpus or run.backend
+    if with_backend or cluster:
+        return f"{engine}, {gpus}" if gpus else engine
+    return gpus or engine
 
 
 class _Queue:

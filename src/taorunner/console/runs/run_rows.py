@@ -105,7 +105,7 @@ def queued_row(view: RunView, width: int, name_width: int, word_width: int) -> T
     line = _head(view, name_width)
     line.append(f"  {run.state.value.lower():<{word_width}}", style="quiet")
     if run.state is RunState.WAITING:
-        reason = f"{run.backend}: {run.waiting}" if run.backend else run.waiting or ""
+        reason = f"{view.engine}: {run.waiting}" if view.engine else run.waiting or ""
         waited_s = run.waited_s(view.now)
         waited = f"  {duration(waited_s)}" if waited_s is not None else ""
     else:

@@ -149,6 +149,10 @@ _SHAPES: Mapping[str, Note] = {
         "boxes_per_image": {"*": "int"}, "picture_sizes": [{"width": "int", "height": "int", "images": "int"}],
         "left_out": "int",
     },
+    "clusters": [{
+        "name": "str", "backend": "str", "host": "str?", "file": "str", "line": "int?", "settings": {"*": "any"},
+        "nodes": "int?", "cpus": "int?", "memory_bytes": "int?", "time_s": "int?",
+    }],
     "images": [{
         "image": "str", "runs_as": "str", "locked": "bool", "present": "bool", "id": "str?", "digest": "str?",
         "size_bytes": "int?", "created_at": "time?", "experiments": ["str"], "actions": ["str"],
@@ -188,6 +192,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         ("convert", "train", "evaluate", "prune", "export", "inference", "run", "resume"), _START
     ),
     "attach": ("events",), "validate": ("findings",), "doctor": ("findings",), "dataset check": ("findings",),
+    "clusters show": ("clusters",), "clusters check": ("findings",),
     "stop": ("runs",), "logs": ("log-lines",), "add": ("added",), "runs rm": ("pruned-records",),
     "runs mark-lost": ("runs",), "init-project": ("imported",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
@@ -236,6 +241,8 @@ def _with_parts(note: Note) -> dict[str, Any]:
 def _printed_by(name: str) -> str:
     commands = [command for command, shapes in COMMANDS.items() if name in shapes]
     if name == "findings":
-        return "Printed by validate, doctor, dataset check, and by every command that refuses."
+        return (
+            "Printed by validate, doctor, dataset check, clusters check, and by every command that refuses."
+        )
     what = "One line printed" if name in ("events", "log-lines") else "Printed"
     return f"{what} by {', '.join(commands)}."

@@ -208,8 +208,7 @@ def _target(entry: Mapping[Any, Any], path: tuple[str, ...], to: FindingList) ->
     backend = entry["backend"]
     if not isinstance(backend, str) or backend not in names:
         message = f'"backend" must be {_one_of(names)}, not {described(backend)}'
-        hint = to.suggestion(backend, names)
-        to.error("wrong-value", message, (*path, "backend"), hint=hint)
+        to.error("wrong-value", message, (*path, "backend"), hint=to.suggestion(backend, names))
         return None
     try:
         return target_of(backend)
@@ -233,7 +232,8 @@ def _limits(
         value = entry.get(key)
         found[key] = None if value is None else readers[key](value)
         if value is not None and found[key] is None and key not in checked:
-            hint = {"time": limits.time_hint, "memory": limits.size_hint}.get(key, lambda _: None)(value)
+            meant = {"time": limits.time_hint, "memory": limits.size_hint}.get(key)
+            hint = meant(value) if meant is not None else None
             message = f'"{key}" must be {limits.EXPECTED[key]}, not {described(value)}'
             to.error("wrong-value", message, (*path, key), hint=hint)
     return Limits(found["nodes"], found["cpus"], found["memory"], found["time"])

@@ -1,0 +1,73 @@
+"""What can be proved of a cluster before a run: for Slurm its site, for any other backend what that says of itself."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from taorunner import host_commands
+from taorunner.atomic_files import write_text
+from taorunner.backends.registry import load_backend
+from taorunner.backends.slurm.site_check import Ask, check_site
+from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
+from taorunner.planning.model.plan import Resources
+from taorunner.project.clusters.cluster_file import Cluster
+from taorunner.project.workspace import Workspace
+
+SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
+TOKEN = "cluster-check"
+"""The file in the state folder that a node has to read."""
+
+
+def asker(host: str | None, environ: Mapping[str, str]) -> Ask:
+    """Runs commands on ``host``, or on this machine without one."""
+
+    def ask(argv: Sequence[str], within_s: float) -> host_commands.CommandResult:
+        words = list(argv) if host is None else [*SSH, host, shlex.join(argv)]
+        done = host_commands.run(words, timeout_s=within_s, env=environ)
+        if host is not None and done.code == 255:
+            said = done.last_words.removeprefix("ssh: ")
+            raise MachineError(f'"{host}" cannot be reached: {said}', hint=f"try: ssh {host} true")
+        return done
+
+    return ask
+
+
+def check_cluster(
+    cluster: Cluster, workspace: Workspace | None, environ: Mapping[str, str]
+) -> Iterator[Finding]:
+    """One finding for each thing, in the order in which a run needs them.
+
+    Writes one small file into the state folder of ``workspace``, and removes it.
+    """
+    if cluster.backend != "slurm":
+        yield from _of_backend(cluster, environ)
+        return
+    limits = cluster.limits
+    resources = Resources(nodes=limits.nodes or 1, cpus=limits.cpus, memory_bytes=limits.memory_bytes,
+                          time_s=limits.time_s)  # fmt: skip
+    ask = asker(cluster.host, environ)
+    if workspace is None:
+        yield from check_site(cluster.settings, resources, ask, None)
+        return
+    text = secrets.token_hex(16)
+    file = workspace.state_dir / TOKEN
+    far = str(cluster.settings.get("workspace") or workspace.root)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, text + "\n")
+        place = (f"{far.rstrip('/')}/{file.relative_to(workspace.root)}", text)
+        yield from check_site(cluster.settings, resources, ask, place)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _of_backend(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        found = load_backend(cluster.backend, environ).check()
+    except TaorunnerError as error:
+        found = [Finding(Severity.ERROR, "cluster-login", error.message, error.hint)]
+    yield from found
+    if not any(finding.is_error for finding in found):
+        yield Finding(Severity.OK, "cluster-login", f"the backend {cluster.backend} answers")

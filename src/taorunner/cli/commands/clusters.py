@@ -1,0 +1,127 @@
+"""``clusters``: lists the clusters of clusters.yml, shows one, and checks whether it can be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from taorunner.cli.help_pages import GroupPage, add_command, make_group
+from taorunner.cli.options import Invocation, JsonOption, VerboseOption, WorkspaceOption
+from taorunner.errors import ExitCode, UnknownNameError, UserFilesError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taorunner.project.clusters.cluster_file import Cluster, Clusters
+    from taorunner.project.workspace import Workspace
+
+_Name = Annotated[str, typer.Argument(help="A name of clusters.yml", metavar="CLUSTER", show_default=False)]
+
+
+class _ShowByDefault(GroupPage):
+    """``clusters dgx`` means ``clusters show dgx``; ``clusters`` alone lists all of them."""
+
+    default_command = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "--help", "-h"):
+            args = [self.default_command, *args]
+        return list(super().parse_args(ctx, args))
+
+
+def register(app: typer.Typer) -> None:
+    group = make_group("List and check clusters", cls=_ShowByDefault)
+    add_command(
+        group, "show", _show, "List clusters, or show one", "taorunner clusters", "taorunner clusters dgx"
+    )
+    add_command(group, "check", _check, "Check whether a cluster can be used", "taorunner clusters check dgx")
+    app.add_typer(group, name="clusters")
+
+
+def _show(
+    context: typer.Context,
+    name: Annotated[
+        Optional[str],
+        typer.Argument(help="One cluster [default: all]", metavar="CLUSTER", show_default=False),
+    ] = None,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> int:
+    from taorunner.console.pages.clusters_view import print_cluster, print_clusters
+
+    context.obj.refuse_extra()
+    _, clusters = _loaded(context.obj, workspace)
+    if name is not None:
+        print_cluster(_known(clusters, name), json=json)
+        return ExitCode.DONE
+    if clusters.findings:
+        raise UserFilesError("clusters.yml has errors", findings=clusters.findings)
+    if not clusters.usable and not json:
+        typer.echo(f"no clusters: {clusters.hint_for('')}", err=True)
+        return ExitCode.DONE
+    print_clusters(list(clusters.usable.values()), json=json)
+    return ExitCode.DONE
+
+
+def _check(
+    context: typer.Context,
+    name: _Name,
+    workspace: WorkspaceOption = None,
+    verbose: VerboseOption = False,
+    json: JsonOption = False,
+) -> int:
+    import os
+    import sys
+
+    from taorunner.backends.cluster_check import check_cluster
+    from taorunner.console.base.theme import make_console
+    from taorunner.console.pages.clusters_view import verdict_text
+    from taorunner.console.pages.doctor_view import DoctorView
+    from taorunner.errors import has_errors
+
+    context.obj.refuse_extra()
+    place, clusters = _loaded(context.obj, workspace)
+    cluster = _known(clusters, name)
+    findings = []
+    if json:
+        from taorunner.console.base.json_output import write_json
+
+        findings = list(check_cluster(cluster, place, os.environ))
+        write_json([finding.to_json() for finding in findings], sys.stdout.buffer)
+    else:
+        view = DoctorView(make_console(sys.stdout, os.environ), with_infos=True)
+        with view.waiting(is_quiet=context.obj.is_quiet):
+            for finding in check_cluster(cluster, place, os.environ):
+                findings.append(finding)
+                view.show(f"{cluster.name} ({cluster.backend})", [finding])
+        print(verdict_text(name, findings))
+    return ExitCode.MACHINE if has_errors(findings) else ExitCode.DONE
+
+
+def _loaded(invocation: Invocation, folder: Path | None) -> tuple[Workspace | None, Clusters]:
+    """Outside of a workspace only the user's own clusters."""
+    import os
+    from pathlib import Path
+
+    from taorunner.project.clusters.cluster_file import load_clusters
+    from taorunner.project.workspace import Workspace
+
+    try:
+        place = invocation.open_workspace(folder)
+    except UserFilesError:
+        return None, load_clusters(Workspace(Path.cwd()), os.environ)
+    return place, load_clusters(place, os.environ)
+
+
+def _known(clusters: Clusters, name: str) -> Cluster:
+    """Raises UnknownNameError for a name that there is not, UserFilesError for an entry with errors."""
+    from taorunner.text import printable
+
+    cluster = clusters.usable.get(name)
+    if cluster is not None:
+        return cluster
+    errors = clusters.findings_of(name)
+    if errors:
+        raise UserFilesError(f'the cluster "{printable(name)}" cannot be used', findings=errors)
+    raise UnknownNameError(f'there is no cluster "{printable(name)}"', hint=clusters.hint_for(name))

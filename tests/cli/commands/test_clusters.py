@@ -1,0 +1,111 @@
+"""``taorunner clusters`` as a shell sees it, with programs on PATH that answer as Slurm does."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+
+TEXT = """\
+clusters:
+  dgx:
+    backend: slurm
+    host: login1
+    partition: gpu
+    time: 12h
+  here: {backend: local, cpus: 4}
+  onsite: {backend: slurm, partition: gpu}
+"""
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path]) -> Path:
+    root = workspace_factory("experiments:\n  e: {head: dino, dataset: d}\n", data={"d/": ""})
+    (root / "clusters.yml").write_text(TEXT)
+    return root
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> dict[str, str]:
+    """The environment in which this machine is a login node."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    programs = {
+        "sinfo": '[ "$1" = --version ] && echo "slurm 22.05.8" || echo "gpu|up|1:00:00|2|idle|gpu:a100:4"',
+        "sacctmgr": 'echo "vision||normal"',
+        "srun": 'shift 7; while [ "$1" != sh ]; do shift; done; exec "$@"',
+    }
+    for name, line in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_clusters_are_listed_and_shown(cli: Cli, workspace: Path) -> None:
+    done = cli("clusters", cwd=workspace)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "name    backend  where         defined in",
+        "dgx     slurm    ssh login1    clusters.yml:2",
+        "here    local    this machine  clusters.yml:7",
+        "onsite  slurm    this machine  clusters.yml:8",
+    ]
+    done = cli("clusters", "dgx", cwd=workspace)
+    assert "partition        gpu\n" in done.out
+    assert "time             12h 00m\n" in done.out
+    (row,) = json.loads(cli("clusters", "show", "here", "--json", cwd=workspace).out)
+    assert (row["name"], row["backend"], row["cpus"], row["line"]) == ("here", "local", 4, 7)
+
+
+def test_a_wrong_name_and_a_wrong_file_are_refused(cli: Cli, workspace: Path) -> None:
+    done = cli("clusters", "check", "dgxx", cwd=workspace)
+    assert (done.code, done.err) == (2, 'error: there is no cluster "dgxx"\nhint: did you mean "dgx"?\n')
+    (workspace / "clusters.yml").write_text("clusters:\n  dgx: {backend: slurm, hots: x}\n")
+    for words in (["clusters"], ["clusters", "check", "dgx"]):
+        done = cli(*words, cwd=workspace)
+        assert done.code == 3
+        assert 'clusters.yml:2:25: error: the backend "slurm" has no setting "hots"' in done.err
+    (workspace / "clusters.yml").unlink()
+    done = cli("clusters", cwd=workspace)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith("no clusters: write it into ")
+
+
+def test_a_check_proves_the_site_line_by_line(cli: Cli, workspace: Path, site: dict[str, str]) -> None:
+    done = cli("clusters", "check", "onsite", cwd=workspace, env=site)
+    assert done.code == 0, done.out + done.err
+    said = done.out
+    assert "this machine, 0." in said
+    assert "gpu: 2 nodes, 2 idle; GPUs a100:4" in said
+    assert "your default; yours are vision" in said
+    assert "written here, read on" in said
+    assert said.endswith("onsite can be used\n")
+    assert not (workspace / ".taorunner" / "cluster-check").exists()
+
+
+def test_what_would_wait_for_ever_is_an_error_of_the_check(
+    cli: Cli, workspace: Path, site: dict[str, str]
+) -> None:
+    (workspace / "clusters.yml").write_text("clusters:\n  a: {backend: slurm, partition: gpu, time: 12h}\n")
+    done = cli("clusters", "check", "a", "--json", cwd=workspace, env=site)
+    errors = [(one["code"], one["hint"]) for one in json.loads(done.out) if one["severity"] == "error"]
+    assert (done.code, errors) == (4, [("cluster-time", "time: at most 01:00:00")])
+
+
+def test_a_machine_without_slurm_says_what_to_write(cli: Cli, workspace: Path) -> None:
+    done = cli("clusters", "check", "onsite", "--json", cwd=workspace, env={"PATH": "/nonexistent"})
+    (found,) = json.loads(done.out)
+    assert (done.code, found["code"]) == (4, "cluster-login")
+    assert found["message"] == 'there is no command "sinfo" on PATH'
+
+
+def test_a_dry_run_names_the_cluster(cli: Cli, workspace: Path) -> None:
+    done = cli("train", "e", "--cluster", "here", "--dry-run", cwd=workspace)
+    assert done.code == 3, "the experiment has no spec: the cluster itself is known"
+    assert "cluster" not in done.err
+    done = cli("train", "e", "--cluster", "her", "--dry-run", cwd=workspace)
+    assert (done.code, 'hint: did you mean "here"?' in done.err) == (2, True)
