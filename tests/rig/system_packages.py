@@ -21,6 +21,7 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "busybox": ("busybox-static",),
     "ip": ("iproute2",),
     "sshd": ("openssh-server",),
+    "rsync": ("rsync",),
     "gcc": ("gcc",),
     "zsh": ("zsh",),  # completion is tried in the shells themselves, screens in tmux
     "fish": ("fish",),

@@ -1,4 +1,4 @@
-"""``clusters``: lists the clusters of clusters.yml, shows one, and checks whether it can be used."""
+"""``clusters``: lists the clusters of clusters.yml, shows one, checks whether it can be used, copies files there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from taorunner.cli.help_pages import GroupPage, add_command, make_group
-from taorunner.cli.options import Invocation, JsonOption, VerboseOption, WorkspaceOption
+from taorunner.cli.options import Invocation, JsonOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UnknownNameError, UserFilesError
 
 if TYPE_CHECKING:
@@ -31,11 +31,15 @@ class _ShowByDefault(GroupPage):
 
 
 def register(app: typer.Typer) -> None:
-    group = make_group("List and check clusters", cls=_ShowByDefault)
+    group = make_group("List, check and sync clusters", cls=_ShowByDefault)
     add_command(
         group, "show", _show, "List clusters, or show one", "taorunner clusters", "taorunner clusters dgx"
     )
     add_command(group, "check", _check, "Check whether a cluster can be used", "taorunner clusters check dgx")
+    add_command(
+        group, "sync", _sync, "Copy projects to a cluster, or results back",
+        "taorunner clusters sync dgx parts", "taorunner clusters sync dgx parts --results",
+    )  # fmt: skip
     app.add_typer(group, name="clusters")
 
 
@@ -97,6 +101,53 @@ def _check(
                 view.show(f"{cluster.name} ({cluster.backend})", [finding])
         print(verdict_text(name, findings))
     return ExitCode.MACHINE if has_errors(findings) else ExitCode.DONE
+
+
+def _sync(
+    context: typer.Context,
+    name: _Name,
+    projects: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="Projects [default: all]", metavar="PROJECT", show_default=False),
+    ] = None,
+    results: Annotated[bool, option("--results", "Copy results from there to here")] = False,
+    dry_run: Annotated[bool, option("--dry-run", "Show what would be copied")] = False,
+    yes: Annotated[bool, option("--yes", "Copy without asking")] = False,
+    workspace: WorkspaceOption = None,
+) -> int:
+    import os
+    import sys
+
+    from taorunner.backends.cluster_sync import copy, measure, transfer
+    from taorunner.project.workspace import known_project
+    from taorunner.text import amount, size
+
+    context.obj.refuse_extra()
+    place, clusters = _loaded(context.obj, workspace)
+    if place is None:
+        place = context.obj.open_workspace(workspace)
+    cluster = _known(clusters, name)
+    names = [known_project(place, one, "clusters sync") for one in projects or place.project_names()]
+    job = transfer(cluster, place, names, os.environ, results=results)
+    found = measure(job, os.environ)
+    far = f"{job.host}:{job.folder}"
+    way = f"from {far}" if results else f"to {far}"
+    if not found.files:
+        print(f"nothing to copy {way}: all of it is there")
+        return ExitCode.DONE
+    what = f"{amount(found.files, 'file')}, {size(found.size_bytes)}"
+    print(f"{', '.join(job.what)}: {what} {way}")
+    if dry_run:
+        return ExitCode.DONE
+    if not yes:
+        if not sys.stdin.isatty():
+            typer.echo("not copied; add --yes", err=True)
+            return ExitCode.DONE
+        if not typer.confirm("copy?", err=True):
+            return ExitCode.DONE
+    copy(job, os.environ)
+    print(f"copied {what}")
+    return ExitCode.DONE
 
 
 def _loaded(invocation: Invocation, folder: Path | None) -> tuple[Workspace | None, Clusters]:

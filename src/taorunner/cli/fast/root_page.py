@@ -29,7 +29,7 @@ Watch    ps, attach, logs, stop
                        List, watch, read and stop runs that have not ended
 Results  runs          List, show and clean up runs
 Machine  image         List, pull, lock and build container images
-         clusters      List and check clusters
+         clusters      List, check and sync clusters
          shell         Open a shell in a TAO container
 Options
   -p, --project PROJECT  Project [default: from the current folder]

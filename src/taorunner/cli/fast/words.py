@@ -129,14 +129,16 @@ _OPTIONS_35: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "fi
     "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
 _OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_37: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
+    "--yes": ""}
+_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_38: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
+_OPTIONS_39: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_39: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_40: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
     "release", "--workspace": "folder"}
-_OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_41: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
@@ -271,17 +273,20 @@ TABLE: dict[str, Command] = {
     "clusters check": Command(
         "Check whether a cluster can be used", _OPTIONS_36, ("cluster", "none",)
     ),
+    "clusters sync": Command(
+        "Copy projects to a cluster, or results back", _OPTIONS_37, ("cluster", "project",)
+    ),
     "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_37, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_38, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_38, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_39, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_39, ("key", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_40, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what follows from the data", _OPTIONS_40, ("experiment", "none",)
+        "Compute again what follows from the data", _OPTIONS_41, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",
@@ -293,7 +298,7 @@ GROUPS: dict[str, str] = {
     "pretrained": "List and download pretrained weights",
     "dataset": "Check, convert, split, resize and count datasets",
     "image": "List, pull, lock and build container images",
-    "clusters": "List and check clusters",
+    "clusters": "List, check and sync clusters",
     "specs": "Show, compare, explain and refresh specs",
 }
 DEFAULTS: dict[str, str] = {"networks": "networks show", "clusters": "clusters show"}

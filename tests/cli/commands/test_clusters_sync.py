@@ -1,0 +1,100 @@
+"""``clusters sync`` to a real sshd on loopback: what goes over, what stays, and what comes back."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Cli
+from ssh_host import is_installed, ssh_host
+
+Far = tuple[Path, dict[str, str]]
+pytestmark = pytest.mark.skipif(
+    not is_installed() or shutil.which("rsync") is None, reason="openssh-server or rsync is not installed"
+)
+
+
+@pytest.fixture
+def workspace(workspace_factory: Callable[..., Path], tmp_path: Path) -> Path:
+    text = "experiments:\n  e: {head: dssd, dataset: d, repository: weights}\n"
+    root = workspace_factory(text, specs={"e/train.txt": "a: 1\n"}, data={"d/one.txt": "1"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "two.txt").write_text("22")
+    (root / "projects/example_01/data/linked").symlink_to(elsewhere)
+    for name, text in (("weights/w.hdf5", "w"), ("others/o.hdf5", "o")):
+        file = root / "repositories" / name
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    results = root / "projects/example_01/models/e"
+    results.mkdir(parents=True)
+    (results / "own.pth").write_text("own")
+    return root
+
+
+@pytest.fixture
+def far(workspace: Path, tmp_path: Path) -> Iterator[Far]:
+    """The far workspace, which has a blank in its name, and the environment that reaches it."""
+    folder = tmp_path / "far side" / "ws"
+    (workspace / "clusters.yml").write_text(
+        f"clusters:\n  dgx: {{backend: slurm, host: login1, workspace: '{folder}'}}\n  here: {{backend: local}}\n"
+    )
+    with ssh_host(tmp_path, "login1") as environ:
+        yield folder, environ
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_projects_and_their_weights_go_over_once(cli: Cli, workspace: Path, far: Far) -> None:
+    folder, environ = far
+    shown = f"projects/example_01, repositories/weights: 5 files, 64 B to login1:{folder}\n"
+    shown = shown.replace("64 B", cli_size(workspace))
+    done = cli("clusters", "sync", "dgx", "example_01", "--dry-run", cwd=workspace, env=environ)
+    assert (done.code, done.out, done.err) == (0, shown, "")
+    done = cli("clusters", "sync", "dgx", cwd=workspace, env=environ)
+    assert (done.code, done.err) == (0, "not copied; add --yes\n")
+    assert not folder.exists()
+    done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=environ)
+    assert (done.code, done.err) == (0, "")
+    assert files_in(folder) == [
+        "projects/example_01/data/d/one.txt",
+        "projects/example_01/data/linked/two.txt",
+        "projects/example_01/experiments.yml",
+        "projects/example_01/specs/e/train.txt",
+        "repositories/weights/w.hdf5",
+    ]
+    again = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=environ)
+    assert again.out == f"nothing to copy to login1:{folder}: all of it is there\n"
+
+
+def cli_size(workspace: Path) -> str:
+    texts = (workspace / "projects/example_01/experiments.yml").stat().st_size
+    return f"{texts + len('a: 1') + 1 + len('1') + len('22') + len('w')} B"
+
+
+def test_results_come_back_and_nothing_here_is_lost(cli: Cli, workspace: Path, far: Far) -> None:
+    folder, environ = far
+    results = folder / "projects/example_01/models/e"
+    results.mkdir(parents=True)
+    (results / "far.pth").write_text("far")
+    (results / "out").symlink_to("/etc/passwd")
+    done = cli("clusters", "sync", "dgx", "--results", "--yes", cwd=workspace, env=environ)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("copied 1 file, 3 B\n")
+    here = workspace / "projects/example_01/models/e"
+    assert sorted(path.name for path in here.iterdir()) == ["far.pth", "own.pth"]
+
+
+def test_what_cannot_be_reached_is_refused(cli: Cli, workspace: Path, far: Far) -> None:
+    done = cli("clusters", "sync", "here", "--yes", cwd=workspace, env=far[1])
+    assert (done.code, 'the cluster "here" has no host' in done.err) == (3, True)
+    done = cli("clusters", "sync", "dgx", "exmple_01", cwd=workspace, env=far[1])
+    assert (done.code, 'did you mean "example_01"?' in done.err) == (2, True)
+    (workspace / "clusters.yml").write_text("clusters:\n  dgx: {backend: slurm, host: nowhere.invalid}\n")
+    done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=far[1])
+    assert done.code == 4
+    assert 'error: "nowhere.invalid" cannot be reached: ' in done.err
