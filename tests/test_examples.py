@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.planning.model.request import ActionRequest, Caller
+from taorunner.planning.planner import plan_action
 from taorunner.planning.validate import validate_projects
+from taorunner.project.clusters.cluster_file import load_clusters
+from taorunner.project.load import load_project
 from taorunner.project.mounts_file import read_mounts_file
 from taorunner.project.workspace import Workspace
 
@@ -47,3 +51,21 @@ def test_the_example_mounts_file_is_accepted(tmp_path: Path) -> None:
         "/workspace/experiments",
         "/workspace/repositories",
     ]
+
+
+def test_the_example_runs_on_docker_local_and_slurm_by_name(examples: Path) -> None:
+    workspace = Workspace(examples)
+    read = load_clusters(workspace, {})
+    assert (read.findings, {name: one.backend for name, one in read.usable.items()}) == (
+        (), {"desk": "docker", "dgx": "slurm", "here": "local"},
+    )  # fmt: skip
+    project = workspace.project_names()[0]
+    experiment = next(iter(load_project(workspace, project, {}).experiments))
+    for name in read.usable:
+        request = ActionRequest("train", (experiment,), cluster=name, gpu_ids=())
+        found = plan_action(workspace, project, request, Caller(1000, 1000, (), "ada", {})).findings
+        assert {one.code for one in found if one.is_error} <= {
+            "pretrained-missing",
+            "missing-input",
+            "not-made-yet",
+        }
