@@ -9,13 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
 from taorunner.backends.registry import load_backend
-from taorunner.backends.slurm.site_check import Ask, check_site
+from taorunner.backends.slurm.site_check import SINFO, Ask, check_site, read_partitions, refusals
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
-from taorunner.planning.model.plan import Resources
+from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.workspace import Workspace
 
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
+_SINFO_S = 15.0
 TOKEN = "cluster-check"
 """The file in the state folder that a node has to read."""
 
@@ -61,6 +62,28 @@ def check_cluster(
         yield from check_site(cluster.settings, resources, ask, place)
     finally:
         file.unlink(missing_ok=True)
+
+
+def never_starting(plans: Sequence[RunPlan], environ: Mapping[str, str]) -> list[Finding]:
+    """What a scheduler would take and never start, each once. Nothing where it cannot be asked within some seconds.
+
+    Asks only for runs of Slurm that name a partition, once for each login node.
+    """
+    by_host: dict[str | None, list[RunPlan]] = {}
+    for plan in plans:
+        if plan.backend == "slurm" and plan.backend_options.get("partition") is not None:
+            by_host.setdefault(plan.backend_options.get("host"), []).append(plan)
+    found: list[Finding] = []
+    for host, of_host in by_host.items():
+        try:
+            done = asker(host, environ)(SINFO, _SINFO_S)
+        except MachineError:
+            continue
+        partitions = read_partitions(done.stdout) if done.succeeded else {}
+        if partitions:
+            for plan in of_host:
+                found += refusals(plan.backend_options, plan.resources, partitions)
+    return list(dict.fromkeys(found))
 
 
 def _of_backend(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Finding]:

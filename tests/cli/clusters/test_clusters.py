@@ -109,3 +109,18 @@ def test_a_dry_run_names_the_cluster(cli: Cli, workspace: Path) -> None:
     assert "cluster" not in done.err
     done = cli("train", "e", "--cluster", "her", "--dry-run", cwd=workspace)
     assert (done.code, 'hint: did you mean "here"?' in done.err) == (2, True)
+
+
+def test_a_run_that_would_wait_for_ever_is_refused_before_it_is_recorded(
+    cli: Cli, workspace: Path, site: dict[str, str]
+) -> None:
+    (workspace / "clusters.yml").write_text("clusters:\n  a: {backend: slurm, partition: gpu, time: 12h}\n")
+    spec = workspace / "projects/example_01/specs/e/train.yaml"
+    spec.parent.mkdir(parents=True)
+    spec.write_text("train:\n  num_epochs: 2\n")
+    words = ("train", "e", "--cluster", "a", "--force")
+    done = cli(*words, cwd=workspace, env=site)
+    assert (done.code, "a run would wait for ever: 12h 00m are asked for" in done.err) == (5, True), done.err
+    assert not list((workspace / ".taorunner").glob("runs/*"))
+    done = cli(*words, "--gpus", "5", "--time", "1h", cwd=workspace, env=site)
+    assert (done.code, 'no node of "gpu" has 5 GPUs' in done.err) == (5, True), done.err

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from taorunner.errors import Finding, RunStateError, UsageError
+from taorunner.errors import EngineRefusedError, Finding, RunStateError, UsageError
 from taorunner.events import now
 from taorunner.image_names import checked_name
 from taorunner.planning.model.request import ACTION_OF_COMMAND, Order
@@ -23,6 +23,7 @@ from taorunner.runs.control.startable import training_runs
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
+from taorunner.text import amount
 from taorunner.values.value import Value, replace
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ def _launch(
     for order in orders:
         refuse_second_training(store, order.project, order.request)
     planned = plan_orders(workspace, orders, environ)
+    _refuse_waiting_for_ever(planned, environ)
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     with alone(store):
@@ -266,6 +268,17 @@ def _launch(
     supervisor.give(batch.id, str(workspace.state_dir))
     store.open_batches.handed_over(batch.id)
     return Launched(batch, planned.findings, supervisor)
+
+
+def _refuse_waiting_for_ever(planned: Planned, environ: Mapping[str, str]) -> None:
+    """Raises EngineRefusedError for runs that their scheduler would take and never start."""
+    if not any(item.plan.backend == "slurm" for item in planned.items):
+        return
+    from taorunner.backends.cluster_check import never_starting
+
+    found = never_starting([item.plan for item in planned.items], environ)
+    if found:
+        raise EngineRefusedError(f"nothing was started: {amount(len(found), 'error')}", findings=found)
 
 
 def refuse_second_training(store: RunStore, project: str, request: ActionRequest) -> None:
