@@ -16,7 +16,7 @@ from taorunner.console.base.formatting import shown_path
 from taorunner.console.base.json_output import write_json
 from taorunner.planning.model.plan import SHELL
 from taorunner.targets import Resource, target_of
-from taorunner.text import duration, printable, size
+from taorunner.text import amount, duration, printable, size
 
 
 def print_simulations(console: Console, simulations: Sequence[Simulation], *, json: bool) -> None:
@@ -47,7 +47,7 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
         ("image", request.image or ""),
         ("spec", shown_path(simulation.spec, Path.cwd()) if simulation.spec else ""),
         ("results", "" if is_shell else shown_path(plan.results_dir, Path.cwd())),
-        ("gpus", ", ".join(request.gpus) or "none"),
+        ("gpus", gpus_text(request)),
         ("user", plan.options.user or ""),
         ("argv", shlex.join(request.argv)),
     ]
@@ -62,6 +62,14 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
     facts += [("env", f"{name}={value}") for name, value in sorted(request.env.items())]
     facts += [("set aside", shown_path(path, Path.cwd())) for path in plan.set_aside]
     return [(label, value) for label, value in facts if value]
+
+
+def gpus_text(request: EngineRequest) -> str:
+    """Their ids; of a run on several nodes ``2 nodes × 8 GPUs``."""
+    count, nodes = request.resources.gpus.count, request.resources.nodes
+    if nodes > 1:
+        return f"{nodes} nodes × {amount(count, 'GPU')}"
+    return ", ".join(request.gpus) or "none"
 
 
 def _limits(request: EngineRequest) -> list[tuple[str, str]]:
