@@ -2,8 +2,8 @@
 
 It uses libyaml's events (``ruamel.yaml.clib``), because a round-trip loader takes minutes for what this reads in a
 fraction of a second. Scalars follow YAML 1.2 (``1e-4`` is a number, ``yes`` is a string, ``012`` is twelve).
-Duplicate keys are reported. Aliases and nesting are bounded, so no input makes it slow.
-Files that are edited go through ruamel's round-trip loader elsewhere; this module never writes.
+Duplicate keys are reported. Aliases and nesting are bounded, so no input makes it slow. Files that are edited go
+through ruamel's round-trip loader elsewhere.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _MAX_DIGITS = 1000  # newer Pythons refuse int() of a longer text
 
 Place = tuple[int, int]
 """(line, column), both 1-based."""
-
 
 ScalarReader = Callable[[str, bool, "str | None"], Any]
 """The value of a scalar: its text, whether it is plain and without a tag, its tag. Raises ``UnreadableScalarError``."""
