@@ -1,6 +1,7 @@
 """Masking: finds the secrets of a run in what it prints and reports, also in other notations and across pieces.
 
-A secret is looked for as it is, as JSON, Python and addresses write it, in base64 at every alignment, and line by line.
+A secret is looked for as it is, as JSON, Python and addresses write it, in hex, in base64 at every alignment, and line
+by line.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import quote
+from functools import partial
+from urllib.parse import quote, quote_plus
 
 from taorunner.text import MASK
 
@@ -124,7 +126,9 @@ def _forms(secret: str) -> Iterator[bytes]:
         yield from (line.strip() for line in lines if len(line.strip()) >= _SHORT_LINE)
     written = (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret))
     yield from (text[1:-1].encode("utf-8", "surrogateescape") for text in written)
-    yield quote(data, safe="").encode()
+    yield json.dumps(written[0])[3:-3].encode()  # JSON in JSON, as a record in a log
+    yield from (way(data).encode() for way in (partial(quote, safe=""), quote, quote_plus))
+    yield data.hex().encode()
     yield from _in_base64(data)
 
 

@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from taorunner.catalog.load import load_network
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs import secret_files
@@ -76,3 +78,47 @@ def test_published_keys_and_earlier_files_are_left_alone(tmp_path: Path) -> None
     assert secured_files(plan(results), (KEY,), 1_000_000) == []
     assert mode(held) == 0o644
     assert secured_files(plan(tmp_path / "projects/p/models/none"), (KEY,), 0) == []
+
+
+def large(path: Path, at: int, size: int, filling: bytes) -> Path:
+    """A file with the key at that place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        for _ in range(size // len(filling)):
+            file.write(filling)
+        file.seek(at)
+        file.write(KEY.encode())
+    path.chmod(0o644)
+    return path
+
+
+def test_large_files_are_searched_texts_whole_and_weights_at_their_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secret_files, "_LARGE", 4 << 20)
+    monkeypatch.setattr(secret_files, "_HEAD", 2 << 20)
+    results = tmp_path / "projects/p/models/e"
+    size, text, zeros = 8 << 20, b"a line\n" * 1024, bytes(1 << 20)
+    large(results / "log.txt", size - 3_000_000, size, text)
+    large(results / "first.pth", 1000, size, zeros)
+    large(results / "last.pth", size - 1000, size, zeros)
+    large(results / "middle.pth", size // 2, size, zeros)
+    write(results / "small.yaml", KEY.encode())
+    ((_, notice),) = secured_files(plan(results), (KEY,), 0)
+    assert notice.startswith("small.yaml, "), "small files come first"
+    held = {path.name for path in results.iterdir() if mode(path) == 0o600}
+    assert held == {"log.txt", "first.pth", "last.pth", "small.yaml"}
+
+
+def test_what_is_too_much_to_search_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret_files, "_LARGE", 1 << 20)
+    monkeypatch.setattr(secret_files, "_MOST_OF_LARGE", 3 << 20)
+    results = tmp_path / "projects/p/models/e"
+    large(results / "a.log", (6 << 20) - 100, 6 << 20, b"a line\n" * 1024)
+    large(results / "b.log", 0, 7 << 20, b"a line\n" * 1024)
+    assert secured_files(plan(results), (KEY,), 0) == [
+        (
+            "secrets-not-searched",
+            "a.log, b.log were not searched for secrets of the run: there is too much to read",
+        )
+    ]

@@ -11,6 +11,7 @@ import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 
 from taorunner.backends.masking import Masking
@@ -20,9 +21,12 @@ from taorunner.runs.results import CLOCK_SLACK_S
 from taorunner.text import amount
 
 MOST_FILES = 20_000
-MOST_BYTES = 256 * 1024**2
-"""Of all files together, a second of work. Larger ones, which are weights, are not searched."""
-_LARGEST_FILE = 32 * 1024**2
+MOST_BYTES, _MOST_OF_LARGE = 256 * 1024**2, 128 * 1024**2
+"""Of the smaller files together, and of the larger ones: some seconds of work, as a secret has many forms."""
+_LARGE = 32 * 1024**2
+"""A larger file is searched after all others. Of a binary one, which is weights, only its ends are: what PyTorch
+stores of the configuration in a checkpoint (``hyper_parameters``) is the first entry of the archive."""
+_HEAD = 8 * 1024**2
 _BLOCK = 1024**2
 _SHOWN = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -38,8 +42,9 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
         return []
     closed: list[Path] = []
     left: list[Path] = []
-    for path, is_private in _found(plan.results_dir, masking, since_s - CLOCK_SLACK_S):
-        (closed if is_private else left).append(path)
+    unsearched: list[Path] = []
+    for path, found in _found(plan.results_dir, masking, since_s - CLOCK_SLACK_S):
+        {_Found.CLOSED: closed, _Found.OPEN: left, _Found.NOT_SEARCHED: unsearched}[found].append(path)
     notices = []
     if closed:
         holds = "holds" if len(closed) == 1 else "hold"
@@ -50,47 +55,72 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
         holds = "holds" if len(left) == 1 else "hold"
         text = f"{_named(left, plan)} {holds} a secret of the run, and others may read it: {repair}"
         notices.append(("secret-in-results", text))
+    if unsearched:
+        was = "was" if len(unsearched) == 1 else "were"
+        text = (
+            f"{_named(unsearched, plan)} {was} not searched for secrets of the run: there is too much to read"
+        )
+        notices.append(("secrets-not-searched", text))
     return notices
 
 
-def _found(folder: Path, masking: Masking, since_s: float) -> Iterator[tuple[Path, bool]]:
-    """Each file with a secret, and whether only its owner may read it now. The smallest files of a folder first."""
-    files = budget = 0
-    with suppress(OSError):
-        for place, _, names, at in os.fwalk(folder):
-            for _, name in sorted(_sized(names, at, since_s)):
-                files += 1
-                if files > MOST_FILES or budget > MOST_BYTES:
-                    return
-                with suppress(OSError):
-                    size, is_private = _secured(name, at, masking)
-                    budget += size
-                    if is_private is not None:
-                        yield Path(place, name), is_private
+class _Found(Enum):
+    CLOSED = "it holds a secret, and only its owner may read it now"
+    OPEN = "it holds a secret, and others may read it"
+    NOT_SEARCHED = "it was not searched"
+
+
+def _found(folder: Path, masking: Masking, since_s: float) -> Iterator[tuple[Path, _Found]]:
+    """Each file that is reported. The smallest files of a folder first, large ones after all others."""
+    for is_large in (False, True):
+        files = budget = 0
+        most_bytes = _MOST_OF_LARGE if is_large else MOST_BYTES
+        with suppress(OSError):
+            for place, _, names, at in os.fwalk(folder):
+                for size, name in sorted(_sized(names, at, since_s)):
+                    if (size > _LARGE) is not is_large:
+                        continue
+                    files += 1
+                    if files > MOST_FILES or budget > most_bytes:
+                        yield Path(place, name), _Found.NOT_SEARCHED
+                        continue
+                    with suppress(OSError):
+                        count, found = _secured(name, at, masking, most_bytes - budget)
+                        budget += count
+                        if found is not None:
+                            yield Path(place, name), found
 
 
 def _sized(names: list[str], at: int, since_s: float) -> Iterator[tuple[int, str]]:
     for name in names:
         with suppress(OSError):
             facts = os.stat(name, dir_fd=at, follow_symlinks=False)
-            if stat.S_ISREG(facts.st_mode) and facts.st_mtime >= since_s and facts.st_size <= _LARGEST_FILE:
+            if stat.S_ISREG(facts.st_mode) and facts.st_mtime >= since_s:
                 yield facts.st_size, name
 
 
-def _secured(name: str, at: int, masking: Masking) -> tuple[int, bool | None]:
-    """Bytes read, and whether a secret in it is private now; None without one. Raises OSError."""
+def _secured(name: str, at: int, masking: Masking, most_bytes: int) -> tuple[int, _Found | None]:
+    """Bytes read, and what was found; None for nothing. Raises OSError."""
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             return 0, None
+        is_large = facts.st_size > _LARGE
         size, end = 0, b""
-        while size <= _LARGEST_FILE and (block := file.read(_BLOCK)):
+        while block := file.read(_BLOCK):
             size += len(block)
             data = end + block
             if masking.is_in(data):
-                return size, _is_closed(descriptor, facts)
+                return size, _Found.CLOSED if _is_closed(descriptor, facts) else _Found.OPEN
             end = data[-masking.longest :]
+            if is_large and size == len(block):
+                is_binary = b"\0" in block
+            if is_large and is_binary and _HEAD <= size < _HEAD + _BLOCK:
+                file.seek(-_BLOCK, os.SEEK_END)
+                end = b""
+            elif is_large and size > most_bytes:
+                return size, _Found.NOT_SEARCHED
         return size, None
 
 
