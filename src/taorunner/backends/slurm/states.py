@@ -319,10 +319,15 @@ def said_end(messages: str, asked: Asked) -> EngineEnd | None:
     return None
 
 
+_STEP_ENDED = re.compile(r"srun: (launch/slurm: _step_signal|Force Terminated|error: \S+: tasks? \d)")
+"""What srun says when the command itself has ended with an error: it was started."""
+
+
 def silent_end(messages: str, asked: Asked) -> EngineEnd | None:
     """Why a run ended that printed nothing at all: from the table, or the last line of what Slurm said."""
     found = said_end(messages, asked)
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    lines = [line for line in lines if _STEP_ENDED.match(line) is None]
     if found is not None or not lines:
         return found
     return EngineEnd(f"it could not be started: {lines[-1][:300]}", "taorunner --dry-run shows its scripts")
