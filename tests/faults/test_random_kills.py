@@ -24,7 +24,7 @@ from killing import child_of, kill, processes_with
 
 from taorunner.api.example_workspace import make_example_workspace
 
-ROUNDS = int(os.environ.get("TAORUNNER_FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("TAORUNNER_FAULT_ROUNDS", "2"))
 LONGEST_S = 4.0
 FINAL = {"SUCCEEDED", "FAILED", "STOPPED", "LOST"}
 OF_ALL = ("viewer", "supervisor", "viewer+supervisor", "second viewer", "second viewer+supervisor")
@@ -32,7 +32,7 @@ OF_CONTAINERS = ("run", "run+supervisor", "run+viewer+supervisor")
 OF_PROCESSES = (*OF_CONTAINERS, "reaper", "reaper+supervisor", "run+reaper", "run+reaper+viewer+supervisor")
 KILLED = "killed (SIGKILL), but not by taorunner"
 NO_EXIT_CODE = ("the run ended without leaving an exit code", "the engine no longer knows this run")
-WHILE_ALIVE = {"position.json", "reserve", "stop.json", "process"}
+WHILE_ALIVE = {"position.json", "reserve", "stop.json", "process", "engine-mark.json"}
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,13 @@ class LogChunk:
     """Raw bytes of one stream as received. A chunk may end within a line or a character.
 
     ``unkept`` is the number of bytes right before the chunk that were streamed earlier but are not in the engine's
-    stored log. From here on positions do not count them.
+    stored log. From here on positions do not count them. ``gap`` says what may be missing right before the chunk.
     """
 
     stream: str  # "stdout" or "stderr"
     data: bytes
     unkept: int = 0
+    gap: str | None = None
 
 
 class LogStream(Protocol):

@@ -71,6 +71,8 @@ class Script:
     waits_for: str | None = None
     """Why the engine does not start it at once."""
     after_stop: EngineStatus | None = None
+    gap: str | None = None
+    """What may be missing before the second piece of log."""
 
 
 class ScriptedBackend(PlainBackend):
@@ -133,7 +135,10 @@ class ScriptedBackend(PlainBackend):
         self.positions.append(position)
         script = self.script(handle.run_id)
         pieces = script.logs.pop(0) if script.logs else []
-        return Stream(pieces, script.gate)
+        if position == LogPosition():
+            return Stream(pieces, script.gate)
+        gap, script.gap = script.gap, None
+        return Stream(pieces, script.gate, gap)
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         self.stopped.append(handle.run_id)
@@ -154,8 +159,11 @@ class ScriptedBackend(PlainBackend):
 class Stream:
     pieces: list[bytes]
     gate: threading.Event | None
+    gap: str | None = None
 
     def __iter__(self) -> Iterator[LogChunk]:
+        if self.gap is not None:
+            yield LogChunk("stdout", b"", gap=self.gap)
         for piece in self.pieces:
             yield LogChunk("stdout", piece)
         if self.gate is not None:
@@ -272,6 +280,16 @@ def test_an_engine_that_is_away_for_a_while_is_noticed_and_waited_for(world: Wor
     assert outcome.state("e1")[0] is RunState.SUCCEEDED
     notices = [event.text for event in outcome.events("e1") if isinstance(event, Notice)]
     assert notices == ["the engine does not answer: no engine answers", "the engine answers again"]
+
+
+def test_a_gap_in_the_log_is_reported(world: World) -> None:
+    running = EngineStatus(EngineState.RUNNING)
+    outcome = world.run(
+        {"e1": Script([[b"a\n"], [GOOD]], [*[running] * 6, EXITED], gap="16 KiB are missing")}
+    )
+    assert outcome.log("e1") == b"a\n" + GOOD
+    notices = [(event.code, event.text) for event in outcome.events("e1") if isinstance(event, Notice)]
+    assert notices == [("log-gap", "16 KiB are missing")]
 
 
 def test_a_run_that_the_engine_no_longer_knows_is_lost_not_good(world: World) -> None:

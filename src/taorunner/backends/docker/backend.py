@@ -21,6 +21,7 @@ from taorunner.backends.contract import (
     Started,
 )  # fmt: skip
 from taorunner.backends.docker.container_log import ContainerLog, NoLog
+from taorunner.backends.docker.log_gap import LogGaps, remove_mark
 from taorunner.backends.docker.log_resume import is_at_the_end
 from taorunner.backends.docker.request import (
     GPUS_LABEL,
@@ -56,6 +57,8 @@ class DockerBackend:
         self._kept: dict[
             str, tuple[str, FrameStream]
         ] = {}  # run id -> container id, its live output from the start
+        self._read_live: set[str] = set()  # containers whose last stream was live from the start
+        self._gaps = LogGaps()
         self._digests: dict[str, str | None] = {}
         self._started_at: dict[str, EngineStatus] = {}
         self._over: dict[str, ContainerState] = {}  # container id -> its last state, until its log is read
@@ -163,6 +166,7 @@ class DockerBackend:
         kept = self._kept.pop(handle.run_id, None)
         if kept is not None:
             if kept[0] == handle.id and position == LogPosition():
+                self._read_live.add(handle.id)
                 return ContainerLog(kept[1], position, live=True)
             kept[1].close()
         engine = self._connected()
@@ -170,11 +174,14 @@ class DockerBackend:
         state = self._over.pop(handle.id, None) or containers.look(engine, handle.id)
         if state is None:
             return NoLog()
+        was_live = handle.id in self._read_live
+        self._read_live.discard(handle.id)
+        gap = self._gaps.look(engine, state, handle, was_live=was_live)
         is_long = position.stdout + position.stderr > _LONG_LOG_BYTES
-        if state.is_over and is_long and _is_read(engine, state, position):
+        if state.is_over and is_long and gap is None and _is_read(engine, state, position):
             return NoLog()
         return ContainerLog(
-            containers.read_log(engine, handle.id, follow=True, tty=state.tty), position, live=False
+            containers.read_log(engine, handle.id, follow=True, tty=state.tty), position, live=False, gap=gap
         )
 
     def stop(self, handle: Handle, grace_s: float) -> None:
@@ -186,6 +193,7 @@ class DockerBackend:
         from taorunner.engine import containers
 
         containers.remove(self._connected(), handle.id)
+        remove_mark(handle.run_dir)
         self._over.pop(handle.id, None)
         kept = self._kept.pop(handle.run_id, None)
         if kept is not None:

@@ -15,18 +15,22 @@ if TYPE_CHECKING:
 class ContainerLog:
     """The output of a container without the first ``position`` bytes of each stream."""
 
-    def __init__(self, frames: FrameStream, position: LogPosition, *, live: bool) -> None:
+    def __init__(
+        self, frames: FrameStream, position: LogPosition, *, live: bool, gap: str | None = None
+    ) -> None:
         self._frames = frames
         self._places = {
             "stdout": KeptLog(position.stdout, position.tails.get("stdout", b"")),
             "stderr": KeptLog(position.stderr, position.tails.get("stderr", b"")),
         }
-        self._live = live
+        self._live, self._gap = live, gap
 
     def __iter__(self) -> Iterator[LogChunk]:
         if self._live:
             yield from self._as_stored()
             return
+        if self._gap is not None:
+            yield LogChunk("stdout", b"", gap=self._gap)
         for stream, data in self._frames:
             unkept, data = self._places[stream].feed(data)
             if data:

@@ -315,7 +315,7 @@ class BatchRunner:
         elif isinstance(message, Launched):
             self._launched(active, message)
         elif isinstance(message, Trouble):
-            self._journal.notice(run_id, "engine", message.text)
+            self._journal.notice(run_id, message.code, message.text)
         elif isinstance(message, Undecided):
             self._end.leave_undecided(run_id, message.text)
         else:

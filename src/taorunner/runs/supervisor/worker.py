@@ -95,10 +95,11 @@ class Printed:
 
 
 class Trouble(Value):
-    """The engine does not answer, or answers again. The run itself may still be running."""
+    """The engine does not answer, or answers again, or may have lost output. The run itself may still be running."""
 
     run_id: str
     text: str
+    code: str = "engine"
 
 
 class Ended(Value):
@@ -316,6 +317,8 @@ class Worker:
             try:
                 self._stream = self._backend.logs(handle, seen.position)
                 for chunk in self._stream:
+                    if chunk.gap is not None:
+                        self._inbox.put(Trouble(handle.run_id, chunk.gap, "log-gap"))
                     seen.add(chunk)
                     self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
                 status = ended or self._settle(handle)
