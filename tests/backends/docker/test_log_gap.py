@@ -73,7 +73,7 @@ def events() -> Iterator[Events]:
 
 
 @pytest.fixture
-def engine(events: Events) -> Engine:
+def listening(events: Events) -> Engine:
     return connect({"DOCKER_HOST": f"tcp://127.0.0.1:{events.server_address[1]}"})
 
 
@@ -92,58 +92,58 @@ def restart(events: Events) -> None:
 
 
 def test_an_engine_that_was_not_restarted_has_lost_nothing(
-    engine: Engine, events: Events, handle: Handle
+    listening: Engine, events: Events, handle: Handle
 ) -> None:
     events.clock += 100
-    assert LogGaps().look(engine, state(), handle, was_live=False) is None
+    assert LogGaps().look(listening, state(), handle, was_live=False) is None
 
 
 def test_a_restart_after_which_a_supervisor_comes_is_a_gap_that_is_reported_once(
-    engine: Engine, events: Events, handle: Handle
+    listening: Engine, events: Events, handle: Handle
 ) -> None:
     restart(events)
-    assert LogGaps().look(engine, state(), handle, was_live=False) == GAP
+    assert LogGaps().look(listening, state(), handle, was_live=False) == GAP
     events.clock += 100
-    assert LogGaps().look(engine, state(), handle, was_live=False) is None  # the mark of the one before
+    assert LogGaps().look(listening, state(), handle, was_live=False) is None  # the mark of the one before
     restart(events)
     gaps = LogGaps()
-    assert gaps.look(engine, state("exited"), handle, was_live=False) == GAP
-    assert gaps.look(engine, state("exited"), handle, was_live=False) is None
+    assert gaps.look(listening, state("exited"), handle, was_live=False) == GAP
+    assert gaps.look(listening, state("exited"), handle, was_live=False) is None
     remove_mark(handle.run_dir)
     assert [*handle.run_dir.iterdir()] == []
 
 
 def test_what_was_read_live_is_not_lost_and_a_second_restart_is_a_gap(
-    engine: Engine, events: Events, handle: Handle
+    listening: Engine, events: Events, handle: Handle
 ) -> None:
     gaps = LogGaps()
     restart(events)
-    assert gaps.look(engine, state(), handle, was_live=True) is None
+    assert gaps.look(listening, state(), handle, was_live=True) is None
     restart(events)
-    assert gaps.look(engine, state(), handle, was_live=False) == GAP
+    assert gaps.look(listening, state(), handle, was_live=False) == GAP
 
 
 def test_an_engine_that_saw_more_than_it_remembers_is_not_called_restarted(
-    engine: Engine, events: Events
+    listening: Engine, events: Events
 ) -> None:
     events.clock += 100
     for _ in range(300):
         events.add()
-    assert not engine_memory.was_restarted_since(engine, STARTED)
+    assert not engine_memory.was_restarted_since(listening, STARTED)
     events.events.pop()
-    assert engine_memory.was_restarted_since(engine, STARTED)
+    assert engine_memory.was_restarted_since(listening, STARTED)
 
 
 def test_where_no_events_are_to_be_had_nothing_is_said(
-    engine: Engine, events: Events, handle: Handle
+    listening: Engine, events: Events, handle: Handle
 ) -> None:
     restart(events)
     events.refuses = True
-    assert LogGaps().look(engine, state(), handle, was_live=False) is None
+    assert LogGaps().look(listening, state(), handle, was_live=False) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"at": "x"}', '{"at": null}'])
-def test_a_damaged_mark_is_none(engine: Engine, events: Events, handle: Handle, text: str) -> None:
+def test_a_damaged_mark_is_none(listening: Engine, events: Events, handle: Handle, text: str) -> None:
     (handle.run_dir / "engine-mark.json").write_text(text)
     restart(events)
-    assert LogGaps().look(engine, state(), handle, was_live=False) == GAP
+    assert LogGaps().look(listening, state(), handle, was_live=False) == GAP

@@ -159,6 +159,8 @@ def test_nothing_is_left_of_a_cluster_whose_guard_was_killed(tmp_path: Path) -> 
         state = rig.read_state(home)
         assert state is not None and None not in pids
         os.kill(state["guard"], signal.SIGKILL)
+        while started_at(state["guard"]) is not None:
+            time.sleep(0.01)
         again = slurm_rig.up(home, os.getpid())  # the same folder: what is left is cleared first
         assert set(again.node_states().values()) == {"idle"}
         assert [started_at(pid) for pid in pids if pid] == [None] * len(pids)
