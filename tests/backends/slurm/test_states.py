@@ -129,7 +129,7 @@ def test_what_sbatch_says_is_a_sentence_with_a_next_step(said: str, text: str) -
         (Ended("PREEMPTED", 0), {}, "preempted by a job with a higher priority"),
         (Ended("DEADLINE", 0), {}, "its deadline has passed"),
         (Ended("CANCELLED", 0, by="1000"), {}, "stopped by user 1000 (scancel)"),
-        (Ended("FAILED", 53, nodes="h1"), {"messages": None, "was_started": False}, 'Slurm could not write its log on the node "h1"'),
+        (Ended("FAILED", 128 + 53, nodes="h1"), {"messages": None, "was_started": False}, 'Slurm could not write its log on the node "h1"'),
         (Ended("FAILED", 1), {"was_started": False}, "Slurm ended it before it began (FAILED, code 1)"),
         (Ended("FAILED", 125), {"messages": "srun: unrecognized option '--container-image=/i.sqsh'"}, "this cluster has no pyxis"),
         (Ended("FAILED", 1), {"messages": "pyxis: [ERROR] URL https://registry-1.docker.io/v2 returned error code: 401 Unauthorized"}, "the image was looked up at Docker Hub"),

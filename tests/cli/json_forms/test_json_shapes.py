@@ -124,6 +124,9 @@ def test_every_command_prints_what_its_schema_says(
     filled = check("added", "add", "fourth", "--head", "ssd").json
     assert {Path(one["file"]).name for one in filled["fill_in"]} == {"convert.txt", "train.txt"}
     check("dry-run", "shell", "--image", "busybox", "--dry-run")
+    (workspace / "clusters.yml").write_text("clusters: {here: {backend: local}}\n")
+    check("clusters", "clusters", "show")
+    check("findings", "clusters", "check", "here")
     of_an_engine = {
         "image ls",
         "image pull",
