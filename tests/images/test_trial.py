@@ -66,8 +66,10 @@ def test_an_image_that_is_not_here(run: Any) -> None:
 
 
 def test_a_free_gpu_is_used_and_kept_from_runs(
-    run: Any, fake_nvml: Callable[..., dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+    run: Any, fake_nvml: Callable[..., dict[str, str]], request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any,
+) -> None:  # fmt: skip
+    import _ctypes
     import ctypes
 
     import pynvml
@@ -75,7 +77,11 @@ def test_a_free_gpu_is_used_and_kept_from_runs(
     for name, value in fake_nvml(2, processes={0: {1: 512}}).items():
         monkeypatch.setenv(name, value)
     library = ctypes.CDLL(os.environ["LD_LIBRARY_PATH"] + "/libnvidia-ml.so.1")
+    request.addfinalizer(
+        lambda: _ctypes.dlclose(library._handle)
+    )  # else later tests of this process find it by its name
     monkeypatch.setattr(pynvml, "nvmlLib", library)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
     monkeypatch.setenv("TAORUNNER_LEASES", str(tmp_path / "leases"))
     shown = ("sh", "-c", "echo $NVIDIA_VISIBLE_DEVICES")
     assert run(*shown, gpus=None)[:2] == (0, "1\n")  # another process computes on the first

@@ -205,6 +205,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "runs restore": [["literal"]],
         "pretrained list": [["--offline"]],
         "pretrained pull": [["-p", "example_01"], ["nvidia/tao/pretrained_object_detection:resnet18"]],
+        "clusters show": [[]], "clusters check": [["nowhere"]], "clusters sync": [["nowhere"]],
         "dataset convert": [["coco", "--to", "kitti", "-o", "out"]],
         "dataset check": [["coco"], ["coco", "--json"]],
         "dataset split": [["coco", "-o", "split"]],

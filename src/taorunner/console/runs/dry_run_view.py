@@ -67,7 +67,7 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
 def gpus_text(request: EngineRequest) -> str:
     """Their ids; of a run on several nodes ``2 nodes × 8 GPUs``."""
     count, nodes = request.resources.gpus.count, request.resources.nodes
-    if nodes > 1:
+    if nodes > 1 and not request.gpus:
         return f"{nodes} nodes × {amount(count, 'GPU')}"
     return ", ".join(request.gpus) or "none"
 
