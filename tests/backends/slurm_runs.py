@@ -40,10 +40,10 @@ class SlurmRuns:
         settings = {"partition": "low", **(options or {})}
         return self.plan("sh", "-c", script, backend="slurm", backend_options=settings, resources=resources)
 
-    def start(self, plan: RunPlan) -> Handle:
+    def start(self, plan: RunPlan, backend: SlurmBackend | None = None) -> Handle:
         launch = self.launch()
         write_secrets(plan, launch.run_dir, os.environ)
-        backend = self.backend()
+        backend = backend or self.backend()
         return backend.submit(backend.request(plan, launch)).handle
 
     def status(self, handle: Handle) -> EngineStatus:

@@ -99,19 +99,24 @@ def test_a_number_that_is_given_twice_leads_to_no_other_job(
     assert own_slurm.jobs(stranger)[stranger].state == "RUNNING"
 
 
-@pytest.mark.parametrize("requeue", [0, 2])
+@pytest.mark.parametrize(("nodes", "requeue"), [(2, 0), (2, 1)])
 @pytest.mark.slow
 def test_a_node_that_dies_ends_a_run_or_starts_it_again(
-    own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path, requeue: int
+    own_slurm: Cluster, make_runs: Callable[[Cluster], SlurmRuns], tmp_path: Path, nodes: int, requeue: int
 ) -> None:
-    runs, node = make_runs(own_slurm), own_slurm.nodes[0]
-    script = f"{once(tmp_path / 'ran')}; [ $(wc -l <{tmp_path}/ran) = 1 ] || exit 5; echo up; sleep 600"
-    handle = runs.start(runs.made(script, options={"partition": "main", "requeue": requeue}))
+    """The last node of the run dies; the cluster has one more for a second start."""
+    own_slurm.reconfigure(SlurmdTimeout="3")
+    runs, node = make_runs(own_slurm), own_slurm.nodes[nodes - 1]
+    ran = tmp_path / "ran"
+    again = f"[ $(wc -l <{ran}) -le {nodes} ] || exit 5"  # each node leaves a line
+    script = f"{once(ran)}; sleep 0.5; {again}; echo up; exec sleep 600"
+    handle = runs.start(runs.made(script, options={"requeue": requeue}, nodes=nodes))
     runs.prints(handle, "up")
-    own_slurm.kill_node(own_slurm.jobs(handle.id)[handle.id].nodes)
+    own_slurm.kill_node(node)
     status = runs.becomes(handle)
     if requeue:
-        assert (status.exit_code, status.end, count(tmp_path / "ran")) == (5, None, 2)
+        assert (status.exit_code, status.end, count(ran)) == (5, None, 2 * nodes)
+        assert runs.console(handle) == "up\n"
     else:
         assert status.end is not None
         assert (status.end.reason, status.end.is_transient) == (f'the node "{node}" died', True)

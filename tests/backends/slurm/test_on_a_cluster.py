@@ -19,7 +19,7 @@ from taorunner.backends.secrets import write_secrets
 from taorunner.backends.slurm.backend import SlurmBackend, create
 from taorunner.contracts import CheckpointContract, ResumeRule
 from taorunner.errors import EngineRefusedError, MachineError
-from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan, SecretSource
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.values.value import replace
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -221,23 +221,6 @@ def test_each_node_of_several_knows_its_rank(run: Callable[..., Any]) -> None:
     assert first[5] == "unset"
 
 
-def test_a_secret_is_nowhere_that_others_can_look(run: Callable[..., Any]) -> None:
-    secret = "hunter2-is-my-secret"
-    secrets = (SecretSource("key", f"literal:{secret}", variable="NGC_KEY"),)
-    backend, handle = run('test "$NGC_KEY" = hunter2-is-my-secret && exec sleep 600', secrets=secrets, argv=(
-        "sh", "-c", "echo ${#NGC_KEY}; exec sleep 600",
-    ))  # fmt: skip
-    assert next(iter(backend.logs(handle, LogPosition()))).data == b"20\n"
-    shown = slurm("scontrol", "show", "job", "-dd", handle.id) + slurm("squeue", "--me", "-h", "-o", "%all")
-    shown += subprocess.run(
-        ["sacct", "-B", "-j", handle.id], capture_output=True, text=True, check=False
-    ).stdout
-    assert secret not in shown
-    for path in handle.run_dir.rglob("*"):
-        if path.is_file() and secret in path.read_text():
-            assert path.stat().st_mode & 0o077 == 0
-
-
 def test_commands_behind_ssh_get_their_words_whole(
     run: Callable[..., Any], tmp_path: Path, make_plan: Callable[..., RunPlan]
 ) -> None:
@@ -258,14 +241,6 @@ def test_a_login_host_that_cannot_be_reached_is_named(run: Callable[..., Any], t
         MachineError, match=r'"login1" cannot be reached: me@login1: Permission denied \(publickey\)'
     ):
         run("true", environ=environ, options={"host": "login1"})
-
-
-def test_many_runs_are_asked_for_with_one_call(run: Callable[..., Any], tmp_path: Path) -> None:
-    environ = program(tmp_path / "bin", "squeue", f'echo x >> {tmp_path}/asked; exec "$real" "$@"')
-    handles = [run("exec sleep 600", options={"options": ["--begin=now+1hour"]})[1] for _ in range(5)]
-    found = create(environ).inspect(handles)
-    assert {status.state for status in found.values()} == {EngineState.WAITING}
-    assert (tmp_path / "asked").read_text() == "x\n"
 
 
 def test_a_job_that_slurm_forgot_is_lost_after_a_while(run: Callable[..., Any], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from taorunner.backends.slurm.states import (
     never_starts,
     no_checkpoint_end,
     refusal,
+    silent_end,
     state_of,
     waiting_text,
 )
@@ -126,6 +127,8 @@ def test_what_sbatch_says_is_a_sentence_with_a_next_step(said: str, text: str) -
         (Ended("TIMEOUT", 0), {"near_limit": True}, "the time limit of 4:00:00 was reached"),
         (Ended("OUT_OF_MEMORY", 125), {}, "the memory of the job (64G) is used up"),
         (Ended("NODE_FAIL", 0, nodes="h2"), {}, 'the node "h2" died'),
+        (Ended("NODE_FAIL", 0, nodes="h[1-2]"), {}, 'one of the nodes "h[1-2]" died'),
+        (Ended("NODE_FAIL", 0, nodes="h[1-2]"), {"messages": "srun: error: Node failure on h2\n"}, 'the node "h2" died'),
         (Ended("PREEMPTED", 0), {}, "preempted by a job with a higher priority"),
         (Ended("DEADLINE", 0), {}, "its deadline has passed"),
         (Ended("CANCELLED", 0, by="1000"), {}, "stopped by user 1000 (scancel)"),
@@ -153,3 +156,17 @@ def test_the_ends_that_the_script_itself_chooses() -> None:
         "two attempts reached the time limit without a new checkpoint"
     )
     assert limit_end(ASKED).reason == "the time limit of 4:00:00 was reached"
+
+
+WAITED = """\
+srun: Job 4 step creation temporarily disabled, retrying (Requested nodes are busy)
+srun: Step created for job 4
+"""
+
+
+def test_a_step_that_was_created_late_was_started() -> None:
+    ended = "srun: error: h1: task 0: Exited with exit code 4\n"
+    assert silent_end(WAITED + ended, ASKED) is None
+    found = silent_end(WAITED + "slurmstepd: error: no such user\n", ASKED)
+    assert found is not None
+    assert found.reason == "it could not be started: slurmstepd: error: no such user"

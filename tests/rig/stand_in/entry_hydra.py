@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gpus
 import launching
+import nodes
 import spec_values
 from generations import Generation
 
@@ -62,6 +63,7 @@ def run_yaml(generation: Generation, task: str, actions: list[str], argv: list[s
         raise FileNotFoundError(f"The spec file '{options.spec}' does not exist.")
     require_log_folder()
     rest += translated_flags(options)
+    nodes.override(generation, Path(options.spec))
     spec_text = Path(options.spec).read_text()
     words = ["-e", options.spec, *rest]
     if generation.family == "deploy":

@@ -13,6 +13,7 @@ import actions
 import entry
 import generations
 import loaders
+import nodes
 import seen
 from context import Job, from_hydra, from_options
 from training import keras, lightning, session
@@ -30,6 +31,8 @@ def main(task: str, action: str, words: list[str]) -> int:
         job = from_options(generation, task, action, None, words)
     else:
         job = from_hydra(generation, task, action, words)
+    if nodes.rank():
+        job = nodes.without_files(job)
     try:
         seen.write(job.top_dir, task, action, job.spec_path)
         work(job)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import gpus
+import nodes
 
 
 def write(folder: Path, task: str, action: str, spec: Path | None) -> None:
-    """Into the results folder the caller named, beside what TAO writes."""
+    """Into the results folder the caller named, beside what TAO writes; each node but the first has a file of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "seen.json").write_text(json.dumps(look(task, action, spec), indent=1))
+    name = f"seen.{nodes.rank()}.json" if nodes.rank() else "seen.json"
+    (folder / name).write_text(json.dumps(look(task, action, spec), indent=1))
 
 
 def look(task: str, action: str, spec: Path | None) -> dict[str, Any]:

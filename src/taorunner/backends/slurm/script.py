@@ -137,6 +137,7 @@ set -u
 umask {umask}
 D={folder}
 exec >>"$D/slurm.out" 2>&1
+chmod "$(printf %o $((0666 & ~$(umask))))" "$D/slurm.out"  # Slurm made it
 R={results}
 attempt=${{SLURM_RESTART_COUNT:-0}}
 note() {{

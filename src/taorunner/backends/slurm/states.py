@@ -273,7 +273,7 @@ def end_of(
     if ended.state == "OUT_OF_MEMORY":
         return oom_end(asked)
     if ended.state in ("NODE_FAIL", "BOOT_FAIL"):
-        return EngineEnd(f"the node{node} died", _GOES_ON, is_transient=True)
+        return EngineEnd(f"{_dead_node(ended.nodes, messages)} died", _GOES_ON, is_transient=True)
     if ended.state == "PREEMPTED":
         return EngineEnd(
             "preempted by a job with a higher priority",
@@ -300,6 +300,16 @@ def end_of(
     return None
 
 
+def _dead_node(nodes: str, messages: str | None) -> str:
+    """The last one that srun missed; without its word, all nodes of the job that Slurm names."""
+    missed = re.findall(r"^srun: error: Node failure on (\S+)$", messages or "", re.MULTILINE)
+    if missed:
+        nodes = missed[-1]
+    is_one = re.search(r"[\[,]", nodes) is None
+    named = f' "{nodes}"' if nodes else ""
+    return f"the node{named}" if is_one else f"one of the nodes{named}"
+
+
 def tells_of_oom(messages: str) -> bool:
     """A step that ran out of memory leaves its job FAILED: only the message of its node says why."""
     return re.search(r"oom[-_ ]kill event|Out Of Memory", messages) is not None
@@ -321,10 +331,13 @@ def said_end(messages: str, asked: Asked) -> EngineEnd | None:
 
 _STEP_ENDED = re.compile(r"srun: (launch/slurm: _step_signal|Force Terminated|error: \S+: tasks? \d)")
 """What srun says when the command itself has ended with an error: it was started."""
+_STEP_CREATED = re.compile(r"^srun: Step created for .*$", re.MULTILINE)
+"""What srun says at last when a controller that has just come back let it wait."""
 
 
 def silent_end(messages: str, asked: Asked) -> EngineEnd | None:
     """Why a run ended that printed nothing at all: from the table, or the last line of what Slurm said."""
+    messages = _STEP_CREATED.split(messages)[-1]
     found = said_end(messages, asked)
     lines = [line.strip() for line in messages.splitlines() if line.strip()]
     lines = [line for line in lines if _STEP_ENDED.match(line) is None]
