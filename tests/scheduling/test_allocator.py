@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from taorunner.backends.contract import Backend
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
+from taorunner.planning.model.plan import RunPlan
 from taorunner.scheduling.allocator import AllocatorPerBackend, Decision, Queued
-from taorunner.scheduling.delegated import Delegated
+from taorunner.scheduling.delegated import Delegated, within_max_submitted
 from taorunner.scheduling.gpu_allocator import FreeGpus
 
 
@@ -111,3 +113,13 @@ def test_runs_of_the_engine_leave_this_host_only_what_is_left_of_parallel(
 def test_a_run_that_is_taken_over_takes_no_turn_of_runs_without_gpu(gpus: AllocatorPerBackend) -> None:
     gpus.adopt("t1", "queue", ())
     assert started(decide(gpus, Queued("cpu", "local", 0), t1=())) == {"cpu": ()}
+
+
+def test_a_cluster_gets_no_more_runs_at_once_than_it_may(make_plan: Callable[..., RunPlan]) -> None:
+    small = make_plan("x", backend="slurm", cluster="small", backend_options={"max_submitted": 2})
+    large = make_plan("x", backend="slurm", cluster="large")
+    plans = {name: small if name.startswith("s") else large for name in ("s1", "s2", "s3", "l1", "l2")}
+    runs = [Queued(name, "slurm", 1) for name in plans]
+    assert [run.run_id for run in within_max_submitted(runs, [], plans)] == ["s1", "s2", "l1", "l2"]
+    assert [run.run_id for run in within_max_submitted(runs[2:], ["s1", "s2"], plans)] == ["l1", "l2"]
+    assert [run.run_id for run in within_max_submitted(runs[2:], ["s2", "l1"], plans)] == ["s3", "l1", "l2"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from taorunner.backends.contract import Backend
 from taorunner.events import Notice
+from taorunner.planning.model.plan import RunPlan
 from taorunner.scheduling.allocator import Decision, Queued
 from taorunner.scheduling.policy import Start
 
@@ -35,3 +37,25 @@ class Delegated:
 
     def removed_locks(self) -> Sequence[Notice]:
         return ()
+
+
+def within_max_submitted(
+    waiting: Sequence[Queued], active: Iterable[str], plans: Mapping[str, RunPlan]
+) -> list[Queued]:
+    """Those of ``waiting``, in order, that their clusters may get now.
+
+    ``max_submitted`` bounds the runs of a batch that a cluster has at once, those that wait there too.
+    """
+    submitted = Counter(_place(plans[run_id]) for run_id in active)
+    found = []
+    for run in waiting:
+        plan = plans[run.run_id]
+        most, place = plan.backend_options.get("max_submitted"), _place(plan)
+        if most is None or submitted[place] < most:
+            submitted[place] += 1
+            found.append(run)
+    return found
+
+
+def _place(plan: RunPlan) -> tuple[str, str | None]:
+    return plan.backend, plan.cluster or plan.backend_options.get("host")

@@ -121,10 +121,10 @@ def test_pyxis(render: Callable[..., SlurmRequest], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("runtime", "words"),
     [
-        ("apptainer", ["exec apptainer exec --cleanenv --nv --bind '/nodes/w s/data:/data:ro' --bind /scratch:/scratch",
-                       '--env NODE_RANK="${NODE_RANK:-}"', '--env A="$A" /shared/images/nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt.sif /bin/sh -c']),
-        ("charliecloud", ["exec ch-run -b '/nodes/w s/data:/data' -b /scratch:/scratch",
-                          '${own:+"$own"} /shared/images/nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt -- /bin/sh -c']),
+        ("apptainer", ["exec apptainer exec --cleanenv --no-home --nv --bind '/nodes/w s/data:/data:ro' --bind /scratch:/scratch",
+                       '--bind /scratch:/scratch --bind ', ' /shared/images/nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt.sif /bin/sh -c']),
+        ("charliecloud", ["exec ch-run --env-no-expand -b '/nodes/w s/data:/data' -b /scratch:/scratch",
+                          '${own:+"$own"} --set-env=A="$A" /shared/images/nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt -- /bin/sh -c']),
         ("docker", ['exec docker run --rm --init --name taorunner-run-1-"${SLURM_NODEID:-0}"',
                     "--mount 'type=bind,source=/nodes/w s/data,target=/data,readonly'", "--env NODE_RANK", "--env A",
                     f"{IMAGE} /bin/sh -c"]),

@@ -81,24 +81,45 @@ def _pyxis(container: Container) -> Start:
 
 
 def _apptainer(container: Container) -> Start:
-    words = [_quoted("apptainer", "exec", "--cleanenv", *(["--nv"] if container.gpus else []))]
+    """Variables by its own prefix: they are in no command line, and may hold commas. HOME is refused there.
+
+    A variable that is not set is not set inside either, because TAO takes an empty WORLD_SIZE for several nodes.
+    """
+    words = [_quoted("apptainer", "exec", "--cleanenv", "--no-home", *(["--nv"] if container.gpus else []))]
     for bind in container.binds:
         words.append(_quoted("--bind", f"{bind.source}:{bind.target}" + (":ro" if bind.read_only else "")))
     words += [_quoted("--pwd", container.workdir)] if container.workdir else []
-    words += [f'--env {name}="${{{name}:-}}"' for name in IN_STEP]
-    words += [f'--env {name}="${name}"' for name in container.env]
-    return Start(launcher=" ".join([*words, _quoted(container.image)]))
+    names = [name for name in dict.fromkeys((*IN_STEP, *container.env)) if name != "HOME"]
+    before = (
+        f"for name in {' '.join(names)}; do",
+        """    eval "[ -z \\"\\${$name+x}\\" ] || export APPTAINERENV_$name=\\"\\$$name\\"\"""",
+        "done",
+    )
+    home = 'env HOME="$HOME"' if "HOME" in container.env else ""
+    return Start(before=before, launcher=" ".join([*words, _quoted(container.image), home]).rstrip())
 
 
 def _charliecloud(container: Container) -> Start:
-    """A folder as image. Its own variables are set from the file that charliecloud keeps in it."""
-    words = [_quoted("ch-run")]
+    """A folder as image. Its own variables are set from the file that charliecloud keeps in it.
+
+    Below ``/workspace`` and the like charliecloud makes no mount points, so they are made in the image. It mounts
+    nothing read-only.
+    """
+    words = [_quoted("ch-run", "--env-no-expand")]
     for bind in container.binds:
         words.append(_quoted("-b", f"{bind.source}:{bind.target}"))
     words += [_quoted(f"--cd={container.workdir}")] if container.workdir else []
     variables = shlex.quote(f"{container.image}/ch/environment")
-    before = (f"[ ! -r {variables} ] || own=--set-env={variables}",)
-    return Start(before=before, launcher=" ".join([*words, '${own:+"$own"}', _quoted(container.image), "--"]))
+    targets = " ".join(shlex.quote(f"{container.image}{bind.target}") for bind in container.binds)
+    before = (
+        f"[ ! -r {variables} ] || own=--set-env={variables}",
+        *((f"mkdir -p {targets} 2>/dev/null || true",) if targets else ()),
+    )
+    words += [
+        '${own:+"$own"}',
+        *(f'--set-env={name}="${name}"' for name in container.env),
+    ]  # the last one wins
+    return Start(before=before, launcher=" ".join([*words, _quoted(container.image), "--"]))
 
 
 def _docker(container: Container) -> Start:

@@ -51,6 +51,7 @@ from taorunner.runs.supervisor.worker import (
     Worker,
 )  # fmt: skip
 from taorunner.scheduling.allocator import Allocator, Queued
+from taorunner.scheduling.delegated import within_max_submitted
 from taorunner.values.value import replace
 
 TICK_S = 0.25
@@ -189,15 +190,15 @@ class BatchRunner:
 
     def _start_what_fits(self) -> None:
         self._end.end_chains()
-        records = self._journal.records
+        records, plans = self._journal.records, self._journal.plans
         waiting = [
-            Queued(run_id, plan.backend, plan.gpus.count, plan.gpus.ids)
+            Queued(run_id, plans[run_id].backend, plans[run_id].gpus.count, plans[run_id].gpus.ids)
             for run_id, record in records.items()
             if record.state is RunState.QUEUED
             and turn(record, records) is Turn.NOW
             and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
-            for plan in [self._journal.plans[run_id]]
         ]
+        waiting = within_max_submitted(waiting, self._active, plans)
         self._tick_s = TICK_WAITING_S if waiting else TICK_S
         if not waiting:
             self._gpus.leave_queue()
@@ -211,9 +212,8 @@ class BatchRunner:
                 parallel_without_gpu=self._batch.parallel or self._parallel_without_gpu,
             )
         except TaorunnerError as error:  # without leases two runs could use one GPU
-            for queued in waiting:
-                if queued.gpu_count:
-                    self._end.fail(queued.run_id, error)
+            for queued in (run for run in waiting if run.gpu_count):
+                self._end.fail(queued.run_id, error)
             return
         for run_id, code, text in decision.notices:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
