@@ -9,14 +9,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
 from taorunner.backends.registry import load_backend
-from taorunner.backends.slurm.site_check import SINFO, Ask, check_site, read_partitions, refusals
+from taorunner.backends.slurm.site_check import Ask, check_site
+from taorunner.backends.slurm.site_reading import (
+    ACCOUNTING,
+    SINFO,
+    account_refusals,
+    read_accounting,
+    read_partitions,
+    refusals,
+)
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.workspace import Workspace
 
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
-_SINFO_S = 15.0
+_ASK_S = 15.0
+_SITE_KEYS = ("partition", "account", "qos")
 TOKEN = "cluster-check"
 """The file in the state folder that a node has to read."""
 
@@ -65,25 +74,38 @@ def check_cluster(
 
 
 def never_starting(plans: Sequence[RunPlan], environ: Mapping[str, str]) -> list[Finding]:
-    """What a scheduler would take and never start, each once. Nothing where it cannot be asked within some seconds.
+    """What a scheduler would refuse, or take and never start, each once. Nothing where it cannot be asked within some
+    seconds.
 
-    Asks only for runs of Slurm that name a partition, once for each login node.
+    Asks only for runs of Slurm that name a partition, an account or a QOS, once for each login node.
     """
     by_host: dict[str | None, list[RunPlan]] = {}
     for plan in plans:
-        if plan.backend == "slurm" and plan.backend_options.get("partition") is not None:
+        if plan.backend == "slurm" and any(plan.backend_options.get(key) is not None for key in _SITE_KEYS):
             by_host.setdefault(plan.backend_options.get("host"), []).append(plan)
     found: list[Finding] = []
     for host, of_host in by_host.items():
-        try:
-            done = asker(host, environ)(SINFO, _SINFO_S)
-        except MachineError:
+        ask = asker(host, environ)
+        partitions = read_partitions(_answer(ask, SINFO))
+        if not partitions:
             continue
-        partitions = read_partitions(done.stdout) if done.succeeded else {}
-        if partitions:
-            for plan in of_host:
-                found += refusals(plan.backend_options, plan.resources, partitions)
+        names_account = any(
+            plan.backend_options.get(key) is not None for plan in of_host for key in ("account", "qos")
+        )
+        accounting = read_accounting(_answer(ask, ACCOUNTING) if names_account else "")
+        for plan in of_host:
+            found += refusals(plan.backend_options, plan.resources, partitions)
+            found += account_refusals(plan.backend_options, accounting)
     return list(dict.fromkeys(found))
+
+
+def _answer(ask: Ask, argv: Sequence[str]) -> str:
+    """Empty where there is none."""
+    try:
+        done = ask(argv, _ASK_S)
+    except MachineError:
+        return ""
+    return done.stdout if done.succeeded else ""
 
 
 def _of_backend(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 
-from taorunner.backends.slurm.site_check import (
+from taorunner.backends.slurm.node_probe import NodeAnswer, node_step, read_step
+from taorunner.backends.slurm.site_check import check_site
+from taorunner.backends.slurm.site_reading import (
+    Accounting,
     Association,
+    BrokenNodes,
     Gpus,
     Partition,
-    check_site,
+    account_refusals,
     gres_gpus,
-    read_associations,
+    read_accounting,
+    read_broken_nodes,
     read_partitions,
     refusals,
     slurm_seconds,
@@ -64,11 +69,40 @@ def test_gpus_are_read_without_their_sockets() -> None:
     assert gres_gpus("(null)") == []
 
 
+ROWS = (Association("infra", "gpu", ()), Association("vision", "", ("normal", "high")))
+
+
 def test_accounts_are_read() -> None:
-    assert read_associations("vision||normal,high\ninfra|gpu|\n\n") == [
-        Association("vision", "", ("normal", "high")),
-        Association("infra", "gpu", ()),
-    ]
+    text = "infra|gpu|\nvision||normal,high\n\n"
+    assert read_accounting(f"enforced associations,limits,qos\n{text}") == Accounting(ROWS, True)
+    assert read_accounting(f"enforced none\n{text}") == Accounting(ROWS, False)
+    assert read_accounting("") == Accounting((), False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        ({"account": "visoin"}, 'the account "visoin" is not yours', 'did you mean "vision"? yours are infra, vision'),
+        ({"account": "infra", "partition": "gpu,cpu"}, 'the account "infra" may not use the partition "cpu"', "it may use gpu"),
+        ({"account": "vision", "qos": "hihg"}, 'your account has no QOS "hihg"', 'did you mean "high"?'),
+    ],
+)  # fmt: skip
+def test_an_account_that_slurm_would_refuse(settings: dict[str, Any], message: str, hint: str) -> None:
+    (found,) = account_refusals(settings, Accounting(ROWS, True))
+    assert (found.message, found.hint) == (message, hint)
+    assert not list(account_refusals(settings, Accounting(ROWS, False)))
+
+
+def test_broken_nodes_are_those_of_the_partition_by_their_reason() -> None:
+    text = "gpu|n1|drained|bad fan\ngpu|n2|drained*|bad fan\ncpu|n3|down|none\nnonsense\n"
+    assert read_broken_nodes(text, ["gpu"]) == [BrokenNodes("drained", "bad fan", ("n1", "n2"))]
+
+
+def test_a_step_says_what_its_node_sees_beside_what_its_profile_prints() -> None:
+    text = "Welcome!\ntaorunner-check|n1|token|/usr/bin/ch-run|n2\n"
+    assert read_step(text) == [NodeAnswer("n1", "token", "/usr/bin/ch-run", "n2")]
+    script = node_step({"setup": ["module load x"], "container": {"runtime": "docker"}}, 1, "/a b")[-1]
+    assert script.startswith("{ module load x\n} >&2\n") and "head -n1 '/a b'" in script
 
 
 @pytest.mark.parametrize(
@@ -114,14 +148,18 @@ def test_what_would_wait_for_ever_is_refused(
     assert all(one.severity is Severity.ERROR for one in found)
 
 
+STEP = "taorunner-check|gpu-03|token||\ntaorunner-check|gpu-04|token||\n"
+
+
 class Site:
     """Answers by the beginning of a command."""
 
     def __init__(self, **answers: tuple[int, str, str]) -> None:
         self.answers = {
-            "sinfo --version": (0, "slurm 22.05.8\n", ""), "sinfo -h": (0, SINFO, ""),
-            "sh -c sacctmgr": (0, "vision||normal\ninfra||high\n", ""), "sh -c srun --help": (0, "", ""),
-            "sh -c ls": (0, "a.sqsh\n", ""), "srun": (0, "gpu-03\ntoken\n", ""),
+            "sinfo --version": (0, "slurm 22.05.8\n", ""), "sinfo -h -o": (0, SINFO, ""),
+            "sinfo -h -N": (0, "gpu|gpu-09|drained|bad fan\n", ""),
+            "sh -c scontrol": (0, "enforced associations\nvision||normal\ninfra||high\n", ""), "sh -c srun --help": (0, "", ""),
+            "sh -c ls": (0, "a.sqsh\n", ""), "srun": (0, STEP, ""),
             "df": (0, "Filesystem\nx 100 1 99000000 1% /lustre\n", ""),
             **{key.replace("_", " "): value for key, value in answers.items()},
         }  # fmt: skip
@@ -149,9 +187,12 @@ def said(site: Site, **changes: Any) -> list[tuple[str, str, str]]:
 def test_a_good_site_is_proved_line_by_line() -> None:
     assert said(Site()) == [
         ("ok", "cluster-partition", "gpu: 13 nodes, 3 idle; GPUs h100:8 ×12, l4:4 ×1; limit 2d 00h"),
-        ("ok", "cluster-account", "vision; yours are infra, vision"),
-        ("ok", "cluster-runtime", "pyxis, seen where the commands run"),
-        ("ok", "cluster-folder", "/lustre/ws/.taorunner: written here, read on gpu-03"),
+        ("warning", "cluster-nodes", "gpu-09 is drained: bad fan"),
+        ("ok", "cluster-account", "account vision; yours are infra, vision"),
+        ("ok", "cluster-qos", "QOS normal; there are normal"),
+        ("ok", "cluster-runtime", "pyxis, an option of srun here"),
+        ("ok", "cluster-folder", "/lustre/ws/.taorunner: written here, read on gpu-03, gpu-04"),
+        ("ok", "cluster-names", "2 nodes know each other by name"),
         ("ok", "cluster-images", "/lustre/images: 1 there"),
         ("ok", "cluster-disk", "94.4 GiB free where the workspace is"),
     ]
@@ -159,27 +200,62 @@ def test_a_good_site_is_proved_line_by_line() -> None:
 
 def test_each_fault_is_a_line_of_its_own() -> None:
     broken = Site(
-        srun=(1, "gpu-03\n", "cat: no such file"), df=(0, "F\nx 100 1 1000 1% /l\n", ""),
-        **{"sh_-c_ls": (2, "", "no"), "sh_-c_srun_--help": (1, "", "")},
+        srun=(0, "taorunner-check|gpu-03|||gpu-04\n", "head: cannot open '/lustre/ws'\nsrun: error: n: task 0: x"),
+        df=(0, "F\nx 100 1 1000 1% /l\n", ""), **{"sh_-c_ls": (2, "", "no")},
     )  # fmt: skip
-    found = said(broken, account="visoin", qos="hihg", gpu_type="a100")
-    assert [(severity, code) for severity, code, _ in found] == [
-        ("error", "cluster-gpus"), ("ok", "cluster-partition"), ("error", "cluster-account"),
-        ("error", "cluster-runtime"), ("error", "cluster-folder"), ("error", "cluster-images"),
-        ("warning", "cluster-disk"),
+    container = {"runtime": "apptainer", "images": "/lustre/images"}
+    found = [line for line in said(broken, container=container) if line[0] != "ok"][1:]
+    assert found == [
+        ("error", "cluster-runtime", "gpu-03 has no apptainer"),
+        (
+            "error", "cluster-folder",
+            'gpu-03 does not see this workspace at "/lustre/ws/.taorunner": head: cannot open \'/lustre/ws\'',
+        ),
+        ("error", "cluster-names", "gpu-03 does not know the address of gpu-04"),
+        ("error", "cluster-images", 'the folder of images cannot be read: "/lustre/images"'),
+        ("warning", "cluster-disk", "1000.0 KiB free where the workspace is"),
     ]  # fmt: skip
-    assert said(Site(), qos="hihg")[2] == ("error", "cluster-qos", 'your account has no QOS "hihg"')
+
+
+def test_nothing_is_tried_on_a_node_that_slurm_would_refuse() -> None:
+    found = {code: (severity, message) for severity, code, message in said(Site(), account="visoin")}
+    assert found["cluster-folder"] == ("info", "not tried on a node: Slurm would not start it")
+    assert found["cluster-account"] == ("error", 'the account "visoin" is not yours')
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("Requested nodes are busy", "cluster-folder", "not proved: no node was free within 10s"),
+        (
+            "Invalid account or account/partition combination specified", "cluster-refused",
+            'the account "vision" may not use the partition "gpu"',
+        ),
+    ],
+)  # fmt: skip
+def test_a_step_that_did_not_start_says_why(words: str, code: str, message: str) -> None:
+    site = Site(srun=(1, "", f"srun: error: Unable to allocate resources: {words}\n"))
+    assert (code, message) in [(found, text) for _, found, text in said(site)]
 
 
 def test_what_cannot_be_proved_is_no_error() -> None:
-    busy = Site(
-        srun=(1, "", "srun: error: Unable to allocate resources"), **{"sh_-c_sacctmgr": (1, "", "refused")}
-    )
-    found = {code: severity for severity, code, _ in said(busy, container=None)}
+    busy = "srun: error: Unable to allocate resources: Requested nodes are busy"
+    site = Site(srun=(1, "", busy), **{"sh_-c_scontrol": (1, "", "refused"), "sinfo_-h_-N": (0, "", "")})
+    found = {code: severity for severity, code, _ in said(site, container=None)}
     assert found == {
         "cluster-partition": "ok", "cluster-limits": "info", "cluster-runtime": "info",
         "cluster-folder": "warning", "cluster-disk": "ok",
     }  # fmt: skip
+
+
+def test_a_controller_that_is_down_ends_the_check() -> None:
+    down = (1, "", "slurm_load_partitions: Unable to contact slurm controller (connect failure)\n")
+    assert said(Site(**{"sinfo_-h_-o": down})) == [
+        (
+            "error", "cluster-scheduler",
+            "the scheduler does not answer: Unable to contact slurm controller (connect failure)",
+        )
+    ]  # fmt: skip
 
 
 def test_a_host_that_cannot_be_reached_ends_the_check() -> None:

@@ -36,8 +36,9 @@ def site(tmp_path: Path) -> dict[str, str]:
     folder.mkdir()
     programs = {
         "sinfo": '[ "$1" = --version ] && echo "slurm 22.05.8" || echo "gpu|up|1:00:00|2|idle|gpu:a100:4"',
+        "scontrol": 'echo "AccountingStorageEnforce = associations,qos"',
         "sacctmgr": 'echo "vision||normal"',
-        "srun": 'shift 7; while [ "$1" != sh ]; do shift; done; exec "$@"',
+        "srun": 'while [ "$1" != /bin/sh ]; do shift; done; exec "$@"',
     }
     for name, line in programs.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -81,7 +82,7 @@ def test_a_check_proves_the_site_line_by_line(cli: Cli, workspace: Path, site: d
     said = done.out
     assert "this machine, 0." in said
     assert "gpu: 2 nodes, 2 idle; GPUs a100:4" in said
-    assert "your default; yours are vision" in said
+    assert "account of your default; yours are vision" in said
     assert "written here, read on" in said
     assert said.endswith("onsite can be used\n")
     assert not (workspace / ".taorunner" / "cluster-check").exists()
@@ -124,3 +125,6 @@ def test_a_run_that_would_wait_for_ever_is_refused_before_it_is_recorded(
     assert not list((workspace / ".taorunner").glob("runs/*"))
     done = cli(*words, "--gpus", "5", "--time", "1h", cwd=workspace, env=site)
     assert (done.code, 'no node of "gpu" has 5 GPUs' in done.err) == (5, True), done.err
+    (workspace / "clusters.yml").write_text("clusters:\n  a: {backend: slurm, account: visoin}\n")
+    done = cli(*words, cwd=workspace, env=site)
+    assert (done.code, 'the account "visoin" is not yours' in done.err) == (5, True), done.err
