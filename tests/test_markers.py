@@ -14,7 +14,10 @@ import slurm_rig
 TESTS = Path(__file__).parent
 ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
 MARKING = ENGINE_FIXTURES | slurm_rig.FIXTURES
-REAL = {TESTS / "conftest.py", TESTS / "images" / "test_pull.py", Path(clusters.__file__)}
+REAL = {
+    TESTS / "conftest.py", TESTS / "images" / "test_pull.py", TESTS / "backends" / "slurm" / "conftest.py",
+    Path(clusters.__file__),
+}  # fmt: skip
 """Where the fixtures of those names are, which do need an engine or a cluster."""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contract import Harness, Preemption, RequeueContract, shell_harness
+from slurm_rig import Cluster
 
 from taorunner.backends.contract import Launch
 from taorunner.backends.slurm.backend import create
@@ -19,9 +21,16 @@ def slurm(*argv: str) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
 
+def has_come(job: str, state: str) -> None:
+    deadline = time.monotonic() + 60
+    while (found := slurm("squeue", "-h", "-j", job, "-o", "%T %r")) != state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+
 class TestSlurm(RequeueContract):
     @pytest.fixture
-    def options(self, cluster: None) -> dict[str, object]:
+    def options(self, slurm_commands: None) -> dict[str, object]:
         return {"partition": "low"}
 
     @pytest.fixture
@@ -33,15 +42,19 @@ class TestSlurm(RequeueContract):
         return replace(made, stays=stays)
 
     @pytest.fixture
-    def preemption(self) -> Iterator[Preemption]:
+    def preemption(self, own_slurm: Cluster) -> Iterator[Preemption]:
         taken: list[str] = []
 
         def take(run_dir: Path, reason: str) -> None:
             wrap = ["--wrap", "sleep 600", "-o", "/dev/null"]
             if reason == "Priority":
                 wrap += ["-p", "low", "--exclusive", "--nice=-100"]
+                # backfill would start a small job before the large one that waits for its turn
+                own_slurm.reconfigure(SchedulerParameters="sched_interval=1,bf_interval=3600")
+                taken.append(slurm("sbatch", "--parsable", "-N2", *wrap))  # one node stays free
+                has_come(taken[-1], "RUNNING None")
                 taken.append(slurm("sbatch", "--parsable", "-N3", *wrap))
-                taken.append(slurm("sbatch", "--parsable", "-N3", *wrap))
+                has_come(taken[-1], "PENDING Resources")
             else:
                 taken.append(slurm("sbatch", "--parsable", "-p", "main", "-N2", "--exclusive", *wrap))
                 taken.append(slurm("sbatch", "--parsable", "-p", "l4", "-N1", "--exclusive", *wrap))

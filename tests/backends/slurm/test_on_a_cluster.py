@@ -22,7 +22,7 @@ from taorunner.errors import EngineRefusedError, MachineError
 from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.values.value import replace
 
-pytestmark = pytest.mark.usefixtures("cluster")
+pytestmark = pytest.mark.usefixtures("slurm_commands")
 
 
 def slurm(*argv: str) -> str:

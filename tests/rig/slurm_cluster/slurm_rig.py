@@ -40,8 +40,8 @@ NEEDED = (
     "unshare", "sshd", "ssh",
 )  # fmt: skip
 PATIENCE_S = 60.0
-FIXTURES = {"slurm", "own_slurm"}
-"""Tests with one of these are marked ``slurm``."""
+FIXTURES = {"slurm", "own_slurm", "slurm_commands"}
+"""Tests with one of these are marked ``slurm``; the last is of tests/backends/slurm."""
 ENDED = frozenset({
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT",
 })  # fmt: skip
