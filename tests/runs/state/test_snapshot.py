@@ -257,7 +257,7 @@ def test_a_requeued_run_begins_again_at_its_next_launch() -> None:
     for events in ([again, step(1, 10, 110)], [step(1, 10, 110), again]):  # status.json may be read first
         snapshot = fold([*before, *events, *first])
         assert (snapshot.state, snapshot.waiting, snapshot.started_at) == (RunState.RUNNING, None, at(5))
-        assert (snapshot.epoch, snapshot.step, snapshot.requeued_at) == (1, 10, None)
+        assert (snapshot.epoch, snapshot.step, snapshot.requeued_at, snapshot.requeues) == (1, 10, None, 1)
         assert dict(snapshot.metrics) == {"acc": 0.25, "loss": 0.75}
         assert dict(snapshot.best) == {"acc": Best(0.5, 5), "loss": Best(0.5, 5)}
 

@@ -241,7 +241,7 @@ class LiveWatch:
         notes = {
             run.id: RunNotes(
                 queue=reasons.get(run.id, ""), stall=trails.stall(run.id), moved_at=trails.moved_at(run.id),
-                attempt=facts[run.id].attempt + trails.retries(run.id), nodes=facts[run.id].nodes,
+                attempt=facts[run.id].attempt + trails.retries(run.id) + run.requeues, nodes=facts[run.id].nodes,
                 gpu_count=facts[run.id].gpu_count, cluster=facts[run.id].cluster, curves=self._curves(run, with_logs),
             )
             for run in runs

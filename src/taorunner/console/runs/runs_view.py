@@ -201,6 +201,7 @@ def _as_json(
     folder, origin = None, dict.fromkeys(_ORIGIN, None)
     if not isinstance(record, DamagedRun):
         folder, origin = record.results_dir, record.origin_json()
+        origin["attempt"] = record.attempt + snapshot.requeues
     results = recorded_results(store, snapshot.id)
     if results is None:
         results = RunResults(Path(folder) if folder is not None else None)

@@ -64,7 +64,7 @@ class RunSnapshot(MutableValue):
     ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,
     ``best`` the best finite ones, ``judged`` their meaning from the events. ``pull`` is set only during an image pull,
     ``waiting`` (the engine's reason) only in WAITING. ``requeued_at`` is when the engine put a running run back into
-    its queue; None once the run is started again.
+    its queue; None once the run is started again. ``requeues`` counts these starts.
     """
 
     id: str
@@ -95,6 +95,7 @@ class RunSnapshot(MutableValue):
     queued_at: datetime | None = None
     started_at: datetime | None = None
     requeued_at: datetime | None = None
+    requeues: int = 0
     finished_at: datetime | None = None
     last_event_at: datetime | None = None
     pull: ImagePulling | None = None
@@ -284,6 +285,7 @@ class Fold:
     def _start_from_zero(self) -> None:
         """The position of a new attempt, or of a run that its engine starts again."""
         s = self.current
+        s.requeues += s.requeued_at is not None
         s.epoch = s.step = s.steps = s.requeued_at = None
         s.epoch_completed, s.timing = False, Timing()
         self._metric_epochs.clear()
