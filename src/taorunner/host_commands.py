@@ -55,10 +55,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
+    grace_s: float = 0,
 ) -> CommandResult:
     """Runs a program to its end. A failure is a result, not an exception.
 
-    The program gets its own session: Ctrl-C does not reach it, and at the time limit its children are killed too.
+    The program gets its own session: Ctrl-C does not reach it, and at the time limit its children are killed too. With
+    ``grace_s`` it is asked to end first (SIGTERM), then and after an interrupt, and killed that much later.
 
     Raises:
         MachineError: the program is missing, cannot be started, or took longer than ``timeout_s``.
@@ -87,6 +89,10 @@ def run(
                 None if stdin is None else stdin.encode("utf-8"), timeout=timeout_s
             )
         except BaseException as error:
+            if grace_s:
+                with suppress(OSError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, signal.SIGTERM)
+                    process.wait(grace_s)
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -50,6 +50,13 @@ def test_a_program_that_reads_gets_the_end_of_input() -> None:
     assert run(["cat"], timeout_s=10) == CommandResult(("cat",), 0, "", "")
 
 
+def test_a_program_with_grace_is_asked_to_end(tmp_path: Path) -> None:
+    script = "trap 'echo asked >said; exit' TERM; sleep 600 & wait"
+    with pytest.raises(MachineError):
+        run(["sh", "-c", script], timeout_s=1, cwd=tmp_path, grace_s=10)
+    assert (tmp_path / "said").read_text() == "asked\n"
+
+
 def test_the_time_limit_ends_children_too(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(MachineError) as caught:

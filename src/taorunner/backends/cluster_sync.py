@@ -21,6 +21,8 @@ from taorunner.values.value import Value
 SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 _LONGEST_S = 7 * 24 * 3600.0
 _MEASURE_S = 600.0
+_GRACE_S = 10.0
+"""For rsync to put a half file where the next copy finds it: killed, it leaves it under a name of chance."""
 _COMMON = ("-a", "-R", "-s", "--partial-dir=.rsync-partial", "--no-owner", "--no-group", "--update")
 
 
@@ -90,7 +92,7 @@ def measure(job: Transfer, environ: Mapping[str, str]) -> Amount:
 def copy(job: Transfer, environ: Mapping[str, str]) -> None:
     """Raises MachineError when it fails; the same command goes on where it stopped."""
     _make_folder(job, environ, is_dry=False)
-    _refuse(job, host_commands.run(job.argv, timeout_s=_LONGEST_S, env=environ))
+    _refuse(job, host_commands.run(job.argv, timeout_s=_LONGEST_S, env=environ, grace_s=_GRACE_S))
 
 
 def _weights(workspace: Workspace, projects: Sequence[str], environ: Mapping[str, str]) -> list[str]:
