@@ -29,6 +29,7 @@ FIGURES = {
     "check": ("datasets.check", "measure", 5),
     "check-large": ("datasets.size", "measure_check", 3),
     "memory-per-box": ("datasets.size", "measure_memory", 1),
+    "slurm": ("clusters.slurm", "measure", 7),
     "resize": ("datasets.resize", "measure", 3),
 }
 

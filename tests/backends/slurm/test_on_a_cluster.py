@@ -243,6 +243,21 @@ def test_a_login_host_that_cannot_be_reached_is_named(run: Callable[..., Any], t
         run("true", environ=environ, options={"host": "login1"})
 
 
+def test_a_job_that_slurm_holds_after_a_failed_start_is_released_once(
+    run: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A job that its user holds, and a squeue that gives another reason for it."""
+    backend, handle = run("exec sleep 600", options={"options": ["--hold"]})
+    said = '"$real" "$@" | sed -E "s/JobHeldUser|job requeued in held state/launch failed requeued held/"'
+    environ = program(tmp_path / "bin", "squeue", said)
+    create(environ).inspect([handle])
+    becomes(backend, handle, EngineState.RUNNING)
+    slurm("scontrol", "requeuehold", handle.id)
+    wait_for(lambda: slurm("squeue", "-h", "-j", handle.id, "-o", "%T") == "PENDING")
+    waits = f"held by Slurm after a failed start: scontrol release {handle.id}"
+    assert create(environ).inspect([handle])[handle.run_id].waiting == waits
+
+
 def test_a_job_that_slurm_forgot_is_lost_after_a_while(run: Callable[..., Any], tmp_path: Path) -> None:
     backend, handle = run("echo up; exec sleep 600", options={"unknown_after_s": 10})
     next(iter(backend.logs(handle, LogPosition())))

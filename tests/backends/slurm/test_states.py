@@ -89,6 +89,7 @@ def test_a_job_that_would_wait_for_ever_is_known_by_its_reason(reason: str, text
         ("QOSMaxGRESPerUser", None, "your share of GPUs is used up (QOSMaxGRESPerUser)"),
         ("AssocGrpGRES", None, "your share of GPUs is used up (AssocGrpGRES)"),
         ("ReqNodeNotAvail, UnavailableNodes:h1", None, "the nodes that it could use are down or drained: sinfo -R (h1)"),
+        ("launch failed requeued held", None, "held by Slurm after a failed start: scontrol release 7"),
         ("launch_failed_requeued_held", None, "held by Slurm after a failed start: scontrol release 7"),
         ("JobHeldUser", None, "held by its user: scontrol release 7"),
         ("ReasonOfTomorrow", None, "ReasonOfTomorrow"),

@@ -147,6 +147,7 @@ def where_and_how(layout: Layout, daemon: str) -> tuple[str | None, list[str]]:
         data = home / "database"
         return layout.head, [
             "mariadbd", "--no-defaults", "--user=mysql", f"--datadir={data}", f"--socket={data}/socket",
+            f"--tmpdir={home}/database-tmp",  # at its start it deletes what another one has in a shared folder
             "--bind-address=127.0.0.1", f"--pid-file={layout.pid_file(daemon)}", f"--log-error={home}/log/mariadbd",
             "--innodb-buffer-pool-size=64M", "--innodb-lock-wait-timeout=900", "--innodb-flush-log-at-trx-commit=0",
         ]  # fmt: skip
@@ -224,12 +225,13 @@ def make_munge_key(layout: Layout) -> None:
     key.touch(mode=0o600)
     key.write_bytes(secrets.token_bytes(128))
     data = layout.home / "database"
-    data.mkdir()
-    shutil.chown(data, "mysql", "mysql")
+    for folder in (data, layout.home / "database-tmp"):
+        folder.mkdir()
+        shutil.chown(folder, "mysql", "mysql")
     (layout.home / "pids").chmod(0o1777)  # MariaDB writes its own as another user
     checked(
         "mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={data}",
-        "--auth-root-authentication-method=normal", "--skip-test-db",
+        "--auth-root-authentication-method=normal", "--skip-test-db", f"--tmpdir={layout.home}/database-tmp",
     )  # fmt: skip
 
 

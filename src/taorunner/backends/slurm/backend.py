@@ -254,6 +254,11 @@ class SlurmBackend:
                 scheduler.cancel(handle.id)
                 kept = KeptEnd(None, oom_killed=False, at=datetime.now(timezone.utc), end=never)
                 return _exited(folder, folder.keep_end(kept))
+            if states.is_held_after_start(row.reason) and not _goes_on(last) and folder.begin_release():
+                with suppress(TaorunnerError):
+                    scheduler.run(
+                        ["scontrol", "release", handle.id]
+                    )  # its script starts no finished run again
             interrupted = None if last is None else _interruption(last.ended, was_requeued=last.was_requeued)
             text = states.waiting_text(row.reason, interrupted, cluster.asked, handle.id)
             return EngineStatus(EngineState.WAITING, waiting=text)
@@ -275,6 +280,10 @@ class SlurmBackend:
 def _is_ours(row: JobRow | None, cluster: Cluster) -> bool:
     """A scheduler that lost its memory gives a number to another job."""
     return row is not None and row.name == job_name(cluster.run_id)
+
+
+def _goes_on(last: Start | None) -> bool:
+    return last is not None and last.ended is None
 
 
 def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | None) -> KeptEnd:

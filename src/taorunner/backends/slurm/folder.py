@@ -32,6 +32,7 @@ from taorunner.values.value import Value
 
 FOLDER = "slurm"
 _CLUSTER, _SUBMITTING, _JOB, _END = "cluster.json", "submitting", "job.json", "end.json"
+_RELEASED = "released"
 _EARLIER = "slurm.jobs"
 """Beside the folder: the ids of jobs of earlier attempts, which have the same name."""
 _MAX_LOG_BYTES = 1 << 20
@@ -175,6 +176,13 @@ class Folder:
         if self.path.is_dir():
             self._write(_END, json.dumps(body).encode())
         return self.kept_end() or found
+
+    def begin_release(self) -> bool:
+        """True once: a job that Slurm holds after a failed start is released one time."""
+        if (self.path / _RELEASED).exists():
+            return False
+        self._write(_RELEASED, b"")
+        return True
 
     def request_stop(self) -> None:
         self._write(STOP, b"")

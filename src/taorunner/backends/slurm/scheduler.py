@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from taorunner import host_commands
+from taorunner.backends.slurm.shared_call import SharedCall
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.values.value import Value
 
@@ -101,6 +102,7 @@ class Scheduler:
         self._silent_since: datetime | None = None
         self._error: SilentError | None = None
         self._asked_again_s = 0.0
+        self._shared = SharedCall(self._jobs)
 
     @property
     def where(self) -> str:
@@ -137,7 +139,13 @@ class Scheduler:
         return self.run(argv)
 
     def jobs(self) -> list[JobRow]:
-        """All jobs of this user that Slurm's controller knows, ended ones for some minutes."""
+        """All jobs of this user that Slurm's controller knows, ended ones for some minutes.
+
+        Runs that are submitted side by side share the answers: each alone would ask for all jobs.
+        """
+        return self._shared()
+
+    def _jobs(self) -> list[JobRow]:
         done = self.ask(["squeue", "-h", "-a", "-r", "-t", "all", "--me", "-o", _SQUEUE])
         if not done.succeeded:
             raise MachineError(f"squeue {self.where} failed: {done.last_words}")

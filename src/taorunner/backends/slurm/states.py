@@ -56,6 +56,9 @@ UNDECIDED = (QUEUED, "PartitionConfig")
 """What it says before it names the limit of a partition that a job is over."""
 _GENERIC = frozenset({"None", "BeginTime", "Resources", "Priority", "Cleaning", ""})
 
+HELD_AFTER_START = "launch_failed_requeued_held"
+"""A start that the node refused, such as after a crash of the controller, which gave a number to two jobs."""
+
 _NEVER = {
     "PartitionTimeLimit": (
         "it would wait for ever: {time} is more than the partition {partition} allows",
@@ -87,7 +90,7 @@ _WAITS = {
     "Dependency": "waits for another job",
     "JobHeldUser": "held by its user: scontrol release {id}",
     "JobHeldAdmin": "held by an administrator",
-    "launch_failed_requeued_held": "held by Slurm after a failed start: scontrol release {id}",
+    HELD_AFTER_START: "held by Slurm after a failed start: scontrol release {id}",
     "QOSMaxJobsPerUserLimit": "your other jobs are as many as the QOS allows at a time",
     "ReqNodeNotAvail": "the nodes that it could use are down or drained: sinfo -R",
     "Reservation": "waits for its reservation",
@@ -96,6 +99,11 @@ _WAITS = {
     "PartitionInactive": "the partition {partition} starts no jobs now",
     "NodeDown": "a node that it needs is down",
 }
+
+
+def is_held_after_start(reason: str) -> bool:
+    """squeue writes the words with blanks, scontrol with underscores."""
+    return reason.replace(" ", "_") == HELD_AFTER_START
 
 
 def never_starts(reason: str, asked: Asked) -> EngineEnd | None:
@@ -122,7 +130,7 @@ def waiting_text(reason: str, interrupted: str | None, asked: Asked, job: str) -
         return _filled("Resources" if not asked.gpus else "waits for {gpus}", asked)
     if "GRES" in word or "TRES" in word.upper():
         return f"your share of GPUs is used up ({reason})"
-    text = _WAITS.get(word.strip("()"))
+    text = _WAITS.get(HELD_AFTER_START if is_held_after_start(word) else word.strip("()"))
     if text is None:
         return reason
     nodes = rest.partition(":")[2].strip("() ")

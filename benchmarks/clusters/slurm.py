@@ -1,0 +1,147 @@
+"""What does taorunner cost on a Slurm cluster: submitting, waiting, and asking, with many runs?
+
+The cluster is the private one of the tests, which needs root and Slurm's packages. No job of it ever begins.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from timing import print_ratio, process, taking_turns
+from workspaces import PROJECT, TAORUNNER
+
+SUBMITTED, PENDING, SECONDS = 100, 1000, 60
+SETTLES_S = 60
+"""A supervisor asks ever less often while nothing changes, at last every half a minute."""
+_RIG = Path(__file__).resolve().parents[2] / "tests/rig/slurm_cluster/slurm_rig.py"
+
+
+def measure(times: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
+        home = Path(
+            f"{folder}-slurm"
+        )  # its daemons have users of their own, who may not look into the folder
+        up = subprocess.run(
+            [sys.executable, str(_RIG), "up", "--home", str(home), "--owner", str(os.getpid())],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        lines = [line.removeprefix("export ") for line in up.stdout.splitlines() if "=" in line]
+        environ = dict(line.split("=", 1) for line in lines)
+        try:
+            _submit(Path(folder) / "few", environ)
+            _wait(Path(folder) / "many", environ, times)
+        finally:
+            subprocess.run([sys.executable, str(_RIG), "down", "--home", str(home)], check=True)
+
+
+def _submit(root: Path, environ: Mapping[str, str]) -> None:
+    """From Enter until all jobs are in the queue, and ``sbatch`` of the same scripts, one after the other."""
+    names = _workspace(root, SUBMITTED)
+    began_s = time.perf_counter()
+    _taorunner(root, environ, "train", *names, "--detach")
+    while len(_jobs(environ)) < SUBMITTED:
+        time.sleep(0.05)
+    ours_s = time.perf_counter() - began_s
+    scripts = [*root.glob(".taorunner/runs/*/slurm/run.sbatch")]
+    _cancel(environ)
+    began_s = time.perf_counter()
+    for script in scripts:
+        words = [
+            "sbatch",
+            "--parsable",
+            "--export=NONE",
+            "--begin=now+1hour",
+            "--output=/dev/null",
+            str(script),
+        ]
+        subprocess.run(words, env={**os.environ, **environ}, check=True, capture_output=True)
+    bare_s = time.perf_counter() - began_s
+    _cancel(environ)
+    ratio, load = ours_s / bare_s, os.getloadavg()[0]
+    print(f"{SUBMITTED} experiments, from Enter until the last one is in the queue")
+    print(
+        f"  {ours_s:.1f} s ÷ sbatch of the same scripts {bare_s:.1f} s: {ratio:.2f}, wanted ≤ 2   (load {load:.1f})"
+    )
+
+
+def _wait(root: Path, environ: Mapping[str, str], times: int) -> None:
+    names = _workspace(root, PENDING)
+    _taorunner(root, environ, "train", *names, "--detach")
+    while len(_jobs(environ)) < PENDING:
+        time.sleep(1)
+    time.sleep(SETTLES_S)
+    (lock,) = root.glob(".taorunner/batches/*/supervisor.lock")
+    stat = Path("/proc", lock.read_text().strip(), "stat")
+    before_s, began_s = _cpu_s(stat), time.monotonic()
+    time.sleep(SECONDS)
+    share = (_cpu_s(stat) - before_s) / (time.monotonic() - began_s)
+    load = os.getloadavg()[0]
+    print(f"\n{PENDING:,} runs that wait in Slurm's queue")
+    print(
+        f"  supervisor and its commands, of one core, {SECONDS} s: {share:.2%}, wanted ≤ 2 %   (load {load:.1f})"
+    )
+    ours, bare = taking_turns(
+        {
+            "taorunner ps": process([*TAORUNNER, "ps"], env=environ, cwd=str(root)),
+            "squeue": process(["squeue", "-h", "-a", "-r"], env=environ),
+        },
+        times,
+    )
+    print_ratio("taorunner ps ÷ squeue", ours, bare)
+    _cancel(environ)
+
+
+def _workspace(root: Path, count: int) -> list[str]:
+    """Experiments of one network whose jobs begin in an hour."""
+    home = root / "projects" / PROJECT
+    (root / "repositories").mkdir(parents=True)
+    (home / "data" / "d").mkdir(parents=True)
+    (home / "models").mkdir()
+    (home / "specs" / "e0").mkdir(parents=True)
+    (home / "specs/e0/train.yaml").write_text("train:\n  num_epochs: 3\n")
+    names = [f"e{number}" for number in range(count)]
+    options = {"partition": "low", "options": ["--begin=now+1hour"]}
+    first = {"head": "dino", "dataset": "d", "backend": "slurm", "gpus": 0, "backend_options": options}
+    body = {"experiments": {"e0": first, **{name: {"extends": "e0"} for name in names[1:]}}}
+    (home / "experiments.yml").write_text(json.dumps(body))
+    return names
+
+
+def _taorunner(root: Path, environ: Mapping[str, str], *words: str) -> None:
+    done = subprocess.run(
+        [*TAORUNNER, "-p", PROJECT, *words],
+        cwd=root,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+
+
+def _jobs(environ: Mapping[str, str]) -> Sequence[str]:
+    done = subprocess.run(
+        ["squeue", "-h", "-t", "PENDING"],
+        env={**os.environ, **environ},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.splitlines()
+
+
+def _cancel(environ: Mapping[str, str]) -> None:
+    subprocess.run(["scancel", "--me"], env={**os.environ, **environ}, check=True)
+
+
+def _cpu_s(stat: Path) -> float:
+    """Of the process and of the commands that it has run."""
+    fields = stat.read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
