@@ -52,6 +52,7 @@ from taorunner.runs.supervisor.worker import (
 )  # fmt: skip
 from taorunner.scheduling.allocator import Allocator, Queued
 from taorunner.scheduling.delegated import within_max_submitted
+from taorunner.values.pace import Pace
 from taorunner.values.value import replace
 
 TICK_S = 0.25
@@ -94,7 +95,7 @@ class BatchRunner:
         self._active: dict[str, Active] = {}
         self._left_alone: set[str] = set()
         self._stop_all = threading.Event()
-        self._last_status_s = self._last_stops_s = 0.0
+        self._last_status_s, self._stops_pace = 0.0, Pace(STOPS_EVERY_S)
         self._tick_s = TICK_S
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
@@ -367,34 +368,32 @@ class BatchRunner:
             self._journal.emit(message.run_id, active.observation.printed(lines, now()))
 
     def _read_statuses(self) -> None:
-        moment = time.monotonic()
-        if moment - self._last_status_s < STATUS_EVERY_S:
+        if time.monotonic() - self._last_status_s < STATUS_EVERY_S:
             return
-        self._last_status_s = moment
+        self._last_status_s = time.monotonic()
         self._journal.emit_each(self._gpus.removed_locks())
         for run_id, active in self._active.items():
-            if active.handle is not None:
+            if active.handle is not None and self._journal.records[run_id].state is not RunState.WAITING:
                 self._journal.emit(run_id, active.observation.read_status(now()))
 
     # stopping
 
     def _obey_stop_requests(self) -> None:
-        moment = time.monotonic()
-        if moment - self._last_stops_s < STOPS_EVERY_S and not self._stop_all.is_set():
+        if not self._stops_pace.is_due and not self._stop_all.is_set():
             return
-        self._last_stops_s = moment
-        for run_id, record in list(self._journal.records.items()):
-            if record.state.is_final or run_id in self._end.undecided:
-                continue
-            asked = self._store.stop_request(run_id, is_queued=run_id not in self._active)
-            if record.stop_requested_at is None:
-                if not (self._stop_all.is_set() or asked):
+        with self._stops_pace:
+            for run_id, record in list(self._journal.records.items()):
+                if record.state.is_final or run_id in self._end.undecided:
                     continue
-                self._journal.save(replace(record, stop_requested_at=now()))
-            active = self._active.get(run_id)
-            if active is None:
-                self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
-            elif asked == "kill":
-                active.kill()
-            else:
-                active.stop(self._batch.grace_s)
+                asked = self._store.stop_request(run_id, is_queued=run_id not in self._active)
+                if record.stop_requested_at is None:
+                    if not (self._stop_all.is_set() or asked):
+                        continue
+                    self._journal.save(replace(record, stop_requested_at=now()))
+                active = self._active.get(run_id)
+                if active is None:
+                    self._end.finish(run_id, RunState.STOPPED, "stopped while it was queued")
+                elif asked == "kill":
+                    active.kill()
+                else:
+                    active.stop(self._batch.grace_s)
