@@ -33,7 +33,7 @@ while words[0].startswith("--"):
     name, _, value = words.pop(0).partition("=")
     if name == "--container-image":
         assert value.startswith("/") and value.endswith(".sqsh"), value
-        image = value
+        image = value if os.path.isdir(value) else open(value).read().removeprefix("hsqs")
     elif name == "--container-mounts":
         binds = [bind.split(":") for bind in value.split(",")]
     elif name not in ("--no-container-mount-home", "--no-container-entrypoint"):
@@ -65,6 +65,21 @@ sets = [f"--set-env={k[len(prefix):]}={v}" for k, v in os.environ.items() if k.s
 mounts = [word for bind in binds for word in ("-b", f"{bind[0]}:{bind[1]}")]
 own = ["--unset-env=*", f"--set-env={image}/ch/environment", *sets]
 os.execv("/usr/bin/ch-run", ["ch-run", *mounts, *own, image, "--", *words])
+"""
+
+
+ENROOT = """\
+import os, sys
+word, option, part, image = sys.argv[1:]
+assert (word, option) == ("import", "--output"), sys.argv
+assert not os.path.exists(part), part
+with open(COUNT, "a") as file:
+    gpus = os.environ.get("SLURM_JOB_GPUS", "no GPU")
+    print(os.environ["SLURM_JOB_PARTITION"], os.environ["ENROOT_TEMP_PATH"], gpus, image, file=file)
+with open(part, "w") as file:
+    file.write(BODY)
+print(SAYS, file=sys.stderr)
+sys.exit(CODE)
 """
 
 
@@ -198,3 +213,89 @@ def test_a_container_of_docker_is_requeued_and_stopped(
     stopped = here("stop", "e")
     assert stopped.code == 0, stopped.err
     assert engine.docker("ps", "-aq", "--filter", name).stdout == ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A stand-in for enroot: what it gives, and for which jobs it was asked."""
+
+    folder: Path
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "images"
+
+    def container(self, body: str, says: str = "", code: int = 0) -> dict[str, Any]:
+        """Settings of a cluster whose images it imports."""
+        self.images.mkdir()
+        values = {"COUNT": str(self.folder / "asked"), "BODY": body, "SAYS": says}
+        text = (
+            "".join(f"{name} = {value!r}\n" for name, value in values.items()) + f"CODE = {code}\n" + ENROOT
+        )
+        program(self.folder / "bin", "enroot", text)
+        path = program(self.folder / "bin", "srun", PYXIS)
+        shelf = {"images": str(self.images), "import_partition": "main", "tmp": str(self.folder / "tmp")}
+        return {"container": {"runtime": "pyxis", **shelf}, "setup": [path]}
+
+    @property
+    def asked(self) -> list[str]:
+        return (self.folder / "asked").read_text().splitlines()
+
+    @property
+    def kept(self) -> list[str]:
+        return sorted(path.name for path in self.images.iterdir())
+
+
+@pytest.fixture
+def registry_stand_in(tmp_path: Path) -> Registry:
+    return Registry(tmp_path / "registry")
+
+
+def test_an_image_is_imported_once_by_a_job_without_gpus(
+    site: Callable[..., Site], rootfs: Callable[..., Any], registry_stand_in: Registry
+) -> None:
+    registry_stand_in.folder.mkdir()
+    here = site(**registry_stand_in.container(f"hsqs{rootfs('pyt7').folder}"))
+    file = here.root / "projects/example_01/experiments.yml"
+    text = json.loads(file.read_text())
+    text["experiments"]["f"] = text["experiments"]["e"]
+    file.write_text(json.dumps(text))
+    (here.root / "projects/example_01/specs/f").mkdir()
+    (here.root / "projects/example_01/specs/f/train.yaml").write_text(SPEC)
+    done = here("train", "e", "f")
+    assert_trained(here, done)
+    name = f"docker://{IMAGE.replace('/', '#', 1)}"
+    assert registry_stand_in.asked == [f"main {registry_stand_in.folder}/tmp no GPU {name}"]
+    assert registry_stand_in.kept == [image_file(IMAGE, "pyxis"), image_file(IMAGE, "pyxis") + ".log"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says", "code", "message", "hint"),
+    [
+        ("<html>", "", 0, "what was imported is no image", "its whole log: "),
+        ("hsqs", "[ERROR] URL https://x returned error code: 401 Unauthorized", 1, "401 Unauthorized",
+         "write the login of the registry into ~/.config/enroot/.credentials"),
+        ("hsqs", "write error: No space left on device", 1, "No space left on device", "container.tmp: "),
+    ],
+)  # fmt: skip
+def test_an_import_that_fails_says_why_and_leaves_no_image(
+    site: Callable[..., Site], registry_stand_in: Registry, body: str, says: str, code: int, message: str, hint: str
+) -> None:  # fmt: skip
+    registry_stand_in.folder.mkdir()
+    here = site(**registry_stand_in.container(body, says, code))
+    done = here("train", "e")
+    assert done.code != 0
+    assert f'the image "{IMAGE}" could not be imported: ' in done.out
+    assert message in done.out and f"hint: {hint}" in done.out
+    assert registry_stand_in.kept == [image_file(IMAGE, "pyxis") + ".log"]
+
+
+def test_a_missing_image_is_refused_with_the_command(site: Callable[..., Site], tmp_path: Path) -> None:
+    container = {"runtime": "charliecloud", "images": str(tmp_path / "images")}
+    here = site(container)
+    done = here("train", "e")
+    assert done.code != 0 and f'there is no folder "{tmp_path}/images" on this machine' in done.out
+    (tmp_path / "images").mkdir()
+    done = here("train", "e")
+    assert f'the image "{IMAGE}" is not on the cluster' in done.out
+    assert f"ch-image pull {IMAGE} && ch-convert -i ch-image -o dir {IMAGE} {tmp_path}/images/" in done.out

@@ -27,6 +27,7 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.folder import Cluster, Folder, KeptEnd, Start
+from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.log import SharedLog
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import EndRow, JobRow, Scheduler, SilentError
@@ -67,7 +68,10 @@ class SlurmBackend:
         return [Finding(Severity.OK, "slurm-commands", f"Slurm answers, with {partitions} partitions")]
 
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
-        """Slurm itself says at the submit what a job lacks; nothing is made ready here."""
+        """The image is put where the nodes find it; what else a job lacks Slurm itself says at the submit."""
+        if plan.image:
+            scheduler = self._scheduler(plan.backend_options.get("host"))
+            ensure_image(scheduler, plan.backend_options, plan.image, report)
         return None
 
     def request(self, plan: RunPlan, launch: Launch) -> SlurmRequest:
