@@ -116,6 +116,7 @@ class EngineStatus(Value):
 
     ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``. ``full_disk`` is a folder whose
     disk had no room when the process ended, where the backend looked. ``end`` is set when the engine ended the run.
+    ``silent`` says since when the engine does not answer, of a run that goes on as far as its own files tell.
     """
 
     state: EngineState
@@ -127,6 +128,7 @@ class EngineStatus(Value):
     waiting: str | None = None
     full_disk: Path | None = None
     end: EngineEnd | None = None
+    silent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,14 @@ class LogChunk:
 
     ``unkept`` is the number of bytes right before the chunk that were streamed earlier but are not in the engine's
     stored log. From here on positions do not count them. ``gap`` says what may be missing right before the chunk.
+    ``notice`` is no output but a word about the engine, for the run's record; then ``data`` is empty.
     """
 
     stream: str  # "stdout" or "stderr"
     data: bytes
     unkept: int = 0
     gap: str | None = None
+    notice: str | None = None
 
 
 class LogStream(Protocol):

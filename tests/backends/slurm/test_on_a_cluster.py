@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -185,6 +186,9 @@ def test_a_scheduler_that_is_down_changes_no_state(run: Callable[..., Any], tmp_
     down = create(environ)
     for _ in range(3):
         assert down.inspect([handle])[handle.run_id].state is EngineState.RUNNING
+    first, printed = itertools.islice(down.logs(handle, LogPosition()), 2)
+    assert first.notice is not None and first.notice.startswith("the scheduler does not answer (since ")
+    assert (first.data, printed.data) == (b"", b"up\n")
     assert (tmp_path / "asked").read_text() == "x\n"  # once a minute
 
 

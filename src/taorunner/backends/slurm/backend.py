@@ -114,9 +114,7 @@ class SlurmBackend:
         return None if job is None else self._handle(run_id, job, run_dir)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
-        return SharedLog(
-            Folder(handle.run_dir), position, lambda: self.inspect([handle])[handle.run_id].state
-        )
+        return SharedLog(Folder(handle.run_dir), position, lambda: self.inspect([handle])[handle.run_id])
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Asks the script to end its step, and cancels the job after ``grace_s``. Blocks until it has ended."""
@@ -354,7 +352,7 @@ def _by_folder_alone(folder: Folder, why: str) -> EngineStatus:
             EngineState.EXITED, exit_code=written[0], started_at=first, finished_at=written[1]
         )
     if last is not None and last.ended is None:
-        return EngineStatus(EngineState.RUNNING, started_at=first)
+        return EngineStatus(EngineState.RUNNING, started_at=first, silent=why)
     return EngineStatus(EngineState.WAITING, waiting=why)
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from taorunner.backends.contract import EngineState, LogChunk, LogPosition
+from taorunner.backends.contract import EngineState, EngineStatus, LogChunk, LogPosition
 from taorunner.backends.slurm.folder import Folder
 from taorunner.state_files import read_some
 
@@ -19,17 +19,24 @@ _ASK_BETWEEN_S = 0.3
 
 
 class SharedLog:
-    """``state`` asks the scheduler; the folder alone answers most of the time."""
+    """``ask`` asks the scheduler; the folder alone answers most of the time.
 
-    def __init__(self, folder: Folder, position: LogPosition, state: Callable[[], EngineState]) -> None:
-        self._folder, self._state = folder, state
+    A scheduler that falls silent is one notice, and so is its next answer.
+    """
+
+    def __init__(self, folder: Folder, position: LogPosition, ask: Callable[[], EngineStatus]) -> None:
+        self._folder, self._ask = folder, ask
+        self._silent: str | None = None
         self._at = position.stdout
         self._closed = threading.Event()
         self._asked_s = 0.0
 
     def __iter__(self) -> Iterator[LogChunk]:
         while not self._closed.is_set():
+            was_silent = self._silent
             is_over = self._is_over()
+            if (was_silent is None) is not (self._silent is None):
+                yield LogChunk("stdout", b"", notice=self._silent or "the scheduler answers again")
             while not self._closed.is_set() and (data := self._read()):
                 self._at += len(data)
                 yield LogChunk("stdout", data)
@@ -54,6 +61,6 @@ class SharedLog:
         is_between = last is None or last.ended is not None  # about to begin, or over: only Slurm knows
         if time.monotonic() - self._asked_s < (_ASK_BETWEEN_S if is_between else _ASK_EVERY_S):
             return False
-        state = self._state()
-        self._asked_s = time.monotonic()
-        return state is not EngineState.RUNNING
+        status = self._ask()
+        self._asked_s, self._silent = time.monotonic(), status.silent
+        return status.state is not EngineState.RUNNING

@@ -319,6 +319,9 @@ class Worker:
                 for chunk in self._stream:
                     if chunk.gap is not None:
                         self._inbox.put(Trouble(handle.run_id, chunk.gap, "log-gap"))
+                    if chunk.notice is not None:
+                        self._inbox.put(Trouble(handle.run_id, chunk.notice))
+                        continue
                     seen.add(chunk)
                     self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
                 status = ended or self._settle(handle)
