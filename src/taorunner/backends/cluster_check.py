@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
+from taorunner.backends.login_host import run_at
 from taorunner.backends.registry import load_backend
 from taorunner.backends.slurm.site_check import Ask, check_site
 from taorunner.backends.slurm.site_reading import (
@@ -23,7 +23,6 @@ from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.workspace import Workspace
 
-SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
 _ASK_S = 15.0
 _SITE_KEYS = ("partition", "account", "qos")
 TOKEN = "cluster-check"
@@ -34,12 +33,7 @@ def asker(host: str | None, environ: Mapping[str, str]) -> Ask:
     """Runs commands on ``host``, or on this machine without one."""
 
     def ask(argv: Sequence[str], within_s: float) -> host_commands.CommandResult:
-        words = list(argv) if host is None else [*SSH, host, shlex.join(argv)]
-        done = host_commands.run(words, timeout_s=within_s, env=environ)
-        if host is not None and done.code == 255:
-            said = done.last_words.removeprefix("ssh: ")
-            raise MachineError(f'"{host}" cannot be reached: {said}', hint=f"try: ssh {host} true")
-        return done
+        return run_at(host, argv, timeout_s=within_s, env=environ)
 
     return ask
 

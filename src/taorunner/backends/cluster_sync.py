@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from taorunner import host_commands
+from taorunner.backends.login_host import SSH, run_at
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.load import load_project
@@ -18,7 +19,6 @@ from taorunner.project.workspace import Workspace
 from taorunner.text import printable
 from taorunner.values.value import Value
 
-SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 _LONGEST_S = 7 * 24 * 3600.0
 _MEASURE_S = 600.0
 _GRACE_S = 10.0
@@ -111,10 +111,7 @@ def _make_folder(job: Transfer, environ: Mapping[str, str], *, is_dry: bool) -> 
     if job.is_back:
         return
     script = f"mkdir -p {shlex.quote(job.folder)}" if not is_dry else "command -v rsync >/dev/null"
-    done = host_commands.run((*SSH, "-T", "--", job.host, script), timeout_s=30, env=environ)
-    if done.code == 255:
-        said = done.last_words.removeprefix("ssh: ")
-        raise MachineError(f'"{job.host}" cannot be reached: {said}', hint=f"try: ssh {job.host} true")
+    done = run_at(job.host, ["sh", "-c", script], timeout_s=30, env=environ)
     if not done.succeeded:
         if is_dry:
             raise MachineError(f'there is no rsync on "{job.host}"', hint="install rsync there")

@@ -85,6 +85,7 @@ class SlurmBackend:
             job = self._adopted(folder, cluster, patience_s=_ANSWER_WITHIN_S)
         if job is None:
             folder.write(request.scripts, cluster)
+            _refuse_unseen(request, scheduler)
             folder.begin_submit()
             job = self._submitted(request, folder, scheduler)
         return self._started(self._handle(request.run_id, job, request.run_dir), folder, cluster)
@@ -277,6 +278,17 @@ class SlurmBackend:
         code = end.exit_code or (128 + end.signal if end.signal else 0)
         ended = states.Ended(end.state, code, end.by)
         return _exited(folder, folder.keep_end(_judged(folder, cluster, ended, code)))
+
+
+def _refuse_unseen(request: SlurmRequest, scheduler: Scheduler) -> None:
+    """Where the login host lacks the run's folder, a job would start in vain, and nothing of it would be seen here."""
+    script = f"{request.job.folder}/{BATCH_SCRIPT}"
+    if scheduler.host is None or scheduler.run(["test", "-e", script]).code != 1:
+        return
+    raise EngineRefusedError(
+        f'"{scheduler.host}" does not see this workspace: there is no "{script}"',
+        hint="workspace: its path there, on a disk that this machine, the login host and the nodes share",
+    )
 
 
 def _is_ours(row: JobRow | None, cluster: Cluster) -> bool:

@@ -6,13 +6,13 @@ Reads their text formats only, because their JSON changed between releases.
 from __future__ import annotations
 
 import os
-import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 from taorunner import host_commands
+from taorunner.backends.login_host import UnreachableError, run_at
 from taorunner.backends.slurm.shared_call import SharedCall
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.values.value import Value
@@ -22,7 +22,6 @@ SILENT_PAUSE_S = 60.0
 """A controller that is down is asked once a minute: each call takes nine seconds until it fails."""
 _SQUEUE = "%i|%T|%r|%N|%V|%j"
 _SACCT = "JobIDRaw,State,ExitCode,End,JobName"
-SSH = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T", "--")
 _DOWN = (
     "Unable to contact slurm controller",
     "Socket timed out",
@@ -110,18 +109,16 @@ class Scheduler:
 
     def run(self, argv: Sequence[str], *, stdin: str | None = None) -> host_commands.CommandResult:
         """Raises SilentError when the scheduler or its host does not answer, MachineError without the command."""
-        words = list(argv)
-        if self.host is not None:
-            words = [*SSH, self.host, f"TZ=UTC {shlex.join(argv)}"]
+        words = argv if self.host is None else ["env", "TZ=UTC", *argv]
         try:
-            done = host_commands.run(words, timeout_s=COMMAND_TIMEOUT_S, env=self._environ, stdin=stdin)
+            done = run_at(self.host, words, timeout_s=COMMAND_TIMEOUT_S, env=self._environ, stdin=stdin)
+        except UnreachableError as error:
+            raise self._silent(error.message) from error
         except MachineError as error:
             if "took longer" in error.message:
                 raise self._silent(error.message) from error
             hint = "name a login node of the cluster: host: login1" if self.host is None else error.hint
             raise MachineError(error.message, hint=hint) from error
-        if self.host is not None and done.code == 255:
-            raise self._silent(f'"{self.host}" cannot be reached: {done.last_words.removeprefix("ssh: ")}')
         if not done.succeeded and any(words in done.stderr for words in _DOWN):
             raise self._silent("the scheduler does not answer")
         if self.host is not None and done.code == 127:
