@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from contract import Harness, Preemption, RequeueContract, shell_harness
+from contract import BackendContract, Harness, Preemption, RequeueContract, shell_harness
 from slurm_rig import Cluster
 
 from taorunner.backends.contract import Launch
@@ -66,3 +66,17 @@ class TestSlurm(RequeueContract):
 
         yield Preemption(take, give)
         give(Path())
+
+
+class TestSlurmOverSsh(BackendContract):
+    """Without Slurm's commands on this machine."""
+
+    @pytest.fixture
+    def harness(
+        self, make_plan: Callable[..., RunPlan], make_launch: Callable[[], Launch], slurm: Cluster,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Harness:  # fmt: skip
+        for name, value in slurm.elsewhere.items():
+            monkeypatch.setenv(name, value)
+        options = {"partition": "low", "host": slurm.login}
+        return shell_harness(create, make_plan, make_launch, backend="slurm", backend_options=options)
