@@ -5,16 +5,17 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from contract import BackendContract, Harness, Preemption, RequeueContract, shell_harness
 from slurm_rig import Cluster
 
-from taorunner.backends.contract import Launch
-from taorunner.backends.slurm.backend import create
+from taorunner.backends.contract import EngineState, Launch, Started
+from taorunner.backends.slurm.backend import SlurmBackend, create
+from taorunner.backends.slurm.request import SlurmRequest
 from taorunner.planning.model.plan import RunPlan
+from taorunner.values.value import replace
 
 
 def slurm(*argv: str) -> str:
@@ -28,6 +29,18 @@ def has_come(job: str, state: str) -> None:
         time.sleep(0.1)
 
 
+class Patient(SlurmBackend):
+    """Gives a run back once it has its nodes: jobs of other tests share the cluster."""
+
+    def submit(self, request: SlurmRequest) -> Started:
+        started = super().submit(request)
+        deadline = time.monotonic() + 60
+        while self.inspect([started.handle])[request.run_id].state is EngineState.WAITING:
+            assert time.monotonic() < deadline, started.waiting
+            time.sleep(0.1)
+        return replace(started, waiting=None)
+
+
 class TestSlurm(RequeueContract):
     @pytest.fixture
     def options(self, slurm_commands: None) -> dict[str, object]:
@@ -35,9 +48,11 @@ class TestSlurm(RequeueContract):
 
     @pytest.fixture
     def harness(
-        self, make_plan: Callable[..., RunPlan], make_launch: Callable[[], Launch], options: dict[str, object]
-    ) -> Harness:
-        made = shell_harness(create, make_plan, make_launch, backend="slurm", backend_options=options)
+        self, make_plan: Callable[..., RunPlan], make_launch: Callable[[], Launch], options: dict[str, object],
+        request: pytest.FixtureRequest,
+    ) -> Harness:  # fmt: skip
+        make = create if "preemption" in request.fixturenames else Patient
+        made = shell_harness(make, make_plan, make_launch, backend="slurm", backend_options=options)
         stays = make_plan("sh", "-c", "echo up; exec sleep 600", backend="slurm", backend_options=options)
         return replace(made, stays=stays)
 
@@ -79,4 +94,4 @@ class TestSlurmOverSsh(BackendContract):
         for name, value in slurm.elsewhere.items():
             monkeypatch.setenv(name, value)
         options = {"partition": "low", "host": slurm.login}
-        return shell_harness(create, make_plan, make_launch, backend="slurm", backend_options=options)
+        return shell_harness(Patient, make_plan, make_launch, backend="slurm", backend_options=options)
