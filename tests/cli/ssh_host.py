@@ -20,8 +20,8 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def ssh_host(folder: Path, alias: str) -> Iterator[dict[str, str]]:
-    """The environment in which ``ssh ALIAS`` works. The server runs as the caller."""
+def ssh_host(folder: Path, alias: str, **env: str) -> Iterator[dict[str, str]]:
+    """The environment in which ``ssh ALIAS`` works. The server runs as the caller; its commands get ``env``."""
     home = folder / "ssh"
     home.mkdir(mode=0o700)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -32,6 +32,7 @@ def ssh_host(folder: Path, alias: str) -> Iterator[dict[str, str]]:
     (home / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
         f"PidFile {home}/pid\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
+        + "".join(f"SetEnv {name}={value}\n" for name, value in env.items())
     )
     public = (home / "host.pub").read_text().split()[:2]
     (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ssh_host import is_installed, ssh_host
 
 from taorunner.backends.contract import LogPosition
 from taorunner.backends.docker.backend import DockerBackend
@@ -236,44 +237,11 @@ def test_no_ssh_program(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.fixture
 def ssh_alias(engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """An alias of ~/.ssh/config with a port of its own, behind it a sshd whose docker is the test engine."""
-    sshd = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/local/sbin")
-    if sshd is None or shutil.which("ssh") is None:
+    if not is_installed():
         pytest.skip("openssh-server is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    home = tmp_path / "ssh"
-    home.mkdir(mode=0o700)
-    for key in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / key)], check=True)
-    (home / "authorized_keys").write_text((home / "user.pub").read_text())
-    (home / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
-        f"PidFile {home}/pid\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nSetEnv DOCKER_HOST={engine.url}\n"
-    )
-    public = (home / "host.pub").read_text().split()[:2]
-    (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
-    (home / "config").write_text(
-        f"Host gpu-box\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {home}/user\n  IdentitiesOnly yes\n"
-        f"  UserKnownHostsFile {home}/known_hosts\n"
-    )
-    Path("/run/sshd").mkdir(exist_ok=True)
-    bin_dir = tmp_path / "bin"
-    bin_dir.mkdir()
-    wrapper = bin_dir / "ssh"
-    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {home}/config "$@"\n')
-    wrapper.chmod(0o755)
-    server = subprocess.Popen([sshd, "-D", "-f", str(home / "sshd_config"), "-E", str(home / "log")])
-    monkeypatch.setenv("PATH", str(bin_dir), prepend=":")
-    try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            threading.Event().wait(0.02)
+    with ssh_host(tmp_path, "gpu-box", DOCKER_HOST=engine.url) as environ:
+        monkeypatch.setenv("PATH", environ["PATH"])
         yield "gpu-box"
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 @pytest.mark.engine

@@ -118,6 +118,17 @@ class GroupPage(TyperGroup):
         formatter.write("\n".join(lines) + "\n")
 
 
+class ShowByDefault(GroupPage):
+    """``networks dino`` means ``networks show dino``; ``networks`` alone shows all."""
+
+    default_command = "show"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, "--help", "-h"):
+            args = [self.default_command, *args]
+        return list(super().parse_args(ctx, args))
+
+
 class RootPage(TyperGroup):
     """The page of ``taorunner`` itself."""
 

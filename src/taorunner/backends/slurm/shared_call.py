@@ -1,22 +1,23 @@
-"""One question at a time: whoever asks while it is under way shares the next answer with all others who do."""
+"""A call that many threads share: those who ask while it runs all get the answer of the next one."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class SharedCall(Generic[T]):
-    """``call`` is made in the thread of one who asks. Its answer is never older than the question. Thread-safe."""
+    """``call`` runs in the thread of one who asks. Its answer is never older than the question. Thread-safe."""
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
         self._changed = threading.Condition()
         self._begun = self._done = 0
-        self._outcome: tuple[T | None, Exception | None] = (None, None)
+        self._answer: Future[T] = Future()
 
     def __call__(self) -> T:
         """Raises what ``call`` raised."""
@@ -25,24 +26,14 @@ class SharedCall(Generic[T]):
             while self._done < wanted and self._begun > self._done:
                 self._changed.wait()
             if self._done >= wanted:
-                return _given(self._outcome)
+                return self._answer.result()
             self._begun += 1
-        outcome = _outcome(self._call)
+        answer: Future[T] = Future()
+        try:
+            answer.set_result(self._call())
+        except BaseException as error:  # all who wait are told, also of an interrupt
+            answer.set_exception(error)
         with self._changed:
-            self._outcome, self._done = outcome, self._begun
+            self._answer, self._done = answer, self._begun
             self._changed.notify_all()
-        return _given(outcome)
-
-
-def _outcome(call: Callable[[], T]) -> tuple[T | None, Exception | None]:
-    try:
-        return call(), None
-    except Exception as error:  # raised in everyone who waits
-        return None, error
-
-
-def _given(outcome: tuple[T | None, Exception | None]) -> T:
-    answer, error = outcome
-    if error is not None:
-        raise error
-    return answer  # type: ignore[return-value]
+        return answer.result()

@@ -30,7 +30,7 @@ from taorunner.planning.model.plan import Resources
 from taorunner.text import amount, duration, printable, size
 
 Ask = Callable[[Sequence[str], float], CommandResult]
-"""Runs a command on the login node within so many seconds; raises MachineError where that cannot be reached."""
+"""Runs a command on the login node, with a time limit in seconds. Raises MachineError if the node is out of reach."""
 
 _LOW_BYTES = 10 * 1024**3
 _ASK_S, _STEP_S = 20.0, 40.0

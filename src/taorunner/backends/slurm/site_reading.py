@@ -22,7 +22,7 @@ ACCOUNTING = (
 
 
 class Gpus(Value):
-    """So many GPUs of a type ("" where the site names none) on each of so many nodes."""
+    """GPUs of one type: how many each node has, and how many such nodes. The type is "" where the site names none."""
 
     kind: str
     count: int

@@ -15,7 +15,7 @@ from taorunner.text import did_you_mean, printable
 
 RUNTIMES = ("pyxis", "apptainer", "charliecloud", "docker", "none")
 DEFAULT_SIGNAL_S = 300
-"""How long before the time limit a run is told to end: long enough to write a large checkpoint."""
+"""Seconds before the time limit at which a run gets the signal to end: enough to write a large checkpoint."""
 DEFAULT_REQUEUES = 20
 DEFAULT_UNKNOWN_S = 600
 

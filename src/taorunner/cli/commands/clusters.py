@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.help_pages import GroupPage, add_command, make_group
+from taorunner.cli.help_pages import ShowByDefault, add_command, make_group
 from taorunner.cli.options import Invocation, JsonOption, VerboseOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UnknownNameError, UserFilesError
 
@@ -19,19 +19,8 @@ if TYPE_CHECKING:
 _Name = Annotated[str, typer.Argument(help="A name of clusters.yml", metavar="CLUSTER", show_default=False)]
 
 
-class _ShowByDefault(GroupPage):
-    """``clusters dgx`` means ``clusters show dgx``; ``clusters`` alone lists all of them."""
-
-    default_command = "show"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, "--help", "-h"):
-            args = [self.default_command, *args]
-        return list(super().parse_args(ctx, args))
-
-
 def register(app: typer.Typer) -> None:
-    group = make_group("List, check and sync clusters", cls=_ShowByDefault)
+    group = make_group("List, check and sync clusters", cls=ShowByDefault)
     add_command(
         group, "show", _show, "List clusters, or show one", "taorunner clusters", "taorunner clusters dgx"
     )

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 import typer
 
-from taorunner.cli.help_pages import GroupPage, add_command, make_group
+from taorunner.cli.help_pages import ShowByDefault, add_command, make_group
 from taorunner.cli.options import JsonOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UserFilesError
 
 
-class _ShowByDefault(GroupPage):
-    """``networks dino`` means ``networks show dino``; ``networks`` alone lists all networks."""
-
-    default_command = "show"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args or args[0] not in (*self.commands, "--help", "-h"):
-            args = [self.default_command, *args]
-        return list(super().parse_args(ctx, args))
-
-
 def register(app: typer.Typer) -> None:
-    group = make_group("List networks, their actions and specs", cls=_ShowByDefault)
+    group = make_group("List networks, their actions and specs", cls=ShowByDefault)
     add_command(
         group, "show", _show, "List networks, or show one", "taorunner networks", "taorunner networks rtdetr"
     )

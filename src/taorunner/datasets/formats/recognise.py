@@ -140,7 +140,7 @@ def subsets_without_boxes(boxes: Mapping[str, tuple[int, int]], place: Path) -> 
     for name, (images, labelled) in sorted(boxes.items()):
         if images and not labelled and name not in _UNLABELLED:
             message = f'none of the {amount(images, "image")} of "{printable(name)}" has a box'
-            hint = "add its labels; taorunner dataset split DATASET --merge splits all images anew"
+            hint = "add its labels, or split all images again: taorunner dataset split DATASET --merge"
             yield Finding(Severity.ERROR, "subset-unlabelled", message, hint, place)
 
 
