@@ -154,3 +154,6 @@ def test_while_the_controller_is_down_no_state_changes(
     runs.prints(handle, "up")
     own_slurm.kill("slurmctld")
     assert runs.status(handle).state is EngineState.RUNNING
+    with pytest.raises(MachineError, match="does not answer"):
+        runs.backend().stop(handle, 1)  # a supervisor asks again
+    assert runs.status(handle).state is EngineState.RUNNING
