@@ -100,8 +100,8 @@ class Target(Value):
     """One backend, as planning sees it.
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
-    limits that it applies to a run. ``check`` is called with the settings when each of them is right by itself, for
-    rules about several. ``changes`` gives the fields that other settings change; see ``with_settings``.
+    limits that it applies to a run. ``check`` gets the known settings when each is right by itself, for rules about
+    several. ``changes`` gives the fields that other settings change; see ``with_settings``.
     """
 
     name: str
@@ -128,9 +128,12 @@ class Target(Value):
         return (framework is Framework.EMBEDDED) == (self.networks is NetworkKind.EMBEDDED)
 
     def check_settings(self, settings: Mapping[str, Any]) -> list[SettingProblem]:
-        """Every problem of ``backend_options``, in their order."""
-        problems = [found for key, value in settings.items() if (found := self._problem(key, value))]
-        return problems or list(self.check(settings))
+        """Every problem of ``backend_options``: those of single keys, then those of several."""
+        problems = {key: found for key, value in settings.items() if (found := self._problem(key, value))}
+        known = {key: value for key, value in settings.items() if key in self.settings}
+        if any(key in self.settings for key in problems):
+            return list(problems.values())
+        return [*problems.values(), *self.check(known)]
 
     def _problem(self, key: str, value: object) -> SettingProblem | None:
         setting = self.settings.get(key)

@@ -19,6 +19,7 @@ from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.model.request import Site
 from taorunner.project.workspace import Workspace
 from taorunner.state_files import write_new
+from taorunner.targets import GpuSource, target_of
 from taorunner.text import MASK
 
 
@@ -99,6 +100,8 @@ def simulate(plan: RunPlan, site: Site) -> Simulation:
         name = spec.relative_to(site.run_dir).as_posix()
         write_new(site.run_dir, name, (private or plan.spec.text).encode())
     gpus = plan.gpus.ids or tuple(str(index) for index in range(plan.gpus.count))
+    if target_of(plan.backend).gpus is GpuSource.SCHEDULED:
+        gpus = ()  # the engine chooses
     backend = load_backend(plan.backend)
     request = backend.request(plan, Launch(site.run_id, site.run_dir, gpus))
     for name, text in request.scripts.items():

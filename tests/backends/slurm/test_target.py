@@ -61,3 +61,8 @@ def test_a_container_runtime_decides_what_runs_see(runtime: str | None) -> None:
     assert (target.sees_host_paths, target.needs_image) == (not in_container, in_container)
     assert target.runs(Framework.EMBEDDED) is not in_container
     assert target.runs(Framework.PYT)
+
+
+def test_an_unknown_setting_does_not_hide_what_is_wrong_within_another() -> None:
+    problems = target_of("slurm").check_settings({"partitionn": "gpu", "container": {"runtime": "pyxiss"}})
+    assert [problem.path for problem in problems] == [("partitionn",), ("container", "runtime")]

@@ -65,11 +65,11 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
 
 
 def gpus_text(request: EngineRequest) -> str:
-    """Their ids; of a run on several nodes ``2 nodes × 8 GPUs``."""
+    """Their ids; their number where the engine chooses them, with the nodes where those are several."""
     count, nodes = request.resources.gpus.count, request.resources.nodes
-    if nodes > 1 and not request.gpus:
-        return f"{nodes} nodes × {amount(count, 'GPU')}"
-    return ", ".join(request.gpus) or "none"
+    if request.gpus or not count:
+        return ", ".join(request.gpus) or "none"
+    return f"{nodes} nodes × {amount(count, 'GPU')}" if nodes > 1 else amount(count, "GPU")
 
 
 def _limits(request: EngineRequest) -> list[tuple[str, str]]:

@@ -33,7 +33,7 @@ MAX_SECONDS = 5.0
 NOT_CHECKED = "dataset-unchecked"
 PLACES = 3
 """So many findings of a kind are shown, then their number."""
-_VERSION = 6
+_VERSION = 7
 _OWN = Path("spec")
 """In the place of the spec: what is found of one holds for all that read the data in the same way."""
 
