@@ -185,7 +185,7 @@ def comparisons_with_names(tree: ast.AST) -> Iterator[int]:
             if isinstance(side, ast.Call):
                 continue
             named = {part.value for part in ast.walk(side) if isinstance(part, ast.Constant)}
-            if named & set(BUILT_IN):
+            if named & set(BUILT_IN_NAMES):
                 yield side.lineno
 
 
@@ -201,7 +201,13 @@ def test_no_other_module_compares_with_a_backends_name() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["backend == 'docker'", "x not in (None, 'embedded')", "f(a) != 'local' and b", "y in {'local': 1}"],
+    [
+        "backend == 'docker'",
+        "x not in (None, 'embedded')",
+        "f(a) != 'local' and b",
+        "y in {'local': 1}",
+        "backend == 'slurm'",
+    ],
 )
 def test_the_search_sees_such_a_comparison(line: str) -> None:
     assert list(comparisons_with_names(ast.parse(line))) == [1]

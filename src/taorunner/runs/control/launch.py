@@ -23,6 +23,7 @@ from taorunner.runs.control.startable import training_runs
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
+from taorunner.targets import GpuSource, target_of
 from taorunner.text import amount
 from taorunner.values.value import Value, replace
 
@@ -272,7 +273,7 @@ def _launch(
 
 def _refuse_waiting_for_ever(planned: Planned, environ: Mapping[str, str]) -> None:
     """Raises EngineRefusedError for runs that their scheduler would take and never start."""
-    if not any(item.plan.backend == "slurm" for item in planned.items):
+    if all(target_of(item.plan.backend).gpus is GpuSource.LEASED for item in planned.items):
         return
     from taorunner.backends.cluster_check import never_starting
 
