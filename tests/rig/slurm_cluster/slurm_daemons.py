@@ -130,6 +130,8 @@ def start(layout: Layout, daemon: str) -> None:
     wait_for(daemon, lambda: process.poll() not in (None, 0) or pid_of(layout, daemon) is not None, layout)
     if process.poll() not in (None, 0):
         raise RigError(f"{daemon} ended with code {process.returncode}")
+    if pid_of(layout, daemon) != process.pid:
+        process.wait(READY_TIMEOUT_S)  # the daemon goes on in the background, and its starter ends
 
 
 def where_and_how(layout: Layout, daemon: str) -> tuple[str | None, list[str]]:
