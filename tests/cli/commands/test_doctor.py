@@ -152,7 +152,9 @@ def test_our_own_runs_are_not_foreign(cli: Cli, workspace: Path, fake_nvml: Nvml
     from taorunner.gpu.leases import Leases
 
     environ = fake_nvml(1, processes={0: {os.getpid(): 512}})
-    lease = Leases(Path(os.environ["TAORUNNER_LEASES"])).take(["GPU-fa4e0000-0000-4000-8000-000000000000"])
+    lease = Leases(Path(cli.environment()["TAORUNNER_LEASES"])).take(
+        ["GPU-fa4e0000-0000-4000-8000-000000000000"]
+    )
     assert lease is not None
     try:
         done = cli("doctor", "--only", "gpu-foreign", "--json", cwd=workspace, env=environ)
