@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +38,7 @@ from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find
 from taorunner.text import amount, printable
 
 _WEIGHTS_MISSING = "pretrained-missing"
+_VAL_SPLIT = re.compile(r"^ *val_split: *(\d{1,3})\b", re.MULTILINE)
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,7 +63,8 @@ class FromDataset:
 @dataclass(frozen=True, slots=True)
 class ReadyProject:
     """``data`` is the folder that was written, ``mounts`` the changed mounts file, ``changes`` what was set in the
-    specs, ``weights`` a sentence about what the training starts from, ``findings`` those of ``validate``."""
+    specs, ``weights`` a sentence about what the training starts from, ``findings`` those of ``validate``. A training
+    validates on ``percent_of_train`` instead of val, where its conversion sets a part of train aside."""
 
     paths: ProjectPaths
     experiment: str
@@ -73,6 +77,7 @@ class ReadyProject:
     findings: tuple[Finding, ...]
     next_steps: tuple[str, ...]
     is_without_weights: bool = False
+    percent_of_train: int | None = None
 
 
 def project_from_dataset(
@@ -121,23 +126,35 @@ def project_from_dataset(
             home = Path(environ.get("HOME") or Path.home())
             pulled = pull_start_weights(made.start.weights, workspace, watcher, environ, home)
         built.root.rename(paths.root)
-    findings = _judged(workspace, paths, environ)
+    findings = _judged(workspace, paths, environ, wanted.source)
     is_missing = pulled is not None and pulled.folder is None
     return ReadyProject(
         paths, made.experiment, laid_out, paths.data_dir / dataset, mounts, changes,
         pulled.says if pulled else made.start.says, made.start.hint, findings,
         _next_steps(start, paths, made.experiment, layout, environ, is_missing=is_missing),
         is_missing,
+        _set_aside(paths.spec_dir(made.experiment)) if layout.dataset is not None else None,
     )  # fmt: skip
 
 
-def _judged(workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+def _set_aside(specs: Path) -> int | None:
+    """The percentage of the training images that the spec of the conversion makes the ones to validate on."""
+    for file in sorted(specs.glob("convert.*")):
+        if (found := _VAL_SPLIT.search(file.read_text(encoding="utf-8"))) is not None:
+            return int(found[1]) or None
+    return None
+
+
+def _judged(
+    workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str], source: Path
+) -> tuple[Finding, ...]:
     """The findings of ``validate`` without those that the report of the weights has. With another error the project is
     removed again, as it could not be trained, and UserFilesError raised."""
     findings = [
         one for one in validate_projects(workspace, [paths.name], environ) if one.code != _WEIGHTS_MISSING
     ]
     if has_errors(findings):
+        findings = list(_at_source(findings, paths, source))
         shutil.rmtree(paths.root, ignore_errors=True)
         raise UserFilesError(
             "no project was made, because its first training would stop",
@@ -145,6 +162,36 @@ def _judged(workspace: Workspace, paths: ProjectPaths, environ: Mapping[str, str
             findings=findings,
         )
     return tuple(findings)
+
+
+def _at_source(findings: Iterable[Finding], paths: ProjectPaths, source: Path) -> Iterator[Finding]:
+    """The findings on data of a project that does not stay, at the files of ``source`` that are linked there."""
+    findings = list(findings)
+    written = {one.file for one in findings if one.file and one.file.is_relative_to(paths.data_dir)}
+    identities = {_identity(file): file for file in written}
+    places: dict[Path | None, Path] = {}
+    for folder, _, names in os.walk(source):
+        for file in (Path(folder, name) for name in names):
+            if (copy := identities.get(_identity(file))) is not None:
+                places[copy] = file
+    command = f"taorunner dataset check {shlex.quote(str(source))} shows them"
+    for one in findings:
+        if one.file in places:
+            yield replace(one, file=places[one.file])
+        elif one.file in written:
+            is_rest = one.hint is not None and one.hint.startswith("taorunner dataset check ")
+            hint = command if is_rest else one.hint
+            yield replace(one, file=source, line=None, column=None, hint=hint)
+        else:
+            yield one
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _next_steps(

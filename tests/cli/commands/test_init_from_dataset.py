@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import CALLER, Cli, wait_for
+from PIL import Image
 from source_datasets import make_source, save_image
 
 Commands = Callable[..., dict[str, str]]
@@ -304,3 +305,77 @@ def test_a_class_folder_without_images_is_named(cli: Cli, root: Path, tmp_path: 
     (folder / "zebra").mkdir()
     checked = cli("dataset", "check", folder, cwd=tmp_path)
     assert checked.code == 3 and 'class "zebra" has no images [class-folder-empty]' in checked.out
+
+
+def test_images_to_test_on_need_no_classes(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """The training does not read them: neither a class without such images nor masks of background alone stop it."""
+    for number, part in enumerate(("train", "val", "test")):
+        for name in ("bolt", "Nut") if part == "test" else ("bolt", "Nut", "clip"):
+            for index in range(4):
+                save_image(
+                    tmp_path / "classes" / part / name / f"{index}.jpg", f"{number} {name} {index} {part}"
+                )
+        for index in range(4):
+            save_image(tmp_path / "masks/images" / part / f"{index}.png", f"{part} {index}")
+            mask = Image.new("L", (320, 240), 0)
+            if part != "test":
+                mask.paste(1, (10, 10, 90, 90))
+            (tmp_path / "masks/masks" / part).mkdir(parents=True, exist_ok=True)
+            mask.save(tmp_path / "masks/masks" / part / f"{index}.png")
+    for source, head, said in (
+        ("classes", "classification_tf2", 'no image of the class "clip" is in "test" [class-set-differs]'),
+        ("masks", "segformer", "no class is measured there [mask-background]"),
+    ):
+        made = cli(
+            "init-project",
+            source,
+            "--head",
+            head,
+            "--from-dataset",
+            tmp_path / source,
+            "--no-weights",
+            cwd=root,
+        )
+        assert made.code == 0, made.err
+        assert said in made.err and "error" not in made.err
+    folders = sorted(path.name for path in (root / "projects/classes/data/classes/test").iterdir())
+    assert folders == ["Nut", "bolt", "clip"]
+
+
+def test_what_refuses_a_project_is_said_of_the_dataset_that_stays(
+    cli: Cli, root: Path, tmp_path: Path
+) -> None:
+    for part in ("train", "val"):
+        make_source("yolo", tmp_path / "source" / part)
+    for part in ("train", "val"):
+        (tmp_path / "source" / part / "data.yaml").unlink()
+    (tmp_path / "source/data.yaml").write_text(
+        "train: train/images\nval: val/images\nnames: [bolt, Nut, clip]\n"
+    )
+    source = tmp_path / "source"
+    words = ("init-project", "p", "--head", "dino", "--from-dataset", source, "--no-weights")
+    for more in ((), ("--copy",)):
+        refused = cli(*words, *more, cwd=root)
+        assert refused.code == 3 and "[same-image-in-subsets]" in refused.err
+        assert "projects/p" not in refused.err
+        assert f"taorunner dataset check {source} shows them" in refused.err
+        assert (f"{source}/val/images/a000.jpg" in refused.err) == (not more)
+
+
+def test_a_network_that_validates_on_a_part_of_train_is_said(cli: Cli, root: Path, tmp_path: Path) -> None:
+    make_source("kitti", tmp_path / "source", images=40)
+    for head, is_said in (("detectnet_v2", True), ("ssd", False)):
+        made = cli(
+            "init-project",
+            head,
+            "--head",
+            head,
+            "--from-dataset",
+            tmp_path / "source",
+            "--no-weights",
+            cwd=root,
+        )
+        said = "validates on the first 20 % of train by file name, not on val" in re.sub(
+            r"\s+", " ", made.out
+        )
+        assert (made.code, said) == (0, is_said), made.out

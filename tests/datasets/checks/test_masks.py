@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from PIL import Image
 from taorunner.datasets.checks.classes import ClassNeeds
 from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.files.mask_reading import MaskReading
-from taorunner.errors import Finding
+from taorunner.errors import Finding, Severity
 
 
 def mask(path: Path, values: Sequence[Any], mode: str = "L", size: tuple[int, int] = (8, 6)) -> Path:
@@ -174,3 +175,18 @@ def test_coloured_masks(data: Path) -> None:
     mask(data / "masks/train/0.png", ((0, 0, 0), (0, 255, 0)), mode="RGB")
     (finding,) = found(data, needs(reading))
     assert finding.message.startswith('masks have [0, 255, 0], which "p" does not list')
+
+
+def test_masks_of_test_images_may_be_all_background(data: Path) -> None:
+    """The training does not read them."""
+    for part in ("images", "masks"):
+        shutil.copytree(data / part / "val", data / part / "test")
+    for number, file in enumerate(sorted((data / "images/test").iterdir())):
+        Image.new("RGB", (8, 6), (7, number, 7)).save(file)
+    for file in (data / "masks/test").iterdir():
+        mask(file, (0,))
+    (finding,) = found(data, needs(LISTED))
+    assert (finding.code, finding.severity, finding.file) == (
+        "mask-background", Severity.WARNING, data / "masks/test",
+    )  # fmt: skip
+    assert finding.message.endswith("every pixel of 3 masks is read as class 0: no class is measured there")

@@ -410,13 +410,6 @@ def test_lists_of_other_tools_are_no_label_studio(tmp_path: Path) -> None:
     assert "--from create-ml" in (caught.value.hint or "")
 
 
-def test_labelme_is_named(tmp_path: Path) -> None:
-    write_image(tmp_path / "d/a.jpg", 64, 48)
-    write(tmp_path / "d/a.json", {"shapes": [], "imagePath": "a.jpg"})
-    with pytest.raises(UserFilesError, match="annotations of LabelMe"):
-        check_dataset(tmp_path / "d")
-
-
 @pytest.mark.parametrize(("line", "code"), [
     ({"grounding": {"caption": "a car", "regions": [{"bbox": [1, 1, 9, 9], "phrase": "car"}]}}, "odvg-grounding"),
     ({}, "odvg-line"),

@@ -69,6 +69,14 @@ TAKEN: dict[str, tuple[str, int, dict[str, object]]] = {
     "masks beside labels": ("kitti", 1, {"images/a.png": None, "masks/a.png": None, "labels/a.txt": KITTI}),
     "masks beside XML": ("voc", 1, {
         "images/a.jpg": None, "masks/a.png": None, "annotations/a.xml": f"<annotation>{VOC}"}),
+    "LabelMe": ("labelme", 1, {"a.jpg": None, "a.json": {
+        "shapes": [{"label": "car", "shape_type": "rectangle", "points": [[1, 1], [20, 20]]}], "imagePath": "a.jpg"}}),
+    "the VGG annotator": ("via", 1, {"a.jpg": None, "via.json": {"a.jpg1": {"filename": "a.jpg", "size": 1, "regions": [
+        {"shape_attributes": {"name": "rect", "x": 1, "y": 1, "width": 19, "height": 19},
+         "region_attributes": {"class": "car"}}], "file_attributes": {}}}}),
+    "Datumaro": ("datumaro", 1, {"images/default/a.jpg": None, "annotations/default.json": {
+        "categories": {"label": {"labels": [{"name": "car"}]}}, "items": [{"id": "a", "annotations": [
+            {"type": "bbox", "bbox": [1, 2, 30, 40], "label_id": 0}], "image": {"path": "a.jpg", "size": [48, 64]}}]}}),
     "verified": ("voc", 1, {"a.jpg": None, "a.xml": f'<annotation verified="yes">{VOC}'}),
     "other XML first": ("voc", 1, {
         **{f"0{n:02}.xml": "<project/>" for n in range(25)}, "a.jpg": None, "a.xml": f"<annotation>{VOC}"}),
@@ -93,9 +101,6 @@ def test_every_command_takes_it_for_the_same(name: str, tmp_path: Path) -> None:
 
 LS = {"id": 1, "data": {"image": "/data/a.jpg"}}
 NAMED: dict[str, tuple[str, str, dict[str, object]]] = {
-    "datumaro": ("annotations of Datumaro", "--from datumaro", {
-        "images/default/a.jpg": None,
-        "annotations/default.json": {"categories": {"label": {}}, "items": [{"id": "a", "annotations": []}]}}),
     "supervisely": ("annotations of Supervisely", "--from supervisely", {
         "ds/img/a.jpg": None, "ds/ann/a.jpg.json": {"objects": [{"classTitle": "car"}]}}),
     "bdd": ("annotations of BDD100K", "--from bdd100k", {

@@ -493,3 +493,9 @@ def test_records_are_called_after_the_annotations_that_are_converted(
     values = {"annotations_file": "/d/train/annotations.json"}
     found = build_argv(contract, ArgumentValues(values, extra=extra)).values
     assert found.get("record_tag") == tag
+
+
+def test_the_name_that_holds_an_unsafe_character_is_shown_alone() -> None:
+    """Messages leave out the folders above the current one, which may be those to rename."""
+    argv = argv_of("dssd", "train", spec="/home/my work/ws/train.txt", results_dir=RESULTS)
+    assert messages(argv.findings) == [("argument-unsafe", '\' \' in the argument "-e": "my work"')]

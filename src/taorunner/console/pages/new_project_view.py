@@ -73,6 +73,9 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
         yield "classes", _classes(laid_out.classes.items())
     subsets = ", ".join(f"{subset} {count:,}" for subset, count in laid_out.subsets.items())
     yield "split", f"{subsets}, {_how_split(made)}"
+    if made.percent_of_train is not None:
+        share = f"the first {made.percent_of_train} % of train by file name"
+        yield "", f"(the training validates on {share}, not on val: val_split in the spec of convert)"
     yield "data", f"{shown_path(made.data, here)} ({_PLACED[wanted.way]})"
     if made.mounts is not None:
         yield "mounts", f"{shown_path(made.mounts, here)}: {wanted.source} added, read-only"

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _RARE = 20  # times fewer boxes than the most frequent class
 
 
+def severity_in(subset: str) -> Severity:
+    """How bad it is when ``subset`` lacks classes that others have: nothing is learnt or chosen by test images."""
+    return Severity.WARNING if subset == "test" else Severity.ERROR
+
+
 @dataclass(frozen=True, slots=True)
 class ClassNeeds:
     """How one experiment's specs read its dataset. What they say against it is compared in ``planning``.

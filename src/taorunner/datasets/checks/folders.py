@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.checks.classes import ClassNeeds, severity_in
 from taorunner.datasets.checks.image_facts import read_image_facts
 from taorunner.datasets.checks.image_files import EqualFiles, deep_findings, file_findings
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in, images_in
-from taorunner.errors import Finding, Severity
+from taorunner.errors import Finding
 from taorunner.text import did_you_mean
 
 _FURNITURE = frozenset({"thumbs.db", "desktop.ini"})
@@ -78,7 +78,7 @@ def check_class_folders(
             if not names and is_meant:
                 hint = "add images, or delete the folder"
                 message = f'class "{name}" has no images'
-                found.append(Finding(Severity.ERROR, "class-folder-empty", message, hint, folder))
+                found.append(Finding(severity_in(split), "class-folder-empty", message, hint, folder))
             for file in names:
                 facts = read_image_facts(folder / file)
                 found += file_findings(folder / file, facts)
@@ -93,4 +93,4 @@ def check_class_folders(
 def _missing_folder(name: str, split: str, classes: Sequence[str], root: Path) -> Finding:
     message = f'class "{name}" has no folder in "{split}"'
     hint = did_you_mean(name, classes) or "create it"
-    return Finding(Severity.ERROR, "class-sets-differ", message, hint, root / split)
+    return Finding(severity_in(split), "class-sets-differ", message, hint, root / split)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taorunner.datasets.checks.classes import ClassNeeds
+from taorunner.datasets.checks.classes import ClassNeeds, severity_in
 from taorunner.datasets.checks.image_facts import read_image_facts
 from taorunner.datasets.checks.image_files import EqualFiles, deep_findings, file_findings
 from taorunner.datasets.files.layout import Subset, images_in
@@ -148,8 +148,10 @@ def _unread(subset: Subset, names: Sequence[str], reading: MaskReading, *, deep:
         )
         yield Finding(Severity.ERROR, "mask-value", message, _hint(reading, seen), place)
     elif read and not is_learnt and any(number for _, number in reading.classes):
-        message = f"every pixel of {read} masks is read as class 0: there is nothing to learn"
-        yield Finding(Severity.ERROR, "mask-background", message, _hint(reading, seen), subset.labels)
+        severity = severity_in(subset.name)
+        lacks = "there is nothing to learn" if severity is Severity.ERROR else "no class is measured there"
+        message = f"every pixel of {read} masks is read as class 0: {lacks}"
+        yield Finding(severity, "mask-background", message, _hint(reading, seen), subset.labels)
 
 
 def _values(path: Path, *, coloured: bool) -> frozenset[tuple[int, ...]] | Finding:

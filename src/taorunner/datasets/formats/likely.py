@@ -134,7 +134,26 @@ def _yolo_without_names(folder: Folder) -> tuple[str, str] | None:
     return f"{what} no class names", NAMES_HINT
 
 
+def likely_format(folder: Folder) -> str | None:
+    """The name for ``--from`` of a tool's format that the folder seems to hold."""
+    found = _tool_and_path(folder)
+    return found[0].format_name if found is not None else None
+
+
 def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
+    found = _tool_and_path(folder)
+    if found is None:
+        return None
+    tool, path = found
+    such = f'{tool.name}, such as "{printable(path)}"'
+    if tool.format_name is None:
+        return f"has no annotations in a known format, but {such}", tool.hint
+    says = "has boxes in" if "table" in tool.name else "has annotations of"
+    hint = f"convert them first: taorunner dataset convert DATASET --from {tool.format_name}"
+    return f"{says} {such}", hint
+
+
+def _tool_and_path(folder: Folder) -> tuple[Tool, str] | None:
     for tool in _TOOLS:
         where, start = (
             re.compile(tool.path, re.IGNORECASE),
@@ -143,14 +162,7 @@ def _of_another_tool(folder: Folder) -> tuple[str, str] | None:
         for path in [path for path in folder.files if where.search(path)][:_MOST_READ]:
             text = folder.peek(path) or ""
             if start.match(text) and all(word in text for word in tool.words):
-                such = f'{tool.name}, such as "{printable(path)}"'
-                if tool.format_name is None:
-                    return f"has no annotations in a known format, but {such}", tool.hint
-                says = "has boxes in" if "table" in tool.name else "has annotations of"
-                return (
-                    f"{says} {such}",
-                    f"convert them first: taorunner dataset convert DATASET --from {tool.format_name}",
-                )
+                return tool, path
     return None
 
 

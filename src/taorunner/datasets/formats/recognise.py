@@ -26,7 +26,7 @@ from taorunner.datasets.formats import (
 from taorunner.datasets.formats.exif_turns import rotate_stored_boxes
 from taorunner.datasets.formats.exports import datumaro, labelme, tables, via, yolo_keras
 from taorunner.datasets.formats.folder import Folder
-from taorunner.datasets.formats.likely import likely_kind, unread_archives
+from taorunner.datasets.formats.likely import likely_format, likely_kind, unread_archives
 from taorunner.datasets.formats.other_layouts import other_layout, refuse_other_layout
 from taorunner.datasets.formats.texts import recognise as texts
 from taorunner.datasets.formats.yolo import labels as yolo
@@ -47,6 +47,8 @@ _UNLABELLED = ("test", "testing")
 _CORRECT_HINT = "correct the errors above; if it is another format, name that with --from"
 FORMATS = tuple(sorted(_MODULES))
 _CHOOSE_HINT = f"give its format with --from: {', '.join(FORMATS)}"
+_KNOWN_BY_A_FILE = ("datumaro", "labelme", "via")
+"""Formats that are taken where nothing else fits and a file has the words of that tool."""
 _ONLY_NAMED: Mapping[str, Callable[[Folder], DetectionDataset]] = {
     "datumaro": datumaro.read, "labelme": labelme.read, "via": via.read,
     "yolo-keras": yolo_keras.read, "yolov4-pytorch": yolo_keras.read, **tables.READERS,
@@ -271,6 +273,8 @@ def recognised(folder: Folder) -> str:
             f'"{printable(str(folder.root))}" has annotations of several formats: {", ".join(known)}',
             hint=f"give the folder of one of them, or name one with --from {known[0]}",
         )
+    if (tool := likely_format(folder)) in _KNOWN_BY_A_FILE:
+        return tool
     if likely := likely_kind(folder):
         raise UserFilesError(
             f'"{printable(str(folder.root))}" {likely[0]}', hint=likely[1], findings=folder.findings

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from taorunner.datasets.checks.classes import severity_in
 from taorunner.datasets.files.layout import PARTS_OF_FORMATS
 from taorunner.datasets.files.mask_pairs import find_pairs
 from taorunner.datasets.files.names import SPLIT_NAMES
@@ -116,7 +117,8 @@ def _classification(folder: Folder) -> tuple[Plan, dict[str, int]]:
             classes[name] += count
         for name in classes.keys() - counts.keys():
             message = f'the class "{printable(name)}" has images in another split, but none in "{split}"'
-            folder.error(
+            report = folder.error if severity_in(split) is Severity.ERROR else folder.warning
+            report(
                 "class-set-differs",
                 message,
                 folder.root,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from taorunner.datasets.checks.classes import severity_in
 from taorunner.datasets.files.output_folders import Placer, Way, need_room, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.boxes import names_of
@@ -26,7 +27,7 @@ from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.class_masks import mask_values, need_pillow, write_mask, write_names
 from taorunner.datasets.writers.tao_formats import TARGETS
 from taorunner.datasets.writers.texts import TEXT_TARGETS
-from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.errors import Finding, UserFilesError, has_errors
 from taorunner.text import printable
 
 CLASSIFICATION, SEGMENTATION = "classification", "segmentation"
@@ -189,32 +190,40 @@ def _folders(source: Path, output: Path, kind: str, wish: Wish, arranger: _Arran
     made = arranger(images)
     need_room([*(image.path for image in made), *masks.values()], output, wish.way)
     if kind == CLASSIFICATION:
-        _refuse_missing_classes(made, source)
+        findings += _missing_classes(made, source)
     classes = Counter(name for image in made for name in names_of(image.boxes))
     placer = Placer(wish.way)
     with new_folder(output, overwrite=False) as partial:
         for subset in dict.fromkeys(image.subset for image in made):
             members = [image for image in made if image.subset == subset]
             write_part(kind, partial, subset, members, masks, placer, source)
+            for name in classes if kind == CLASSIFICATION else ():
+                (partial / subset / name).mkdir(
+                    exist_ok=True
+                )  # where it is missing, other classes change numbers
         write_classes(kind, partial, sorted(classes))
     return _laid_out("folders", dict(sorted(classes.items())), arranger, placer.counts, findings)
 
 
-def _refuse_missing_classes(images: Images, source: Path) -> None:
-    """A class folder that one subset lacks shifts the numbers of the others. Source: tao/layouts.md."""
+def _missing_classes(images: Images, source: Path) -> list[Finding]:
+    """A class folder that one subset lacks shifts the numbers of the others. Source: tao/layouts.md.
+
+    Raises UserFilesError unless it is lacking for test alone.
+    """
     by_subset: dict[str, set[str]] = {}
     for image in images:
         by_subset.setdefault(image.subset, set()).update(names_of(image.boxes))
     every = set().union(*by_subset.values())
     findings = [
         Finding(
-            Severity.ERROR, "class-set-differs", f'no image of the class "{printable(name)}" is in "{subset}"',
+            severity_in(subset), "class-set-differs", f'no image of the class "{printable(name)}" is in "{subset}"',
             "add images of it: each class needs one for train and one for val", source,
         )
         for subset, names in by_subset.items() for name in sorted(every - names)
     ]  # fmt: skip
-    if findings:
+    if has_errors(findings):
         raise UserFilesError("nothing was written, because subsets lack classes", findings=findings)
+    return findings
 
 
 def _masks(source: Path, output: Path, wish: Wish, arranger: _Arranger) -> LaidOut:

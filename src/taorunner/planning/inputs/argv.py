@@ -350,12 +350,18 @@ def _unsafe_findings(
             shown = f'"{match[0]}"' if match[0].isprintable() and match[0] != " " else repr(match[0])
             place = name if is_option else option
             where = f'the argument "{place}"' if place else "the arguments"
-            value = "" if by_hand or is_option else f': "{token}"'
+            value = "" if by_hand or is_option else f': "{_part_around(token, match.start())}"'
             yield Finding(
                 Severity.ERROR, "argument-unsafe", f"{shown} in {where}{value}", hint, typed=by_hand
             )
         if is_option:
             option = name
+
+
+def _part_around(path: str, at: int) -> str:
+    """The name in ``path`` to change: messages may leave out the folders above the current one."""
+    end = path.find("/", at)
+    return path[path.rfind("/", 0, at) + 1 : end if end >= 0 else len(path)]
 
 
 def _unsafe_match(contract: Contract, token: str, *, by_hand: bool) -> re.Match[str] | None:
