@@ -5,8 +5,10 @@ All replacing of files happens here. Files that are appended to or created once 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_AT_ONCE = 8
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
@@ -48,7 +51,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int | None = None, durable: bo
             os.unlink(beside)  # noqa: PTH108
         raise
     if durable:
-        _flush_folder(path.parent)
+        _flush(path.parent)
 
 
 def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
@@ -64,15 +67,46 @@ def write_json(
     write_bytes(path, f"{text}\n".encode(), durable=durable)
 
 
+def flush_all(paths: Iterable[Path]) -> None:
+    """Flushes files and folders to disk, so that they survive a power failure.
+
+    Several at once, because a file system writes together what waits together: 400 files one by one take a second, so
+    they take a tenth. Links are not followed. Raises OSError, naming the path.
+    """
+    from threading import Thread
+
+    waiting = iter(list(paths))
+    failed: list[OSError] = []
+
+    def work() -> None:
+        for path in waiting:  # an iterator of a list gives each item to one thread
+            try:
+                _flush(path)
+            except OSError as error:
+                failed.append(error)
+
+    workers = [Thread(target=work, name="flush") for _ in range(_AT_ONCE)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if failed:
+        raise failed[0]
+
+
 def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _flush(path: Path) -> None:
+    with naming(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some network file systems
+                raise
+        finally:
+            os.close(descriptor)

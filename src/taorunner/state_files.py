@@ -24,10 +24,6 @@ TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunne
 if TYPE_CHECKING:
     from typing import Any
 
-TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
-if TYPE_CHECKING:
-    from typing import Any
-
 SHARING = 'a team shares a ".taorunner" by its group: chgrp -R GROUP .taorunner && chmod -R g+rwXs .taorunner'
 
 MAX_BYTES = 64 * 1024**2

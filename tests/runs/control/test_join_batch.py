@@ -16,7 +16,7 @@ from taorunner.events import RunState, now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.control.join_batch import alone, join, joinable
 from taorunner.runs.control.spawn import Supervisor
-from taorunner.runs.state.batch_creation import create_batch, record_run
+from taorunner.runs.state.batch_creation import create_batch, record_runs
 from taorunner.runs.state.batch_index import OpenBatches
 from taorunner.runs.state.batch_lock import supervisor_pid
 from taorunner.runs.state.record import DEFAULT_POLICY
@@ -113,7 +113,9 @@ def test_what_was_half_added_is_reported_as_never_started(workspace: Workspace) 
     batch = workspace.begin("sleep 1")
     with alone(workspace.store, batch.id):
         workspace.store.open_batches.rename_runs(batch.id, [*batch.runs, "r1", "r2"])
-        record_run(workspace.store, "r1", workspace.plan("r1", "true"), batch.id, now(), {}, DEFAULT_POLICY)
+        record_runs(
+            workspace.store, [("r1", workspace.plan("r1", "true"))], batch.id, now(), {}, DEFAULT_POLICY
+        )
         workspace.store.paths("r2").input_dir.mkdir(parents=True)
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
     record = workspace.store.load("r1")

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError
-from taorunner.runs.state.batch_creation import extend_batch, record_run
+from taorunner.runs.state.batch_creation import extend_batch, record_runs
 from taorunner.runs.state.record import DEFAULT_POLICY, RunPolicy
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.state_files import open_state
@@ -78,6 +78,5 @@ def join(
             ) from None
         new = tuple(run_id for run_id, _ in plans)
         store.open_batches.rename_runs(batch_id, (*batch.runs, *new))  # first: recovery undoes half a run
-        for run_id, plan in plans:
-            record_run(store, run_id, plan, batch_id, at, environ, policy)
+        record_runs(store, plans, batch_id, at, environ, policy)
         return extend_batch(store, batch, new)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taorunner.atomic_files import flush_all
 from taorunner.errors import TaorunnerError
 from taorunner.events import Notice, RunState
 from taorunner.runs.state.batch_index import kept_environ
@@ -23,7 +25,7 @@ def create_batch(
     store: RunStore, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None,
     grace_s: float = 30.0, environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY,
 ) -> Batch:  # fmt: skip
-    """Records a run in state QUEUED for each ``(run id, plan)``, as one batch.
+    """Records a run in state QUEUED for each ``(run id, plan)``, as one batch, which survives a power failure.
 
     Secrets are copied from the caller's ``environ`` into files that only the caller can read.
 
@@ -36,14 +38,25 @@ def create_batch(
         kept_environ(environ),
     )  # fmt: skip
     store.open_batches.begin(batch.id, batch.runs)
-    for run_id, plan in plans:
-        record_run(store, run_id, plan, batch.id, at, environ, policy)
     store.batch_paths(batch.id).directory.mkdir(parents=True)
+    record_runs(store, plans, batch.id, at, environ, policy)
     store.save_batch(batch)
     return batch
 
 
-def record_run(
+def record_runs(
+    store: RunStore, plans: Sequence[tuple[str, RunPlan]], batch_id: str, at: datetime,
+    environ: Mapping[str, str], policy: RunPolicy,
+) -> None:  # fmt: skip
+    """Creates the folders of queued runs and flushes them to disk; ``save_batch`` makes them part of the batch."""
+    for run_id, plan in plans:
+        _record_run(store, run_id, plan, batch_id, at, environ, policy)
+    new = [store.paths(run_id).directory for run_id, _ in plans]
+    files = [Path(folder, name) for top in new for folder, _, names in os.walk(top) for name in (*names, "")]
+    flush_all([*files, *store.open_batches.places(batch_id), store.runs_dir, store.batches_dir])
+
+
+def _record_run(
     store: RunStore, run_id: str, plan: RunPlan, batch_id: str, at: datetime, environ: Mapping[str, str],
     policy: RunPolicy,
 ) -> None:  # fmt: skip
@@ -63,7 +76,7 @@ def record_run(
     paths = store.paths(run_id)
     paths.input_dir.mkdir(parents=True)
     write_secrets(plan, paths.directory, environ)
-    store.save_plan(run_id, plan)
+    store.save_plan(run_id, plan, durable=False)  # flushed with the other files of the run
     store.append_events(run_id, [record.queued_event(), *_place_in_chain(store, record)])
     store.save(record)
 

@@ -87,6 +87,10 @@ class OpenBatches:
                 return [name for name in body if is_name(name)]
         return []
 
+    def places(self, batch_id: str) -> tuple[Path, Path]:
+        """The file of the batch and its folder, to flush."""
+        return self._path(batch_id), self._folder
+
     def is_being_made(self, batch_id: str) -> bool:
         return is_locked(self._path(batch_id))
 

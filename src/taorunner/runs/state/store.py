@@ -188,13 +188,15 @@ class RunStore:
         return trust
 
     def save_batch(self, batch: Batch) -> None:
+        """Survives a power failure, as a final record and a plan do: nothing writes them again."""
         body = {
             "id": batch.id,
             "runs": list(batch.runs),
             "parallel": batch.parallel,
             "grace_s": batch.grace_s,
         }
-        write_json(self.batch_paths(batch.id).batch, {**body, "environ": dict(batch.environ)})
+        path = self.batch_paths(batch.id).batch
+        write_json(path, {**body, "environ": dict(batch.environ)}, durable=True)
 
     def load_batch(self, batch_id: str) -> Batch:
         """Raises UntrustedFileError for an untrusted file; other OSErrors when there is none; ValueError when it
@@ -211,11 +213,11 @@ class RunStore:
         """The plan as it is stored. Raises ValueError, OSError."""
         return self._read(self.paths(run_id).plan)
 
-    def save_plan(self, run_id: str, plan: RunPlan) -> None:
-        write_json(self.paths(run_id).plan, plan.to_json())
+    def save_plan(self, run_id: str, plan: RunPlan, *, durable: bool = True) -> None:
+        write_json(self.paths(run_id).plan, plan.to_json(), durable=durable)
 
     def save(self, record: RunRecord) -> None:
-        write_json(self.paths(record.id).record, record.to_json())
+        write_json(self.paths(record.id).record, record.to_json(), durable=record.state.is_final)
         if record.state.is_final:
             self.ended.add([record], self.trust())
 
