@@ -11,7 +11,8 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.outputs import secret_files
-from taorunner.runs.outputs.secret_files import secured_files
+from taorunner.runs.outputs.recorded import Output, RunResults
+from taorunner.runs.outputs.secret_files import secured_files, without_secret_names
 
 KEY = "canary-key-1234"
 
@@ -78,6 +79,26 @@ def test_published_keys_and_earlier_files_are_left_alone(tmp_path: Path) -> None
     assert secured_files(plan(results), (KEY,), 1_000_000) == []
     assert mode(held) == 0o644
     assert secured_files(plan(tmp_path / "projects/p/models/none"), (KEY,), 0) == []
+
+
+def test_a_path_with_the_key_in_it_is_named_without_it_and_not_recorded(tmp_path: Path) -> None:
+    results = tmp_path / "projects/p/models/e"
+    write(results / "train/model.pth", b"weights")
+    for name in (f"train/{KEY}.pth", f"{KEY.encode().hex()}/a/b.txt", "train/in/y.txt"):
+        write(results / name, b"weights")
+    (results / "train/link").symlink_to(f"/nowhere/{KEY}/x")
+    old = write(results / f"old-{KEY}.txt", b"")
+    (notice,) = secured_files(plan(results), (KEY, "nvidia_tlt", "in/y.txt"), 0)
+    assert notice == (
+        "secret-in-results",
+        "***, old-***.txt, train/***.pth and 2 more files have a secret of the run in their names, which others may see: "
+        "rename it or remove it",
+    )
+    found = RunResults(results, tuple(Output(path, "model", 1) for path in sorted(results.rglob("*.pth"))))
+    kept = without_secret_names(found, plan(results), (KEY,))
+    assert [one.path.name for one in kept.outputs] == ["model.pth"]
+    later = old.stat().st_ctime + secret_files.CLOCK_SLACK_S + 1
+    assert secured_files(plan(results), (KEY,), later) == []
 
 
 def large(path: Path, at: int, size: int, filling: bytes) -> Path:

@@ -1,4 +1,5 @@
-"""Finds files in the results that hold a secret of the run, and makes them readable by their owner alone.
+"""Finds files in the results that hold a secret of the run, and makes them readable by their owner alone; and paths
+that have one in their names.
 
 TAO writes its whole configuration into the results, with the key in it (PyTorch: ``experiment.yaml``), readable by all.
 Source: tao/pytorch.md section 2. What a container wrote can be anything: no link is followed, the search has limits.
@@ -17,6 +18,7 @@ from pathlib import Path
 from taorunner.backends.masking import Masking
 from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.outputs.recorded import RunResults
 from taorunner.runs.results import CLOCK_SLACK_S
 from taorunner.text import amount
 
@@ -37,7 +39,7 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
 
     Keys that NVIDIA publishes are no secrets. Never raises OSError.
     """
-    masking = Masking(secret for secret in secrets if secret not in PUBLIC_KEYS and len(secret) >= 6)
+    masking = _masking(secrets)
     if not masking.has_secrets:
         return []
     closed: list[Path] = []
@@ -46,6 +48,11 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
     for path, found in _found(plan.results_dir, masking, since_s - CLOCK_SLACK_S):
         {_Found.CLOSED: closed, _Found.OPEN: left, _Found.NOT_SEARCHED: unsearched}[found].append(path)
     notices = []
+    named = list(_with_secret_names(plan.results_dir, masking, since_s - CLOCK_SLACK_S))
+    if named:
+        has = "has a secret of the run in its name" if len(named) == 1 else "have a secret of the run in their names"
+        text = f"{masking.masked_text(_named(named, plan))} {has}, which others may see: rename it or remove it"
+        notices.append(("secret-in-results", text))
     if closed:
         holds = "holds" if len(closed) == 1 else "hold"
         text = f"{_named(closed, plan)} {holds} a secret of the run: only their owner may read them now (mode 0600)"
@@ -62,6 +69,38 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
         )
         notices.append(("secrets-not-searched", text))
     return notices
+
+
+def without_secret_names(found: RunResults, plan: RunPlan, secrets: tuple[str, ...]) -> RunResults:
+    """The outputs whose paths can be recorded."""
+    masking, top = _masking(secrets), plan.results_dir
+    outputs = (one for one in found.outputs if not masking.is_in(os.fsencode(os.path.relpath(one.path, top))))
+    return RunResults(found.folder, tuple(outputs))
+
+
+def _masking(secrets: tuple[str, ...]) -> Masking:
+    return Masking(secret for secret in secrets if secret not in PUBLIC_KEYS and len(secret) >= 6)
+
+
+def _with_secret_names(folder: Path, masking: Masking, since_s: float) -> Iterator[Path]:
+    """The new files, folders and links below ``folder`` with a secret in their path or in the path that a link holds,
+    without what is below them."""
+    if not folder.is_dir():
+        return
+    for place, folders, names, at in os.fwalk(folder):
+        folders.sort()
+        before = os.fsencode(os.path.relpath(place, folder))
+        for name in sorted((*folders, *names)):
+            with suppress(OSError):
+                facts = os.stat(name, dir_fd=at, follow_symlinks=False)
+                path = before + b"/" + os.fsencode(name)
+                if stat.S_ISLNK(facts.st_mode):
+                    path += b"/" + os.fsencode(os.readlink(name, dir_fd=at))
+                # a renamed file keeps the time of its content
+                if facts.st_ctime >= since_s and masking.is_in(path):
+                    yield Path(place, name)
+                    if name in folders:
+                        folders.remove(name)
 
 
 class _Found(Enum):

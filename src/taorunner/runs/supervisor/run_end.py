@@ -20,7 +20,7 @@ from taorunner.runs.outputs.keeper import removed_by_rule
 from taorunner.runs.outputs.recorded import save_results
 from taorunner.runs.outputs.run_times import began_at
 from taorunner.runs.outputs.scan import scan_results
-from taorunner.runs.outputs.secret_files import secured_files
+from taorunner.runs.outputs.secret_files import secured_files, without_secret_names
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.active_run import Active
@@ -132,7 +132,7 @@ class RunEnd:
         release(self._store.paths(run_id).directory)
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
-        self._secure_results(run_id)
+        secrets = self._secure_results(run_id)
         remove_secrets(self._store.paths(run_id).directory)
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
@@ -146,19 +146,20 @@ class RunEnd:
                 text = f"the finished run could not be removed from the engine: {error.message}"
                 self._journal.notice(run_id, "not-removed", text)
         self._gpus.release(run_id)
-        self._record_results(record)
+        self._record_results(record, secrets)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
 
-    def _secure_results(self, run_id: str) -> None:
-        """Says which results hold a secret of the run, and closes them to others."""
+    def _secure_results(self, run_id: str) -> tuple[str, ...]:
+        """Says which results hold a secret of the run, and closes them to others. Gives the secrets."""
         record, plan = self._journal.records[run_id], self._journal.plans[run_id]
         if record.started_at is None or not plan.secrets:
-            return
+            return ()
         secrets = stored_secrets(plan, self._store.paths(run_id).directory) or ()
         for code, text in secured_files(plan, secrets, began_at(record).timestamp()):
             self._journal.notice(run_id, code, text)
+        return secrets
 
-    def _record_results(self, record: RunRecord) -> None:
+    def _record_results(self, record: RunRecord, secrets: tuple[str, ...]) -> None:
         """Removes old checkpoints and records what the run wrote. Without a record ``runs show`` searches again."""
         if record.started_at is None:
             return
@@ -168,7 +169,7 @@ class RunEnd:
                 self._journal.notice(record.id, code, text, level=level)
         with suppress(OSError):
             found = scan_results(plan, began_at(record))
-            save_results(self._store, record.id, found)
+            save_results(self._store, record.id, without_secret_names(found, plan, secrets))
 
     def end_chains(self) -> None:
         """Ends the queued runs of chains in which an earlier run did not succeed."""
