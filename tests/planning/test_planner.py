@@ -94,7 +94,7 @@ def test_a_tf1_training_is_planned_whole(workspace: Callable[..., Workspace]) ->
         Mount(projects / "example_01/data", "/workspace/experiments/example_01/data", read_only=True),
         Mount(projects / "example_01/models/e1", "/workspace/projects/example_01/models/e1"),
         Mount(projects / "example_01/models/e1", "/workspace/experiments/example_01/models/e1"),
-        Mount(ws.home_dir, "/taorunner/home"),
+        Mount(ws.homes_dir / "nvcr.io+nvidia+tao+tao-toolkit", "/taorunner/home"),
         Mount(ws.runs_dir / "run-e1" / "input", "/taorunner/run", read_only=True),
     )
     assert made.spec is not None

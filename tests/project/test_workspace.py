@@ -17,13 +17,13 @@ def test_every_path_has_one_name(tmp_path: Path) -> None:
     assert {
         name: getattr(workspace, name).relative_to(tmp_path).as_posix()
         for name in (
-            "projects_dir", "repositories_dir", "mounts_file", "state_dir", "runs_dir", "batches_dir", "home_dir",
+            "projects_dir", "repositories_dir", "mounts_file", "state_dir", "runs_dir", "batches_dir", "homes_dir",
             "dry_run_dir", "schema_file",
         )
     } == {
         "projects_dir": "projects", "repositories_dir": "repositories", "mounts_file": ".tao_mounts.json",
         "state_dir": ".taorunner", "runs_dir": ".taorunner/runs", "batches_dir": ".taorunner/batches",
-        "home_dir": ".tao_inside/home", "dry_run_dir": ".taorunner/dry-run",
+        "homes_dir": ".tao_inside/homes", "dry_run_dir": ".taorunner/dry-run",
         "schema_file": ".taorunner/experiments.schema.json",
     }  # fmt: skip
     assert paths.name == "example_01"

@@ -69,7 +69,7 @@ def test_a_shell_is_mounted_and_guarded_as_a_run(plan: Callable[..., PlannedShel
         Mount(root / "projects", "/workspace/projects"),
         Mount(root / "projects", "/workspace/experiments"),
         Mount(root / "repositories", "/workspace/repositories"),
-        Mount(root / ".tao_inside" / "home", "/taorunner/home"),
+        Mount(root / ".tao_inside/homes/nvcr.io+nvidia+tao+tao-toolkit", "/taorunner/home"),
         Mount(root / ".taorunner" / "shells" / "r1" / "input", "/taorunner/run", read_only=True),
     )
     assert found.options == ContainerOptions(

@@ -21,7 +21,7 @@ from taorunner.planning.inputs.precedence import (
     choose_image,
     key_in_spec,
 )
-from taorunner.planning.inputs.run_mounts import run_mounts
+from taorunner.planning.inputs.run_mounts import home_of, run_mounts
 from taorunner.planning.inputs.values import RunValues
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.knobs import KnobSetting
@@ -76,7 +76,7 @@ def assemble(
     plain, secrets = _environment(planning, draft, argv)
     bound = mounts_of(planning, draft)
     artifacts = artifact_globs(contract, argv.values)
-    home = () if draft.on_host else (workspace.home_dir, workspace.hidden_dir)
+    home = () if draft.on_host else (home_of(workspace, contract.image), workspace.hidden_dir)
     return RunPlan(
         project=project.paths.name,
         experiment=experiment.name,
@@ -114,7 +114,7 @@ def mounts_of(planning: Planning, draft: Draft) -> tuple[Mount, ...]:
         return ()
     return run_mounts(
         planning.workspace, planning.project.paths, draft.experiment.name, draft.mounts, draft.site,
-        reads_data_only=draft.contract.reads_data_only,
+        image=draft.contract.image, reads_data_only=draft.contract.reads_data_only,
     )  # fmt: skip
 
 

@@ -130,9 +130,9 @@ class Workspace(Value):
         return self.root / ".tao_inside"
 
     @property
-    def home_dir(self) -> Path:
-        """HOME inside containers, so that their caches are writable and kept."""
-        return self.inside_dir / "home"
+    def homes_dir(self) -> Path:
+        """HOME of containers, a folder for each repository of images: their caches are kept there."""
+        return self.inside_dir / "homes"
 
     @property
     def hidden_dir(self) -> Path:

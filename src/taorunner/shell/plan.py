@@ -23,7 +23,7 @@ from taorunner.contracts import (
 from taorunner.errors import UserFilesError
 from taorunner.gpu.inventory import Inventory
 from taorunner.planning.inputs.environment import RUN_INSIDE, base_environment, split_secrets
-from taorunner.planning.inputs.run_mounts import hidden_state, own_mounts, state_findings
+from taorunner.planning.inputs.run_mounts import hidden_state, home_of, own_mounts, state_findings
 from taorunner.planning.model.plan import (
     DEFAULT_SHM_BYTES,
     DEFAULT_ULIMITS,
@@ -81,7 +81,7 @@ def plan_shell(
     source = _source(planning)
     image = choose_image(planning, experiment, source)
     files = _mounts_files(planning)
-    mounts = _mounts(planning, files, source, site)
+    mounts = _mounts(planning, files, image, source, site)
     gpus = _gpus(planning, experiment)
     limits = experiment.limits if experiment is not None else NO_LIMITS
     env = _env(planning, files, experiment, source)
@@ -107,7 +107,7 @@ def plan_shell(
         resources=Resources(gpus=gpus, cpus=limits.cpus, memory_bytes=limits.memory_bytes),
         secrets=secrets,
         options=replace(options, workdir=workdir),
-        make_dirs=(workspace.home_dir, workspace.hidden_dir),
+        make_dirs=(home_of(workspace, image), workspace.hidden_dir),
     )
     return PlannedShell(plan, notebook, tuple(planning.files))
 
@@ -136,7 +136,11 @@ def _mounts_files(planning: ShellPlanning) -> tuple[Mounts, ...]:
 
 
 def _mounts(
-    planning: ShellPlanning, files: tuple[Mounts, ...], source: SourceTree | None, site: Site
+    planning: ShellPlanning,
+    files: tuple[Mounts, ...],
+    image: str | None,
+    source: SourceTree | None,
+    site: Site,
 ) -> tuple[Mount, ...]:
     entries = [
         Mount(entry.source, entry.destination, entry.read_only)
@@ -149,7 +153,7 @@ def _mounts(
     if source is not None:
         entries.append(Mount(source.root, SOURCE_INSIDE))
     planning.files += state_findings(planning.workspace, entries)
-    entries += [*hidden_state(planning.workspace, entries), *own_mounts(planning.workspace, site)]
+    entries += [*hidden_state(planning.workspace, entries), *own_mounts(planning.workspace, image, site)]
     taken: dict[str, Mount] = {}
     for entry in entries:
         there = taken.setdefault(entry.target, entry)

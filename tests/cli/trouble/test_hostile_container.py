@@ -149,6 +149,28 @@ def test_a_run_cannot_rewrite_what_the_next_command_reads(
     assert shown.json[0]["backend"] == "docker"
 
 
+def test_what_a_container_leaves_in_its_home_is_not_seen_by_those_of_other_images(
+    docker_cli: Cli, workspace: Callable[..., Path], hostile: Callable[[str], str], engine: Any
+) -> None:
+    site = "$HOME/.local/lib/python3.12/site-packages"
+    image = hostile(
+        f'try see "test -e {site}/usercustomize.py"\nmkdir -p {site}; touch {site}/usercustomize.py\n'
+    )
+    other = image.replace("hostile", "other")
+    assert engine.docker("tag", image, other).returncode == 0
+    root = workspace(image)
+    for name in (image, other, image, other):
+        docker_cli("-p", "example_01", "train", "e1", "--plain", "--overwrite", "--image", name, cwd=root)
+    engine.docker("rmi", other)
+    runs = [
+        (json.loads((run / "record.json").read_text())["image"], (run / "console.log").read_text())
+        for run in (root / ".taorunner/runs").iterdir()
+    ]
+    assert sorted(runs) == sorted(
+        (name, f"could{seen}: see\n") for name in (image, other) for seen in ("", " not")
+    )
+
+
 PLANT = """
 mkdir -p {w}/evil
 echo 'open("{host}/evil/ran", "w")' > {w}/evil/sitecustomize.py
@@ -283,6 +305,6 @@ def test_what_a_container_can_change_is_its_own_results_and_data_that_its_action
     after = facts(root)
     changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
     state = ("batches", "cache", "open", "ended-runs.tsv", f"runs/{run.name}")
-    expected = (*writes, ".tao_inside/home", *(f".taorunner/{name}" for name in state))
+    expected = (*writes, ".tao_inside/homes", *(f".taorunner/{name}" for name in state))
     assert sorted(path for path in changed if not path.startswith(expected)) == []
     assert [path for path in run.rglob("*") if path.is_symlink()] == []

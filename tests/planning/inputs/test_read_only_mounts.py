@@ -20,7 +20,8 @@ def data_mounts(workspace: Workspace, action: str) -> list[Mount]:
     return [
         mount
         for mount in item.plan.mounts
-        if mount.source.name not in ("projects", "repositories", "home", "input", "e1")
+        if mount.source.name
+        not in ("projects", "repositories", "nvcr.io+nvidia+tao+tao-toolkit", "input", "e1")
     ]
 
 

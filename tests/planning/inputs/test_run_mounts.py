@@ -10,7 +10,7 @@ import pytest
 
 from taorunner.container_options import Mount
 from taorunner.errors import Severity
-from taorunner.planning.inputs.run_mounts import hidden_state, state_findings
+from taorunner.planning.inputs.run_mounts import hidden_state, home_of, state_findings
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, plan_action
 from taorunner.project.workspace import Workspace
@@ -54,9 +54,32 @@ def findings(workspace: Workspace, action: str = "train") -> list[tuple[str, Sev
 
 def own(workspace: Workspace) -> tuple[Mount, ...]:
     return (
-        Mount(workspace.home_dir, "/taorunner/home"),
+        Mount(workspace.homes_dir / "nvcr.io+nvidia+tao+tao-toolkit", "/taorunner/home"),
         Mount(workspace.runs_dir / "e1" / "input", "/taorunner/run", read_only=True),
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "folder"),
+    [
+        ("tao", "docker.io+library+tao"),
+        ("docker.io/library/tao:5.5.0", "docker.io+library+tao"),
+        ("[::1]:5000/a/b_c:1", "[@@1]@5000+a+b_c"),
+        ("nvcr.io/nvidia/tao/tao-toolkit:7.0.1", "nvcr.io+nvidia+tao+tao-toolkit"),
+        ("nvcr.io/nvidia/tao/tao-toolkit@sha256:" + "a" * 64, "nvcr.io+nvidia+tao+tao-toolkit"),
+        ("sha256:" + "a" * 64, "sha256@" + "a" * 64),
+        ("/shared/../tao.sqsh", "docker.io++shared+..+tao.sqsh"),
+        ("..", "docker.io+library+.."),
+        ("r/" + "a" * 250, "844c2c"),
+        (None, "docker.io+library+none"),
+    ],
+)
+def test_images_of_one_repository_share_a_home_and_no_others(
+    tmp_path: Path, image: str | None, folder: str
+) -> None:
+    workspace = Workspace(tmp_path)
+    home = home_of(workspace, image)
+    assert (home.parent, home.name[: len(folder)]) == (workspace.homes_dir, folder)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity
+from taorunner.image_names import is_digest, registry_of
 from taorunner.planning.inputs.environment import HOME_INSIDE, RUN_INSIDE
 from taorunner.planning.model.request import Site
 from taorunner.project.mounts import MountEntry, Mounts
@@ -24,7 +26,8 @@ VOLUME_CODE = "volume"
 
 
 def run_mounts(
-    workspace: Workspace, project: ProjectPaths, experiment: str, mounts: Mounts, site: Site, *, reads_data_only: bool
+    workspace: Workspace, project: ProjectPaths, experiment: str, mounts: Mounts, site: Site, *,
+    image: str | None, reads_data_only: bool,
 ) -> tuple[Mount, ...]:  # fmt: skip
     """All mounts of a run, outer ones first. The sources below the project are made before the start, by us."""
     shown = tuple(
@@ -38,7 +41,7 @@ def run_mounts(
         *(_again(data, entry, read_only=reads_data_only) for entry in closed if has_data),
         *(_again(results, entry) for entry in closed if results is not None),
         *hidden_state(workspace, shown),
-        *own_mounts(workspace, site),
+        *own_mounts(workspace, image, site),
     )
 
 
@@ -56,12 +59,23 @@ def volume_findings(
             yield Finding(Severity.ERROR, VOLUME_CODE, message, "give each its own destination")
 
 
-def own_mounts(workspace: Workspace, site: Site) -> tuple[Mount, ...]:
+def own_mounts(workspace: Workspace, image: str | None, site: Site) -> tuple[Mount, ...]:
     """The home folder of the processes inside, and the run's own input."""
     return (
-        Mount(workspace.home_dir, HOME_INSIDE),
+        Mount(home_of(workspace, image), HOME_INSIDE),
         Mount(site.run_dir / "input", RUN_INSIDE, read_only=True),
     )
+
+
+def home_of(workspace: Workspace, image: str | None) -> Path:
+    """HOME inside containers of that image, which the images of one repository share.
+
+    Those of others would execute what one of them leaves there: Python's user site, compiled kernels, files of a shell.
+    """
+    name = image or "none"
+    # "/" and ":" are in no other place of a name; mounts of Slurm's runtimes are split at ":"
+    folder = (name if is_digest(name) else "/".join(registry_of(name))).replace("/", "+").replace(":", "@")
+    return workspace.homes_dir / (folder if len(folder) <= 200 else sha256(folder.encode()).hexdigest())
 
 
 def hidden_state(workspace: Workspace, shown: Iterable[Mount]) -> tuple[Mount, ...]:

@@ -50,8 +50,14 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
     notices = []
     named = list(_with_secret_names(plan.results_dir, masking, since_s - CLOCK_SLACK_S))
     if named:
-        has = "has a secret of the run in its name" if len(named) == 1 else "have a secret of the run in their names"
-        text = f"{masking.masked_text(_named(named, plan))} {has}, which others may see: rename it or remove it"
+        has = (
+            "has a secret of the run in its name"
+            if len(named) == 1
+            else "have a secret of the run in their names"
+        )
+        text = (
+            f"{masking.masked_text(_named(named, plan))} {has}, which others may see: rename it or remove it"
+        )
         notices.append(("secret-in-results", text))
     if closed:
         holds = "holds" if len(closed) == 1 else "hold"
