@@ -119,8 +119,17 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
                 "destination": "/workspace/repositories",
                 "read_only": True,
             },
-            {"source": str(checkout / "projects"), "destination": str(checkout / "projects")},
-            {"source": str(checkout / "repositories"), "destination": str(checkout / "repositories")},
+            {
+                "source": str(checkout / "projects"),
+                "destination": str(checkout / "projects"),
+                "read_only": True,
+            },
+            {
+                "source": str(checkout / "repositories"),
+                "destination": str(checkout / "repositories"),
+                "read_only": True,
+            },
+            {"source": str(data / "kitti_detection"), "destination": str(data / "kitti_detection")},
         ],
         "Envs": [{"variable": "DALI_DISABLE_NVML", "value": "1"}],
         "DockerOptions": {"shm_size": 16 * 1024**3, "user": "1000:1000"},
@@ -140,6 +149,25 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
     assert f'image_directory_path: "{data}/kitti_detection/full"' in text
     assert f'key: "{data}/kitti_detection2/car" value: "ca$h"' in text
     assert "# $project of spring, for 5$\n" in text
+
+
+@pytest.mark.parametrize("converts", [True, False])
+def test_containers_write_only_into_linked_datasets_that_are_converted(
+    cli: Cli, tmp_path: Path, checkout: Path, converts: bool
+) -> None:
+    """Also where the checkout's dataset is a link to a disk of its own."""
+    data = checkout / "projects/example_01/data/kitti_detection"
+    data.rename(tmp_path / "kitti")
+    data.symlink_to(tmp_path / "kitti")
+    if not converts:
+        (checkout / "projects/example_01/specs/dssd_resnet18_01/convert.txt").unlink()
+    workspace = tmp_path / "ws"
+    cli("init-project", "--from-tao-runner", checkout, "--workspace", workspace, cwd=tmp_path)
+    mounts = json.loads((workspace / ".tao_mounts.json").read_text())["Mounts"]
+    assert tmp_path / "kitti" in [Path(one["source"]) for one in mounts]
+    assert [one["source"] for one in mounts if not one.get("read_only")] == [
+        str(tmp_path / "kitti")
+    ] * converts
 
 
 def test_what_lies_about_is_reported(cli: Cli, tmp_path: Path, checkout: Path) -> None:
@@ -360,7 +388,10 @@ def test_mounts_of_the_workspace_stay_and_what_they_lack_is_reported(
     made = cli("init-project", "--from-tao-runner", checkout, cwd=tmp_path / "ws")
     assert made.code == 0
     assert codes(made.err).count("not-mounted") == 2
-    assert f'hint: add {{"source": "{checkout}/projects", "destination": "{checkout}/projects"}}' in made.err
+    assert (
+        f'hint: add {{"source": "{checkout}/projects", "destination": "{checkout}/projects", "read_only": true}}'
+        in made.err
+    )
     assert file.read_bytes() == before
 
 

@@ -91,9 +91,9 @@ def take_mounts(
     return TakenMounts(_as_json(everything, content), Mounts(everything), tuple(findings))
 
 
-def covering_entry(folder: Path) -> MountEntry:
+def covering_entry(folder: Path, *, read_only: bool) -> MountEntry:
     """A mount at the same path inside, so that links to it also work in the container."""
-    return MountEntry(folder, posixpath.normpath(str(folder)))
+    return MountEntry(folder, posixpath.normpath(str(folder)), read_only)
 
 
 def _softened(finding: Finding) -> Finding:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
+from taorunner.errors import Finding, Severity, TaorunnerError, UnknownNameError, UserFilesError
 from taorunner.importers.imported_mounts import covering_entry, read_mounts, take_mounts
 from taorunner.importers.project_writer import Arrival, place_projects, refuse_existing
 from taorunner.importers.tao_launcher import Migrated
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.spec_files import find_spec
+from taorunner.project.load import load_project
 from taorunner.project.mounts import load_mounts
 from taorunner.project.mounts_file import MountsFile
 from taorunner.project.workspace import EXPERIMENTS_FILE, NAME_RULE, ProjectPaths, Workspace, is_name
@@ -58,7 +61,7 @@ def migrate_from_tao_runner(
         arrivals,
         repositories=repositories,
         mounts=mounts,
-        heads=Networks(workspace.networks_dir).names,
+        heads=arriving.networks.names,
     )
     return list(sources), Migrated(tuple(made), tuple(arriving.findings))
 
@@ -85,6 +88,8 @@ class _Arriving:
         self._workspace, self._original = workspace, original
         self.findings: list[Finding] = []
         self._targets: list[Path] = []
+        self._written: set[Path] = set()
+        self.networks = Networks(workspace.networks_dir)
 
     def project(self, name: str, paths: ProjectPaths) -> Arrival:
         files = {PurePosixPath(EXPERIMENTS_FILE): paths.experiments_file.read_bytes()}
@@ -93,6 +98,7 @@ class _Arriving:
         if name != paths.name:
             self._renamed(paths, files)
         links: dict[PurePosixPath, Path] = {}
+        written = self._written_datasets(paths)
         for folder in self._folders(paths.data_dir):
             if folder.name.startswith("tfrecords_"):
                 continue
@@ -102,6 +108,8 @@ class _Arriving:
                 continue
             links[PurePosixPath("data", folder.name)] = folder
             self._targets.append(folder)
+            if folder.name in written:
+                self._written.add(Path(os.path.realpath(folder)))
         if links:
             message = f"the datasets are used where they are, through links: {', '.join(path.name for path in links)}"
             self._note("data-linked", message, paths.data_dir)
@@ -112,6 +120,17 @@ class _Arriving:
             hint = f"to evaluate or export one, copy it to {self._workspace.project(name).models_dir}/<experiment>"
             self._note("results-left", message, paths.models_dir, hint)
         return Arrival(name, files, links)
+
+    def _written_datasets(self, paths: ProjectPaths) -> set[str]:
+        """The datasets with a spec for an action that writes data, such as a conversion."""
+        found = set()
+        for experiment in load_project(self._original, paths.name).experiments.values():
+            with suppress(TaorunnerError):
+                contracts = self.networks.load(experiment.head).contracts().values()
+                specs = [one.spec for one in contracts if not one.reads_data_only and one.spec is not None]
+                if any(find_spec(experiment.spec_dirs, spec) is not None for spec in specs):
+                    found.add(experiment.dataset.partition("/")[0])
+        return found
 
     def repositories(self) -> dict[PurePosixPath, Path]:
         links: dict[PurePosixPath, Path] = {}
@@ -132,13 +151,14 @@ class _Arriving:
 
     def mounts(self, environ: Mapping[str, str]) -> Mapping[str, object] | None:
         """The mounts file to write; None where the workspace's own file is kept."""
-        wanted = [covering_entry(folder) for folder in self._mounted_folders()]
+        wanted = [covering_entry(folder, read_only=True) for folder in self._mounted_folders()]
         if os.path.lexists(self._workspace.mounts_file):
             known = load_mounts(self._workspace, environ)
             for entry in wanted:
                 if all(one.source != entry.source for one in known.entries):
                     message = f'no mount covers "{entry.source}", where data or weights are'
-                    hint = f'add {{"source": "{entry.source}", "destination": "{entry.destination}"}}'
+                    places = f'"source": "{entry.source}", "destination": "{entry.destination}"'
+                    hint = f'add {{{places}, "read_only": true}}'
                     self._tell("not-mounted", message, hint, self._workspace.mounts_file)
             return None
         content = MountsFile()
@@ -146,7 +166,11 @@ class _Arriving:
             home = Path(environ.get("HOME") or Path.home())
             content, _, findings = read_mounts(self._original.mounts_file, environ, home)
             self.findings += findings
-        taken = take_mounts(self._workspace, content, wanted, without=self._original_places(content))
+        read = [one for one in wanted if one.source not in self._written]
+        written = [covering_entry(folder, read_only=False) for folder in sorted(self._written)]
+        taken = take_mounts(
+            self._workspace, content, [*read, *written], without=self._original_places(content)
+        )
         self.findings += taken.findings
         self._note("mounts-written", "the workspace gets mounts of its own", self._workspace.mounts_file)
         return taken.content
