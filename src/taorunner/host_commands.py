@@ -48,6 +48,20 @@ class CommandResult(Value):
         return f"ended with code {self.code}"
 
 
+class RawResult(Value):
+    """The end of a program, with what it printed as bytes. ``code`` as in ``CommandResult``."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def as_text(self) -> CommandResult:
+        out, err = (data.decode("utf-8", "replace") for data in (self.stdout, self.stderr))
+        return CommandResult(self.argv, self.code, out, err)
+
+
 def run(
     argv: Sequence[str | Path],
     *,
@@ -65,6 +79,20 @@ def run(
     Raises:
         MachineError: the program is missing, cannot be started, or took longer than ``timeout_s``.
     """
+    data = None if stdin is None else stdin.encode("utf-8")
+    return run_raw(argv, timeout_s=timeout_s, cwd=cwd, env=env, stdin=data, grace_s=grace_s).as_text
+
+
+def run_raw(
+    argv: Sequence[str | Path],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    grace_s: float = 0,
+) -> RawResult:
+    """As ``run``, in bytes."""
     words = tuple(str(word) for word in argv)
     try:
         process = subprocess.Popen(
@@ -85,9 +113,7 @@ def run(
         raise MachineError(f'"{words[0]}" cannot be started: {reason.lower()}') from error
     with process:
         try:
-            out, err = process.communicate(
-                None if stdin is None else stdin.encode("utf-8"), timeout=timeout_s
-            )
+            out, err = process.communicate(stdin, timeout=timeout_s)
         except BaseException as error:
             if grace_s:
                 with suppress(OSError, subprocess.TimeoutExpired):
@@ -100,4 +126,4 @@ def run(
                 raise MachineError(f'"{shlex.join(words)}" took longer than {timeout_s:g} s') from error
             raise
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
-    return CommandResult(words, code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return RawResult(words, code, out, err)

@@ -83,6 +83,21 @@ class TestSlurm(RequeueContract):
         give(Path())
 
 
+class TestSlurmFarAway(BackendContract):
+    """Over ssh, with a disk that only the cluster sees."""
+
+    @pytest.fixture
+    def harness(
+        self, make_plan: Callable[..., RunPlan], make_launch: Callable[[], Launch], slurm: Cluster,
+        monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    ) -> Harness:  # fmt: skip
+        for name, value in slurm.elsewhere.items():
+            monkeypatch.setenv(name, value)
+        slurm.own_folder(tmp_path)
+        options = {"partition": "low", "host": slurm.login, "shared": False}
+        return shell_harness(Patient, make_plan, make_launch, backend="slurm", backend_options=options)
+
+
 class TestSlurmOverSsh(BackendContract):
     """Without Slurm's commands on this machine."""
 

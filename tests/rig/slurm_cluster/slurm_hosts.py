@@ -45,6 +45,12 @@ def on_host(layout: Layout, host: str, command: list[str]) -> list[str]:
     return ["nsenter", network, "unshare", "-u", "-m", "sh", "-c", script]
 
 
+def hide(pid: int, folder: Path, content: Path) -> None:
+    """Shows ``content`` in the place of ``folder`` to this daemon, and to what it starts from now on."""
+    command = ["nsenter", f"--target={pid}", "--mount", "mount", "--bind", str(content), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def processes_on(key: str, host: str) -> list[int]:
     """Everything that runs on this host: daemons, steps, and what jobs have started."""
     shown = subprocess.run(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ if __name__ == "__main__":
 import slurm_daemons as daemons
 from private_daemon import RigError, which
 from slurm_files import ACCOUNT, QOS_SHORT, Layout, limits_memory, slurm_conf
-from slurm_hosts import kill_host
+from slurm_hosts import hide, kill_host
 
 import rig
 
@@ -175,6 +176,20 @@ class Cluster:
 
     def start(self, daemon: str) -> None:
         daemons.start(self.layout, daemon)
+
+    def own_folder(self, folder: Path) -> Path:
+        """Makes the login node and the nodes see another folder in the place of this one, at first an empty one.
+
+        Gives the path at which this machine sees that. It lasts until the daemons are started again.
+        """
+        content = self.home / "own" / secrets.token_hex(4)
+        content.mkdir(parents=True)
+        for daemon in ("sshd", *self.nodes):
+            pid = daemons.pid_of(self.layout, daemon)
+            if pid is None:
+                raise RigError(f"{daemon} does not run")
+            hide(pid, folder, content)
+        return content
 
     def runs(self, daemon: str) -> bool:
         return daemons.pid_of(self.layout, daemon) is not None

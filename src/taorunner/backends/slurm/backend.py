@@ -26,6 +26,7 @@ from taorunner.backends.contract import (
     Started,
 )
 from taorunner.backends.slurm import states
+from taorunner.backends.slurm.far.side import FarSide
 from taorunner.backends.slurm.folder import Cluster, Folder, KeptEnd, Start
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.log import SharedLog
@@ -54,6 +55,7 @@ class SlurmBackend:
         self._environ = os.environ if environ is None else environ
         self._schedulers: dict[str | None, Scheduler] = {}
         self._lock = threading.Lock()
+        self._far = FarSide(self._scheduler)
 
     def check(self) -> list[Finding]:
         """Whether this machine has Slurm's commands. A cluster behind ssh is checked by ``prepare``."""
@@ -86,13 +88,14 @@ class SlurmBackend:
             job = self._adopted(folder, cluster, patience_s=_ANSWER_WITHIN_S)
         if job is None:
             folder.write(request.scripts, cluster)
-            _refuse_unseen(request, scheduler)
-            folder.begin_submit()
-            job = self._submitted(request, folder, scheduler)
+            with self._far.delivered(request, folder):
+                folder.begin_submit()
+                job = self._submitted(request, folder, scheduler)
         return self._started(self._handle(request.run_id, job, request.run_dir), folder, cluster)
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
         """While the scheduler does not answer, the folders say what is known, and waiting runs say why."""
+        self._far.refresh(handles)
         found: dict[str, EngineStatus] = {}
         asked: dict[str | None, list[tuple[Handle, Folder, Cluster]]] = {}
         for handle in handles:
@@ -106,7 +109,7 @@ class SlurmBackend:
                 asked.setdefault(cluster.host, []).append((handle, folder, cluster))
         for host, runs in asked.items():
             found.update(self._ask(self._scheduler(host), runs))
-        return found
+        return self._far.completed(handles, found)
 
     def find(self, run_id: str, run_dir: Path) -> Handle | None:
         folder = Folder(run_dir)
@@ -116,7 +119,10 @@ class SlurmBackend:
         return None if job is None else self._handle(run_id, job, run_dir)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
-        return SharedLog(Folder(handle.run_dir), position, lambda: self.inspect([handle])[handle.run_id])
+        folder = Folder(handle.run_dir)
+        return SharedLog(
+            folder, position, lambda: self.inspect([handle])[handle.run_id], self._far.reader(folder)
+        )
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Asks the script to end its step, and cancels the job after ``grace_s``. Blocks until it has ended."""
@@ -125,6 +131,7 @@ class SlurmBackend:
         if cluster is None or job is None or folder.exit() is not None or folder.kept_end() is not None:
             return
         scheduler = self._scheduler(cluster.host)
+        self._far.request_stop(cluster)
         folder.request_stop()  # a start that is about to begin ends by itself
         name = f"--name={job_name(cluster.run_id)}"  # its number may be another job's by now
         scheduler.cancel("--state=PENDING", name, job)
@@ -136,6 +143,7 @@ class SlurmBackend:
 
     def remove(self, handle: Handle) -> None:
         self.stop(handle, 0)
+        self._far.remove(Folder(handle.run_dir))
         Folder(handle.run_dir).remove()
 
     def command_line(self, request: SlurmRequest) -> str:
@@ -279,17 +287,6 @@ class SlurmBackend:
         code = end.exit_code or (128 + end.signal if end.signal else 0)
         ended = states.Ended(end.state, code, end.by)
         return _exited(folder, folder.keep_end(_judged(folder, cluster, ended, code)))
-
-
-def _refuse_unseen(request: SlurmRequest, scheduler: Scheduler) -> None:
-    """Where the login host lacks the run's folder, a job would start in vain, and nothing of it would be seen here."""
-    script = f"{request.job.folder}/{BATCH_SCRIPT}"
-    if scheduler.host is None or scheduler.run(["test", "-e", script]).code != 1:
-        return
-    raise EngineRefusedError(
-        f'"{scheduler.host}" does not see this workspace: there is no "{script}"',
-        hint="workspace: its path there, on a disk that this machine, the login host and the nodes share",
-    )
 
 
 def _is_ours(row: JobRow | None, cluster: Cluster) -> bool:

@@ -26,7 +26,10 @@ class Bind(Value):
 
 
 class Container(Value):
-    """``image`` is the file or folder on the nodes, for docker the image's name. ``workdir`` is inside."""
+    """``image`` is the file or folder on the nodes, for docker the image's name. ``workdir`` is inside.
+
+    ``is_far``: user ids of this machine mean nothing there.
+    """
 
     image: str
     binds: tuple[Bind, ...]
@@ -36,6 +39,7 @@ class Container(Value):
     gpus: int = 0
     shm_bytes: int | None = None
     user: str | None = None
+    is_far: bool = False
 
 
 class Start(Value):
@@ -131,7 +135,8 @@ def _docker(container: Container) -> Start:
         words.append(_quoted("--mount", f"type=bind,source={bind.source},target={bind.target}{read_only}"))
     words += ['--gpus "\\"device=${NVIDIA_VISIBLE_DEVICES:-all}\\""'] if container.gpus else []
     words += [_quoted("--shm-size", str(container.shm_bytes))] if container.shm_bytes else []
-    words += [_quoted("--user", container.user)] if container.user else []
+    if container.user:
+        words.append('--user "$(id -u):$(id -g)"' if container.is_far else _quoted("--user", container.user))
     words += [_quoted("--workdir", container.workdir)] if container.workdir else []
     words += [f"--env {name}" for name in (*IN_STEP, *container.env)]
     words += ["--network host"]

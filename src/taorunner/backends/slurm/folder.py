@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.backends.contract import EngineEnd
+from taorunner.backends.slurm.far.run import FarRun
 from taorunner.backends.slurm.script import (
     BATCH_SCRIPT,
     CONSOLE,
@@ -37,16 +38,18 @@ _EARLIER = "slurm.jobs"
 """Beside the folder: the ids of jobs of earlier attempts, which have the same name."""
 _MAX_LOG_BYTES = 1 << 20
 _MESSAGE_BYTES = 16 * 1024
-_KEPT = (BATCH_SCRIPT, NODE_SCRIPT)
+_KEPT = (BATCH_SCRIPT, NODE_SCRIPT, EXIT)
+"""The end stays: a scheduler that starts the job again finds it."""
 
 
 class Cluster(Value):
-    """How a run's cluster is reached, and what the run asked of it."""
+    """How a run's cluster is reached, and what the run asked of it. ``far`` where only the cluster sees its folder."""
 
     host: str | None
     run_id: str
     unknown_after_s: int
     asked: Asked
+    far: FarRun | None = None
 
 
 class KeptEnd(Value):
@@ -103,7 +106,9 @@ class Folder:
             "run_id": cluster.run_id,
             "unknown_after_s": cluster.unknown_after_s,
             "asked": vars(cluster.asked),
+            "far": None if cluster.far is None else cluster.far.to_json(),
         }
+        (self.path / EXIT).unlink(missing_ok=True)  # of an earlier attempt
         for name, text in scripts.items():
             write_new(self.run_dir, name, text.encode(), mode=0o700)
         self._write(_CLUSTER, json.dumps(body).encode())
@@ -113,9 +118,10 @@ class Folder:
         if body is None:
             return None
         try:
-            asked = Asked(**body["asked"])
-            return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked)
-        except (KeyError, TypeError, ValueError):
+            asked, far = Asked(**body["asked"]), body.get("far")
+            known = None if far is None else FarRun.from_json(far)
+            return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked, known)
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
     def begin_submit(self) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.backends.contract import EngineRequest, Launch
-from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
+from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR, masked, wrapped
 from taorunner.backends.slurm import containers
 from taorunner.backends.slurm.containers import Bind, Container
+from taorunner.backends.slurm.far.run import Delivery, delivery, far_run
 from taorunner.backends.slurm.folder import FOLDER, Cluster
 from taorunner.backends.slurm.script import (
     BATCH_SCRIPT,
@@ -25,6 +26,7 @@ from taorunner.backends.slurm.target import (
     DEFAULT_REQUEUES,
     DEFAULT_SIGNAL_S,
     DEFAULT_UNKNOWN_S,
+    is_far,
     runtime_of,
     signal_problem,
 )
@@ -32,16 +34,21 @@ from taorunner.container_options import Mount
 from taorunner.contracts import Framework, ResumeRule
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import RunPlan
+from taorunner.project.clusters.far_place import far_place
 from taorunner.project.limits import time_limit_s
 from taorunner.text import size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlurmRequest(EngineRequest):
-    """``job`` is what the scripts are made of, ``cluster`` how they are handed over."""
+    """``job`` is what the scripts are made of, ``cluster`` how they are handed over.
+
+    ``delivery`` is what goes before them to a cluster whose disk this machine does not see.
+    """
 
     job: Job
     cluster: Cluster
+    delivery: Delivery | None = None
 
 
 def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
@@ -53,6 +60,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     if not in_container and seen.is_elsewhere:
         text = f'without a container, the nodes must see the workspace at the same path, not at "{seen.workspace}"'
         raise EngineRefusedError(text, hint="remove workspace, or set container.runtime")
+    place = far_place(plan.workspace, backend, settings)
     folder = f"{seen.path(launch.run_dir)}/{FOLDER}"
     mounts = _mounts(plan, launch) if in_container else ()
     input_dir = plan.run_inside if in_container else str(launch.run_dir / INPUT_DIR)
@@ -81,6 +89,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         step_options=started.step_options,
         launcher=started.launcher,
         before=started.before,
+        secrets=f"{seen.path(launch.run_dir)}/{INPUT_DIR}/{SECRETS_DIR}" if place is not None else "",
     )
     return SlurmRequest(
         run_id=launch.run_id,
@@ -99,9 +108,11 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         },
         job=job,
         cluster=Cluster(
-            settings.get("host"), launch.run_id, settings.get("unknown_after_s", DEFAULT_UNKNOWN_S), asked
+            settings.get("host"), launch.run_id, settings.get("unknown_after_s", DEFAULT_UNKNOWN_S), asked,
+            None if place is None else far_run(plan, launch, place),
         ),
-    )
+        delivery=None if place is None else delivery(plan, launch, place, mounts),
+    )  # fmt: skip
 
 
 def _container_start(
@@ -132,6 +143,7 @@ def _container_start(
             gpus=plan.gpus.count,
             shm_bytes=plan.options.shm_bytes,
             user=plan.options.user,
+            is_far=is_far(plan.backend_options),
         ),
     )
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from taorunner import host_commands
-from taorunner.backends.login_host import UnreachableError, run_at
+from taorunner.backends.login_host import LoginHost, UnreachableError
 from taorunner.backends.slurm.shared_call import SharedCall
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.values.value import Value
+
+T = TypeVar("T")
 
 COMMAND_TIMEOUT_S = 60.0
 SILENT_PAUSE_S = 60.0
@@ -96,7 +99,7 @@ class Scheduler:
 
     def __init__(self, host: str | None, environ: Mapping[str, str] | None = None) -> None:
         self.host = host
-        self._environ = {**(os.environ if environ is None else environ), "TZ": "UTC"}
+        self.login = LoginHost(host, {**(os.environ if environ is None else environ), "TZ": "UTC"})
         self._lock = threading.Lock()
         self._silent_since: datetime | None = None
         self._error: SilentError | None = None
@@ -110,15 +113,7 @@ class Scheduler:
     def run(self, argv: Sequence[str], *, stdin: str | None = None) -> host_commands.CommandResult:
         """Raises SilentError when the scheduler or its host does not answer, MachineError without the command."""
         words = argv if self.host is None else ["env", "TZ=UTC", *argv]
-        try:
-            done = run_at(self.host, words, timeout_s=COMMAND_TIMEOUT_S, env=self._environ, stdin=stdin)
-        except UnreachableError as error:
-            raise self._silent(error.message) from error
-        except MachineError as error:
-            if "took longer" in error.message:
-                raise self._silent(error.message) from error
-            hint = "name a login node of the cluster: host: login1" if self.host is None else error.hint
-            raise MachineError(error.message, hint=hint) from error
+        done = self._reached(lambda: self.login.run(words, timeout_s=COMMAND_TIMEOUT_S, stdin=stdin))
         if not done.succeeded and any(words in done.stderr for words in _DOWN):
             raise self._silent("the scheduler does not answer")
         if self.host is not None and done.code == 127:
@@ -134,6 +129,24 @@ class Scheduler:
             if self._error is not None and time.monotonic() < self._asked_again_s:
                 raise self._error
         return self.run(argv)
+
+    def reach(self, call: Callable[[], T]) -> T:
+        """The answer of a call to the login host, asked as rarely as ``ask`` where nothing answers."""
+        with self._lock:
+            if self._error is not None and time.monotonic() < self._asked_again_s:
+                raise self._error
+        return self._reached(call)
+
+    def _reached(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except UnreachableError as error:
+            raise self._silent(error.message) from error
+        except MachineError as error:
+            if "took longer" in error.message:
+                raise self._silent(error.message) from error
+            hint = "name a login node of the cluster: host: login1" if self.host is None else error.hint
+            raise MachineError(error.message, hint=hint) from error
 
     def jobs(self) -> list[JobRow]:
         """All jobs of this user that Slurm's controller knows, ended ones for some minutes.

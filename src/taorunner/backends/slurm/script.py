@@ -27,7 +27,8 @@ class Job(Value):
 
     ``directives`` are ``#SBATCH`` lines in plain words, ``arguments`` further words of the ``sbatch`` line.
     ``step_options`` are those of ``srun``; ``launcher`` starts the container and may name variables of the shell, so it
-    is quoted already. ``gpus`` are those of a node. ``checkpoints`` are patterns below ``results``.
+    is quoted already. ``gpus`` are those of a node. ``checkpoints`` are patterns below ``results``. ``secrets`` is a
+    folder that is removed at the end, where there is another copy of it.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class Job(Value):
     step_options: tuple[str, ...] = ()
     launcher: str = ""
     before: tuple[str, ...] = ()
+    secrets: str = ""
 
 
 def job_name(run_id: str) -> str:
@@ -76,6 +78,7 @@ def batch_script(job: Job) -> str:
         folder=shlex.quote(job.folder),
         results=shlex.quote(job.results),
         newest=_newest(job.checkpoints),
+        secrets=f"    rm -rf {shlex.quote(job.secrets)}\n" if job.secrets else "",
         setup=f"# the cluster's own lines\n{setup}" if setup else "",
         several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
         step=shlex.join(["srun", *options, "/bin/sh"]),
@@ -146,7 +149,7 @@ note() {{
 }}
 finish() {{
     printf '%s %s\n' "$1" "$(date -u +%FT%T.%3NZ)" >"$D/exit.part" && mv "$D/exit.part" "$D/exit"
-    exit "$1"
+{secrets}    exit "$1"
 }}
 await() {{  # the exit code of what was started last; every signal ends a wait
     child=$!

@@ -81,6 +81,7 @@ SETTINGS: Mapping[str, Setting] = {
     "requeue": Setting(int, "a whole number from 0 to 1000", _from(0, 1000)),
     "signal_before_s": Setting(int, "a whole number of seconds from 10 to 36000", _from(10, 36000)),
     "workspace": Setting(str, "the absolute path of this workspace on the nodes", _text(_ABSOLUTE)),
+    "shared": Setting(bool, "true, or false where this machine does not see the disk of the cluster"),
     "container": Setting(dict, "a mapping with runtime, and images, import_partition or tmp"),
     "env": Setting(dict, "a mapping of names of variables to values", _are_variables),
     "setup": Setting(list, "a list of lines of shell", _are_texts(r"[^\0]*")),
@@ -114,16 +115,27 @@ def signal_problem(signal_before_s: int, time_s: int) -> str | None:
     return f"{signal_before_s} s is more than half of the time limit of {time_s} s: a run would hardly train"
 
 
+def is_far(settings: Mapping[str, Any]) -> bool:
+    """Whether this machine does not see the workspace of the cluster: all that goes there goes over ssh."""
+    return settings.get("shared") is False and "host" in settings
+
+
 def _changes(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    files = {"files": Files.FAR} if is_far(settings) else {}
     if runtime_of(settings) == "none":
-        return {}
-    return {"sees_host_paths": False, "needs_image": True, "networks": NetworkKind.TAO}
+        return files
+    return {**files, "sees_host_paths": False, "needs_image": True, "networks": NetworkKind.TAO}
 
 
 def _check(settings: Mapping[str, Any]) -> Iterator[SettingProblem]:
     yield from _container_problems(settings.get("container") or {})
     for index, option in enumerate(settings.get("options") or ()):
         yield from _option_problems(index, option)
+    if settings.get("shared") is False and "host" not in settings:
+        message = (
+            '"backend_options.shared": a cluster without "host" is this machine, which sees its own disk'
+        )
+        yield SettingProblem("wrong-value", message, ("shared",), "host: a login node, or remove shared")
     time_s = time_limit_s(settings.get("time", ""))
     signal_s = settings.get("signal_before_s")
     why = signal_problem(signal_s, time_s) if signal_s is not None and time_s is not None else None

@@ -1,0 +1,53 @@
+"""A call for many questions at once: threads that ask at about the same time share one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class GatheredCall(Generic[Q, A]):
+    """``call`` gets questions and gives an answer for each, in their order; an exception is for the one who asked.
+
+    It runs in the thread of one who asks, after it has waited ``gather_s`` for others. Those who ask while it runs
+    get theirs from the next one. Thread-safe.
+    """
+
+    def __init__(self, call: Callable[[Sequence[Q]], Sequence[A | Exception]], gather_s: float = 0.0) -> None:
+        self._call, self._gather_s = call, gather_s
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: list[tuple[Q, Future[A]]] = []
+
+    def __call__(self, question: Q) -> A:
+        """Raises what ``call`` raised, or gave for this question."""
+        answer: Future[A] = Future()
+        with self._lock:
+            self._open.append((question, answer))
+        with self._turn:
+            if not answer.done():
+                if self._gather_s:
+                    time.sleep(self._gather_s)
+                with self._lock:
+                    asked, self._open = self._open, []
+                self._answer(asked)
+        return answer.result()
+
+    def _answer(self, asked: Sequence[tuple[Q, Future[A]]]) -> None:
+        try:
+            answers = self._call([question for question, _ in asked])
+        except BaseException as error:  # all who wait are told, also of an interrupt
+            for _, future in asked:
+                future.set_exception(error)
+            return
+        for (_, future), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

@@ -1,0 +1,293 @@
+"""Keeps what far runs of one login host have written, as far as it was read, in their folders and views here.
+
+The folder of a run on the far side is the truth. Here is a copy of what was read of it, so that all who read a run's
+folder read a far one as any other. A line that drops changes nothing: what is new is read later.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from taorunner.backends.secrets import INPUT_DIR
+from taorunner.backends.slurm.far.files import FarFile, Look, look, packed, read_pieces
+from taorunner.backends.slurm.far.gathered_call import GatheredCall
+from taorunner.backends.slurm.far.run import Delivery, FarRun
+from taorunner.backends.slurm.far.view import show
+from taorunner.backends.slurm.folder import FOLDER, Folder
+from taorunner.backends.slurm.scheduler import Scheduler
+from taorunner.backends.slurm.script import CONSOLE, EVENTS, EXIT, MESSAGES, STOP
+from taorunner.errors import EngineRefusedError, MachineError
+from taorunner.state_files import open_state, read_state, write_new
+from taorunner.values.value import Value
+
+LIST_EVERY_S = 10.0
+"""How often the results of a run that goes on are listed. What it prints is read more often."""
+_PIECE_BYTES = 4 << 20
+_MESSAGE_BYTES = 16 * 1024
+_SMALL_SKEW_S = 2.0
+_DELIVERED_S = 300.0
+_FETCHED = "fetched"
+_MOST_AT_ONCE = 50
+_GATHER_S = 0.02
+"""The first run of a batch waits this long for others, which are carried with it."""
+_ORDER = (EXIT, EVENTS, MESSAGES, CONSOLE)
+"""The end is looked at first: once it is there, nothing more is written into the others."""
+
+
+Moves = tuple[tuple[str, str], ...]
+"""Paths of the far side, and where they were moved."""
+
+
+class _Question(Value):
+    """``is_whole``: everything that is there, also the results."""
+
+    folder: Folder
+    far: FarRun
+    is_whole: bool = False
+
+
+class _Package(Value):
+    folder: Folder
+    scripts: Mapping[str, str]
+    delivery: Delivery
+    moves: Moves
+
+
+class FarRuns:
+    """The far runs of one login host. Thread-safe."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._read = GatheredCall(self._read_all)
+        self._deliver = GatheredCall(self._deliver_all, gather_s=_GATHER_S)
+        self._listed_s: dict[Path, float] = {}
+
+    def refresh(self, folder: Folder, far: FarRun) -> None:
+        """Reads what is new of a run. Raises SilentError, MachineError."""
+        self._read(_Question(folder, far))
+
+    def refresh_all(self, runs: Sequence[tuple[Folder, FarRun]]) -> None:
+        """As ``refresh``, for many in one call."""
+        self._read_all([_Question(folder, far) for folder, far in runs])
+
+    def finish(self, folder: Folder, far: FarRun) -> None:
+        """Reads all that an ended run has left. Once is enough."""
+        if not (folder.path / _FETCHED).exists():
+            self._read(_Question(folder, far, is_whole=True))
+            write_new(folder.run_dir, f"{FOLDER}/{_FETCHED}", b"")
+
+    def deliver(self, folder: Folder, scripts: Mapping[str, str], delivery: Delivery) -> Moves:
+        """Carries the inputs of a run to the far side. Gives what it moved aside there.
+
+        Raises:
+            EngineRefusedError: something that it needs is not there, or results are in its way; nothing was changed.
+            SilentError, MachineError: it could not be carried.
+        """
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        moves = tuple((one, f"{one}.{stamp}") for one in delivery.aside)
+        self._deliver(_Package(folder, scripts, delivery, moves))
+        return moves
+
+    def put_back(self, moves: Moves) -> None:
+        """Undoes the moves of a run that was never started."""
+        lines = [
+            f"if [ -e {new} ]; then rmdir {old} 2>/dev/null; [ -e {old} ] || mv -T -- {new} {old}; fi"
+            for old, new in ((shlex.quote(old), shlex.quote(new)) for old, new in reversed(moves))
+        ]
+        if lines:
+            self._checked("\n".join(lines))
+
+    def request_stop(self, far: FarRun) -> None:
+        self._checked(f": >{shlex.quote(f'{far.run_dir}/{FOLDER}/{STOP}')}")
+
+    def remove(self, folder: Folder, far: FarRun) -> None:
+        """Removes the run's folder there, with its secrets; its results stay."""
+        self._checked(f"rm -rf -- {shlex.quote(far.run_dir)}")
+        self._listed_s.pop(folder.run_dir, None)
+
+    def _checked(self, script: str) -> None:
+        done = self._scheduler.run(["sh", "-c", script])
+        if not done.succeeded:
+            raise MachineError(f'"{self._scheduler.host}": {done.last_words}')
+
+    # reading
+
+    def _read_all(self, asked: Sequence[_Question]) -> list[Exception | None]:
+        runs: dict[Path, _Question] = {}
+        for one in asked:
+            if one.is_whole or one.folder.run_dir not in runs:
+                runs[one.folder.run_dir] = one
+        self._scheduler.reach(lambda: self._update(list(runs.values())))
+        return [None for _ in asked]
+
+    def _update(self, runs: Sequence[_Question]) -> None:
+        login = self._scheduler.login
+        now_s = time.monotonic()
+        listed = [one for one in runs if one.is_whole or self._is_due(one, now_s)]
+        paths = [f"{one.far.run_dir}/{FOLDER}/{name}" for one in runs for name in _ORDER]
+        folders = [shown.there for one in listed for shown in one.far.shown]
+        folders += [f"{one.far.run_dir}/{FOLDER}" for one in runs if one.is_whole]
+        asked_s = time.time()
+        found = look(login, paths, folders)
+        skew_s = found.clock_s - (asked_s + time.time()) / 2
+        for one in runs:
+            self._copy(one, found)
+        for one in listed:
+            for shown in one.far.shown:
+                top = shown.there.rstrip("/") + "/"
+                own = [file for file in found.files if file.path.startswith(top)]
+                show(
+                    shown,
+                    own,
+                    lambda pieces: read_pieces(login, pieces),
+                    skew_s if abs(skew_s) > _SMALL_SKEW_S else 0.0,
+                )
+            self._listed_s[one.folder.run_dir] = now_s
+
+    def _is_due(self, one: _Question, now_s: float) -> bool:
+        """A run that has not begun writes nothing."""
+        listed_s = self._listed_s.get(one.folder.run_dir)
+        has_begun = (one.folder.path / EVENTS).exists()
+        return listed_s is None or (has_begun and now_s - listed_s >= LIST_EVERY_S)
+
+    def _copy(self, one: _Question, found: Look) -> None:
+        far = f"{one.far.run_dir}/{FOLDER}"
+        for name in (EVENTS, CONSOLE):
+            self._grow(one.folder, name, found.trusted(f"{far}/{name}"))
+        if one.is_whole:
+            for other in found.files:
+                name = other.path.removeprefix(f"{far}/")
+                if (
+                    name != CONSOLE
+                    and name.startswith("console.")
+                    and name.endswith(".log")
+                    and "/" not in name
+                ):
+                    self._grow(one.folder, name, found.trusted(other.path))
+        messages = found.trusted(f"{far}/{MESSAGES}")
+        if messages is not None and messages.size != _size(one.folder.path / MESSAGES):
+            at = max(0, messages.size - _MESSAGE_BYTES)
+            self._keep(one.folder, MESSAGES, messages, at, messages.size - at)
+        end = found.trusted(f"{far}/{EXIT}")
+        if end is not None and end.size and not (one.folder.path / EXIT).exists():
+            self._keep(one.folder, EXIT, end, 0, min(end.size, 200))
+
+    def _keep(self, folder: Folder, name: str, file: FarFile, at: int, length: int) -> None:
+        data = read_pieces(self._scheduler.login, [(file.path, at, length)] if length else [])
+        write_new(folder.run_dir, f"{FOLDER}/{name}", data[0] if data else b"", mode=0o600)
+
+    def _grow(self, folder: Folder, name: str, file: FarFile | None) -> None:
+        """Reads on where the copy ends. The run only ever appends."""
+        path = folder.path / name
+        at = _size(path) or 0
+        while file is not None and at < file.size:
+            length = min(_PIECE_BYTES, file.size - at)
+            (data,) = read_pieces(self._scheduler.login, [(file.path, at, length)])
+            descriptor = open_state(path, os.O_WRONLY | os.O_CREAT, mode=0o600)
+            try:
+                os.pwrite(descriptor, data, at)
+            finally:
+                os.close(descriptor)
+            at += length
+
+    # delivering
+
+    def _deliver_all(self, asked: Sequence[_Package]) -> list[Exception | None]:
+        answers: list[Exception | None] = []
+        for at in range(0, len(asked), _MOST_AT_ONCE):
+            some = asked[at : at + _MOST_AT_ONCE]
+            answers += self._scheduler.reach(partial(self._delivered, some))
+        return answers
+
+    def _delivered(self, asked: Sequence[_Package]) -> list[Exception | None]:
+        files: dict[str, tuple[bytes, int]] = {}
+        script = [_BEGIN]
+        for number, one in enumerate(asked):
+            script.append(_steps(number, one.delivery, one.moves))
+            top = f"run{number}"
+            for name, text in one.scripts.items():
+                files[f"{top}/{name}"] = (text.encode(), 0o700)
+            files |= {
+                f"{top}/{INPUT_DIR}/{name}": found for name, found in _inputs(one.folder.run_dir).items()
+            }
+        script.append(_END)
+        login = self._scheduler.login
+        done = login.run_raw(["sh", "-c", "\n".join(script)], timeout_s=_DELIVERED_S, stdin=packed(files))
+        said = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+        if said[-2:] != ["end", ""]:
+            raise MachineError(f'the run could not be carried to "{login.host}": {done.as_text.last_words}')
+        faults: dict[int, EngineRefusedError] = {}
+        for run, what, path in zip(said[0:-2:3], said[1:-2:3], said[2:-2:3], strict=True):
+            faults.setdefault(int(run), _fault(login.host or "", what, path))
+        return [faults.get(number) for number in range(len(asked))]
+
+
+_BEGIN = """umask 077
+export LC_ALL=C
+box=$(mktemp -d) || exit 1
+trap 'rm -rf "$box"' EXIT
+tar -xp --no-same-owner -f - -C "$box" || exit 1
+say() { printf '%s\\0' "$number" "$@"; fault=yes; }"""
+_END = "printf 'end\\0'"
+
+
+def _steps(number: int, delivery: Delivery, moved: Moves) -> str:
+    """The shell's lines for one run: nothing is changed where something is missing or in the way."""
+    quote = shlex.quote
+    lines = [f"number={number} fault="]
+    for here, there in delivery.needed:
+        if os.path.lexists(here):
+            lines.append(f"[ -e {quote(there)} ] || say missing {quote(there)}")
+    if delivery.earlier and not delivery.aside:
+        lines.append(
+            f'for file in {" ".join(delivery.earlier)}; do [ ! -e "$file" ] || say earlier "$file"; done'
+        )
+    moves = [
+        f"if [ -e {quote(old)} ]; then mv -T -- {quote(old)} {quote(new)} || say failed {quote(old)}; fi"
+        for old, new in moved
+    ]
+    made = shlex.join(["mkdir", "-p", "--", *delivery.folders, delivery.run_dir])
+    lines += [
+        'if [ -z "$fault" ]; then',
+        *moves,
+        f"{made} || say failed {quote(delivery.run_dir)}",
+        f'cp -R -- "$box/run{number}/." {quote(delivery.run_dir)} || say failed {quote(delivery.run_dir)}',
+        "fi",
+    ]
+    return "\n".join(lines)
+
+
+def _inputs(run_dir: Path) -> dict[str, tuple[bytes, int]]:
+    """The files of the run's input folder, secrets among them, with their modes."""
+    top = run_dir / INPUT_DIR
+    found = {}
+    for path in sorted(top.rglob("*")) if top.is_dir() else []:
+        if path.is_file() and not path.is_symlink():
+            found[str(path.relative_to(top))] = (read_state(path), path.stat().st_mode & 0o777)
+    return found
+
+
+def _fault(host: str, what: str, path: str) -> EngineRefusedError:
+    if what == "missing":
+        return EngineRefusedError(
+            f'there is no "{path}" on "{host}"',
+            hint="taorunner clusters sync CLUSTER PROJECT copies it there",
+        )
+    if what == "earlier":
+        return EngineRefusedError(
+            f'"{path}" of an earlier training is on "{host}"',
+            hint="taorunner clusters sync CLUSTER PROJECT --results brings it here; then resume, or add --overwrite",
+        )
+    return EngineRefusedError(f'"{path}" cannot be written on "{host}"', hint="setting workspace")
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
