@@ -1,4 +1,4 @@
-"""A run whose workspace only its cluster sees: where its folder is there, what must be there, what is read of it. Pure."""
+"""A run whose workspace only its cluster sees: its folder there, what must be there, what is read of it. Pure."""
 
 from __future__ import annotations
 
