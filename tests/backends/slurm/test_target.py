@@ -16,7 +16,7 @@ WHOLE = {
     "options": ["--reservation=tao"], "requeue": 20, "signal_before_s": 300, "workspace": "/lustre/me/work space",
     "container": {"runtime": "pyxis", "images": "/lustre/me/images", "import_partition": "cpu", "tmp": "/tmp"},
     "env": {"NCCL_SOCKET_IFNAME": "eth0", "N": 2}, "setup": ["module load cuda"], "max_submitted": 200,
-    "umask": "0027", "unknown_after_s": 600,
+    "umask": "0027", "unknown_after_s": 600, "shared": False,
 }  # fmt: skip
 
 

@@ -63,11 +63,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     place = far_place(plan.workspace, backend, settings)
     folder = f"{seen.path(launch.run_dir)}/{FOLDER}"
     mounts = _mounts(plan, launch) if in_container else ()
-    input_dir = plan.run_inside if in_container else str(launch.run_dir / INPUT_DIR)
-    argv = plan.argv
-    if plan.contract.framework is Framework.EMBEDDED:
-        argv = (sys.executable, "-m", "taorunner.embedded", *plan.argv)
-    command = wrapped(plan, input_dir, argv)
+    command = _command(plan, plan.run_inside if in_container else str(launch.run_dir / INPUT_DIR))
     env = {**{name: str(value) for name, value in settings.get("env", {}).items()}, **plan.env}
     started = _container_start(plan, launch, seen, folder, mounts, tuple(sorted(env)))
     asked = _asked(plan)
@@ -113,6 +109,14 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         ),
         delivery=None if place is None else delivery(plan, launch, place, mounts),
     )  # fmt: skip
+
+
+def _command(plan: RunPlan, input_dir: str) -> tuple[str, ...]:
+    """The words that a node runs. ``input_dir`` is where it finds the run's input."""
+    argv = plan.argv
+    if plan.contract.framework is Framework.EMBEDDED:
+        argv = (sys.executable, "-m", "taorunner.embedded", *plan.argv)
+    return wrapped(plan, input_dir, argv)
 
 
 def _container_start(
