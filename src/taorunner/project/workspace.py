@@ -10,12 +10,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from taorunner.contained_files import UNSEEN
 from taorunner.errors import UsageError, UserFilesError
 from taorunner.text import did_you_mean, is_plain_name, printable
 from taorunner.values.value import Value
 
 PROJECTS = "projects"
-STATE = ".taorunner"
+STATE = UNSEEN
 EXPERIMENTS_FILE = "experiments.yml"
 CLUSTERS_FILE = "clusters.yml"
 WORKSPACE_VARIABLE = "TAORUNNER_WORKSPACE"

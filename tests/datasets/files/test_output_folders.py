@@ -21,6 +21,83 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert (target / "file").read_text() == "x"
 
 
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder in the data of a project, into which a container may write."""
+    (tmp_path / ".taorunner").mkdir()
+    (tmp_path / "projects/p/data/sub").mkdir(parents=True)
+    return tmp_path / "projects/p/data/sub"
+
+
+def planted_link(folder: Path) -> Path:
+    """``folder`` becomes a link to another one, which holds something of the same names; the other one."""
+    victim = folder.parents[3] / "precious"
+    (victim / "made").mkdir(parents=True)
+    (victim / "made/file").write_text("precious")
+    folder.rename(folder.with_name("moved"))
+    folder.symlink_to(victim)
+    return victim
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_a_link_that_is_planted_while_a_result_is_written_leads_it_nowhere(
+    data: Path, was_there: bool
+) -> None:
+    if was_there:
+        (data / "made").mkdir()
+        (data / "made/old").write_text("old")
+    with new_folder(data / "made", overwrite=True) as partial:
+        assert list(data.rglob("*new*")) == [] and not partial.is_relative_to(data)
+        victim = planted_link(data)
+        (partial / "new").write_text("new")
+    assert files(victim) == {"made/file": "precious"}
+    assert files(data.with_name("moved")) == {"made/new": "new"}
+    assert list((data.parents[3] / ".taorunner/datasets").iterdir()) == []
+
+
+def test_nor_does_it_lead_a_repair_that_keeps_the_original(data: Path) -> None:
+    (data / "made").mkdir()
+    (data / "made/old").write_text("old")
+    with replaced_folder(data / "made", data / "made.kept") as partial:
+        victim = planted_link(data)
+        (partial / "new").write_text("new")
+    assert files(victim) == {"made/file": "precious"}
+    assert files(data.with_name("moved")) == {"made/new": "new", "made.kept/old": "old"}
+
+
+def test_what_appeared_meanwhile_is_not_replaced(data: Path) -> None:
+    with pytest.raises(UsageError) as caught, new_folder(data / "made", overwrite=False):
+        (data / "made").mkdir()
+        (data / "made/other").write_text("x")
+    assert caught.value.message == f'"{data / "made"}" already exists'
+    assert files(data) == {"made/other": "x"}
+
+
+def test_what_a_killed_command_left_below_the_state_is_removed(data: Path) -> None:
+    left = data.parents[3] / ".taorunner/datasets"
+    (left / "4194305-made/images").mkdir(parents=True)  # no process has such a number
+    (left / "notes").touch()
+    with new_folder(data / "made", overwrite=False):
+        pass
+    assert [path.name for path in left.iterdir()] == ["notes"]
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_without_a_state_folder_a_result_is_written_beside_its_place(data: Path, is_link: bool) -> None:
+    state = data.parents[3] / ".taorunner"
+    state.rmdir()
+    if is_link:
+        state.symlink_to(data)
+    with new_folder(data / "made", overwrite=False) as partial:
+        assert partial.parent == data
+
+
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "made", overwrite=False) as partial:
         (partial / "file").write_text("x")

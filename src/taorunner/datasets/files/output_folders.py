@@ -1,4 +1,9 @@
-"""Writes result folders atomically, and places images in them by link where possible."""
+"""Writes result folders atomically, and places images in them by link where possible.
+
+A container that writes into the data of a project can put a link in the place of a folder while a result is written.
+So it is written below ``.taorunner``, which no container sees, where that is on the same file system, and the folder
+that it comes into is opened once, at the beginning.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +12,20 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from taorunner.datasets.files.atomic_swap import recover, remove, replace_folder, replace_keeping_old
+from taorunner.contained_files import UNSEEN
+from taorunner.datasets.files.atomic_swap import (
+    is_alive,
+    recover,
+    remove,
+    replace_folder,
+    replace_keeping_old,
+)
 from taorunner.disk_room import room_at
 from taorunner.errors import MachineError, UsageError
 from taorunner.text import printable, size
@@ -99,14 +112,14 @@ def need_room(paths: Iterable[Path], target: Path, way: Way) -> None:
         )
 
 
-def refuse_taken(target: Path, *, overwrite: bool) -> None:
+def refuse_taken(target: Path, *, overwrite: bool, shown: Path | None = None) -> None:
     """Raises UsageError when ``target`` exists and must not be replaced. Also called early, before much is read.
 
     A folder that holds nothing but empty folders may be replaced, as ``init-project`` makes one for the dataset.
     """
     if os.path.lexists(target) and not overwrite and not _holds_only_folders(target):
         raise UsageError(
-            f'"{printable(str(target))}" already exists',
+            f'"{printable(str(shown or target))}" already exists',
             hint="choose another folder with --output, or replace it with --overwrite",
         )
 
@@ -126,30 +139,82 @@ def _holds_only_folders(target: Path) -> bool:
 def new_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new folder to write into. It is renamed to ``target`` when the block succeeds, and removed when it fails.
 
-    Until then it lies beside ``target`` under a hidden name. Leftovers of a killed process are removed first. Raises
-    UsageError when ``target`` exists and must not be replaced.
+    Until then it lies below ``.taorunner``, or beside ``target`` under a hidden name. Leftovers of a killed process are
+    removed first. Raises UsageError when ``target`` exists and must not be replaced.
     """
     recover(target)
     refuse_taken(target, overwrite=overwrite)
     make_parent(target)
-    with _partial(target) as partial:
+    with _held(target) as held, _partial(target, held) as partial:
         yield partial
-        replace_folder(partial, target)
+        refuse_taken(held, overwrite=overwrite, shown=target)  # again: writing took a while
+        replace_folder(partial, held)
 
 
 @contextlib.contextmanager
 def replaced_folder(target: Path, backup: Path) -> Iterator[Path]:
     """Like ``new_folder`` for an existing ``target``, which is kept as ``backup``. ``target`` exists at all times."""
     recover(target)
-    with _partial(target) as partial:
+    with _held(target) as held, _partial(target, held) as partial:
         yield partial
-        replace_keeping_old(partial, target, backup)
+        replace_keeping_old(partial, held, held.with_name(backup.name))
 
 
 @contextlib.contextmanager
-def _partial(target: Path) -> Iterator[Path]:
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    _make(target, partial)
+def _held(target: Path) -> Iterator[Path]:
+    """``target`` by the descriptor of its folder, which stays the same whatever becomes of the path to it."""
+    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = Path(f"/proc/self/fd/{descriptor}")
+        try:
+            yield folder / target.name if folder.is_dir() else target
+        except OSError as error:
+            if isinstance(error.filename, str):
+                error.filename = error.filename.replace(str(folder), str(target.parent))
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _unseen_place(target: Path, held: Path) -> Path | None:
+    """A new folder below ``.taorunner`` of the workspace that ``target`` is in; None where there is none, or where it
+    could not be renamed to ``held``."""
+    real = Path(os.path.realpath(target.parent))
+    for above in (real, *real.parents):
+        try:
+            facts = (above / UNSEEN).lstat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
+            break
+    else:
+        return None
+    place, number = above / UNSEEN / "datasets", os.getpid()
+    made, tried = place / f"{number}-{target.name}", held.with_name(f".{target.name}.partial-{number}")
+    try:
+        place.mkdir(exist_ok=True)
+        for left in place.iterdir():
+            pid = left.name.partition("-")[0]
+            if pid.isdecimal() and not is_alive(int(pid)):
+                remove(left)
+        made.mkdir()
+        try:
+            made.rename(tried)
+            tried.rename(made)
+        except OSError:  # another file system
+            made.rmdir()
+            return None
+    except OSError:
+        return None
+    return made
+
+
+@contextlib.contextmanager
+def _partial(target: Path, held: Path) -> Iterator[Path]:
+    partial = _unseen_place(target, held)
+    if partial is None:
+        partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+        _make(target, partial)
     try:
         yield partial
     except OSError as error:
