@@ -12,6 +12,7 @@ from taorunner.planning.checks.consistency import Launch
 from taorunner.planning.checks.dataset_requirements import READ_BY
 from taorunner.planning.checks.mount_checks import mount_findings
 from taorunner.planning.checks.paths.argument_inputs import missing_at_launch, unbuilt_models
+from taorunner.planning.checks.paths.linked_results import linked_results
 from taorunner.planning.checks.secret_exposure import secret_findings
 from taorunner.planning.context import Planning
 from taorunner.planning.experiment_spec import checkpoint_findings, moved_weights, spec_of, typed_values
@@ -107,6 +108,8 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     earlier = _earlier_results(planning, draft, argv)
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
     here += moved_weights(values, earlier)
+    if draft.on_host:
+        here += linked_results(planning.project.paths.results_dir(experiment.name), earlier.set_aside)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )

@@ -30,6 +30,13 @@ CHANGING = [
 ]  # fmt: skip
 
 
+PLANTING = """#!/bin/sh
+[ -n "${PLANT:-}" ] || exit 0
+for word; do case $word in results_dir=*) results=${word#*=} ;; esac; done
+rm -rf "$results"/* && cp -a "$PLANT/." "$results/"
+"""
+
+
 @pytest.fixture
 def trained(
     workspace_factory: Callable[..., Path],
@@ -37,7 +44,8 @@ def trained(
     tao_commands: Callable[..., dict[str, str]],
     tmp_path: Path,
 ) -> tuple[Path, Cli]:
-    """Two trainings, an export and an evaluation; then ``dino`` is a program that does nothing."""
+    """Two trainings, an export and an evaluation; then ``dino`` is a program that puts ``$PLANT`` in the place of all its
+    results, or does nothing."""
     root = workspace_factory(
         {"experiments": {"e1": {"head": "dino", "dataset": "coco", "release": "7.0.1", "backend": "local"}}},
         specs={"e1/train.yaml": SPEC}, data={"coco/annotations.json": "{}", "coco/train/file": "x"},
@@ -48,7 +56,7 @@ def trained(
         assert done.code == 0, done.out + done.err
     idle = tmp_path / "idle" / "dino"
     idle.parent.mkdir()
-    idle.write_text("#!/bin/sh\n")
+    idle.write_text(PLANTING)
     idle.chmod(0o755)
     return root, Cli(cli.home, {**environ, "PATH": f"{idle.parent}{os.pathsep}{environ['PATH']}"})
 
@@ -69,22 +77,28 @@ def put_links(results: Path, elsewhere: Path, *, folders: bool) -> int:
 def test_links_in_the_place_of_results_lead_no_command_elsewhere(
     trained: tuple[Path, Cli], tmp_path: Path, folders: bool
 ) -> None:
+    """Of what starts a run, the program of the run plants them: with links there it would not start."""
     root, cli = trained
     results = root / "projects/example_01/models/e1"
-    elsewhere, kept = tmp_path / "elsewhere", tmp_path / "kept"
+    elsewhere, kept, clean = tmp_path / "elsewhere", tmp_path / "kept", tmp_path / "clean"
     shutil.copytree(results, elsewhere, symlinks=True)
+    shutil.copytree(root, clean, symlinks=True)
     assert put_links(results, elsewhere, folders=folders) >= 3
     shutil.copytree(root, kept, symlinks=True)
     with opened_files(elsewhere) as watch:
         (elsewhere / "seen.json").read_bytes()
         assert "read seen.json" in watch.found()  # it does notice
         for words in (*READING, *CHANGING):
+            starts = words in CHANGING and words[0] != "runs"
             if words in CHANGING:
                 shutil.rmtree(root)
-                shutil.copytree(kept, root, symlinks=True)
-            done = cli(*words, cwd=root)
+                shutil.copytree(clean if starts else kept, root, symlinks=True)
+            done = cli(
+                *words, cwd=root, env={"PLANT": str(kept / results.relative_to(root))} if starts else {}
+            )
             assert done.code != 2 and "internal error" not in done.out + done.err, (words, done)
             assert watch.found() == [], words
+            assert not starts or any(path.is_symlink() for path in results.rglob("*")), "it did plant them"
 
 
 def test_a_folder_that_is_to_be_made_is_not_made_behind_a_link(
@@ -93,7 +107,7 @@ def test_a_folder_that_is_to_be_made_is_not_made_behind_a_link(
     root, cli = trained
     export = root / "projects/example_01/models/e1/export"
     shutil.rmtree(export)
-    export.symlink_to(tmp_path / "elsewhere")  # which is not there: it would be made
+    export.symlink_to(tmp_path / "not/there")  # it would be made
     done = cli("export", "e1", cwd=root)
-    assert (done.code, (tmp_path / "elsewhere").exists()) == (4, False), done
+    assert (done.code, (tmp_path / "not").exists()) == (4, False), done
     assert "a symbolic link, and taorunner does not follow it" in done.out
