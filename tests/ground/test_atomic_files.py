@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.atomic_files import write_bytes, write_json, write_text
+from taorunner.atomic_files import write_bytes, write_fields, write_json, write_text
 
 
 @pytest.fixture
@@ -107,3 +107,11 @@ def test_threads_that_replace_one_file_do_not_disturb_each_other(tmp_path: Path)
     assert errors == []
     assert json.loads(file.read_text())["text"] == "x" * 5000
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_each_field_of_an_object_has_a_line(tmp_path: Path) -> None:
+    body = {"a": [1, {"ä": None}], "b": "x\ny"}
+    write_fields(tmp_path / "file", body)
+    text = (tmp_path / "file").read_text(encoding="utf-8")
+    assert text == '{\n "a": [1, {"ä": null}],\n "b": "x\\ny"\n}\n'
+    assert json.loads(text) == body

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.checks.consistency import CrossChecks
 from taorunner.planning.checks.dataset_preflight import DatasetPreflight
@@ -39,6 +40,8 @@ class Planning:
     machine: MachineGpus
     scores: Scores = no_scores
     findings: list[Finding] = field(default_factory=list)
+    contracts: dict[tuple[object, ...], Contract] = field(default_factory=dict)
+    """Those that were chosen already, by what they were chosen for."""
 
     def add(self, found: list[Finding]) -> None:
         """Collects findings, without duplicates."""

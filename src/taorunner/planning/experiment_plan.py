@@ -189,10 +189,13 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
     keys, code = ("head",), "unknown-head"
     try:
         network = planning.networks.load(experiment.head)
-        keys, code = ("release",), "unknown-release"
-        network.actions(request.release or experiment.release)
-        keys, code = ("head",), "unknown-action"
-        return network, choose_contract(network, experiment, request)
+        known = (experiment.head, experiment.release, experiment.image, request.action, bool(request.earlier))
+        if known not in planning.contracts:
+            keys, code = ("release",), "unknown-release"
+            network.actions(request.release or experiment.release)
+            keys, code = ("head",), "unknown-action"
+            planning.contracts[known] = choose_contract(network, experiment, request)
+        return network, planning.contracts[known]
     except UserFilesError as error:
         own = planning.error(experiment, keys, code, error.message, error.hint)
         if code == "unknown-release" and request.release is not None:

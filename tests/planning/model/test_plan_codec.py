@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+from plain_runs import plain_plan
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract
+from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.plan_codec import decoded, encoded
 
 
@@ -27,3 +31,13 @@ def test_unknown_keys_of_a_newer_program_are_ignored() -> None:
 def test_what_is_no_plan_is_a_value_error(body: object) -> None:
     with pytest.raises(ValueError, match=r"not a stored Contract|is not a valid"):
         decoded(Contract, body)
+
+
+def test_the_types_of_one_plan_serve_for_the_next(tmp_path: Path) -> None:
+    plan = plain_plan(tmp_path, "e1")
+    known: dict[type, dict[str, Any]] = {}
+    first = RunPlan.from_json(plan.to_json(), known)
+    types = dict(known)
+    assert RunPlan in types
+    assert RunPlan.from_json(plan.to_json(), known) == first == plan
+    assert known == types

@@ -211,6 +211,11 @@ class Folder:
                 last = _after(last, word, rest)
         return first, last
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the batch script, or a stop, has written anything."""
+        return any((self.path / name).exists() for name in (EVENTS, EXIT, STOP, MESSAGES))
+
     def last_written_s(self) -> float:
         """When the run last wrote something, as seconds since the epoch."""
         times = [self.submitted_s()]

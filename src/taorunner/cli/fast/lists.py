@@ -54,14 +54,17 @@ def ps(
             sys.stderr.write(f"{_NOTHING}\n")
         return 0
     store = _store(place.state_dir)
-    found: list[RunRecord | DamagedRun] = [*store.unfinished(), *store.damaged_open()]
+    from taorunner.runs.state.lookup.unusable import shown_in_list
+
+    unfinished, damaged = store.open_runs()
+    found: list[RunRecord | DamagedRun] = [*unfinished, *damaged]
     has_more = False
     if with_ended:
         ended = _ended(store, {run.id for run in found}, project)
         has_more = len(ended) > LIMIT
         found += ended[:LIMIT]
     found = [run for run in found if project is None or getattr(run, "project", None) == project]
-    found = _with_faults(store, found)
+    found = shown_in_list(store, found)
     empty = "no runs yet" if with_ended else _NOTHING
     code = _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
     if has_more and not json and not ids_only:
@@ -108,6 +111,7 @@ def runs_list(
         parse_states,
         select,
     )
+    from taorunner.runs.state.lookup.unusable import shown_in_list
 
     place = _workspace(workspace)
     wanted = RunFilter(
@@ -119,7 +123,7 @@ def runs_list(
     ids = store.run_ids()
     found = list(islice(select(store, ids, wanted), limit + 1))
     has_more = len(found) > limit
-    found = _with_faults(store, found[:limit])
+    found = shown_in_list(store, found[:limit])
     if not wanted.is_empty and (not found or "," in (wanted.action or "")):
         from taorunner.cli.fast.unknown_names import check_names
 
@@ -129,14 +133,6 @@ def runs_list(
     if has_more and not json and not ids_only:
         print(f"the newest {len(found)} are shown; -n N shows more", file=sys.stderr)
     return code
-
-
-def _with_faults(store: RunStore, found: Sequence[RunRecord | DamagedRun]) -> list[RunRecord | DamagedRun]:
-    """With runs that have not ended and cannot be continued as damaged ones."""
-    from taorunner.runs.state.lookup.unusable import shown_in_list
-    from taorunner.runs.state.store import DamagedRun
-
-    return [run if isinstance(run, DamagedRun) else shown_in_list(store, run) for run in found]
 
 
 def _print(

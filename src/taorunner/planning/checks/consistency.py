@@ -109,6 +109,7 @@ class CrossChecks:
     _host: Mounts = field(default_factory=Mounts.identity)
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
     _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
+    _others: dict[tuple[str, str, str], Contract | None] = field(default_factory=dict)
     _stray: HostPaths = field(init=False)
     _written: WrittenPlaces = field(init=False)
     _of_texts: _Sweep = field(init=False)
@@ -124,19 +125,26 @@ class CrossChecks:
     ) -> Iterator[Finding]:  # fmt: skip
         """The findings before the start of an action whose spec is at ``path``."""
         specs = {contract.action: (contract, path)}
-        if contract.action == "train" and _CONVERSION in network.actions(contract.release):
-            with suppress(UserFilesError):  # nothing is known of its conversion in this release
-                other = network.contract(_CONVERSION, contract.release)
-                place = find_spec(experiment.spec_dirs, other.spec) if other.spec is not None else None
-                if place is not None:
-                    specs[_CONVERSION] = (other, place)
+        inference = None
+        if contract.action == "train":
+            other = self._other(network, _CONVERSION, contract.release)
+            place = find_spec(experiment.spec_dirs, other.spec) if other and other.spec is not None else None
+            if other is not None and place is not None:
+                specs[_CONVERSION] = (other, place)
+            inference = self._other(network, "inference", contract.release)
         read = {action: (one, load_spec(file)) for action, (one, file) in specs.items()}
         found = {a: FoundSpec(one, file) for a, (one, file) in read.items() if isinstance(file, SpecFile)}
-        inference = None
-        if contract.action == "train" and "inference" in network.actions(contract.release):
-            with suppress(UserFilesError):  # nothing is known of it in this release
-                inference = network.contract("inference", contract.release)
         yield from self.check(project, experiment, found, launch, inference)
+
+    def _other(self, network: Network, action: str, release: str) -> Contract | None:
+        """The contract of another action of the network; None where nothing is known of it in this release."""
+        key = (network.name, action, release)
+        if key not in self._others:
+            self._others[key] = None
+            with suppress(UserFilesError):
+                if action in network.actions(release):
+                    self._others[key] = network.contract(action, release)
+        return self._others[key]
 
     def check(
         self, project: Project, experiment: Experiment, specs: Mapping[str, FoundSpec], launch: Launch | None = None,

@@ -172,11 +172,11 @@ class RunPlan(Value):
         return body
 
     @staticmethod
-    def from_json(body: dict[str, Any]) -> RunPlan:
+    def from_json(body: dict[str, Any], known: dict[type, dict[str, Any]] | None = None) -> RunPlan:
         """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan.
 
-        Plans of 0.1.0 have ``gpus`` in the place of ``resources``.
+        ``known`` as in ``plan_codec.decoded``. Plans of 0.1.0 have ``gpus`` in the place of ``resources``.
         """
         if isinstance(body, dict) and "gpus" in body and "resources" not in body:
             body = {**body, "resources": {"gpus": body["gpus"]}}
-        return decoded(RunPlan, body)
+        return decoded(RunPlan, body, known)

@@ -26,15 +26,21 @@ def wait_for_start(
     watchdog = Watchdog(store, run_ids)
     first_look_s = time.monotonic() + 1.0
     seen_by_s = time.monotonic() + _SEEN_WITHIN_S
+    left = list(run_ids)
+    failed: list[RunRecord] = []
     while True:
         was_ready = is_ready(
             store.batch_paths(batch_id)
         )  # read first: a run still QUEUED afterwards waits for GPUs
-        records = [store.load(run_id) for run_id in run_ids]
-        states = {record.state for record in records}
         may_wait = was_ready and (not joins or time.monotonic() > seen_by_s)
-        if RunState.STARTING not in states and (may_wait or RunState.QUEUED not in states):
-            return [record for record in records if record.error_code is not None]
+        while left:  # one that is starting is waited for alone, whatever becomes of the others
+            record = store.load(left[0])
+            if record.state is RunState.STARTING or (record.state is RunState.QUEUED and not may_wait):
+                break
+            failed += [record] if record.error_code is not None else []
+            del left[0]
+        if not left:
+            return failed
         if time.monotonic() > first_look_s:
             watchdog.keep(time.monotonic())
         time.sleep(_POLL_S)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from taorunner.atomic_files import write_json
+from taorunner.atomic_files import write_fields, write_json
 from taorunner.errors import MachineError, RunStateError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
 from taorunner.runs.state.batch_index import OpenBatches, batch_fields
@@ -160,6 +160,7 @@ class RunStore:
         self.open_batches = OpenBatches(state_dir)
         self.refused: dict[str, str] = {}
         self._known_trust: Trust | None = None
+        self._plan_types: dict[type, dict[str, Any]] = {}
 
     @property
     def ended(self) -> EndedRuns:
@@ -207,17 +208,17 @@ class RunStore:
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.model.plan import RunPlan
 
-        return RunPlan.from_json(self.plan_body(run_id))
+        return RunPlan.from_json(self.plan_body(run_id), self._plan_types)
 
     def plan_body(self, run_id: str) -> Any:
         """The plan as it is stored. Raises ValueError, OSError."""
         return self._read(self.paths(run_id).plan)
 
     def save_plan(self, run_id: str, plan: RunPlan, *, durable: bool = True) -> None:
-        write_json(self.paths(run_id).plan, plan.to_json(), durable=durable)
+        write_fields(self.paths(run_id).plan, plan.to_json(), durable=durable)
 
     def save(self, record: RunRecord) -> None:
-        write_json(self.paths(record.id).record, record.to_json(), durable=record.state.is_final)
+        write_fields(self.paths(record.id).record, record.to_json(), durable=record.state.is_final)
         if record.state.is_final:
             self.ended.add([record], self.trust())
 
@@ -322,28 +323,30 @@ class RunStore:
 
     def unfinished(self) -> list[RunRecord]:
         """Unfinished runs, newest first. The cost grows with their number, not with that of all runs."""
-        found: list[RunRecord] = []
-        for batch_id in self.open_batches.ids():
-            try:
-                runs: Sequence[str] = self.load_batch(batch_id).runs
-            except UntrustedFileError as error:
-                self.refused[batch_id] = str(error)
-                continue
-            except (OSError, ValueError, KeyError, TypeError):
-                runs = self.open_batches.runs(batch_id)
-            for run_id in runs:
-                try:
-                    record = self.load(run_id)
-                except RunStateError:
-                    continue
-                if not record.state.is_final:
-                    found.append(record)
-        return sorted(found, key=lambda record: record.id, reverse=True)
+        return self.open_runs()[0]
 
-    def damaged_open(self) -> list[DamagedRun]:
-        """Damaged runs of unfinished batches; whether they still run is unknown."""
-        ids = (run_id for batch_id in self.open_batches.ids() for run_id in self.open_batches.runs(batch_id))
-        return [run for run in map(self.shown, ids) if isinstance(run, DamagedRun)]
+    def open_runs(self) -> tuple[list[RunRecord], list[DamagedRun]]:
+        """Unfinished runs, newest first, and damaged runs of unfinished batches; whether these still run is unknown."""
+        found: list[RunRecord] = []
+        damaged: list[DamagedRun] = []
+        for batch_id in self.open_batches.ids():
+            runs, is_trusted = self._runs_of_open(batch_id)
+            for run in map(self.shown, runs):
+                if isinstance(run, DamagedRun):
+                    damaged.append(run)
+                elif is_trusted and run is not None and not run.state.is_final:
+                    found.append(run)
+        return sorted(found, key=lambda record: record.id, reverse=True), damaged
+
+    def _runs_of_open(self, batch_id: str) -> tuple[Sequence[str], bool]:
+        """The runs of an open batch, and whether its file is trusted."""
+        try:
+            return self.load_batch(batch_id).runs, True
+        except UntrustedFileError as error:
+            self.refused[batch_id] = str(error)
+            return self.open_batches.runs(batch_id), False
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.open_batches.runs(batch_id), True
 
     def request_stop(
         self, run_id: str, at: datetime, *, only_queued: bool = False, kill: bool = False

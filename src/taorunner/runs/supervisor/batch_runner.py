@@ -190,16 +190,16 @@ class BatchRunner:
     # starting
 
     def _start_what_fits(self) -> None:
-        self._end.end_chains()
         records, plans = self._journal.records, self._journal.plans
+        in_queue = [run_id for run_id, record in records.items() if record.state is RunState.QUEUED]
+        self._end.end_chains(in_queue)
         waiting = [
             Queued(run_id, plans[run_id].backend, plans[run_id].gpus.count, plans[run_id].gpus.ids)
-            for run_id, record in records.items()
-            if record.state is RunState.QUEUED
-            and turn(record, records) is Turn.NOW
+            for run_id in in_queue
+            if turn(records[run_id], records) is Turn.NOW
             and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
         ]
-        waiting = within_max_submitted(waiting, self._active, plans)
+        waiting = within_max_submitted(waiting, self._active, plans) if waiting else []
         self._tick_s = TICK_WAITING_S if waiting else TICK_S
         if not waiting:
             self._gpus.leave_queue()

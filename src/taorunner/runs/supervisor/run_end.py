@@ -6,7 +6,7 @@ Runs in the runner's thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from taorunner.backends.contract import Backend, EngineStatus
@@ -171,11 +171,12 @@ class RunEnd:
             found = scan_results(plan, began_at(record))
             save_results(self._store, record.id, without_secret_names(found, plan, secrets))
 
-    def end_chains(self) -> None:
-        """Ends the queued runs of chains in which an earlier run did not succeed."""
+    def end_chains(self, queued: Iterable[str]) -> None:
+        """Ends those of the queued runs in whose chain an earlier run did not succeed."""
         records = self._journal.records
-        for run_id, record in list(records.items()):
-            if record.state is RunState.QUEUED and turn(record, records) is Turn.NEVER:
+        for run_id in queued:
+            record = records[run_id]
+            if turn(record, records) is Turn.NEVER:
                 self.finish(run_id, RunState.STOPPED, why_never(record, records))
 
     def clear(self, record: RunRecord, make_backend: Callable[[str], Backend]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from taorunner.backends.contract import EngineState, EngineStatus, Handle
+from taorunner.backends.slurm.far.run import FarRun
 from taorunner.backends.slurm.far.runs import FarRuns
 from taorunner.backends.slurm.folder import Cluster, Folder
 from taorunner.backends.slurm.request import SlurmRequest
@@ -23,20 +24,17 @@ class FarSide:
         self._hosts: dict[str | None, FarRuns] = {}
         self._lock = threading.Lock()
 
-    def refresh(self, handles: Sequence[Handle]) -> None:
+    def refresh(self, runs: Sequence[tuple[Folder, Cluster]]) -> None:
         """Brings what far runs have written into their folders here, one call for each host.
 
         What cannot be read now is read later: the scheduler, asked next, says why.
         """
-        by_host: dict[str | None, list[tuple[Folder, Cluster]]] = {}
-        for handle in handles:
-            folder = Folder(handle.run_dir)
-            cluster = folder.cluster()
-            if cluster is not None and cluster.far is not None and folder.kept_end() is None:
-                by_host.setdefault(cluster.host, []).append((folder, cluster))
-        for host, runs in by_host.items():
+        by_host: dict[str | None, list[tuple[Folder, FarRun]]] = {}
+        for folder, cluster in runs:
+            if cluster.far is not None:
+                by_host.setdefault(cluster.host, []).append((folder, cluster.far))
+        for host, known in by_host.items():
             with suppress(TaorunnerError):
-                known = [(folder, cluster.far) for folder, cluster in runs if cluster.far is not None]
                 self._runs(host).refresh_all(known)
 
     def completed(
