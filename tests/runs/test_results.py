@@ -10,7 +10,8 @@ import pytest
 from taorunner.catalog.load import load_network
 from taorunner.container_options import Mount
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.results import LocalResults, results_of
+from taorunner.runs.far_results import results_of
+from taorunner.runs.results import LocalResults
 
 
 @pytest.fixture

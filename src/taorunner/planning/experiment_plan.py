@@ -19,7 +19,7 @@ from taorunner.planning.experiment_spec import checkpoint_findings, moved_weight
 from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.backend_choice import backend_findings, backend_options_for
-from taorunner.planning.inputs.earlier_results import EarlierResults, earlier_results
+from taorunner.planning.inputs.earlier_results import EarlierResults, SeenMounts, earlier_results
 from taorunner.planning.inputs.environment import (
     RUN_INSIDE,
 )  # fmt: skip
@@ -33,7 +33,7 @@ from taorunner.planning.inputs.precedence import (
     override_tokens,
 )
 from taorunner.planning.inputs.resources import ignored_options, resource_findings
-from taorunner.planning.inputs.resume import NoResume, resumed
+from taorunner.planning.inputs.resume import NoResume, results_seen_by, resumed
 from taorunner.planning.inputs.run_mounts import (
     VOLUME_CODE,
     outside_findings,
@@ -53,6 +53,7 @@ from taorunner.planning.spec.fill_in import explained
 from taorunner.planning.spec.variable_values import at_definition
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
+from taorunner.project.clusters.far_place import far_place
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import SpecFile, load_spec
@@ -145,7 +146,8 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     network, contract = found
     backend = request.backend or experiment.backend or default_backend(contract)
     target = target_of(backend)
-    target = target.with_settings(backend_options_for(experiment, target, contract.framework))
+    options = backend_options_for(experiment, target, contract.framework)
+    target, place = target.with_settings(options), far_place(planning.workspace.root, target.name, options)
     trouble = list(_backend_findings(planning, experiment, contract, target))
     if trouble:
         planning.add(trouble)
@@ -161,7 +163,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         planning.add(list(planning.lock.findings))
     site = planning.make_site(experiment.name, network.name_of(contract))
     finder = ValueFinder(
-        planning.workspace, planning.project.paths, experiment, network, mounts, planning.scores
+        planning.workspace, planning.project.paths, experiment, network, mounts, planning.scores, place
     )
     values = finder.find(
         contract, resources.gpus, request.checkpoint, dry_run=request.dry_run, earlier=request.earlier
@@ -181,6 +183,7 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
         on_host,
         run_inside,
         knobs,
+        place,
     )
 
 
@@ -259,12 +262,15 @@ def _earlier_results(planning: Planning, draft: Draft, argv: Argv) -> EarlierRes
     request, prepared = planning.request, draft.spec.prepared
     if request.resume:
         return EarlierResults()
-    name = draft.experiment.name
-    return earlier_results(
-        draft.contract, planning.project.paths.results_dir(name), argv.values, draft.mounts,
+    name, place = draft.experiment.name, draft.place
+    results = planning.project.paths.results_dir(name)
+    met = earlier_results(
+        draft.contract, results if place is None else place.seen(results), argv.values,
+        draft.mounts if place is None else SeenMounts(draft.mounts, place),
         experiment=name, overwrite=request.overwrite, network=draft.network,
         spec_text=(prepared.text if prepared is not None else None) or "",
     )  # fmt: skip
+    return met if place is None else met.on(place)
 
 
 def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> RunPlan | None:
@@ -274,8 +280,9 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
         planning.findings.append(planning.placed(experiment, continued.finding))
         return None
     if continued.resume is not None:
-        known = checkpoints_of(plan.results_dir, plan.contract.checkpoints)
-        torn = known.torn_findings(continued.resume.checkpoint)
+        seen, chosen = results_seen_by(plan), continued.resume.checkpoint
+        known = checkpoints_of(seen, plan.contract.checkpoints)
+        torn = known.torn_findings(seen / chosen.relative_to(plan.results_dir))
         planning.findings += [planning.placed(experiment, finding) for finding in torn]
         point = replace(continued.resume, run=planning.request.continues)
         return replace(continued, resume=point)

@@ -35,6 +35,7 @@ from taorunner.planning.model.plan import (
 )
 from taorunner.planning.model.request import Caller, Site
 from taorunner.planning.spec.effective_spec import EffectiveSpec
+from taorunner.project.clusters.far_place import FarPlace
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import PreparedSpec, read_number
@@ -45,7 +46,8 @@ from taorunner.values.value import Value, replace
 class Draft(Value):
     """The inputs chosen for one run, before its plan is assembled.
 
-    ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``target``.
+    ``run_inside`` is the run's input folder as the process sees it, ``mounts`` those of ``target``, ``place`` where its
+    files are that this machine does not see.
     """
 
     experiment: Experiment
@@ -60,6 +62,7 @@ class Draft(Value):
     on_host: bool
     run_inside: str
     knobs: tuple[KnobSetting, ...] = ()
+    place: FarPlace | None = None
 
     @property
     def action(self) -> str:

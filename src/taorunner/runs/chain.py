@@ -113,30 +113,36 @@ def _checkpoint(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[Path
         newest_whole,
         whole_checkpoints,
     )
+    from taorunner.planning.inputs.resume import results_seen_by
     from taorunner.runs.state.lookup.training_scores import lineage_scores
 
-    rule = plan.contract.checkpoints
-    checkpoints = find_checkpoints(plan.results_dir, rule)
+    rule, seen = plan.contract.checkpoints, results_seen_by(plan)
+    checkpoints = find_checkpoints(seen, rule)
     of_epoch = {epoch_of(path, rule): path for path in whole_checkpoints(checkpoints)}
     scores = lineage_scores(store, record)
     best = scores.best_of({epoch for epoch in of_epoch if epoch is not None}) if scores is not None else None
-    if best is not None:
-        return of_epoch[best], "the best checkpoint of the training"
-    return newest_whole(checkpoints, plan.results_dir, rule), "the newest checkpoint of the training"
+    chosen = newest_whole(checkpoints, seen, rule) if best is None else of_epoch[best]
+    own = None if chosen is None else plan.results_dir / chosen.relative_to(seen)
+    return own, f"the {'newest' if best is None else 'best'} checkpoint of the training"
 
 
 def _written(record: RunRecord, plan: RunPlan) -> Path | None:
     """The newest artifact of the action since its first start; where the catalog names none, the newest weights of its
     folder."""
     from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
+    from taorunner.planning.inputs.resume import results_seen_by
+    from taorunner.runs.far_results import results_of
     from taorunner.runs.outputs.run_times import began_at
-    from taorunner.runs.results import CLOCK_SLACK_S, results_of
+    from taorunner.runs.results import CLOCK_SLACK_S
 
     access = results_of(plan)
     paths = access.artifacts()
     if not plan.contract.verdict.artifacts:
-        folder = plan.results_dir / plan.contract.action
-        below = files_below(plan.results_dir, folder)
+        seen = results_seen_by(plan)
+        below = (
+            plan.results_dir / path.relative_to(seen)
+            for path in files_below(seen, seen / plan.contract.action)
+        )
         paths = (path for path in below if path.name.endswith(PRETRAINED_SUFFIXES))
     since_s = began_at(record).timestamp() - CLOCK_SLACK_S
     dated = ((access.modified_s(path), path) for path in paths if path.is_relative_to(plan.results_dir))

@@ -1,7 +1,6 @@
 """Access to the results of a run while it runs and right after: status files, checkpoints, artifacts, free space.
 
-``results_of`` selects the access. All current backends write results on this host. A backend with results on a shared
-disk or another machine gets its own class next to ``LocalResults``.
+``far_results.results_of`` selects the access. ``LocalResults`` reads folders of this host or of a disk that it shares.
 """
 
 from __future__ import annotations
@@ -41,8 +40,13 @@ class ScalarSource(Protocol):
 
 
 class ResultsAccess(Protocol):
-    """The results of one run. Paths are those of the plan; sizes are in bytes, times in seconds of the epoch."""
+    """The results of one run. Paths are those of the plan; sizes are in bytes, times in seconds of the epoch.
 
+    ``is_here``: the files themselves can be opened on this machine.
+    """
+
+    @property
+    def is_here(self) -> bool: ...
     def status_source(self, path: Path, start_offset: int) -> StatusSource: ...
     def size(self, path: Path) -> int:
         """The size of a file, or of all files of a folder; 0 if it does not exist."""
@@ -87,6 +91,8 @@ class ResultsAccess(Protocol):
 
 class LocalResults:
     """Results in folders of this host. ``free_bytes`` gives the free space of the disk of a path."""
+
+    is_here = True
 
     def __init__(
         self, plan: RunPlan, free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
@@ -170,8 +176,3 @@ class LocalResults:
     def _root_of(self, path: Path) -> Path:
         """The folder below which no link is followed on the way to ``path``."""
         return root_of(path, [self._plan.results_dir])
-
-
-def results_of(plan: RunPlan) -> ResultsAccess:
-    """The access to the results of a run with this plan."""
-    return LocalResults(plan)

@@ -37,7 +37,7 @@ def results_lines(
         shown += 1
         if shown > RUNS_SHOWN:
             continue
-        folder = shown_path(ending.results.folder, here)
+        folder = clean(ending.results.there or shown_path(ending.results.folder, here))
         lines.append(Text.assemble("results of ", (names[run.id], "name"), f": {folder}"))
         wide = max(len(label) for label, _ in rows)
         lines += [Text.assemble("  ", (label.ljust(wide), "label"), f"  {text}") for label, text in rows]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract, ResumeRule
@@ -19,6 +20,7 @@ from taorunner.planning.inputs.argv import argument_names
 from taorunner.planning.inputs.resume import resumable_files
 from taorunner.planning.model.arguments import ArgumentValue
 from taorunner.planning.model.request import command_of
+from taorunner.project.clusters.far_place import FarPlace
 from taorunner.project.mounts import Mounts
 from taorunner.values.value import Value, replace
 
@@ -30,12 +32,36 @@ class EarlierResults(Value):
     set_aside: tuple[Path, ...] = ()
     make_dirs: tuple[Path, ...] = ()
 
+    def on(self, place: FarPlace) -> EarlierResults:
+        """Met in the view of a far side, as they are called there and here."""
+        found, aside, made = self.findings, self.set_aside, self.make_dirs
+        return EarlierResults(
+            tuple(map(place.shown, found)), tuple(map(place.own, aside)), tuple(map(place.own, made))
+        )
+
+
+class Shows(Protocol):
+    """Where this machine finds a path that the process sees."""
+
+    def to_host(self, inside: str) -> Path | None: ...
+
+
+class SeenMounts(Value):
+    """Mounts of a far side: what they show is found in its view."""
+
+    mounts: Mounts
+    place: FarPlace
+
+    def to_host(self, inside: str) -> Path | None:
+        found = self.mounts.to_host(inside)
+        return None if found is None else self.place.seen(found)
+
 
 def earlier_results(
     contract: Contract,
     results: Path,
     values: Mapping[str, ArgumentValue],
-    mounts: Mounts,
+    mounts: Shows,
     *,
     experiment: str,
     overwrite: bool,
@@ -53,7 +79,7 @@ def earlier_results(
 def output_findings(
     contract: Contract,
     values: Mapping[str, ArgumentValue],
-    mounts: Mounts,
+    mounts: Shows,
     *,
     experiment: str,
     overwrite: bool,
@@ -77,7 +103,7 @@ def _met(
     contract: Contract,
     results: Path,
     values: Mapping[str, ArgumentValue],
-    mounts: Mounts,
+    mounts: Shows,
     network: Network,
     spec_text: str,
     *,
@@ -98,7 +124,7 @@ def _met(
 
 
 def _outputs(
-    contract: Contract, values: Mapping[str, ArgumentValue], mounts: Mounts, *, overwrite: bool
+    contract: Contract, values: Mapping[str, ArgumentValue], mounts: Shows, *, overwrite: bool
 ) -> EarlierResults:
     written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
     if contract.action in ("inference", "inference_trt", "evaluate"):
@@ -215,5 +241,5 @@ def _error(code: str, message: str) -> Finding:
     return Finding(Severity.ERROR, code, message)
 
 
-def _host(value: ArgumentValue | None, mounts: Mounts) -> Path | None:
+def _host(value: ArgumentValue | None, mounts: Shows) -> Path | None:
     return mounts.to_host(value) if isinstance(value, str) else None

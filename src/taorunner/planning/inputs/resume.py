@@ -25,6 +25,7 @@ from taorunner.planning.inputs.argv import argument_names, build_argv
 from taorunner.planning.model.plan import ResumePoint, RunPlan
 from taorunner.progress.file_wholeness import is_torn
 from taorunner.progress.status_json import StatusReader
+from taorunner.project.clusters.far_place import far_place, seen_results
 from taorunner.specs.editing import yaml_edit
 from taorunner.specs.syntax.literals import proto_value
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
@@ -39,8 +40,26 @@ class NoResume(Value):
     is_complete: bool = False
 
 
+def results_seen_by(plan: RunPlan) -> Path:
+    """The folder in which this machine finds what is known of the results of ``plan``."""
+    return seen_results(plan.workspace, plan.backend, plan.backend_options, plan.results_dir)
+
+
 def resumed(plan: RunPlan) -> RunPlan | NoResume:
     """The plan that resumes the training of ``plan`` from its results. ``plan`` may itself be a resumed one."""
+    place = far_place(plan.workspace, plan.backend, plan.backend_options)
+    if place is None:
+        return _resumed(plan)
+    found = _resumed(replace(plan, results_dir=place.seen(plan.results_dir)))
+    if isinstance(found, NoResume):
+        return replace(found, finding=place.shown(found.finding))
+    point = found.resume
+    if point is not None:
+        point = replace(point, checkpoint=place.own(point.checkpoint))
+    return replace(found, results_dir=plan.results_dir, resume=point)
+
+
+def _resumed(plan: RunPlan) -> RunPlan | NoResume:
     contract = plan.contract
     rule = contract.checkpoints.resume
     if contract.action != "train" or rule is ResumeRule.NONE:

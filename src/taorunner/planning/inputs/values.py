@@ -38,6 +38,7 @@ from taorunner.planning.model.epoch_scores import Scores, no_scores
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, GpuRequest
 from taorunner.progress.file_wholeness import is_torn
+from taorunner.project.clusters.far_place import FarPlace
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths, Workspace
@@ -71,7 +72,7 @@ class RunValues:
 
 class ValueFinder:
     """Finds the values of one experiment. ``mounts`` is the identity where the process runs on this host, ``scores``
-    gives what ``--checkpoint best`` chooses by.
+    gives what ``--checkpoint best`` chooses by, ``place`` where the results are that this machine does not see.
     """
 
     def __init__(
@@ -82,8 +83,9 @@ class ValueFinder:
         network: Network,
         mounts: Mounts,
         scores: Scores = no_scores,
+        place: FarPlace | None = None,
     ) -> None:
-        self._scores = scores
+        self._scores, self._place = scores, place
         self._workspace, self._paths, self._experiment = workspace, paths, experiment
         self._network, self._mounts = network, mounts
 
@@ -123,7 +125,8 @@ class ValueFinder:
             self._await(contract, earlier, values)
         if values.awaits:
             checkpoint = None  # which an earlier action has read
-        self._weights(contract, results, checkpoint, values, dry_run=dry_run)
+        seen = results if self._place is None else self._place.seen(results)
+        self._weights(contract, seen, checkpoint, values, dry_run=dry_run)
         self._from_vars(contract, values)
         return values
 
@@ -139,6 +142,7 @@ class ValueFinder:
                 values.weights = NamedWeights("", one.stand_in, "checkpoint")
 
     def _inside(self, path: Path, values: RunValues) -> str:
+        path = path if self._place is None else self._place.own(path)
         try:
             return self._mounts.to_inside(path)
         except UserFilesError as error:

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from taorunner.errors import Finding
 from taorunner.project.workspace import Workspace
 from taorunner.targets import Files, target_of
-from taorunner.values.value import Value
+from taorunner.values.value import Value, replace
 
 VIEWS = "far"
 
@@ -38,6 +39,12 @@ class FarPlace(Value):
     def own(self, seen: Path) -> Path:
         """The path of the workspace that belongs to one of the view."""
         return self.here / seen.relative_to(self.view) if seen.is_relative_to(self.view) else seen
+
+    def shown(self, finding: Finding) -> Finding:
+        """With the paths of the far side in the place of those of the view."""
+        view, there = str(self.view), f"{self.host}:{self.there}"
+        hint = None if finding.hint is None else finding.hint.replace(view, there)
+        return replace(finding, message=finding.message.replace(view, there), hint=hint)
 
 
 def far_place(workspace: Path, backend: str | None, settings: Mapping[str, Any]) -> FarPlace | None:

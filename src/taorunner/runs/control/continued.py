@@ -10,6 +10,7 @@ from taorunner.contracts import Contract
 from taorunner.errors import TaorunnerError
 from taorunner.events import now
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
+from taorunner.planning.inputs.resume import results_seen_by
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Order
 from taorunner.planning.model.typed_settings import continued_request
@@ -69,7 +70,8 @@ def training_in_place(store: RunStore, project: str, experiment: str) -> tuple[R
             return None
         newest = store.load_plan(records[0].id)
         place = newest.results_dir
-        times = [path.stat().st_mtime for path in find_checkpoints(place, newest.contract.checkpoints)]
+        seen = results_seen_by(newest)
+        times = [path.stat().st_mtime for path in find_checkpoints(seen, newest.contract.checkpoints)]
         began = [record for record in records if record.started_at is not None]
         wrote = writer_of(store, began, place, place, max(times, default=0.0), now())
         chosen = wrote or (began[0] if began else None)

@@ -184,7 +184,7 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
     """A smaller batch after the GPU ran out of memory, where the network has a key for it and the spec a value."""
     from taorunner.catalog.knobs import choices_of
     from taorunner.planning.inputs.earlier_results import holds_training
-    from taorunner.planning.inputs.resume import resumed
+    from taorunner.planning.inputs.resume import results_seen_by, resumed
     from taorunner.planning.model.plan import RunPlan
     from taorunner.progress.causes.table import find_cause
 
@@ -198,7 +198,7 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
         if isinstance(resumed(plan), RunPlan):
             yield f"resume {{}} {smaller}"
             return
-        if holds_training(plan.contract, plan.results_dir):
+        if holds_training(plan.contract, results_seen_by(plan)):
             command += " --overwrite"
     keys = {key for choice in choices_of(plan.contract, "batch_size") for key in choice.keys}
     yield f"{command} {smaller} {plan.typed.words(without={'batch_size', *keys})}".rstrip()

@@ -38,14 +38,14 @@ def after_stop(store: RunStore, records: Iterable[RunRecord]) -> dict[str, NextS
 
 def _step(store: RunStore, record: RunRecord) -> NextStep:
     from taorunner.planning.inputs.earlier_results import holds_training
-    from taorunner.planning.inputs.resume import resumed
+    from taorunner.planning.inputs.resume import results_seen_by, resumed
     from taorunner.planning.model.plan import RunPlan
 
     try:
         plan = store.load_plan(record.id)
         can_resume = record.stop_reason is None and (record.started_at or plan.resume) is not None
         going_on = resumed(plan) if can_resume else None
-        is_in_the_way = holds_training(plan.contract, plan.results_dir)
+        is_in_the_way = holds_training(plan.contract, results_seen_by(plan))
     except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
         return NextStep.START_AGAIN
     if isinstance(going_on, RunPlan):

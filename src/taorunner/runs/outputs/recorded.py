@@ -65,10 +65,15 @@ class Output(Value):
 
 
 class RunResults(Value):
-    """``folder`` is where the run writes, ``outputs`` what it wrote there: checkpoints first, oldest epoch first."""
+    """``folder`` is where the run writes, ``outputs`` what it wrote there: checkpoints first, oldest epoch first.
+
+    ``there`` is ``host:folder`` of results on a disk that this machine does not see; ``outputs`` are where a copy of
+    them belongs.
+    """
 
     folder: Path | None = None
     outputs: tuple[Output, ...] = ()
+    there: str | None = None
 
     @property
     def checkpoints(self) -> tuple[Output, ...]:
@@ -82,7 +87,9 @@ class RunResults(Value):
 
     @property
     def in_place(self) -> RunResults:
-        """Without what was removed, replaced or set aside since."""
+        """Without what was removed, replaced or set aside since. What lies elsewhere is as it was at the end."""
+        if self.there is not None:
+            return self
         return RunResults(self.folder, tuple(one for one in self.outputs if one.is_there))
 
     def to_json(self) -> dict[str, object]:
@@ -100,6 +107,7 @@ def save_results(store: RunStore, run_id: str, results: RunResults) -> None:
     """Raises OSError."""
     body = {
         "results": str(results.folder) if results.folder is not None else None,
+        "there": results.there,
         "outputs": [
             {**one.to_json(), "epoch": one.epoch, "files": one.files, "modified_ns": one.modified_ns}
             for one in results.outputs
@@ -113,9 +121,10 @@ def recorded_results(store: RunStore, run_id: str) -> RunResults | None:
     """What was recorded at the end of the run; None for a run that has not ended, an older one, or a damaged file."""
     try:
         body = read_json_state(store.paths(run_id).outputs, store.trust())
-        folder = body["results"]
+        folder, there = body["results"], body.get("there")
         outputs = tuple(map(_output, body["outputs"]))
-        return RunResults(Path(folder) if folder is not None else None, outputs)
+        found = RunResults(Path(folder) if folder is not None else None, outputs)
+        return found if there is None else RunResults(found.folder, outputs, str(there))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

@@ -18,8 +18,10 @@ from pathlib import Path
 from taorunner.contained_files import link_on_the_way
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
+from taorunner.project.clusters.far_place import far_place
+from taorunner.runs.far_results import seen_plan
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
-from taorunner.runs.results import CLOCK_SLACK_S, results_of
+from taorunner.runs.results import CLOCK_SLACK_S, LocalResults
 from taorunner.values.value import replace
 
 HASHED_BYTES = 256 * 1024**2
@@ -50,7 +52,17 @@ def scan_results(
     plan: RunPlan, since: datetime, *, until: datetime | None = None, hashes: bool = True
 ) -> RunResults:
     """What was written at or after ``since``, and not after ``until``. Never raises OSError: what cannot be read is
-    left out."""
+    left out. Of results on another disk it says what was seen of them, without digests."""
+    place = far_place(plan.workspace, plan.backend, plan.backend_options)
+    if place is not None:
+        seen = _found(seen_plan(plan, place), since, until, hashes=False)
+        outputs = tuple(replace(one, path=place.own(one.path)) for one in seen.outputs)
+        there = f"{place.host}:{place.path(results_folder(plan))}"
+        return RunResults(results_folder(plan), outputs, there)
+    return _found(plan, since, until, hashes=hashes)
+
+
+def _found(plan: RunPlan, since: datetime, until: datetime | None, *, hashes: bool) -> RunResults:
     until_s = until.timestamp() + CLOCK_SLACK_S if until is not None else math.inf
     span = (since.timestamp() - CLOCK_SLACK_S, until_s)
     checkpoints = list(_checkpoints(plan, span))
@@ -102,7 +114,7 @@ def _checkpoints(plan: RunPlan, span: tuple[float, float]) -> Iterator[Output]:
 def _candidates(plan: RunPlan) -> Iterator[Path]:
     """The artifacts of the contract, then what lies directly in the folder of the action."""
     with suppress(OSError):
-        yield from sorted(results_of(plan).artifacts())
+        yield from sorted(LocalResults(plan).artifacts())
     own = results_folder(plan)
     for entry in sorted(_entries(own), key=lambda entry: entry.name):
         path = Path(entry.path)

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from taorunner.events import CheckpointSaved, EpochProgress, Event, MetricReported, Notice, now
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.results import ResultsAccess, results_of
+from taorunner.runs.far_results import results_of
+from taorunner.runs.results import ResultsAccess
 from taorunner.runs.state.record import RunRecord
 from taorunner.text import duration, size
 from taorunner.values.value import replace

@@ -25,7 +25,8 @@ from taorunner.progress.figures import EpochFigures, Figure
 from taorunner.progress.result_file import LARGEST_FILE, read_result_file
 from taorunner.progress.tracker import Tracker
 from taorunner.progress.verdict import Verdict, judge
-from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, ScalarSource, results_of
+from taorunner.runs.far_results import results_of
+from taorunner.runs.results import CLOCK_SLACK_S, ResultsAccess, ScalarSource
 from taorunner.runs.state.log.log_position import RecordedLog
 from taorunner.runs.supervisor.full_disk import with_full_disk_named
 from taorunner.runs.supervisor.replay_filter import ReplayFilter
@@ -145,10 +146,11 @@ class Observation:
         verdict = judge(self._plan.contract.verdict, facts)
         if status.end is not None and not stop_requested:
             return _verdict_of_engine(status.end), events
-        verdict = with_records_checked(self._plan, verdict, self._results.artifacts())
-        verdict = with_full_disk_named(
-            self._plan, verdict, facts, self._results.host_path, full_disk=status.full_disk
-        )
+        if self._results.is_here:
+            verdict = with_records_checked(self._plan, verdict, self._results.artifacts())
+            verdict = with_full_disk_named(
+                self._plan, verdict, facts, self._results.host_path, full_disk=status.full_disk
+            )
         events += [
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions

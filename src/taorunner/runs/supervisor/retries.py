@@ -47,7 +47,10 @@ def next_attempt(
         return None
     continued = replace(plan, set_aside=(), overwrite=False) if has_started else plan
     if plan.contract.action == "train" and has_started:
-        from taorunner.planning.inputs.resume import resumed  # not before a run has failed: it reads specs
+        from taorunner.planning.inputs.resume import (  # when a run fails: it reads specs
+            results_seen_by,
+            resumed,
+        )
 
         going_on = resumed(plan)
         if isinstance(going_on, RunPlan):
@@ -55,8 +58,10 @@ def next_attempt(
         elif going_on.finding.code != "nothing-to-resume":
             return None
         else:  # otherwise TAO would resume from the untrained weights of this attempt
-            leftovers = untrained_leftovers(plan.results_dir, plan.contract.checkpoints)
-            continued = replace(continued, set_aside=leftovers)
+            seen = results_seen_by(plan)
+            leftovers = untrained_leftovers(seen, plan.contract.checkpoints)
+            own = tuple(plan.results_dir / path.relative_to(seen) for path in leftovers)
+            continued = replace(continued, set_aside=own)
     how = continued.resume.text if continued.resume is not None else "starts from the beginning"
     wait_s = waits_s[min(record.retries_made, len(waits_s) - 1)]
     reason = ended.reason if isinstance(ended, Verdict) else ended.message

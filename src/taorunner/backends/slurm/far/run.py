@@ -45,7 +45,8 @@ class Delivery(Value):
     """What a run needs on the far side before it is submitted.
 
     ``needed`` are pairs of a path here and there: what is here must be there. ``folders`` are made. ``earlier`` are
-    patterns of the shell: files of an earlier training that would be in the way. ``aside`` is moved away.
+    patterns of the shell: files of an earlier training that would be in the way. ``aside`` is moved away. ``sync`` is
+    the command that copies what is missing.
     """
 
     workspace: str
@@ -54,6 +55,7 @@ class Delivery(Value):
     needed: tuple[tuple[Path, str], ...]
     earlier: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    sync: str = ""
 
 
 def far_run(plan: RunPlan, launch: Launch, place: FarPlace) -> FarRun:
@@ -88,6 +90,7 @@ def delivery(plan: RunPlan, launch: Launch, place: FarPlace, mounts: Sequence[Mo
         if is_fresh
         else (),
         aside=tuple(place.path(path) for path in plan.set_aside),
+        sync=shlex.join(["taorunner", "clusters", "sync", plan.cluster or "CLUSTER", plan.project]),
     )
 
 

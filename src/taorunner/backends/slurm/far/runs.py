@@ -223,7 +223,8 @@ class FarRuns:
             raise MachineError(f'the run could not be carried to "{login.host}": {done.as_text.last_words}')
         faults: dict[int, EngineRefusedError] = {}
         for run, what, path in zip(said[0:-2:3], said[1:-2:3], said[2:-2:3], strict=True):
-            faults.setdefault(int(run), _fault(login.host or "", what, path))
+            sync = asked[int(run)].delivery.sync
+            faults.setdefault(int(run), _fault(login.host or "", what, path, sync))
         return [faults.get(number) for number in range(len(asked))]
 
 
@@ -272,16 +273,16 @@ def _inputs(run_dir: Path) -> dict[str, tuple[bytes, int]]:
     return found
 
 
-def _fault(host: str, what: str, path: str) -> EngineRefusedError:
+def _fault(host: str, what: str, path: str, sync: str) -> EngineRefusedError:
     if what == "missing":
         return EngineRefusedError(
             f'there is no "{path}" on "{host}"',
-            hint="taorunner clusters sync CLUSTER PROJECT copies it there",
+            hint=f"{sync} copies it there",
         )
     if what == "earlier":
         return EngineRefusedError(
             f'"{path}" of an earlier training is on "{host}"',
-            hint="taorunner clusters sync CLUSTER PROJECT --results brings it here; then resume, or add --overwrite",
+            hint=f"{sync} --results brings it here; then resume, or add --overwrite",
         )
     return EngineRefusedError(f'"{path}" cannot be written on "{host}"', hint="setting workspace")
 

@@ -1,0 +1,124 @@
+"""Runs on a real Slurm whose disk this machine does not see: over ssh only, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command_line import Cli, wait_for
+from launch_workspaces import good_workspace
+from slurm_rig import Cluster
+
+ACTIONS = "evaluate:\n  num_gpus: $num_gpus\nexport:\n  gpu_id: 0\n"
+
+
+@dataclass(frozen=True)
+class Far:
+    """``root`` is the workspace here, ``there`` what the cluster sees in its place."""
+
+    root: Path
+    there: Path
+    environ: dict[str, str]
+    login: str
+
+    def write_clusters(self, **fakes: object) -> None:
+        folder = self.environ["PATH"].split(os.pathsep)[1]
+        env = {"TAO_FAKE_GENERATION": self.environ["TAO_FAKE_GENERATION"], "FAKE_GPUS": "1", **fakes}
+        setup = [f"export PATH={folder}:$PATH"]
+        dgx = {
+            "backend": "slurm",
+            "partition": "low",
+            "host": self.login,
+            "shared": False,
+            "setup": setup,
+            "env": env,
+        }
+        (self.root / "clusters.yml").write_text(json.dumps({"clusters": {"dgx": dgx}}))
+
+    def files(self, folder: Path, *patterns: str) -> list[str]:
+        found = [path for pattern in patterns for path in (folder / "projects/p/models").rglob(pattern)]
+        return sorted(str(path.relative_to(folder)) for path in found)
+
+
+@pytest.fixture
+def far(
+    cli: Cli, tmp_path: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
+) -> Iterator[Far]:
+    root = good_workspace(tmp_path / "workspace", "dino")
+    spec = root / "projects/p/specs/e1/train.yaml"
+    spec.write_text(spec.read_text() + ACTIONS)
+    commands = tao_commands("pyt_7")
+    stubs = slurm.elsewhere["PATH"].partition(os.pathsep)[0]
+    environ = {**commands, "PATH": f"{stubs}{os.pathsep}{commands['PATH']}"}
+    found = Far(root, slurm.own_folder(root), environ, slurm.login)
+    found.write_clusters()
+    yield found
+    cli("stop", "--all", cwd=root, env=environ)
+
+
+def test_results_stay_there_and_all_actions_read_them(cli: Cli, far: Far) -> None:
+    words = ("train", "e1", "--cluster", "dgx")
+    done = cli(*words, cwd=far.root, env=far.environ)
+    missing = f'there is no "{far.root}/projects/p/data/parts/train/images" on "{far.login}"'
+    assert (done.code, missing in done.out) == (5, True), done.out + done.err
+    assert "hint: taorunner clusters sync dgx p copies it there" in done.out
+    assert list(far.there.iterdir()) == []
+    done = cli("clusters", "sync", "dgx", "p", "--yes", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.err
+
+    done = cli(*words, cwd=far.root, env=far.environ)
+    assert done.code == 0, done.out + done.err
+    runs = cli("runs", "list", "--json", cwd=far.root, env=far.environ).json
+    assert sorted((run["state"], run["epoch"], run["cluster"]) for run in runs) == [
+        ("FAILED", None, "dgx"), ("SUCCEEDED", 2, "dgx"),
+    ]  # fmt: skip
+    checkpoints = far.files(far.there, "*.pth")
+    assert len([name for name in checkpoints if "epoch" in name]) >= 2
+    assert far.files(far.root, "*") == ["projects/p/models/e1"]
+    assert f"results of e1: {far.login}:{far.root}/projects/p/models/e1" in done.out
+    assert not list((far.there / ".taorunner/runs").iterdir())
+
+    done = cli("evaluate", "e1", "--cluster", "dgx", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.out + done.err
+    done = cli(*words, cwd=far.root, env=far.environ)
+    assert (done.code, f"{far.login}:projects/p/models/e1 already holds 2 checkpoints" in done.err) == (
+        3,
+        True,
+    ), done.err
+    done = cli(*words, "--overwrite", "--then", "export", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.out + done.err
+    assert len(far.files(far.there, "*.onnx")) == 1
+    assert far.files(far.root, "*.pth", "*.onnx") == []
+
+    done = cli("clusters", "sync", "dgx", "p", "--results", "--yes", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.err
+    assert far.files(far.root, "*.pth", "*.onnx") == far.files(far.there, "*.pth", "*.onnx")
+
+
+def test_a_training_is_stopped_resumed_and_followed(cli: Cli, far: Far) -> None:
+    far.write_clusters(FAKE_EPOCH_S=1)
+    cli("clusters", "sync", "dgx", "p", "--yes", cwd=far.root, env=far.environ)
+    done = cli("train", "e1", "--cluster", "dgx", "--epochs", "25", "-d", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.err
+    run = done.out.strip()
+
+    def state() -> tuple[str, int]:
+        (row,) = [
+            one
+            for one in cli("runs", "list", "--json", cwd=far.root, env=far.environ).json
+            if one["id"] == run
+        ]
+        return row["state"], row["epoch"] or 0
+
+    wait_for(lambda: state()[1] >= 2, 90)
+    done = cli("stop", "e1", cwd=far.root, env=far.environ)
+    assert done.code == 0, done.err
+    assert state()[0] == "STOPPED"
+    assert "Train results will be saved at" in cli("logs", "e1", cwd=far.root, env=far.environ).out
+    far.write_clusters(FAKE_EPOCH_S=0)
+    done = cli("resume", "e1", cwd=far.root, env=far.environ)
+    assert (done.code, "resumes after epoch" in done.out + done.err) == (0, True), done.out + done.err
