@@ -61,6 +61,12 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
+        r"VolumeDriver\.|create nvidia_driver_[\d.]+|legacy plugin[^\n]*nvidia",
+        "the engine's machine still has the plugin of nvidia-docker 1, which does not work",
+        f"remove it (nvidia-docker 1), install nvidia-container-toolkit, then: {_TOOLKIT}",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"WSL environment detected but no adapters|libdxcore\.so|dxcore (?:error|initialization)",
         "WSL sees no GPU",
         "update the NVIDIA driver on Windows, then: wsl --update and wsl --shutdown; nvidia-smi must work in WSL",
@@ -238,6 +244,11 @@ START_ROWS: tuple[RefusalRow, ...] = (
         "write the user as numbers, uid:gid, for example 1000:1000",
     ),
     RefusalRow(
+        r"No such container:? ?(?P<what>[\w.-]{0,12})",
+        'the container is gone: it was removed while the run used it ("{what}")',
+        "see what removed it (docker container prune, another program), then start the run again",
+    ),
+    RefusalRow(
         r"network (?P<what>\S+) not found",
         'the engine has no network "{what}"',
         "list them with docker network ls; host and bridge always exist",
@@ -259,6 +270,11 @@ REGISTRY_ROWS: tuple[RefusalRow, ...] = (
         r"x509: (?P<what>[^\n\"]+)",
         'the registry of "{image}" cannot be reached: x509: {what}',
         "put a proxy's own certificate into /etc/docker/certs.d/{registry}/ca.crt, then restart docker",
+    ),
+    RefusalRow(
+        r"(?:Get|Head|Post) \"https?://(?P<what>[^/\"]+)[^\"]*\": (?:net/http: )?EOF",
+        'the registry "{what}" closed the connection without an answer',
+        "try again; a proxy or firewall between may do it: check the network of the engine's machine",
     ),
     RefusalRow(
         r"proxyconnect tcp: (?P<what>[^\n\"]+)",

@@ -25,7 +25,8 @@ _HOLLOW = re.compile(
     re.ASCII,
 )
 _CLEANING_UP = re.compile(
-    r"pymp-|\.nfs[0-9a-f]|can only test a child process|\bwandb\b|[Tt]elemetry|pynvml_utils", re.ASCII
+    r"pymp-|\.nfs[0-9a-f]|can only test a child process|\bwandb\b(?![^\n]{0,60}api_key)|[Tt]elemetry|pynvml_utils",
+    re.ASCII,
 )
 _TOLD_AS = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception): \S|\(0\) \S", re.ASCII)
 

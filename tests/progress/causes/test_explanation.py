@@ -118,9 +118,11 @@ def test_the_original_exception_of_a_loader_worker_is_the_cause() -> None:
         "cv/dino/dataloader/crop.py",
         "Original Traceback (most recent call last):",
     )
-    assert reason(console) == "ValueError: the crop of sample 7 has no area"
+    assert reason(console) == "reading the data failed: ValueError: the crop of sample 7 has no area"
     status = failure("Parameter validation error: Caught ValueError in DataLoader worker process 0.")
-    assert reason(console, 1, status) == "ValueError: the crop of sample 7 has no area"
+    assert (
+        reason(console, 1, status) == "reading the data failed: ValueError: the crop of sample 7 has no area"
+    )
 
 
 def test_the_innermost_exception_of_a_chain_is_the_cause_and_a_later_one_may_name_more() -> None:
@@ -189,7 +191,7 @@ def test_only_a_wrapper_is_better_than_nothing() -> None:
         (
             "[TRT] [E] 2: [builder.cpp] Error Code 2: the weights of layer 3 are odd\n[TRT] [E] giving up\n"
             + raised("AttributeError: __enter__"),
-            "2: [builder.cpp] Error Code 2: the weights of layer 3 are odd",
+            "TensorRT could not build or run the engine: [builder.cpp] Error Code 2: the weights of layer 3 are odd",
         ),
         (
             raised("torch.DistBackendError: NCCL error in: x.cpp:1, invalid usage")

@@ -7,6 +7,8 @@ from taorunner.progress.causes.cause import BARE_PATH, QUOTED_PATH, Cause, row
 _CHECK = "`taorunner dataset check` looks at the dataset itself"
 _LOADER = r"data|load|coco|odvg|annot|market|kitti|convert|transform|augment|reader|pipeline|__getitem__"
 
+_DRAWN = r"imshow|plot|visuali|draw_"
+
 DATA: tuple[Cause, ...] = (
     row(
         "label-list-columns",
@@ -27,12 +29,14 @@ DATA: tuple[Cause, ...] = (
         "unreadable-image",
         "identify image file|mage file is truncated|orrupted image|oading image|roken data stream"
         "|runcated File Read"
-        "|nknown image file format|nvalid JPEG|jpeg::Uncompress|nvalid PNG|Error reading image"
+        "|broken PNG|unexpected end of data|load image|got unknown format|nknown image file format|nvalid "
+        "JPEG|jpeg::Uncompress|nvalid PNG|Error reading image"
         "|read image|open image",
         r"(?:cannot identify image file|[Cc]orrupted image:?|[Ee]rror (?:loading|reading|opening) image:?"
         r"|(?:[Cc]annot|[Cc]an't|[Cc]ould not|[Ff]ailed to|[Uu]nable to) (?:read|open|load"
         r"|decode) (?:the )?image:?(?: file)?:?)"
         r" ?['\"]?(?P<bare>/[^'\"\n:]{1,300})?"
+        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got unknown format starting with"
         r"|image file is truncated|broken data stream|Truncated File Read|[Uu]nknown image file format"
         r"|Invalid (?:JPEG|PNG) data|jpeg::Uncompress failed",
         "an image cannot be read{of_path}",
@@ -179,6 +183,21 @@ DATA: tuple[Cause, ...] = (
         "most often an annotations file: export it again; `taorunner dataset check` names file and place",
     ),
     row(
+        "archive-damaged",
+        "tarfile.ReadError|zipfile.",
+        r"tarfile\.(?:ReadError|\w{1,20}HeaderError): (?P<what>[^\n]{1,100})",
+        "an archive is cut off or damaged: {what}",
+        "download or pack it again; compare its size with the original",
+    ),
+    row(
+        "lmdb",
+        "lmdb.",
+        r"lmdb\.\w{1,30}Error: (?![^\n]{0,200}(?:Read-only|ermission))(?P<what>mdb_\w{1,30}: [^\n]{1,100}"
+        r"|[^\n/]{1,100}$)",
+        "the LMDB of the dataset cannot be used: {what}",
+        "make it again with dataset_convert, into an empty folder on a disk of this machine",
+    ),
+    row(
         "archive-as-folder",
         "ot a directory",
         r"Not a directory: '(?P<path>[^'\n]{1,300}?\.(?:tar|tgz|gz|zip|7z|bz2|xz))/",
@@ -191,6 +210,13 @@ DATA: tuple[Cause, ...] = (
         r"byte 0x8b in position 1\b",
         "a gzip archive is read as text: the spec names an archive where a list or a folder is expected",
         "unpack the archive, and name the folder or the list in it",
+    ),
+    row(
+        "text-encoding",
+        "codec can't encode",
+        r"(?P<what>'[\w-]{1,20}' codec can't encode characters? [^\n]{1,60})",
+        "the container writes no letters beyond ASCII: {what}",
+        'set LC_ALL to C.UTF-8 and PYTHONIOENCODING to utf-8 in "env", or use plain names',
     ),
     row(
         "text-encoding",
@@ -212,10 +238,11 @@ DATA: tuple[Cause, ...] = (
     row(
         "no-samples",
         "num_samples=0|o training samples|dataset is empty|Dataset is empty|Sequence has length 0"
-        "|empty range for",
+        "|empty range for|No valid data found|No samples found|o samples|irectory is empty|older is empty",
         r"num_samples=0|[Nn]o training samples|[Dd]ataset is empty|the Sequence has length 0"
-        r"|empty range for randrange",
-        "the dataset has no samples that can be used",
+        r"|empty range for randrange|No valid data found|No samples (?:were )?found"
+        r"|(?P<what>\w{0,30} ?(?:[Dd]irectory|[Ff]older) is empty)",
+        "the dataset has no samples that can be used: {what}",
         "check the data paths of the spec; " + _CHECK,
     ),
     row(
@@ -291,6 +318,14 @@ DATA: tuple[Cause, ...] = (
         "TAO Deploy evaluates 100 detections per image, and the model gives only {what}",
         "set model.num_select to 100 or more, not above num_queries x num_classes",
         frame=r"nvidia_tao_deploy/[^\n]{0,80}evaluat",
+    ),
+    row(
+        "batch-smaller-than-shown",
+        "out of bounds",
+        r"(?P<what>index \d{1,9} is out of bounds for (?:dimension|axis) 0 with size \d{1,9})",
+        "a batch has fewer images than are to be drawn: {what}",
+        "use a larger batch size{batch_key}, one that divides the number of samples",
+        frame=_DRAWN,
     ),
     row(
         "class-number",

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from taorunner.progress.causes.cause import BARE_PATH, QUOTED_PATH, Cause, Weight, row
 
+_MISSING_AFTER = (
+    r"(?P<path>/[^\s'\"]{{0,300}}\.(?:{ends}))['\"]? {{0,2}}(?:(?:does not|doesn't) exist|(?:was )?not found)"
+)
+_MISSING_BEFORE = (
+    r"(?:[Nn]o such file[^\n/]{{0,30}}|not found[^\n/]{{0,20}}|not exist[^\n/]{{0,20}})"
+    r"(?P<bare>/[^\s'\"]{{0,300}}\.(?:{ends}))(?![\w.])"
+)
+
 FILES: tuple[Cause, ...] = (
     row(
         "read-only-data",
@@ -30,8 +38,9 @@ FILES: tuple[Cause, ...] = (
     row(
         "export-exists",
         "already exist",
-        r"(?:[Oo]utput|[Ee]xport|onnx|ONNX|etlt|engine)[^\n]{0,200} already exists?",
-        "the exported file already exists and TAO does not overwrite it",
+        r"(?:[Oo]utput|[Ee]xport|onnx|ONNX|etlt|engine)[^\n]{0,200} already exists?(?:[.:!]{0,2} "
+        r"(?P<path>/[^\s'\"]{1,300}))?",
+        "the exported file already exists and TAO does not overwrite it{of_path}",
         "use --overwrite, or another name for the exported model",
     ),
     row(
@@ -63,6 +72,28 @@ FILES: tuple[Cause, ...] = (
         r"|lmdb\.Error: (?P<bare>/[^\s:]{1,300}): No such file",
         'there is no "{path}" inside the container, which dataset_convert makes',
         "run dataset_convert first; check the path in the spec and the mounts",
+    ),
+    row(
+        "engine-missing",
+        "o such file|oes not exist|oesn't exist|ot found",
+        rf"{_MISSING_AFTER.format(ends='engine|trt|plan')}|{_MISSING_BEFORE.format(ends='engine|trt|plan')}",
+        'there is no TensorRT engine "{path}" inside the container',
+        "gen_trt_engine makes it; check the path of the engine in the spec and the mounts",
+    ),
+    row(
+        "onnx-missing",
+        "o such file|oes not exist|oesn't exist|ot found",
+        rf"{_MISSING_AFTER.format(ends='onnx|etlt|uff')}|{_MISSING_BEFORE.format(ends='onnx|etlt|uff')}",
+        'there is no exported model "{path}" inside the container',
+        "export makes it; check the path in the spec and the mounts",
+    ),
+    row(
+        "class-map-missing",
+        "lass map|lassmap|abel map|abelmap|label_map|class_map",
+        r"(?:[Cc]lass ?map|[Ll]abel ?map|label_map|class_map)[^\n]{0,60}?(?P<path>/[^\s'\"]{1,300}) (?:does "
+        r"not exist|not found)",
+        'the file of class names "{path}" is missing inside the container',
+        "check its path in the spec (or on the command line) and the mounts; one name a line",
     ),
     row(
         "missing-file",
@@ -107,8 +138,8 @@ FILES: tuple[Cause, ...] = (
     ),
     row(
         "refused-by-tao",
-        "ValueError: |NotImplementedError: |RuntimeError: |KeyError: ",
-        r"(?:Value|NotImplemented|Runtime|Key)Error: (?P<what>[^\n]{1,300})",
+        "Error: |Exception: ",
+        r"^(?:[A-Za-z_]\w{0,80}\.){0,8}\w{1,60}(?:Error|Exception): (?P<what>[^\n]{1,300})",
         "TAO refused the run: {what}",
         "correct what it names: a value of the spec, the dataset or the command line",
         weight=Weight.GENERAL,

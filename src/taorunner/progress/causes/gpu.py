@@ -82,17 +82,26 @@ GPU: tuple[Cause, ...] = (
     row(
         "no-gpu",
         "CUDA-capable|CUDA GPUs|NVIDIA driver|CUDA_ERROR_NO_DEVICE|nvidia-smi|NVIDIA-SMI|libcuda.so"
-        "|libnvidia-ml"
-        "|device driver|CUDA devices|No GPU|no GPU|LibraryNotFound|NVML Shared Library|error: 100|CUDA gpu|gpu backend",
+        "|libnvidia-ml|is_available() is False"
+        "|device driver|CUDA devices|No GPU|no GPU|LibraryNotFound|NVML Shared Library|error: 100|CUDA "
+        "gpu|gpu backend",
         r"[Nn]o CUDA-capable device|[Nn]o CUDA GPUs are available|Found no NVIDIA driver|CUDA_ERROR_NO_DEVICE"
         r"|NVIDIA-SMI has failed|nvidia-smi['\"]?(?:: (?:command )?not found|: No such file)|No such"
         r" file or directory: ['\"]nvidia-smi|NVMLError_LibraryNotFound|NVML Shared Library Not Found"
         r"|lib(?:cuda|nvidia-ml)\.so[.\d]{0,8}: cannot open|could not select device driver|[Nn]o CUDA devices"
         r"|\b[Nn]o GPUs? (?:is |are |was |were )?(?:available|found|detected)"
         r"|CUDA initialization failure with error: 100\b"
-        r"|might not have a CUDA gpu|No supported gpu backend|[Cc]annot find (?:any )?NVIDIA GPU",
+        r"|torch\.cuda\.is_available\(\) is False|might not have a CUDA gpu|No supported gpu backend"
+        r"|[Cc]annot find (?:any )?NVIDIA GPU",
         "no GPU is visible inside the container",
         _OUTSIDE,
+    ),
+    row(
+        "gpu-blocked",
+        "blocked by the operating system",
+        r"GPU access blocked by the operating system",
+        "the GPU is blocked: Windows does not give it to WSL or to the container",
+        "update Windows, its NVIDIA driver and WSL (wsl --update), then: wsl --shutdown",
     ),
     row(
         "no-gpu",
@@ -112,11 +121,11 @@ GPU: tuple[Cause, ...] = (
     row(
         "gpu-index",
         "device ordinal|requested gpu|visible_device_list|valid GPU ids|Number of GPUs must be"
-        "|INVALID_DEVICE|torch.cuda.device_count()|Invalid device id|num_gpus",
+        "|INVALID_DEVICE|Invalid device id|num_gpus",
         r"invalid device ordinal|You requested gpus?:? ?(?P<what>\[[\d, ]{0,80}\])"
         r"|visible_device_list[^\n]{0,20} listed an invalid GPU"
         r"|Checking for valid GPU ids|Number of GPUs must be greater than|CUDA_ERROR_INVALID_DEVICE"
-        r"|on CUDA device \d{1,4} but torch\.cuda\.device_count\(\) is|Invalid device id"
+        r"|Invalid device id"
         r"|device >= 0 && device < num_gpus",
         "a GPU id was used that the container does not have: {what}",
         'inside, GPUs count from 0: use "gpu_indices" in experiments.yml rather than ids in the spec',
@@ -140,10 +149,10 @@ GPU: tuple[Cause, ...] = (
         "gpu-too-new",
         "no kernel image|not compatible with the current|ARCH_MISMATCH|NO_BINARY_FOR_GPU"
         "|kernel image is invalid"
-        "|unsupported gpu architecture|Unsupported SM|sm_",
+        "|unsupported gpu architecture|Unsupported SM|sm_|--gpu-architecture",
         r"no kernel image is available|not compatible with the current (?:PyTorch|TensorFlow) installation"
         r"|_STATUS_ARCH_MISMATCH|CUDA_ERROR_NO_BINARY_FOR_GPU|device kernel image is invalid"
-        r"|[Uu]nsupported gpu architecture|Unsupported SM\b"
+        r"|[Uu]nsupported gpu architecture|Unsupported SM\b|invalid value for --gpu-architecture"
         r"|Value 'sm_\d{1,4}' is not defined for option",
         "the image's CUDA does not support this GPU",
         'use a newer "release", or a GPU that the image knows',
@@ -194,10 +203,10 @@ GPU: tuple[Cause, ...] = (
     ),
     row(
         "cudnn-failed",
-        "cuDNN|CUDNN|cudnn",
+        "cuDNN|CUDNN|cudnn|convolution algorithm|No algorithm worked",
         r"CUDNN_STATUS_(?:NOT_INITIALIZED|INTERNAL_ERROR|EXECUTION_FAILED|MAPPING_ERROR)"
         r"|cuDNN failed to initialize"
-        r"|Failed to get convolution algorithm|[Cc]ould not create cudnn handle"
+        r"|Failed to get convolution algorithm|No algorithm worked|[Cc]ould not create cudnn handle"
         r"|[Uu]nable to find a valid cuDNN algorithm",
         "cuDNN could not start: most often the GPU's memory is taken, or the image does not know this GPU",
         "see with `nvidia-smi` what else uses the GPU; use a smaller batch size{batch_key} or a newer "
@@ -213,11 +222,12 @@ GPU: tuple[Cause, ...] = (
     ),
     row(
         "cuda-unknown",
-        "unknown error|CUDA_ERROR_UNKNOWN|cudaErrorUnknown|OS call failed|initialization error|NotPermitted",
+        "CUDA driver error|unknown error|CUDA_ERROR_UNKNOWN|cudaErrorUnknown|OS call failed|initialization "
+        "error|NotPermitted",
         r"CUDA error: (?:unknown error|OS call failed|initialization error)|CUDA_ERROR_UNKNOWN|cudaErrorUnknown"
         r"|cuInit failed: (?:unknown|initialization) error|Error 999: unknown error|failure 999"
         r"|cuda error: unknown error"
-        r"|CUDA unknown error",
+        r"|CUDA unknown error|CUDA driver error: |CudaError: unknown error",
         "the GPU failed without giving a reason: driver, WSL or a sleep of the machine",
         "restart the docker engine (WSL: wsl --shutdown) or reboot, then try again; `nvidia-smi` and "
         "`dmesg` show more",

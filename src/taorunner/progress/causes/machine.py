@@ -59,10 +59,12 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "cuda-out-of-memory",
-        "out of memory|OutOfMemory|OUT_OF_MEMORY|OOM when|out of GPU memory|ALLOC_FAILED|MemoryAllocation",
+        "out of memory|OutOfMemory|ResourceExhausted|OUT_OF_MEMORY|OOM when|out of GPU "
+        "memory|ALLOC_FAILED|MemoryAllocation",
         r"CUDA (?:error: )?out of memory|OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY: out of memory"
         r"|OOM when allocating|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
-        r"|[Rr]an out of GPU memory|CU(?:DNN|BLAS)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
+        r"|ResourceExhaustedError: failed to allocate memory|[Rr]an out of GPU memory|CU(?:DNN"
+        r"|BLAS)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
         r"|CUDA runtime (?:error|API error)[^\n]{0,80}out of memory|[Cc]uda(?: failure|"
         r" error)[^\n]{0,40}out of memory|cu\w{1,30} failed: out of memory",
         "CUDA out of memory{at_epoch}",
@@ -120,6 +122,51 @@ MACHINE: tuple[Cause, ...] = (
         r"DataLoader worker \([^\n]{1,120}\) exited unexpectedly",
         "a loader worker ended without a message{at_epoch}: most often shared memory or the host's memory ran out",
         'set a larger "shm_size" or use fewer loader workers; `dmesg` shows whether the kernel killed one',
+    ),
+    row(
+        "loader-ended",
+        "in memory thread exited|DataLoader timed out|resource_sharer|digest sent was rejected|rebuild_storage",
+        r"[Pp]in memory thread exited unexpectedly|DataLoader timed out after|digest sent was rejected",
+        "the processes that load the data stopped answering{at_epoch}: most often memory ran out",
+        'use fewer loader workers or pin_memory: false in the spec; a larger "shm_size" in experiments.yml',
+    ),
+    row(
+        "loader-ended",
+        "ConnectionResetError|ConnectionRefusedError|EOFError|BrokenPipeError|FileNotFoundError",
+        r"^(?:ConnectionReset|ConnectionRefused|EOF|BrokenPipe)Error\b"
+        r"|FileNotFoundError: \[Errno 2\] No such file or directory$",
+        "a process that loads the data ended{at_epoch}: most often memory or shared memory ran out",
+        'use fewer loader workers; set a larger "shm_size" in experiments.yml; `dmesg` shows killed processes',
+        frame=r"multiprocessing/(?:connection|queues|reduction|resource_sharer|synchronize|managers)",
+    ),
+    row(
+        "loader-starts-by-pickle",
+        "an't pickle|annot pickle|annot be pickled",
+        r"(?P<what>[Cc](?:an't|annot) pickle [^\n]{1,120})",
+        "a loader process could not be started: {what}",
+        "set the number of loader workers (dataset.workers) to 0 in the spec",
+    ),
+    row(
+        "loader-uses-gpu",
+        "re-initialize CUDA in forked subprocess",
+        r"re-initialize CUDA in forked subprocess",
+        "a loader process uses the GPU, which a forked process cannot",
+        "set the number of loader workers (dataset.workers) to 0 in the spec",
+    ),
+    row(
+        "mpi-start",
+        "unable to reliably start one or more|orted: |prted: |daemon did not report back|daemon exited unexpectedly",
+        r"unable to reliably start one or more daemons|(?:orted|prted): (?:command )?not found"
+        r"|ORTE daemon (?:did not report back|has unexpectedly failed|exited unexpectedly)",
+        "mpirun (Open MPI) could not start its helper process on a node",
+        "each node needs Open MPI on its PATH, an ssh login by its name, and a writable /tmp",
+    ),
+    row(
+        "name-too-long",
+        "ile name too long|Errno 36",
+        r"[Ff]ile name too long(?::? ?['\"](?P<path>[^'\"\n]{1,120}))?",
+        'a file name is too long: "{path}"',
+        "shorten the names of experiment, results folder or checkpoint",
     ),
     row(
         "open-files",
@@ -193,16 +240,27 @@ MACHINE: tuple[Cause, ...] = (
         "image-does-not-fit",
         "cannot import name|only 0-dimensional arrays|module 'numpy' has no attribute|numpy.dtype size changed"
         "|Could not run 'torchvision|inhomogeneous shape|undefined symbol|deprecated alias|__init__() missing"
-        "|GLIBC|registry. Please check",
+        "|GLIBC|registry. Please check|Descriptors can|ANTIALIAS|ndarray size changed|interpreted as an integer"
+        "|has no attribute",
         r"(?P<what>cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
         r"|only 0-dimensional arrays can be converted to Python scalars"
         r"|module 'numpy' has no attribute '\w{1,40}'"
         r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. Please check)"
         r"|\w{1,80}\.__init__\(\) missing \d{1,3} required positional arguments?: '\w{1,60}'"
         r"|Could not run 'torchvision::\w{1,40}'"
+        r"|module '[\w.]{1,60}' has no attribute '\w{1,60}'|Descriptors cannot (?:not )?be created directly"
+        r"|numpy\.ndarray size changed|'numpy\.float\w{0,3}' object cannot be interpreted as an integer"
         r"|numpy\.dtype size changed|undefined symbol: \w{1,120}|`np\.\w{1,20}` was a deprecated alias)",
         "the packages of this image do not fit together: {what}",
         'a fault of the image rather than of spec or data: use another "release"',
+    ),
+    row(
+        "extension-not-built",
+        "CUDA_HOME|compiling objects for extension|Ninja is required|rror building extension",
+        r"CUDA_HOME environment variable is not set|Error compiling objects for extension"
+        r"|Ninja is required to load C\+\+ extensions|Error building extension '(?P<what>\w{1,60})'",
+        "an extension of PyTorch was to be compiled, and this image lacks the compiler: {what}",
+        'use the image that was made for this network and "release", which holds it compiled',
     ),
     row(
         "no-such-command",

@@ -35,8 +35,9 @@ NETWORK: tuple[Cause, ...] = (
     ),
     row(
         "hub-offline",
-        "outgoing traffic|HF_HUB_OFFLINE|OfflineMode|offline mode is enabled",
-        r"outgoing traffic has been disabled|HF_HUB_OFFLINE|OfflineModeIsEnabled|offline mode is enabled",
+        "outgoing traffic|requested files in the local cache|HF_HUB_OFFLINE|OfflineMode|offline mode is enabled",
+        r"outgoing traffic has been disabled|cannot find the requested files in the local cache|HF_HUB_OFFLINE"
+        r"|OfflineModeIsEnabled|offline mode is enabled",
         "downloads from the Hugging Face Hub are off (HF_HUB_OFFLINE), and its cache lacks the files",
         "download them beforehand into a folder that is mounted and named by HF_HOME, or unset HF_HUB_OFFLINE",
     ),
@@ -62,6 +63,20 @@ NETWORK: tuple[Cause, ...] = (
         r"429 Client Error|HTTP Error 429|Too Many Requests",
         "the hub allows no more downloads for now",
         "try again later; fill a cache once and mount it (HF_HOME)",
+    ),
+    row(
+        "wandb-login",
+        "api_key not configured",
+        r"api_key not configured",
+        "wandb (Weights & Biases) is on in the spec and has no API key",
+        'set WANDB_API_KEY in "env", or wandb.enable: false in the spec; WANDB_MODE=offline keeps the curves here',
+    ),
+    row(
+        "download-refused",
+        "HTTP Error 40",
+        r"HTTP Error (?P<what>40[34]): \w{1,20}",
+        "a download was refused: {what}",
+        "the address is no longer valid or needs a login: name a local path of the weights in the spec",
     ),
     row(
         "certificate",

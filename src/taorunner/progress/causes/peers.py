@@ -20,9 +20,16 @@ PEERS: tuple[Cause, ...] = (
         'set OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 in "env", or a "user"',
     ),
     row(
+        "one-process",
+        "process group has not been initialized",
+        r"[Dd]efault process group has not been initialized",
+        "the model wants several processes (synchronised batch normalisation), and there is one",
+        "switch sync_batchnorm off in the spec, or train on several GPUs",
+    ),
+    row(
         "gpus-apart",
         "peer access is not supported|eer-to-peer access",
-        r"peer access is not supported between|[Pp]eer-to-peer access is not supported",
+        r"peer access is not supported|[Pp]eer-to-peer access is not supported",
         "these GPUs have no direct access to each other (peer access){at_epoch}",
         'set NCCL_P2P_DISABLE=1 in "env"',
         weight=Weight.PEERS,
@@ -44,6 +51,14 @@ PEERS: tuple[Cause, ...] = (
         weight=Weight.PEERS,
     ),
     row(
+        "rank-beyond-count",
+        "nvalid rank requested",
+        r"[Ii]nvalid rank requested ?: ?(?P<what>\d{1,6}/\d{1,6})",
+        "a process of the run has a number (rank) beyond their count: {what}",
+        "leave WORLD_SIZE (the number of nodes) and NODE_RANK (from 0) to taorunner, or set them alike on each node",
+        weight=Weight.PEERS,
+    ),
+    row(
         "nodes-fabric",
         "NET/IB",
         r"NCCL WARN NET/IB ?: [^\n]{0,60}(?:error|failed|timed? ?out)",
@@ -62,13 +77,23 @@ PEERS: tuple[Cause, ...] = (
     ),
     row(
         "nccl",
-        "NCCL|nccl",
-        r"NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
+        "NCCL|nccl|Heartbeat monitor",
+        r"NCCL watchdog hang|watchdog got stuck|Heartbeat monitor timed out"
+        r"|setting up NCCL communicator[^\n]{0,200}error"
+        r"|NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
         r" (?:system|cuda) error|NCCL operations have failed or timed out|ProcessGroupNCCL[^\n]{0,80}[Tt]imeout"
         r"|collective operation timeout|NCCL communicator was aborted|Watchdog caught",
         "the GPUs could not communicate through NCCL{at_epoch}",
         'see whether another rank failed before; set a larger "shm_size", try NCCL_P2P_DISABLE=1 in '
         '"env", or train on one GPU',
+        weight=Weight.PEERS,
+    ),
+    row(
+        "peer-ended",
+        "exited with non-zero status|process returned",
+        r"one or more processes exited with non-zero status|\d{1,4} process(?:es)? returned$",
+        "a process of the run failed first, and mpirun ended the others{at_epoch}",
+        "look in the log for what that process printed before",
         weight=Weight.PEERS,
     ),
     row(
@@ -110,6 +135,16 @@ PEERS: tuple[Cause, ...] = (
         r"^Aborted(?: \(core dumped\))?$|exited on signal 6\b|Signal 6 \(SIGABRT\)",
         "aborted (SIGABRT)",
         "look at the last lines of the log",
+        weight=Weight.SIGNAL,
+    ),
+    row(
+        "library-crashed",
+        "free(): |double free|corrupted size|munmap_chunk|malloc|terminate called|Floating point exception",
+        r"free\(\): invalid|double free or corruption|corrupted (?:size vs|double-linked)|munmap_chunk\(\)"
+        r"|malloc\(\): "
+        r"|^Floating point exception|terminate called after throwing an instance of '(?P<what>[\w:]{1,80})'",
+        "a library of the image crashed: {what}",
+        'the lines before it say what ran; try one loader worker or GPU less, else another "release"',
         weight=Weight.SIGNAL,
     ),
     row(

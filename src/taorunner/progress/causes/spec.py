@@ -8,7 +8,7 @@ SPEC: tuple[Cause, ...] = (
     row(
         "spec-rejected",
         "has no field named|ParseError",
-        r"(?:(?P<line>\d{1,9}):\d{1,9} ?: ?)?Message type \"(?P<path>[\w.]{1,200})\" has no field"
+        r"(?:(?P<line>\d{1,9}):\d{1,9} ?: ?)?Message type \"(?!onnx)(?P<path>[\w.]{1,200})\" has no field"
         r" named \"(?P<what>[^\"\n]{1,200})\"",
         'the spec has an unknown field "{what}" in "{path}"{at_line}',
         "correct the field in the spec file; `taorunner validate` shows its place",
@@ -43,9 +43,39 @@ SPEC: tuple[Cause, ...] = (
         r"(?P<what>Value '[^'\n]{0,200}'(?: of type '[^'\n]{1,80}')? could not be converted to \w{1,40}"
         r"|Missing mandatory value: [^\n]{1,200}|Interpolation key '[^'\n]{1,200}' not found"
         r"|Incompatible value '?None'? for field[^\n]{0,100}|field '[^'\n]{1,100}' is not Optional"
+        r"|Error trying to access [\w.]{1,120}: node [\w.]{1,120} is not a container"
         r"|Invalid value '[^'\n]{1,200}', expected one of [^\n]{1,200})(?:\n\s{1,20}full_key: (?P<path>\S{1,200}))?",
         "the spec has a wrong value{at_path}: {what}",
         "correct the value in the spec file",
+    ),
+    row(
+        "override-append",
+        "Could not append to config",
+        r"Could not append to config\. An item is already at '(?P<what>[^'\n]{1,120})'",
+        'the override "+{what}" adds a key that the spec already has',
+        "write it without the plus sign",
+    ),
+    row(
+        "spec-not-found",
+        "MissingConfigException",
+        r"MissingConfigException: (?P<what>[^\n]{1,200})",
+        "a part of the spec is not where it is looked for: {what}",
+        "check the path of the spec file and the mounts; remove a defaults list from the spec",
+    ),
+    row(
+        "spec-value",
+        "omegaconf.errors.",
+        r"omegaconf\.errors\.\w{1,40}: (?P<what>[^\n]{1,200})(?:\n\s{1,20}full_key: (?P<path>\S{1,200}))?",
+        "the spec has a wrong value{at_path}: {what}",
+        "correct the value in the spec file; `taorunner validate` names most such places",
+    ),
+    row(
+        "monitored-value-missing",
+        "monitored key|conditioned on metric|onitor=",
+        r"(?:monitor=['\"](?P<what>[\w./@-]{1,60})['\"]\)?`? could not find|could not find the monitored key"
+        r"|conditioned on metric `(?P<path>[\w./@-]{1,60})` which is not available)",
+        'no validation computed the metric "{what}{path}", which decides on checkpoints or the end of the training',
+        "set train.validation_interval so that a validation comes, not above train.num_epochs",
     ),
     row(
         "override-syntax",

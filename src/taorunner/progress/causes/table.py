@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import re
 
+from taorunner.progress.causes.annotations import ANNOTATIONS
 from taorunner.progress.causes.cause import Cause, Place, SeenCause, Weight
 from taorunner.progress.causes.data import DATA
 from taorunner.progress.causes.files import FILES
 from taorunner.progress.causes.gpu import GPU
 from taorunner.progress.causes.machine import MACHINE
+from taorunner.progress.causes.model import MODEL
 from taorunner.progress.causes.network import NETWORK
 from taorunner.progress.causes.peers import PEERS
 from taorunner.progress.causes.spec import SPEC
 from taorunner.progress.causes.tensorrt import TENSORRT
 from taorunner.progress.causes.weights import WEIGHTS
+from taorunner.progress.causes.where import WHERE
 
-CAUSES: tuple[Cause, ...] = (*MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *DATA, *FILES, *PEERS)
+CAUSES: tuple[Cause, ...] = (
+    *MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA, *MODEL, *FILES, *PEERS, *WHERE,
+)  # fmt: skip
 
 _SCAN_LIMIT = 4096
 _PLACEHOLDER = r"\{\w+\}"
 _HARMLESS = re.compile(
-    r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR|\bwandb\b"
+    r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR"
+    r"|\bwandb\b(?![^\n]{0,60}api_key)"
     r"|dso_loader\.cc|Unable to register cu(?:FFT|DNN|BLAS) factory|SHMEM allocation limit"
 )
 """Printed by successful runs. Source: tao/tensorflow.md section 2.3 (telemetry); public logs."""

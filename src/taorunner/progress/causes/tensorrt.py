@@ -20,9 +20,11 @@ TENSORRT: tuple[Cause, ...] = (
     ),
     row(
         "engine-other-version",
-        "ersion tag|Engine Version|version of TensorRT|library version|stdVersionRead|incompatible version",
+        "ersion tag|Engine Version|version of TensorRT|library version|stdVersionRead|incompatible version"
+        "|Mismatch between allocated memory size",
         r"[Vv]ersion tag does not match|Serialized Engine Version|not compatible with this version of TensorRT"
-        r"|expecting library version|stdVersionRead|incompatible version of TensorRT",
+        r"|expecting library version|stdVersionRead|incompatible version of TensorRT"
+        r"|Mismatch between allocated memory size and expected size of serialized engine",
         "the TensorRT engine was built with another version of TensorRT",
         _BUILD,
     ),
@@ -134,13 +136,73 @@ TENSORRT: tuple[Cause, ...] = (
         frame=r"encoder|embed|export|onnx|position|vit|radio|backbone",
     ),
     row(
+        "torch-internal",
+        "INTERNAL ASSERT FAILED",
+        r"INTERNAL ASSERT FAILED",
+        "a fault inside PyTorch, rather than of spec or data",
+        'use another "release", or other sizes and fewer GPUs; the lines before it show what ran',
+    ),
+    row(
+        "int8-failed",
+        "quantiz|DynamicRange|HostScale|calibrat|Calibrat",
+        r"(?:quantization\.cpp|quantize\w{0,20}|DynamicRange|getInputHostScale"
+        r"|[Cc]alibrat\w{0,10}\.cpp)[^\n]{0,40}Error Code",
+        "TensorRT cannot put a part of this model into INT8",
+        "set gen_trt_engine.tensorrt.data_type to fp16, or calibrate with other images (cal_image_dir) "
+        "without the old cache",
+    ),
+    row(
+        "layer-unknown",
+        "has no runners that implement it",
+        r"failed\. /?(?P<path>[\w./]{1,100}) has no runners that implement it",
+        "TensorRT here cannot run a layer of this model{of_path}",
+        "build the engine with the TAO Deploy image of the release that exported it",
+    ),
+    row(
+        "tensorrt-check",
+        "nvinfer1::",
+        r"nvinfer1::[^\n]{1,300}Assertion [`'](?P<what>[^`'\n]{1,120})' failed",
+        "TensorRT stopped at a check of its own: {what}",
+        "the engine or its input is not what it expects: build it again with this release, with the input "
+        "size of the export",
+    ),
+    row(
+        "onnx-too-new",
+        "IR version|ir_version",
+        r"(?P<what>Unsupported model IR version: \d{1,4}, max supported IR version: \d{1,4})|ir_version is higher than"
+        r" the checker's",
+        "the ONNX file is of a newer ONNX than this image reads: {what}",
+        'use the same "release" for export and for this, or a newer one here',
+    ),
+    row(
+        "onnx-is-a-text",
+        "ModelProto",
+        r"[Pp]arsing text-format [\w.]{1,60}ModelProto|Message type \"onnx[\w.]{0,40}ModelProto\" has no field",
+        "the file that should be ONNX is a text: a web page, or a Git LFS pointer",
+        "download the model itself (git lfs pull), or export it again",
+    ),
+    row(
+        "no-outputs",
+        "must have at least one output|Network has no outputs",
+        r"must have at least one output|Network has no outputs",
+        "TensorRT could not read the ONNX file: no part of the model is left",
+        "the lines before say why; export it again with this release",
+    ),
+    row(
+        "layer-unknown",
+        "UNSUPPORTED_NODE",
+        r"operator: (?P<path>\w{1,60}) \([^\n]{1,60}UNSUPPORTED_NODE|UNSUPPORTED_NODE",
+        "TensorRT does not know a layer of this model{of_path}",
+        "build the engine with the TAO Deploy image of the release that exported it; export with opset_version 17",
+    ),
+    row(
         "onnx-unreadable",
-        "ONNX|onnx|INVALID_PROTOBUF",
+        "ONNX|onnx|INVALID_PROTOBUF|protobuf.message.DecodeError",
         r"(?:[Ff]ailed to (?:load|parse|read)|[Cc]ould ?n[o']t (?:load|parse|read)|[Uu]nable to (?:load"
         r"|parse|read))"
         r" (?:the )?(?:ONNX|onnx)[^\n/]{0,40}(?:"
         + BARE_PATH
-        + r")?|INVALID_PROTOBUF|ModelProto does not have a graph"
+        + r")?|INVALID_PROTOBUF|google\.protobuf\.message\.DecodeError|ModelProto does not have a graph"
         r"|onnx[^\n]{0,60}(?:Protobuf parsing failed|Error parsing message)",
         "the ONNX file cannot be read{of_path}",
         "export it again, and check the path in gen_trt_engine.onnx_file",

@@ -72,9 +72,12 @@ WEIGHTS: tuple[Cause, ...] = (
     ),
     row(
         "weights-do-not-fit",
-        "layers into a model|in pretrained model|not compatible with provided weight shape|Layer weight shape"
+        "Shape mismatch in layer|saved weight has shape|layers into a model|in pretrained model|not "
+        "compatible with provided weight shape|Layer weight shape"
         "|pretrained model has",
-        r"(?P<what>weight file containing \d{1,6} layers into a model with \d{1,6} layers"
+        r"(?P<what>Shape mismatch in layer #\d{1,6} \(named [\w./-]{1,80}\)"
+        r"|the saved weight has shape \([\d, ]{1,40}\)"
+        r"|weight file containing \d{1,6} layers into a model with \d{1,6} layers"
         r"|[\w./-]{1,100} (?:has incorrect shape|not found) in (?:the )?pretrained model"
         r"|Layer weight shape [^\n]{1,80} not compatible)",
         "the weights belong to another architecture: {what}",
@@ -90,8 +93,32 @@ WEIGHTS: tuple[Cause, ...] = (
     ),
     row(
         "not-to-resume-from",
-        "parameter group|optimizer_states|KeyError: 'state_dict'|lr_schedulers|pytorch-lightning_version",
-        r"loaded state dict (?:contains a parameter group|has a different number of parameter groups)"
+        "KeyError: '",
+        r"KeyError: '(?P<what>[\w.]{1,60})'",
+        "training cannot be resumed from this checkpoint: the optimiser's state in it is of another version: {what}",
+        "resume with the release that wrote it; or start anew with it as pretrained weights",
+        frame=r"torch/optim/",
+    ),
+    row(
+        "checkpoint-of-other-gpu",
+        "torch.cuda.device_count() is",
+        r"on CUDA device (?P<what>\d{1,4}) but torch\.cuda\.device_count\(\) is",
+        "the checkpoint was saved on GPU {what} of a run with several GPUs, and there are fewer here",
+        "give this run as many GPUs as the training had (gpu_indices, --gpus)",
+    ),
+    row(
+        "ema-weights-missing",
+        "associated EMA weights",
+        r"Unable to find the associated EMA weights[^\n]{0,160}at: (?P<path>/\S{1,300})",
+        'the EMA weights that belong to the checkpoint are missing: "{path}"',
+        "put that file beside the checkpoint, or resume from another checkpoint",
+    ),
+    row(
+        "not-to-resume-from",
+        "only the model|parameter group|optimizer_states|KeyError: "
+        "'state_dict'|lr_schedulers|pytorch-lightning_version",
+        r"checkpoint contains only the model|loaded state dict (?:contains a parameter group"
+        r"|has a different number of parameter groups)"
         r"|KeyError: '(?P<what>optimizer_states|lr_schedulers|state_dict|pytorch-lightning_version"
         r"|global_step)'",
         "training cannot be resumed from this checkpoint: it holds no training state, or another one: {what}",
@@ -109,12 +136,12 @@ WEIGHTS: tuple[Cause, ...] = (
         "invalid load key|UnpicklingError|failed reading zip|file signature not found|BadZipFile"
         "|not a zip file|truncated file|Ran out of input|HeaderToo|InvalidHeader|IncompleteMetadata"
         "|central directory"
-        "|unexpected EOF|wrong byte size|was truncated|PytorchStreamReader|bad object header",
+        "|nexpected EOF|wrong byte size|was truncated|PytorchStreamReader|bad object header",
         r"invalid load key|UnpicklingError|failed reading zip archive|file signature not found"
         r"|BadZipFile|File is not a zip file|EOFError: Ran out of input|failed finding central directory"
         r"|Unable to (?:synchronously )?open file \((?:truncated file|bad object header)"
         r"|PytorchStreamReader failed"
-        r"|SafetensorError[^\n]{0,60}(?:Header|Metadata)|unexpected EOF, expected|storage has wrong byte size"
+        r"|SafetensorError[^\n]{0,60}(?:Header|Metadata)|[Uu]nexpected EOF, expected|storage has wrong byte size"
         r"|pickle data was truncated",
         "the weights cannot be read: damaged, incomplete or encrypted with another key",
         "download them again (Git: git lfs pull) or use another checkpoint, and check the model key",

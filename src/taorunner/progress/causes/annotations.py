@@ -1,0 +1,113 @@
+"""Causes in annotations: boxes, outlines, masks, ids and the files that hold them."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import BARE_PATH, Cause, row
+
+_FIXED = "`taorunner dataset check` names such annotations and their images, `--fix` removes them"
+_MASKS = r"metric|iou|eval|loader|dataset|segm|mask|augment|transform|functional"
+
+ANNOTATIONS: tuple[Cause, ...] = (
+    row(
+        "box-negative",
+        "assert (boxes2|assert boxes2",
+        r"assert \(?boxes2\[[^\n]{1,20}\] >= boxes2\[",
+        "an annotated box has a negative width or height",
+        _FIXED,
+    ),
+    row(
+        "box-beyond-image",
+        "to be in the range [0.0, 1.0]",
+        r"Expected [xy]_m(?:in|ax) for bbox \(?\[?(?P<what>[^)\]\n]{1,120})[^\n]{0,40}"
+        r" to be in the range \[0\.0, 1\.0\]",
+        "a box reaches beyond its image: {what} (shares of width and height)",
+        "`taorunner dataset check` names such boxes and their images, `--fix` cuts them at the border",
+    ),
+    row(
+        "box-without-area",
+        "less than or equal to",
+        r"(?P<what>[xy]_max is less than or equal to [xy]_min for bbox [^\n]{1,120})",
+        "a box of the annotations has no area: {what}",
+        _FIXED,
+    ),
+    row(
+        "outline-too-short",
+        "Argument 'bb' has incorrect type",
+        r"Argument 'bb' has incorrect type",
+        "an outline of the annotations has fewer than three points, so that it is read as a box",
+        _FIXED,
+    ),
+    row(
+        "outline-unreadable",
+        "input type is not supported",
+        r"input type is not supported",
+        "an outline (segmentation) of the annotations is neither polygons nor RLE",
+        "`taorunner dataset check` names the annotation; export the dataset again as polygons",
+        frame=r"pycocotools",
+    ),
+    row(
+        "unknown-image-id",
+        "KeyError: ",
+        r"KeyError: (?P<what>'?[\w.-]{1,60}'?)$",
+        "an annotation names the image {what}, which the annotations file does not list",
+        "`taorunner dataset check` names such annotations; remove them or add the image",
+        frame=r"pycocotools[^\n]{0,80}in (?:loadImgs|<listcomp>|<genexpr>|annToRLE)|self\.imgs\[",
+    ),
+    row(
+        "unknown-category-id",
+        "KeyError: ",
+        r"KeyError: (?P<what>'?[\w.-]{1,60}'?)$",
+        "an annotation has the category {what}, which the annotations file does not list",
+        "`taorunner dataset check` names such annotations; correct their category_id or add the category",
+        frame=r"cat(?:egory)?_?(?:ids?_?)?(?:to|2)_?\w{0,20}\[|self\.cats\[|category_id|cat2label|cat2cat",
+    ),
+    row(
+        "masks-in-colour",
+        "size shape must match input shape|batches of spatial targets supported",
+        r"size shape must match input shape\. Input is (?P<what>2D, size is 3)"
+        r"|only batches of spatial targets supported[^\n]{0,20} but got targets of (?P<path>(?:size"
+        r"|dimension): ?[^\n]{1,40})",
+        "the masks have several channels (colours), where one is expected: {what}{path}",
+        "save each mask as an image of one channel that holds the index of the class; `taorunner dataset check` shows "
+        "the kind of each mask",
+    ),
+    row(
+        "mask-size",
+        "does not match the shape of the indexed tensor|boolean index did not match",
+        r"[Ss]hape of the mask (?P<what>\[[\d, ]{1,40}\] at index \d{1,3} does not match the shape of the "
+        r"indexed tensor "
+        r"\[[\d, ]{1,40}\])|(?P<path>boolean index did not match indexed array[^\n]{1,120})",
+        "a mask has another size than its image: {what}{path}",
+        "make both equal; `taorunner dataset check` names such pairs",
+        frame=_MASKS,
+    ),
+    row(
+        "not-odvg",
+        "'detection' / 'grounding' key",
+        r"Missing either 'detection' / 'grounding' key",
+        'the annotations are not ODVG: a line has neither "detection" nor "grounding"',
+        "`taorunner dataset convert --to odvg` makes such a dataset",
+    ),
+    row(
+        "label-empty",
+        "mpty label for sample",
+        r"[Ee]mpty label for sample (?P<what>[\w.-]{1,80})",
+        "the label file of sample {what} is empty",
+        "remove that sample or add its boxes; `taorunner dataset check` names all such samples",
+    ),
+    row(
+        "no-labels",
+        "No labels found|no labels found|No valid annotations|no valid annotations|No annotations|no annotations"
+        "|nothing to train",
+        r"[Nn]o (?:labels|(?:valid )?annotations)(?: were)?(?: found)?\b(?:[^/\n]{0,40}" + BARE_PATH + r")?",
+        "no labels were found for the images{of_path}",
+        "check the paths of the labels in the spec, and that their names are those of the images",
+    ),
+    row(
+        "xml",
+        "ParseError: ",
+        r"(?:xml|ElementTree|expat)[\w.]{0,40}(?:ParseError|ExpatError): (?P<what>[^\n]{1,120})",
+        "an XML file of the labels is not valid: {what}",
+        "export the labels again; `taorunner dataset check` names the file",
+    ),
+)

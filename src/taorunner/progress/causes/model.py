@@ -1,0 +1,140 @@
+"""Causes in what a model is fed and made of: sizes, number formats, devices, and values that are no numbers."""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, row
+
+_COLLATE = r"collate"
+
+MODEL: tuple[Cause, ...] = (
+    row(
+        "point-cloud-empty",
+        "launch blocks must be positive",
+        r"launch blocks must be positive, but got N= ?0",
+        "a point cloud has no points within the range of the spec{at_epoch}",
+        "compare point_cloud_range with the point clouds (x, y, z in metres), and leave empty clouds out",
+    ),
+    row(
+        "images-of-unequal-size",
+        "resize storage that is not resizable|list of batch should be of equal size|resizing storage",
+        r"Trying to resize storage that is not resizable|each element in list of batch should be of equal size",
+        "the samples of one batch have different sizes",
+        "`taorunner dataset resize` gives all images one size; annotations of each image must have the same form",
+        frame=_COLLATE,
+    ),
+    row(
+        "sample-missing",
+        "default_collate: batch must contain",
+        r"default_collate: batch must contain [^\n]{1,120}found (?P<what>[^\n]{1,60})",
+        "a sample of the dataset could not be read, its reader gave {what}",
+        "`taorunner dataset check --deep` reads every image and label, and names the faulty ones",
+    ),
+    row(
+        "image-channels",
+        "doesn't match the broadcast shape|broadcast input array from shape|to have value 3 but received"
+        "|must match the size of tensor",
+        r"(?P<what>output with shape \[1, [\d, ]{1,30}\] doesn't match the broadcast shape \[3, [\d, ]{1,30}\]"
+        r"|could not broadcast input array from shape \([\d, ]{1,40}\) into shape \([\d, ]{1,40}\)"
+        r"|expected axis -1 of input shape to have value \d{1,6} but received input with shape [^\n]{1,60}"
+        r"|[Tt]he size of tensor a \([134]\) must match the size of tensor b \([134]\) at non-singleton dimension 0)",
+        "an image has another number of channels than the model: {what}",
+        "save all images as RGB, or as greyscale for a model of one channel",
+    ),
+    row(
+        "nan-loss",
+        "returned nan values|became infinite or NaN|inf or NaN|not finite|Non-finite|isnan|is not finite",
+        r"returned nan values in its|[Ll]oss (?:became|is) (?:infinite or NaN|not finite)"
+        r"|inf or NaN values in gradients"
+        r"|[Nn]on-finite (?:loss|gradient)|gradient[^\n]{0,20} is not finite",
+        "the loss became NaN{at_epoch}",
+        "use a lower learning rate, and check labels and pretrained weights",
+    ),
+    row(
+        "mixed-precision",
+        "expected scalar type|HalfTensor|BFloat16|'Half'|same dtype|to have the same dtype",
+        r"(?P<what>expected scalar type \w{1,20} but found \w{1,20}"
+        r"|Input type \([\w.]{1,40}\) and (?:weight|bias) type \([\w.]{1,40}\) should be the same"
+        r"|\"[\w.]{1,60}\" not implemented for '\w{1,20}'"
+        r"|expected m\w{0,4}1 and m\w{0,4}2 to have the same dtype[^\n]{0,80}|must have the same dtype[^\n]{0,60})",
+        "parts of the model compute in different number formats: {what}",
+        'set train.precision to fp32 in the spec (also amp off), or use another "release"',
+    ),
+    row(
+        "bfloat16",
+        "bfloat16|bf16",
+        r"(?:does not support bfloat16|bfloat16 is not supported|bf16 (?:is )?not supported"
+        r"|Bfloat16 is only supported)",
+        "this GPU cannot compute in bfloat16",
+        "set train.precision to fp16 or fp32 in the spec, or use a GPU of the Ampere generation or newer",
+    ),
+    row(
+        "two-devices",
+        "at least two devices|same device",
+        r"at least two devices, (?P<what>[\w:]{1,20} and [\w:]{1,20})|[Ii]nput and (?:hidden"
+        r"|parameter) tensors are not"
+        r" at the same device",
+        "parts of the model are on different devices: {what}",
+        'use one GPU, or another "release": a fault of the code rather than of spec or data',
+    ),
+    row(
+        "input-too-small",
+        "an't be greater than actual input size|Negative dimension size|Padding size should be less"
+        "|output size is too small|Output size is too small",
+        r"Kernel size can't be greater than actual input size|Negative dimension size caused by"
+        r"|Padding size should be less than the corresponding input dimension|[Oo]utput size is too small",
+        "the input size is too small for this model",
+        "raise input width and height in the spec, or the crop size; small images need resizing",
+    ),
+    row(
+        "input-size",
+        "is not divisible by|not a multiple of|should be divisible by|must be divisible by|must be a multiple of"
+        "|should be a multiple of",
+        r"(?P<what>(?:[Ii]nput|[Ii]mage|[Hh]eight|[Ww]idth|[Cc]rop|[Ss]ize)[^\n]{0,80}?"
+        r"(?:(?:not|be|is) divisible by|(?:not|be) (?:a )?multiples? of)[^\n]{1,60})",
+        "the input size of the spec does not fit this model: {what}",
+        "change width and height in the spec (the size of training, evaluation and export is one)",
+    ),
+    row(
+        "feature-sizes",
+        "Sizes of tensors must match except",
+        r"Sizes of tensors must match except in dimension \d{1,3}\. (?P<what>(?:Expected size"
+        r"|Got) [^\n]{1,100}?)(?= in the list|$)",
+        "feature maps of different sizes meet in the model: {what}",
+        "use an input width and height that are multiples of 32 (for some backbones 64)",
+    ),
+    row(
+        "class-count",
+        "shapes cannot be multiplied|incompatible with the layer",
+        r"mat1 and mat2 shapes cannot be multiplied \((?P<what>[\dx and]{1,60})\)",
+        "two layers of the model do not fit together: {what}",
+        "compare backbone, feature sizes and number of classes of the spec with the weights that are loaded",
+    ),
+    row(
+        "cudnn-failed",
+        "CUDNN_STATUS",
+        r"CUDNN_STATUS_(?P<what>BAD_PARAM|NOT_SUPPORTED)",
+        "cuDNN refused an operation of the model ({what})",
+        'use a smaller batch size{batch_key} or train.precision fp32; else another "release"',
+    ),
+    row(
+        "extension-without-gpu",
+        "Not compiled with GPU support|Not implemented on the CPU|not implemented on cpu|Not implement on cpu",
+        r"Not compiled with GPU support|[Nn]ot implement(?:ed)? on (?:the )?(?:CPU|cpu)",
+        "an operation of this model exists for GPUs only, or was built without them",
+        'run on a GPU, with the image of this "release"; `nvidia-smi` must work in the container',
+    ),
+    row(
+        "input-missing",
+        "find data adapter|Sample larger than population|larger sample than population",
+        r"find data adapter that can handle input|[Ss]ample larger than population|larger sample than population",
+        "the dataset has fewer samples than are drawn from it, or none",
+        "check the data paths of the spec, and that each class has images",
+    ),
+    row(
+        "tensorflow-checkpoint",
+        "not found in checkpoint|shapes of both tensors to match",
+        r"Key (?P<what>[\w./-]{1,120}) not found in checkpoint|Assign requires shapes of both tensors to match",
+        "the checkpoint in the results does not fit this model: {what}",
+        "it is of another spec: train again with --overwrite, or name other pretrained weights",
+    ),
+)

@@ -1,0 +1,107 @@
+"""The part of a run in which an exception without a row of its own was raised, by the file of its innermost frame.
+
+They reword: a row that knows the exception explains more.
+"""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, Weight, row
+
+_ANY = r"(?P<what>^(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception|Warning|Interrupt|error)\b[^\n]{0,240})"
+_NEEDLES = "Error|Exception|error"
+
+
+def _in(places: str) -> str:
+    return rf'File "[^"\n]{{0,300}}/(?:{places})'
+
+
+WHERE: tuple[Cause, ...] = (
+    row(
+        "while-loading-weights",
+        _NEEDLES,
+        _ANY,
+        "weights or a checkpoint could not be loaded: {what}",
+        "the file may be incomplete, or of another network, backbone or release: check the path in the spec",
+        weight=Weight.GENERAL,
+        frame=_in(
+            r"torch/serialization|torch/_weights_only|checkpoint_connector|hdf5_format|keras/\S{0,40}saving"
+            r"|safetensors/"
+            r"|saved_model/|\w{0,40}load_\w{0,20}(?:checkpoint|weights|state_dict)"
+        )
+        + r"|in (?:_?load_\w{0,40}(?:checkpoint|weights|state_dict|pretrained)|load_state_dict)\b",
+    ),
+    row(
+        "while-reading-spec",
+        _NEEDLES,
+        _ANY,
+        "the spec could not be read: {what}",
+        "correct the spec; `taorunner validate` names most such places",
+        weight=Weight.GENERAL,
+        frame=_in(r"omegaconf/|hydra/|yaml/|google/protobuf/"),
+    ),
+    row(
+        "while-exporting",
+        _NEEDLES,
+        _ANY,
+        "the export to ONNX failed: {what}",
+        "keep the export section of the spec as in NVIDIA's example (size of the training, opset_version 17); "
+        "else use "
+        'another "release"',
+        weight=Weight.GENERAL,
+        frame=_in(
+            r"torch/onnx/|torch/jit/|onnx/|onnx_graphsurgeon/|onnxsim/|onnxruntime/|tf2onnx/|keras2onnx/"
+        ),
+    ),
+    row(
+        "while-running-engine",
+        _NEEDLES,
+        _ANY,
+        "TensorRT could not build or run the engine: {what}",
+        "the lines before say more; build it again with gen_trt_engine of this release, on this GPU",
+        weight=Weight.GENERAL,
+        frame=_in(r"tensorrt\w{0,20}/|polygraphy/|nvidia_tao_deploy/\S{0,80}(?:builder|inferencer|engine)"),
+    ),
+    row(
+        "while-running-engine",
+        "[TRT]",
+        r"\[TRT\] (?:\[E\] )?(?:\d{1,2}: |Error\[\d{1,2}\]: )?(?P<what>[^\n]{0,120}(?:Error Code|Assertion"
+        r"|failed)[^\n]{0,140})",
+        "TensorRT could not build or run the engine: {what}",
+        "the lines before say more; build it again with gen_trt_engine of this release, on this GPU",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "while-processes-meet",
+        _NEEDLES,
+        _ANY,
+        "the processes of the run could not work together: {what}",
+        "look for what another rank printed before; one GPU shows whether it fails there too",
+        weight=Weight.GENERAL,
+        frame=_in(r"torch/distributed/|horovod/"),
+    ),
+    row(
+        "while-reading-data",
+        _NEEDLES,
+        _ANY,
+        "reading the data failed: {what}",
+        "`taorunner dataset check --deep` reads the whole dataset and names faulty files; check the data paths too",
+        weight=Weight.GENERAL,
+        frame=_in(
+            r"data_?loaders?/|datasets?/|dataio/|data_generator|torch/utils/data/|transforms?/|augment\w{0,20}[/.]"
+            r"|albumentations/|pycocotools/|PIL/|imageio/|tifffile/|skimage/|pandas/|lmdb/|\w{0,40}(?:dataset"
+            r"|dataloader|coco"
+            r"|data_module|loader|annotation\w{0,20})\.py"
+        )
+        + r"|torch/_utils\.py\"[^\n]{0,30}in reraise",
+    ),
+    row(
+        "while-computing-loss",
+        _NEEDLES,
+        _ANY,
+        "the loss could not be computed: {what}",
+        "compare the labels with num_classes and the class mapping of the spec; NaN outputs ask for a lower "
+        "learning rate",
+        weight=Weight.GENERAL,
+        frame=_in(r"\w{0,40}(?:criterion|loss|losses|matcher|objective)\w{0,20}\.py"),
+    ),
+)
