@@ -26,6 +26,7 @@ FIGURES = {
     "pull": ("pull", "measure", 3),
     "image-pull": ("image_pull", "measure", 5),
     "conversion": ("datasets.conversion", "measure", 5),
+    "labels": ("datasets.conversion", "measure_labels", 5),
     "check": ("datasets.check", "measure", 5),
     "check-large": ("datasets.size", "measure_check", 3),
     "memory-per-box": ("datasets.size", "measure_memory", 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of wall time, one for each repetition."""
+    """Seconds of wall time, and of CPU time of processes that ended, one for each repetition."""
 
     name: str
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...] = ()
 
     @property
     def median_s(self) -> float:
@@ -27,17 +29,32 @@ class Measured:
         return min(self.seconds)
 
 
-def taking_turns(actions: Mapping[str, Callable[[], object]], times: int) -> list[Measured]:
-    """Each action once without a clock (caches, ``.pyc`` files), then all of them in turn, ``times`` over."""
+def taking_turns(
+    actions: Mapping[str, Callable[[], object]],
+    times: int,
+    before: Mapping[str, Callable[[], object]] | None = None,
+) -> list[Measured]:
+    """Each action once without a clock (caches, ``.pyc`` files), then all of them in turn, ``times`` over.
+
+    ``before``: what is done before each turn of an action, without a clock.
+    """
+    prepare = before or {}
     seconds: dict[str, list[float]] = {name: [] for name in actions}
-    for action in actions.values():
-        action()
-    for _ in range(times):
+    cpu: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(times + 1):
         for name, action in actions.items():
-            started = time.perf_counter()
+            prepare.get(name, lambda: None)()
+            started, used = time.perf_counter(), _cpu_of_children()
             action()
-            seconds[name].append(time.perf_counter() - started)
-    return [Measured(name, tuple(taken)) for name, taken in seconds.items()]
+            if number:
+                seconds[name].append(time.perf_counter() - started)
+                cpu[name].append(_cpu_of_children() - used)
+    return [Measured(name, tuple(taken), tuple(cpu[name])) for name, taken in seconds.items()]
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def process(
@@ -84,7 +101,12 @@ def print_ratio(figure: str, measured: Measured, baseline: Measured, bound: floa
     ratio = measured.median_s / baseline.median_s
     least = measured.least_s / baseline.least_s
     wanted = f", wanted ≤ {bound:g}" if bound is not None else ""
-    print(
-        f"  {figure}: {ratio:.2f}{wanted}   (least ÷ least {least:.2f}; load {os.getloadavg()[0]:.1f})\n",
-        flush=True,
-    )
+    print(f"  {figure}: {ratio:.2f}{wanted}   (least ÷ least {least:.2f}; load {os.getloadavg()[0]:.1f})")
+    if min(baseline.cpu_seconds, default=0) > 0:
+        ours, theirs = (sorted(one.cpu_seconds) for one in (measured, baseline))
+        medians = [statistics.median(one) for one in (ours, theirs)]
+        print(
+            f"  the same in CPU time: {medians[0] / medians[1]:.2f}   ({medians[0]:.2f} ÷ {medians[1]:.2f} s; "
+            f"least ÷ least {ours[0] / theirs[0]:.2f})"
+        )
+    print(flush=True)

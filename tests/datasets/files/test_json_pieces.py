@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from taorunner.datasets.files import json_pieces
 from taorunner.datasets.files.json_pieces import (
     JsonSource,
     NotInPiecesError,
@@ -95,3 +96,24 @@ def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path) -> None:
     path.write_text("{}")
     with pytest.raises(MachineError, match="was changed while it was read"):
         list(read.elements("images"))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_the_end_of_a_list_is_found_without_decoding_value_by_value(
+    indent: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last values of a list lie in one window with the beginning of what follows."""
+    slowly: list[int] = []
+    one_by_one = json_pieces._one_by_one
+
+    def noted(window: bytes) -> tuple[int, int] | None:
+        found = one_by_one(window)
+        slowly.append(found[0] if found is not None else 0)
+        return found
+
+    monkeypatch.setattr(json_pieces, "_one_by_one", noted)
+    value = {key: [{"id": number, "s": "]} , ["} for number in range(3000)] for key in LISTS}
+    data = json.dumps({**value, "categories": [{"id": 1}]}, indent=indent).encode()
+    read = read_in_pieces(JsonSource(data), LISTS, 20_000)
+    assert {key: list(read.elements(key)) for key in LISTS} == value
+    assert sum(slowly) <= 1

@@ -30,6 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"[ \t\n\r]*")
 _KEY = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _ODD = re.compile(rb"NaN|Infinity|\\u[dD]")
+_TRAILING = re.compile(r"trailing characters \(byte (\d{1,12})\)")
 _TRIES = 8
 """Ends of pieces that are tried before the values of a list are read one by one."""
 _LONG = MAX_DIGITS // 2
@@ -307,7 +308,9 @@ def _as_many_objects(window: bytes) -> tuple[int, int] | None:
         piece = window[: end + 1]
         try:
             return len(_ELEMENTS.decode(b"[%b]" % piece)), len(piece)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, RecursionError) as error:
+            if (whole := _until_the_list_ends(piece, str(error))) is not None:
+                return whole
             if not _ODD.search(piece):
                 continue
         try:  # what Python writes and reads beyond JSON
@@ -315,6 +318,19 @@ def _as_many_objects(window: bytes) -> tuple[int, int] | None:
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def _until_the_list_ends(piece: bytes, reason: str) -> tuple[int, int] | None:
+    """The same of the rest of a list that ends within ``piece``: the decoder names the byte that follows its end."""
+    match = _TRAILING.search(reason)
+    end = piece.rfind(b"]", 0, int(match[1])) if match is not None else -1
+    if end < 0:
+        return None
+    rest = piece[:end].rstrip()
+    try:
+        return len(_ELEMENTS.decode(b"[%b]" % rest)), len(rest)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _one_by_one(window: bytes) -> tuple[int, int] | None:
