@@ -64,22 +64,26 @@ def measure_labels(times: int) -> None:
         print("labels: left out, there is no panlabel (extra formats)\n")
         return
     for images in (IMAGES, MORE_IMAGES):
-        with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
-            source, made, theirs = (Path(folder) / name for name in ("source", "made", "theirs"))
-            make_coco(source, images)
-            ours = [*TAORUNNER, "dataset", "convert", str(source), "-o", str(made), "--json"]
-            file = source / "annotations/instances_train.json"
-            other = [program, "convert", "--from", "coco", "--to", "kitti", "--allow-lossy", "-i", str(file)]
-            measured, baseline = taking_turns(
-                {
-                    "dataset convert": process(ours, cwd=folder),
-                    "panlabel": process([*other, "-o", str(theirs)], cwd=folder),
-                },
-                times,
-                before={"dataset convert": lambda: _remove(made), "panlabel": lambda: _remove(theirs)},
-            )
-            print(f"COCO to KITTI, {images:,} images, against a program that writes the labels alone")
-            print_ratio("dataset convert ÷ panlabel", measured, baseline, 1.2)
+        _measure_labels(images, program, times)
+
+
+def _measure_labels(images: int, program: str, times: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="taorunner-bench-") as folder:
+        source, made, theirs = (Path(folder) / name for name in ("source", "made", "theirs"))
+        make_coco(source, images)
+        ours = [*TAORUNNER, "dataset", "convert", str(source), "-o", str(made), "--json"]
+        file = source / "annotations/instances_train.json"
+        other = [program, "convert", "--from", "coco", "--to", "kitti", "--allow-lossy", "-i", str(file)]
+        measured, baseline = taking_turns(
+            {
+                "dataset convert": process(ours, cwd=folder),
+                "panlabel": process([*other, "-o", str(theirs)], cwd=folder),
+            },
+            times,
+            before={"dataset convert": lambda: _remove(made), "panlabel": lambda: _remove(theirs)},
+        )
+        print(f"COCO to KITTI, {images:,} images, against a program that writes the labels alone")
+        print_ratio("dataset convert ÷ panlabel", measured, baseline, 1.2)
 
 
 def make_coco(root: Path, count: int = IMAGES) -> None:

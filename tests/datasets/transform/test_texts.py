@@ -14,6 +14,7 @@ from taorunner.datasets.checks.run import check_dataset
 from taorunner.datasets.formats.texts.paddle import smallest_rectangle
 from taorunner.datasets.report.stats import read_stats
 from taorunner.datasets.transform.convert import Conversion, convert
+from taorunner.datasets.transform.for_network import Wish, lay_out_for_network
 from taorunner.datasets.transform.split import split_dataset
 from taorunner.datasets.transform.texts import lay_out_texts
 from taorunner.errors import UserFilesError
@@ -723,3 +724,60 @@ def test_damage_at_random_is_never_silent(tmp_path: Path, kind: str) -> None:
             at,
             bytes(data),
         )
+
+
+# words of one image
+
+
+def scenes(root: Path, texts: int = 3) -> None:
+    """COCO-Text: twenty images, each with three words that only it has."""
+    words = [f"{first}{second}x" for first in "abcdefgh" for second in "ijklmnop"]
+    document: dict[str, dict[str, object]] = {"imgs": {}, "anns": {}}
+    chance = random.Random(4)
+    for number in range(20):
+        path = root / f"images/s{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.frombytes("RGB", (60, 40), chance.randbytes(60 * 40 * 3)).save(path)
+        document["imgs"][str(number)] = {"id": number, "file_name": path.name, "width": 60, "height": 40}
+        for at in range(texts):
+            document["anns"][f"{number}{at}"] = {
+                "image_id": number, "utf8_string": words[number * texts + at], "legibility": "legible",
+                "bbox": [1 + at, 1 + at, 30, 20],
+            }  # fmt: skip
+    write(root / "cocotext.json", json.dumps(document))
+
+
+def scenes_of(root: Path, part: str) -> set[str]:
+    return {path.name.rpartition("_")[0] for path in (root / part).glob("*.png")}
+
+
+def test_words_of_one_image_validate_together(tmp_path: Path) -> None:
+    scenes(tmp_path / "d")
+    made = lay_out_for_network(tmp_path / "d", tmp_path / "made", Wish("ocrnet", val=0.3))
+    train, val = (scenes_of(tmp_path / "made", part) for part in ("train", "val"))
+    assert not train & val and len(train | val) == 20 and 4 <= len(val) <= 8
+    assert made.is_split and dict(made.subsets) == {"train": 3 * len(train), "val": 3 * len(val)}
+    assert not {path.name for path in tmp_path.iterdir()} - {"d", "made"}
+
+
+def test_subsets_that_coco_text_names_are_kept(tmp_path: Path) -> None:
+    scenes(tmp_path / "d")
+    file = tmp_path / "d/cocotext.json"
+    document = json.loads(file.read_text())
+    for one in document["imgs"].values():
+        one["set"] = ("train", "val", "test")[min(one["id"] // 8, 2)]
+    file.write_text(json.dumps(document))
+    made = lay_out_for_network(tmp_path / "d", tmp_path / "made", Wish("ocrnet"))
+    assert not made.is_split and dict(made.subsets) == {"train": 24, "val": 24, "test": 12}
+    assert scenes_of(tmp_path / "made", "val") == {f"s{number}" for number in range(8, 16)}
+
+
+def test_words_that_were_cropped_before_a_split_stay_together(tmp_path: Path) -> None:
+    scenes(tmp_path / "d")
+    to_ocrnet(tmp_path / "d", tmp_path / "words")
+    split = split_dataset(tmp_path / "words", tmp_path / "made", shares=SHARES, seed=3)
+    train, val = (scenes_of(tmp_path / "made", part) for part in ("train", "val"))
+    assert not train & val and len(train | val) == 20 and split.groups == 20
+    (tmp_path / "words/crops.json").write_text('{"a": 7, "b": [null, "s1_1.png", "../x.png"]}')
+    again = split_dataset(tmp_path / "words", tmp_path / "more", shares=SHARES, seed=3)
+    assert again.groups >= 58

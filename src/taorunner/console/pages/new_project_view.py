@@ -25,9 +25,10 @@ _LABEL, _WIDEST = 10, 100
 _SHOWN_CLASSES = 8
 _SHOWN_VALUES = 8
 _FORMATS = {
-    "coco": "COCO", "cvat": "CVAT", "dota": "DOTA", "folders": "folders", "kitti": "KITTI",
-    "label-studio": "Label Studio", "odvg": "ODVG", "voc": "Pascal VOC", "vott": "VoTT",
-    "wider-face": "WIDER FACE", "yolo": "YOLO",
+    "coco": "COCO", "coco-text": "COCO-Text", "cvat": "CVAT", "datumaro": "Datumaro", "dota": "DOTA",
+    "folders": "folders", "icdar": "ICDAR", "kitti": "KITTI", "label-studio": "Label Studio", "labelme": "LabelMe",
+    "odvg": "ODVG", "paddleocr": "PaddleOCR", "via": "VGG annotator", "voc": "Pascal VOC", "vott": "VoTT",
+    "wider-face": "WIDER FACE", "word-list": "list of words", "yolo": "YOLO",
 }  # fmt: skip
 _PLACED = {
     Way.LINK: "linked; --copy copies",
@@ -66,7 +67,7 @@ def _facts(made: ReadyProject, wanted: FromDataset, here: Path) -> Iterator[tupl
     holds = [amount(images, "image")]
     if laid_out.format == "folders":
         name = "class folders" if laid_out.classes else "images with masks"
-    else:
+    elif laid_out.classes:
         holds.append(amount(objects, "outline") if laid_out.outlined else amount(objects, "box", "boxes"))
     yield "found", f"{name}: {', '.join(holds)}{', no split' if laid_out.is_split else ''}"
     if laid_out.classes:

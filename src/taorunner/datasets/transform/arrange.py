@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.datasets.model.annotations import ImageEntry
-from taorunner.datasets.transform.near_copies import near_copies
+from taorunner.datasets.transform.near_copies import NearCopies, near_copies
 from taorunner.datasets.transform.split_parts import Request, parted
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.text import amount, printable
@@ -31,8 +31,11 @@ class Arranged:
     findings: tuple[Finding, ...]
 
 
-def arranged(images: Sequence[ImageEntry], source: Path, val: float, progress: Progress) -> Arranged:
-    """``val`` is the share of the images that validate, above 0 and below 1, where the dataset has no such subset.
+def arranged(
+    images: Sequence[ImageEntry], source: Path, val: float, progress: Progress, *, together: bool = True
+) -> Arranged:
+    """``together``: images that are nearly the same come into one subset; identical ones always do. ``val`` is the
+    share of the images that validate, above 0 and below 1, where the dataset has no such subset.
 
     Raises UserFilesError when there are too few images for two subsets.
     """
@@ -43,7 +46,7 @@ def arranged(images: Sequence[ImageEntry], source: Path, val: float, progress: P
     if VAL in subsets:  # nothing trains: this is the whole dataset
         images = [replace(image, subset="") if image.subset == VAL else image for image in images]
     open_images = [image.path for image in images if image.subset != TEST]
-    near = near_copies(sorted(open_images), progress)
+    near = near_copies(sorted(open_images), progress) if together else NearCopies()
     request = Request({TRAIN: 1 - val, VAL: val}, SEED, together=near.pairs)
     made = parted(images, source, request)
     if empty := [part.name for part in made.parts if not part.images]:

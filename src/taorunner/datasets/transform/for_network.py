@@ -6,23 +6,21 @@ lost.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from taorunner.datasets.checks.classes import severity_in
 from taorunner.datasets.files.output_folders import Placer, Way, need_room, new_folder, refuse_taken
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model.boxes import names_of
 from taorunner.datasets.model.class_names import encodable, image_names
-from taorunner.datasets.transform.arrange import SEED, TRAIN, VAL, Arranged, Progress, arranged
+from taorunner.datasets.model.texts import OUTLINES, WORDS, TextImage
+from taorunner.datasets.transform.arrange import Arranged, Progress, arranged
 from taorunner.datasets.transform.convert import Images, convert, refuse_overlap
-from taorunner.datasets.transform.split import split_dataset
 from taorunner.datasets.transform.split_folders import kind_of, sound_folders, write_classes, write_part
-from taorunner.datasets.transform.texts import lay_out_texts
+from taorunner.datasets.transform.texts import lay_out_texts, shared_out
 from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.datasets.writers.class_masks import mask_values, need_pillow, write_mask, write_names
 from taorunner.datasets.writers.tao_formats import TARGETS
@@ -149,29 +147,22 @@ def _order(subset: tuple[str, int]) -> int:
 
 
 def _texts(source: Path, output: Path, wish: Wish, progress: Progress) -> LaidOut:
-    """Images with texts: written, and split where there is no subset that validates."""
-    with TemporaryDirectory(prefix=f".{output.name}.", dir=_existing(output)) as folder:
-        written = Path(folder) / "texts"
-        done = lay_out_texts(
-            source, written, to=wish.form, from_=wish.format, skip_bad=wish.skip_bad, progress=progress
-        )
-        findings, subsets, copies = done.findings, dict(done.subsets), 0
-        is_split = VAL not in subsets
-        if is_split:
-            shares = {TRAIN: 1 - wish.val, VAL: wish.val}
-            split = split_dataset(written, output, shares=shares, seed=SEED, progress=progress)
-            subsets = {part.name: len(part.images) for part in split.parts}
-            findings = (*findings, *split.findings)
-        else:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(output, ignore_errors=True)  # holds only empty folders: see refuse_taken
-            written.rename(output)
-    return LaidOut(done.format, {}, subsets, is_split, copies, done.placed, tuple(findings))
+    """Images with texts: split where there is no subset that validates, before words are cropped from them."""
+    made: list[Arranged] = []
 
+    def arrange(images: list[TextImage], kind: str) -> list[TextImage]:
+        entries = shared_out(images, WORDS if wish.form == "ocrnet" else kind)
+        made.append(arranged(entries, source, wish.val, progress, together=kind == OUTLINES))
+        subsets = {image.path: image.subset for image in made[0].images}
+        return [replace(image, subset=subsets[image.path]) for image in images]
 
-def _existing(output: Path) -> Path:
-    """The nearest folder above ``output`` that is there."""
-    return next(folder for folder in output.parents if folder.is_dir())
+    done = lay_out_texts(
+        source, output, to=wish.form, from_=wish.format, skip_bad=wish.skip_bad, progress=progress,
+        arrange=arrange,
+    )  # fmt: skip
+    subsets = dict(sorted(done.subsets.items(), key=_order))
+    findings = (*done.findings, *made[0].findings)
+    return LaidOut(done.format, {}, subsets, made[0].is_made, made[0].copies, done.placed, findings)
 
 
 def _refuse_errors(findings: list[Finding], wish: Wish) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _split_texts(
     texts = TextSplit(folder, format_name)
     findings = tuple(texts.findings)
     _refuse_errors(findings, source)
-    made = parted(texts.entries(), source, request)
+    made = parted(texts.entries(), source, replace(request, together=texts.together()))
     for part in made.parts:
         part.classes = texts.counts(part.images)
     filled = {part.name: part.images for part in made.parts if part.images}

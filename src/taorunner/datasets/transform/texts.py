@@ -17,8 +17,8 @@ from taorunner.datasets.model.annotations import Box, ImageEntry
 from taorunner.datasets.model.texts import OUTLINES, WORDS, TextDataset, TextImage, counts_of, name_of
 from taorunner.datasets.transform.convert import ClassCount, Conversion, refuse_overlap
 from taorunner.datasets.transform.readable_images import PNG, conversion_findings, save_as, unread_kinds
-from taorunner.datasets.transform.word_crops import WordCropper, words_of
-from taorunner.datasets.writers.texts import FORMS, text_image_names, write_characters
+from taorunner.datasets.transform.word_crops import WordCropper, crops_of_one_image, words_of
+from taorunner.datasets.writers.texts import FORMS, text_image_names, write_characters, write_crops
 from taorunner.errors import Finding, MachineError, UserFilesError, has_errors
 from taorunner.text import printable
 
@@ -30,14 +30,24 @@ _RARE = 20
 def lay_out_texts(
     source: Path, output: Path, *, to: str, from_: str | None = None, overwrite: bool = False, skip_bad: bool = False,
     progress: Progress = lambda what, done, total: None,
+    arrange: Callable[[list[TextImage], str], list[TextImage]] | None = None,
 ) -> Conversion:  # fmt: skip
-    """``to`` is one of ``FORMS``. Raises UserFilesError with every finding when something in ``source`` is wrong and
+    """``to`` is one of ``FORMS``. ``arrange`` gets the images and their kind, and may give them other subsets, before
+    words are cropped from them.
+
+    Raises UserFilesError with every finding when something in ``source`` is wrong and
     ``skip_bad`` is not set."""
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     folder = Folder(source, progress)
     dataset = read_texts(folder, _format_for(folder, to, from_))
     usable = usable_texts(dataset)
+    is_sound = skip_bad or not has_errors([*dataset.findings, *usable.findings])
+    if arrange is not None and usable.images and is_sound:
+        subsets = {one.path: one.subset for one in arrange(usable.images, dataset.kind)}
+        images = (replace(one, subset=subsets.get(one.path, one.subset)) for one in dataset.images)
+        dataset = replace(dataset, images=tuple(images))
+        usable = usable_texts(dataset)
     if to == "ocrnet" and dataset.kind != WORDS:
         needs_pillow("to crop words")
         dataset = words_of(dataset, usable.images, [*dataset.findings, *usable.findings])
@@ -57,6 +67,7 @@ def lay_out_texts(
     with new_folder(output, overwrite=overwrite) as partial:
         for subset, members in by_subset.items():
             made.write(partial, subset, members)
+        write_crops(partial, made.crops)
         if to == "ocrnet":
             write_characters(partial, characters_of(dataset, usable.images))
     before = counts_of(dataset.images, dataset.kind)
@@ -102,6 +113,7 @@ class _Written:
         self, to: str, source: Path, suffixes: Mapping[Path, str], total: int, progress: Progress
     ) -> None:
         self.placer, self.renamed, self.after = Placer(), list[tuple[str, str]](), Counter[str]()
+        self.crops: dict[str, list[str]] = {}
         self._to, self._source, self._suffixes, self._progress = to, source, suffixes, progress
         self._done, self._total = 0, total
         self._cropper = WordCropper()
@@ -118,6 +130,8 @@ class _Written:
             target = folder / form.images / name
             if image.crop:
                 self._cropper.save(image, target)
+                crops = self.crops.setdefault(_shown(image.path, self._source), [])
+                crops.append(target.relative_to(root).as_posix())
                 self.placer.counts["cropped"] += 1
             elif image.path in self._suffixes:
                 save_as(image.path, target)
@@ -154,7 +168,7 @@ class TextSplit:
         self.dataset: TextDataset = read_texts(folder, format_name)
         self.usable: UsableTexts = usable_texts(self.dataset)
         self.target = next(to for to, form in FORMS.items() if form.kind == self.dataset.kind)
-        self._source = folder.root
+        self._folder, self._source = folder, folder.root
         self._by_path = {image.path: image for image in self.usable.images}
 
     @property
@@ -164,18 +178,11 @@ class TextSplit:
 
     def entries(self) -> list[ImageEntry]:
         """Images with what is shared out as classes: texts by legibility, or rare characters."""
-        kind = self.dataset.kind
-        images = self.usable.images
-        seen = Counter(character for image in images for text in image.texts for character in set(text.text))
-        made = []
-        for image in images:
-            if kind == WORDS:
-                names = [one for one in sorted(set(image.texts[0].text)) if seen[one] < _RARE]
-            else:
-                names = [name_of(text, kind) for text in image.texts]
-            boxes = tuple(Box(name, 0, 0, image.width, image.height) for name in names)
-            made.append(ImageEntry(image.path, image.width, image.height, boxes, image.subset))
-        return made
+        return shared_out(self.usable.images, self.dataset.kind)
+
+    def together(self) -> list[tuple[Path, Path]]:
+        """Pairs of words that were cropped from one image."""
+        return list(crops_of_one_image(self._folder))
 
     def members(self, images: Sequence[ImageEntry]) -> list[TextImage]:
         return [self._by_path[image.path] for image in images]
@@ -199,6 +206,21 @@ class TextSplit:
                 self.dataset, {name: self.members(images) for name, images in parts.items()}
             )
         return made.placer.counts, tuple(findings)
+
+
+def shared_out(images: Sequence[TextImage], kind: str) -> list[ImageEntry]:
+    """The images with what a split shares out as classes: rare characters of words, else texts by legibility."""
+    seen = Counter(character for image in images for text in image.texts for character in set(text.text))
+    made = []
+    for image in images:
+        if kind == WORDS:
+            characters = {one for text in image.texts for one in text.text}
+            names = [one for one in sorted(characters) if seen[one] < _RARE]
+        else:
+            names = [name_of(text, kind) for text in image.texts]
+        boxes = tuple(Box(name, 0, 0, image.width, image.height) for name in names)
+        made.append(ImageEntry(image.path, image.width, image.height, boxes, image.subset))
+    return made
 
 
 def untrained(dataset: TextDataset, parts: Mapping[str, Sequence[TextImage]]) -> list[Finding]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.datasets.model.texts import MARK, WORDS, Corners, TextDataset, TextImage
 from taorunner.datasets.transform.readable_images import undecodable
+from taorunner.datasets.writers.texts import CROPS
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from taorunner.datasets.formats.folder import Folder
 
 _LEAST_PIXELS = 2
 
@@ -39,6 +43,17 @@ def clockwise(corners: Corners) -> Corners:
     x, y = corners[::2], corners[1::2]
     twice = sum(x[at - 1] * y[at] - x[at] * y[at - 1] for at in range(4))
     return corners if twice >= 0 else (*corners[:2], *corners[6:8], *corners[4:6], *corners[2:4])
+
+
+def crops_of_one_image(folder: Folder) -> Iterator[tuple[Path, Path]]:
+    """Pairs of words of one image, where ``writers/texts`` has noted which they are."""
+    for path in folder.with_suffix(".json"):
+        base, _, name = path.rpartition("/")
+        listed = folder.json(path) if name == CROPS else None
+        for crops in listed.values() if isinstance(listed, dict) else ():
+            known = [one for one in crops if isinstance(one, str)] if isinstance(crops, list) else []
+            files = [folder.root / base / one for one in known]
+            yield from pairwise(files)
 
 
 class WordCropper:

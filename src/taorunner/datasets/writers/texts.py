@@ -5,6 +5,7 @@ Source: tao-pytorch 7.0.1 cv/ocdnet/utils/util.py get_datalist, cv/ocrnet/datalo
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,8 @@ from taorunner.datasets.model.texts import ILLEGIBLE, OUTLINES, WORDS, TextImage
 
 Named = Sequence[tuple[str, TextImage]]
 LABELS, CHARACTERS = "labels.txt", "characters.txt"
+CROPS = "crops.json"
+"""File beside words that were cropped from images: the words of each image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,12 @@ def _crop_names(images: Sequence[TextImage], root: Path) -> list[str]:
         taken.add(stem.lower())
         names.append(f"{stem}.png")
     return names
+
+
+def write_crops(root: Path, crops: Mapping[str, Sequence[str]]) -> None:
+    """Writes which words were cropped from each image, so that a later split keeps them together."""
+    if crops:
+        (root / CROPS).write_text(json.dumps(crops, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _write_outlines(folder: Path, images: Named) -> None:
