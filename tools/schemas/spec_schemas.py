@@ -2,12 +2,16 @@
 
     pip download --no-deps -d wheels nvidia-tao-core==7.3.0      # each release that is wanted
     pip download --no-deps -d wheels nvidia-tao-deploy==7.3.0
+    pip download --no-deps -d wheels nvidia-tao-ds==7.3.0
+    pip download --no-deps -d wheels --python-version 3.12 --only-binary=:all: nvidia-tao-pytorch==7.3.0
     git archive --format=zip -o wheels/nvidia_tao_pytorch-5.5.0.zip dc07b02 nvidia_tao_pytorch  # tao_pytorch_backend
     python tools/schemas/spec_schemas.py wheels
 
 Reads every archive of NVIDIA/tao_pytorch_backend (PyTorch before 6.0: v5.0.0, v5.1.0, v5.2.0, 9c2d94c is 5.3.0, dc07b02
-is 5.5.0), every nvidia-tao-core wheel (dataclasses: PyTorch, TF2, data services, deploy) and every nvidia-tao-deploy
-wheel (protobuf descriptors: TF1) of the folder, in the order of their versions, and writes one JSON file for each
+is 5.5.0), every nvidia-tao-core wheel (dataclasses: PyTorch, TF2, data services, deploy), every wheel of nvidia-tao-ds,
+nvidia-tao-pytorch and nvidia-tao-deploy since 7.0 (their scripts read dataclasses of their own, and not those of core;
+those of deploy are written where they differ from the network's) and every nvidia-tao-deploy wheel (protobuf
+descriptors: TF1) of the folder, in the order of their versions, and writes one JSON file for each
 schema and ``index.json``. The same wheels give the same bytes. Sections that are alike in several releases are written
 once. Nothing of a wheel is kept but names, types, defaults, limits and options. Needs ``protobuf`` besides Python.
 """
@@ -63,13 +67,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     schemas: dict[str, SchemaFile] = {}
-    sources = []
-    code = sorted(options.wheels.glob("nvidia_tao_pytorch-*.zip"), key=_version)
-    for wheel in [*code, *sorted(options.wheels.glob("nvidia_tao_core-*.whl"), key=_version)]:
-        found = _dataclasses(wheel)
-        for name, tree in found["schemas"].items():
-            schemas.setdefault(name, SchemaFile("yaml")).add(_name(wheel)[1], _corrected(name, tree))
-        sources.append(_source(wheel, found["failed"]))
+    sources: list[dict[str, Any]] = []
+    for name, releases in _yaml_trees(options.wheels, sources).items():
+        schemas[name] = SchemaFile("yaml")
+        for release, tree in releases.items():
+            schemas[name].add(release, _corrected(name, tree))
     protos = _protos(options.wheels, sources)
     for name, tree in protos.items():
         schemas[name] = SchemaFile("prototxt")
@@ -87,8 +89,33 @@ def main() -> int:
     return 0
 
 
+_WITH_DATACLASSES = (
+    "nvidia_tao_pytorch-*.zip", "nvidia_tao_core-*.whl", "nvidia_tao_ds-*.whl", "nvidia_tao_pytorch-*.whl",
+    "nvidia_tao_deploy-*.whl",
+)  # fmt: skip
+"""Archives with dataclasses. Those of one release that come later replace what earlier ones say."""
+
+
+def _yaml_trees(folder: Path, sources: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Schema name → release → the tree of its keys."""
+    trees: dict[str, dict[str, Any]] = {}
+    for pattern in _WITH_DATACLASSES:
+        for wheel in sorted(folder.glob(pattern), key=_version):
+            found, release = _dataclasses(wheel), _name(wheel)[1]
+            for name, tree in found["schemas"].items():
+                network = trees.get(name.removesuffix(".deploy"), {})
+                if not name.endswith(".deploy") or network.get(release) != tree:
+                    trees.setdefault(name, {})[release] = tree
+            if (
+                found["schemas"] and "deploy" not in pattern
+            ):  # deploy is a source of messages too, and listed there
+                sources.append(_source(wheel, found["failed"]))
+    return trees
+
+
 def _dataclasses(wheel: Path) -> dict[str, Any]:
-    read = [sys.executable, str(HERE / "wheel_dataclasses.py"), str(wheel)]
+    core = wheel.parent.glob(f"nvidia_tao_core-{_name(wheel)[1]}-*.whl")
+    read = [sys.executable, str(HERE / "wheel_dataclasses.py"), str(wheel), *map(str, core)]
     done = subprocess.run(read, capture_output=True, check=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found

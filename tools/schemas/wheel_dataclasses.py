@@ -1,8 +1,8 @@
-"""What do the configuration dataclasses of one nvidia-tao-core wheel say? Printed as JSON.
+"""What do the configuration dataclasses of one wheel say: nvidia-tao-core, -ds, -deploy or -pytorch? Printed as JSON.
 
 Before 6.0 they lie beside the code, in an archive of NVIDIA/tao_pytorch_backend; the wheel of 5.1.0 is encrypted.
-Runs as a process of its own, ``wheel_dataclasses.py WHEEL``: the wheel's modules are imported out of the
-wheel, and whatever they import that is not in it is replaced by an empty stand-in, so none of its dependencies is
+Runs as a process of its own, ``wheel_dataclasses.py WHEEL [WHEEL_OF_CORE]``: the wheel's modules are imported out of
+the wheel, and whatever they import that is not in it is replaced by an empty stand-in, so none of its dependencies is
 installed. Only names, types, defaults, limits and options are taken; texts for people stay where they are.
 """
 
@@ -23,9 +23,11 @@ from taorunner.specs.extract.dataclass_schemas import keys_of
 
 PACKAGE = "nvidia_tao_core"
 CODE = "nvidia_tao_pytorch"
+DEPLOY = "nvidia_tao_deploy"
 MISSING = "???"
 CLASS_NAMES = (
     "ExperimentConfig", "CLIPExperimentConfig", "VLLMCaptionInferenceExpConfig", "OIExperimentConfig",
+    "VideoCLIPExperimentConfig",
 )  # fmt: skip
 """The class of a network's spec, best first. Source: tao/pytorch.md section 5."""
 
@@ -39,6 +41,37 @@ SUB_SCHEMAS = {
     "stylegan_xl.dataset_convert": ("stylegan_xl.dataset", "DataConvertExpConfig"),
 }
 """Actions with a spec of another shape than their network's. Source: tao/pytorch.md section 5."""
+
+OWN_SCHEMAS = {
+    "nvidia_tao_ds": {
+        "annotations": ("config.annotations.default_config", "ExperimentConfig"),
+        "annotations.merge": ("config.annotations.merge_config", "MergeConfig"),
+        "annotations.slice": ("config.annotations.slice_config", "SliceConfig"),
+        "annotations.qa_to_llava_annotation": ("annotations.scripts.qa_to_llava_annotation", "QAToLLaVAConfig"),
+        "annotations.sparse4d_prepare": ("config.annotations.sparse4d_prepare_config", "Sparse4DPrepareConfig"),
+        "analytics": ("config.analytics.default_config", "ExperimentConfig"),
+        "augmentation": ("config.augmentation.default_config", "ExperimentConfig"),
+        "auto_label": ("config.auto_label.default_config", "ExperimentConfig"),
+        "image": ("config.image.default_config", "ExperimentConfig"),
+        "embedding.image_embeddings": ("config.mining.embedding.image_embeddings", "ImageEmbeddingsConfig"),
+        "embedding.text_embeddings": ("config.mining.embedding.text_embeddings", "TextEmbeddingsConfig"),
+        "tmm.nearest_neighbors": ("config.mining.tmm.nearest_neighbors", "NearestNeighborsConfig"),
+        "tmm.unique_neighbor_matching": (
+            "config.mining.tmm.unique_neighbor_matching", "UniqueNeighborMatchingConfig",
+        ),
+        "gap_analysis.vcn_aoi": ("config.rcca.gap_analysis.vcn_aoi", "GapAnalysisConfig"),
+        "gap_analysis.vlm_bcq": ("config.rcca.gap_analysis.vlm_bcq", "GapAnalysisConfig"),
+        "gap_analysis.object_detection": ("config.rcca.gap_analysis.object_detection", "ObjectDetectionGapConfig"),
+    },
+    CODE: {"radio": ("multimodal.radio.config.default_config", "ExperimentConfig")},
+}  # fmt: skip
+"""Schemas that a package reads from itself and not from nvidia-tao-core: module and class.
+
+Source: the ``schema=`` of ``hydra_runner`` in the scripts of nvidia-tao-ds and nvidia-tao-pytorch 7.0.0 to 7.3.0.
+"""
+
+_NO_SPEC = ("common.quantization", "ssl_evaluation")
+"""Folders of nvidia-tao-pytorch 7.2.0 whose classes are no spec of a command."""
 
 CODE_FOLDERS = {"metric_learning_recognition": "ml_recog", "odise": None}
 """Folders that are not called like their network; None: no command of the image. Source: tao/pytorch.md section 1."""
@@ -91,9 +124,9 @@ class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Nothing: it is empty."""
 
 
-def networks_in(wheel: Path) -> list[str]:
+def networks_in(wheel: Path, package: str = PACKAGE) -> list[str]:
     """The packages below ``config`` that hold a spec's schema, as ``dino`` or ``multimodal.clip``."""
-    prefix, name = f"{PACKAGE}/config/", "/default_config.py"
+    prefix, name = f"{package}/config/", "/default_config.py"
     return sorted(
         entry[len(prefix) : -len(name)].replace("/", ".")
         for entry in _entries(wheel)
@@ -106,17 +139,27 @@ def _entries(archive: Path) -> list[str]:
         return opened.namelist()
 
 
-def _wanted(wheel: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+def _wanted(wheel: Path, package: str) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Schema name → module and the names that its class may have."""
     wanted = {
-        name.rpartition(".")[2]: (f"{PACKAGE}.config.{name}.default_config", CLASS_NAMES)
-        for name in networks_in(wheel)
+        name.rpartition(".")[2]: (f"{package}.config.{name}.default_config", CLASS_NAMES)
+        for name in networks_in(wheel, package)
+        if name not in _NO_SPEC
     }
     entries = set(_entries(wheel))
     return wanted | {
-        name: (f"{PACKAGE}.config.{module}", (cls,))
+        name: (f"{package}.config.{module}", (cls,))
         for name, (module, cls) in SUB_SCHEMAS.items()
-        if f"{PACKAGE}/config/{module.replace('.', '/')}.py" in entries
+        if f"{package}/config/{module.replace('.', '/')}.py" in entries
+    }
+
+
+def _wanted_of_package(wheel: Path, package: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+    entries = set(_entries(wheel))
+    return {
+        name: (f"{package}.{module}", (cls,))
+        for name, (module, cls) in OWN_SCHEMAS.get(package, {}).items()
+        if f"{package}/{module.replace('.', '/')}.py" in entries
     }
 
 
@@ -193,10 +236,17 @@ def read_wheel(wheel: Path) -> dict[str, Any]:
 
 def read_classes(wheel: Path) -> tuple[dict[str, type], dict[str, str]]:
     """Schema name → its dataclass, and the reason for each one that could not be imported."""
-    is_code = not wheel.name.startswith(PACKAGE)
+    package = wheel.name.partition("-")[0]
+    is_code = wheel.suffix == ".zip"
     sys.path.insert(0, str(wheel))
-    sys.meta_path.append(_StandInFinder(CODE if is_code else PACKAGE))
-    wanted = _wanted_of_code(wheel) if is_code else _wanted(wheel)
+    sys.meta_path.append(_StandInFinder(package))
+    if is_code:
+        wanted = _wanted_of_code(wheel)
+    else:
+        wanted = _wanted(wheel, package) if package in (PACKAGE, CODE, DEPLOY) else {}
+        wanted |= _wanted_of_package(wheel, package)
+    if package == DEPLOY:
+        wanted = {f"{name}.deploy": facts for name, facts in wanted.items() if name not in SUB_SCHEMAS}
     if is_code:
         _enter_code(wheel)
     found: dict[str, type] = {}
@@ -220,4 +270,5 @@ def read_classes(wheel: Path) -> tuple[dict[str, type], dict[str, str]]:
 
 
 if __name__ == "__main__":
+    sys.path[:0] = sys.argv[2:]
     json.dump(read_wheel(Path(sys.argv[1])), sys.stdout)

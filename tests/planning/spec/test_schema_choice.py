@@ -36,12 +36,36 @@ def test_bevfusion_keeps_the_schema_of_its_old_image() -> None:
     assert against.schema.find(("root_dir",)) is not None
 
 
-@pytest.mark.parametrize("action", ["qa_to_llava_annotation", "sparse4d_prepare"])
-def test_an_action_with_a_spec_of_its_own_is_not_held_against_that_of_its_network(action: str) -> None:
-    network = load_network("annotations")
-    assert schema_for(network.contract(action, "7.3.0")) is None
-    against = schema_for(network.contract("convert", "7.3.0"))
-    assert against is not None and against.schema.name == "annotations"
+@pytest.mark.parametrize(
+    ("network", "action", "release", "schema"),
+    [
+        ("annotations", "convert", "7.3.0", "annotations"),
+        ("annotations", "qa_to_llava_annotation", "7.3.0", "annotations.qa_to_llava_annotation"),
+        ("annotations", "sparse4d_prepare", "7.3.0", "annotations.sparse4d_prepare"),
+        ("embedding", "text_embeddings", "7.1.0", "embedding.text_embeddings"),
+        ("tmm", "nearest_neighbors", "7.0.0", "tmm.nearest_neighbors"),
+        ("gap_analysis", "object_detection", "7.2.0", "gap_analysis.object_detection"),
+        ("video_clip", "train", "7.2.0", "video_clip"),
+        ("video_clip", "gen_trt_engine", "7.2.0", "video_clip.deploy"),
+        ("sparse4d", "inference", "7.3.0", "sparse4d"),
+        ("sparse4d", "deploy.inference", "7.3.0", "sparse4d.deploy"),
+        ("clip", "deploy.inference", "7.0.1", "clip.deploy"),
+        ("rtdetr", "deploy.inference", "7.0.1", "rtdetr"),
+        ("radio", "distill", "7.0.1", "radio"),
+    ],
+)
+def test_an_action_whose_spec_has_another_shape_is_held_against_its_own(
+    network: str, action: str, release: str, schema: str
+) -> None:
+    against = schema_for(load_network(network).contract(action, release))
+    assert against is not None and against.schema.name == schema
+
+
+def test_the_code_since_7_0_has_dataclasses_of_its_own() -> None:
+    """Those of nvidia-tao-core 7.0.1 have "contiguous_labels" for DINO, and no "peft" for CLIP."""
+    dino, clip = (schema_for(load_network(name).contract("train", "7.0.1")) for name in ("dino", "clip"))
+    assert dino is not None and dino.schema.find(("dataset", "contiguous_labels")) is None
+    assert clip is not None and clip.schema.find(("peft",)) is not None
 
 
 NOT_IN_THE_SCHEMA = {("depth_net", "6.25.9", "export")}

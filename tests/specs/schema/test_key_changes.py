@@ -7,7 +7,7 @@ import json
 import pytest
 from spec_checks import load_tool
 
-from taorunner.specs.schema.key_changes import FILE, load_changes
+from taorunner.specs.schema.key_changes import FILE, load_changes, moved_to
 from taorunner.specs.schema.override_check import check_override
 from taorunner.specs.schema.schema import SCHEMAS, Schema, find_schema, shipped_schemas
 from taorunner.specs.schema.walk import Against, walk_prototxt
@@ -91,7 +91,7 @@ def test_every_group_names_its_source() -> None:
          'the section train of "dino" has no key "verbose" in 7.0.1 (until 6.25.10)', "remove it, or set release"),
         ("action_recognition", "7.0.1", "train_config: {epochs: 3}",
          'the spec of "action_recognition" has no key "train_config" in 7.0.1 (until 4.0.1)',
-         "in 7.0.1 it is train: epochs is num_epochs there"),
+         "in 7.0.1 it is train; epochs is train.num_epochs"),
         ("pose_classification", "7.0.1", "output_dir: /r",
          'the spec of "pose_classification" has no key "output_dir" in 7.0.1 (until 4.0.1)',
          "in 7.0.1 it is results_dir"),
@@ -152,3 +152,24 @@ def test_a_fraction_that_is_a_count_since_tao_5(written: str, hint: str | None) 
     )
     (problem,) = walk_prototxt(parse_prototxt(text), Against(schema_of("detectnet_v2", "5.0.0"))).problems
     assert problem.misfit.hint == hint
+
+
+def test_a_section_of_tao_4_says_where_its_moved_keys_are() -> None:
+    of_tao_4 = {
+        "img_width": 100,
+        "img_height": 32,
+        "batch_size": 8,
+        "augmentation_config": {"keep_aspect_ratio": True},
+    }
+    moved = moved_to(newest("ocrnet"), ("dataset_config",), of_tao_4)
+    assert moved is not None
+    assert moved.until == "4.0.1"
+    assert moved.hint == (
+        "in 7.3.0 it is dataset; img_width is model.input_width, img_height is model.input_height, "
+        "augmentation_config is dataset.augmentation"
+    )
+    shape = moved_to(newest("action_recognition"), ("dataset", "output_shape"), [224, 224])
+    assert shape is not None
+    assert (
+        shape.hint == "in 7.3.0 it is model.input_height: of [height, width] the second is model.input_width"
+    )

@@ -38,7 +38,7 @@ def schema_of(
     memory = kept.memory if memory is None and kept is not None else memory
     if found is not None or SPEC_KEYS in contract.unknown:
         return found
-    return find_schema(contract.network, contract.action, code_version(contract), memory)
+    return find_schema(contract.network, contract.action, code_version(contract), memory, contract.group)
 
 
 def schema_for(

@@ -115,22 +115,31 @@ def moved_to(schema: Schema, path: Keys, value: Any = None) -> Moved | None:
     for row in rows:
         if row.old == path and row.new is not None and schema.find(row.new) is not None:
             more = f": {row.write}" if row.write else ""
-            return Moved(f"in {schema.release} it is {'.'.join(row.new)}{more}", row.until)
+            hint = f"in {schema.release} it is {'.'.join(row.new)}{more}"
+            return Moved(f"{hint}{_moved_inside(schema, rows, path, value, '; ')}", row.until)
         if row.new == path and schema.find(row.old) is not None:
             return Moved(f"in {schema.release} it is {'.'.join(row.old)}")
+    if inside := _moved_inside(schema, rows, path, value, f"in {schema.release} "):
+        return Moved(inside)
+    gone = next((row for row in rows if row.old == path and row.new is None), None)
+    return Moved(f"remove it: {gone.write}") if gone is not None else None
+
+
+def _moved_inside(schema: Schema, rows: list[KeyChange], path: Keys, value: Any, before: str) -> str:
+    """Where the keys of the section ``value`` are now that have another place than their section; else nothing."""
     inside = [
         row
         for row in rows
         if row.new is not None
+        and len(row.old) > len(path)
         and row.old[: len(path)] == path
         and _has(value, row.old[len(path) :])
         and schema.find(row.new) is not None
     ]
-    if inside:
-        shown = [f"{'.'.join(row.old[len(path) :])} is {'.'.join(row.new or ())}" for row in inside[:_SHOWN]]
-        return Moved(f"in {schema.release} " + ", ".join(shown) + (", …" if len(inside) > _SHOWN else ""))
-    gone = next((row for row in rows if row.old == path and row.new is None), None)
-    return Moved(f"remove it: {gone.write}") if gone is not None else None
+    if not inside:
+        return ""
+    shown = [f"{'.'.join(row.old[len(path) :])} is {'.'.join(row.new or ())}" for row in inside[:_SHOWN]]
+    return before + ", ".join(shown) + (", …" if len(inside) > _SHOWN else "")
 
 
 def explained(schema: Schema, path: Keys, value: Any, misfit: Misfit | None) -> Misfit | None:

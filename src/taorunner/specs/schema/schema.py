@@ -125,8 +125,14 @@ class SchemaSet:
     label: str | None = None
     memory: SpecMemory = field(default_factory=SpecMemory, compare=False, repr=False)
 
-    def find(self, network: str, action: str, version: str) -> Schema | None:
-        """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown."""
+    def find(self, network: str, action: str, version: str, group: str = "") -> Schema | None:
+        """The schema of the spec that ``action`` reads, in the code of that version (``6.26.3``). None if unknown.
+
+        ``group`` is the kind of the image, where its actions may read a spec of another shape (``deploy``).
+        """
+        own = f"{network}.{group}"
+        if own in self._index().names and (schema := self._schema(own, version)) is not None:
+            return schema
         name = self._name(network, action)
         return None if name is None else self._schema(name, version)
 
@@ -201,9 +207,11 @@ def shipped_schemas(memory: SpecMemory | None = None) -> SchemaSet:
     return SchemaSet(SCHEMAS, memory=memory or SpecMemory())
 
 
-def find_schema(network: str, action: str, version: str, memory: SpecMemory | None = None) -> Schema | None:
+def find_schema(
+    network: str, action: str, version: str, memory: SpecMemory | None = None, group: str = ""
+) -> Schema | None:
     """``SchemaSet.find`` in the schemas that come with taorunner."""
-    return shipped_schemas(memory).find(network, action, version)
+    return shipped_schemas(memory).find(network, action, version, group)
 
 
 def _read_index(folder: Path) -> _Index:
