@@ -21,12 +21,14 @@ def fits(value: object, kinds: frozenset[str]) -> bool:
     name = _ANNOTATED.get(name, name)
     if name not in kinds:
         return name == "int" and "float" in kinds and fits(value, frozenset({"int"}))
+    if name == "str":
+        return isinstance(value, str) and "\0" not in value  # NUL is in no path
     if name in _SIMPLE:
         return True
     if isinstance(value, int):
         return -LARGEST <= value < LARGEST
     if isinstance(value, tuple):
-        return all(one.__class__ is str for one in value)
+        return all(isinstance(one, str) and "\0" not in one for one in value)
     if isinstance(value, dict):
         return all(one.__class__ is int for one in value.values())
     return getattr(value, "tzinfo", True) is not None

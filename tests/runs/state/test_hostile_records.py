@@ -89,6 +89,27 @@ def test_a_batch_that_is_no_name_is_damage_too(store: RunStore, written_id: obje
     assert everything(store) == before
 
 
+@pytest.mark.parametrize("key", ["project", "experiment"])
+@pytest.mark.parametrize("written", [*(text for text in HOSTILE if text != OTHER), "/tmp"])
+def test_nor_is_a_project_or_an_experiment_that_is_no_name_believed(
+    store: RunStore, key: str, written: object
+) -> None:
+    rewrite(store.paths(OURS).record, **{key: written})
+    with pytest.raises(DamagedRunError) as refused:
+        store.load(OURS)
+    assert f'is damaged: it says "{key}": ' in refused.value.message
+
+
+def test_a_nul_in_any_text_is_damage(store: RunStore) -> None:
+    for changes in ({"reason": "x\0y"}, {"results_dir": "/w\0"}, {"gpus": ["0", "\0"]}):
+        rewrite(
+            store.paths(OTHER).record,
+            **{**json.loads(store.paths(OURS).record.read_text()), "id": OTHER, **changes},
+        )
+        with pytest.raises(DamagedRunError):
+            store.load(OTHER)
+
+
 def test_a_damaged_run_of_a_batch_that_is_not_over_is_known(store: RunStore) -> None:
     make(store, running := "20260625-000000-e-train-runs", RunState.RUNNING)
     store.open_batches.begin("b", [OURS, running, "gone"])

@@ -392,4 +392,7 @@ def _contradiction(record: RunRecord, run_id: str) -> str | None:
         return f'it says "id": {json.dumps(record.id)}'
     if not is_name(record.batch):
         return f'it says "batch": {json.dumps(record.batch)}'
+    for key, name in (("project", record.project), ("experiment", record.experiment)):
+        if not is_name(name):
+            return f'it says "{key}": {json.dumps(name)[:80]}'
     return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None

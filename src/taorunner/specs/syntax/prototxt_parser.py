@@ -22,7 +22,7 @@ _TOKEN = re.compile(
     rf"""(?P<blank>[ \t\r\n\v\f]+)
       | (?P<comment>\#[^\n]*) | (?P<name>[A-Za-z_][A-Za-z0-9_]*) |
       (?P<number>[+]?(?:0[xX](?:_?[0-9a-fA-F])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+|
-        (?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?[fF]?)(?![A-Za-z0-9_.]))
+        (?:{_DIGITS}(?:\.(?:{_DIGITS})?)?|\.{_DIGITS})(?:[eE][+-]?{_DIGITS})?[fF]?)(?![A-Za-z0-9_.]))
       | (?P<string>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|'[^'\\\n]*(?:\\[^\n][^'\\\n]*)*')
       | (?P<mark>[-{{}}<>\[\],;:/.])""",
     re.VERBOSE,
