@@ -4,14 +4,17 @@ it."""
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from taorunner.errors import MachineError
+from taorunner.text import size
 from taorunner.values.value import Value
 
 
@@ -24,6 +27,15 @@ def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> 
     if (root / "run/systemd/system").is_dir():
         return f"sudo systemctl {verb} {name}"
     return f"sudo service {name} {verb}"
+
+
+MOST_BYTES = 256 * 1024**2
+"""Of the output of a program: far more than a queue of 10^6 jobs, or all that is read of a host at once."""
+_BLOCK = 256 * 1024
+
+
+class _TooMuchError(Exception):
+    """A program printed more than ``MOST_BYTES``."""
 
 
 class CommandResult(Value):
@@ -113,7 +125,7 @@ def run_raw(
         raise MachineError(f'"{words[0]}" cannot be started: {reason.lower()}') from error
     with process:
         try:
-            out, err = process.communicate(stdin, timeout=timeout_s)
+            out, err = _exchanged(process, stdin, timeout_s)
         except BaseException as error:
             if grace_s:
                 with suppress(OSError, subprocess.TimeoutExpired):
@@ -124,6 +136,53 @@ def run_raw(
             process.wait()
             if isinstance(error, subprocess.TimeoutExpired):
                 raise MachineError(f'"{shlex.join(words)}" took longer than {timeout_s:g} s') from error
+            if isinstance(error, _TooMuchError):
+                raise MachineError(f'"{shlex.join(words)}" printed more than {size(MOST_BYTES)}') from error
             raise
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return RawResult(words, code, out, err)
+
+
+def _exchanged(
+    process: subprocess.Popen[bytes], stdin: bytes | None, timeout_s: float
+) -> tuple[bytes, bytes]:
+    """As ``communicate``, up to ``MOST_BYTES`` of output. Raises TimeoutExpired, _TooMuchError."""
+    deadline = time.monotonic() + timeout_s
+    out, err, left = bytearray(), bytearray(), memoryview(stdin or b"")
+    with selectors.DefaultSelector() as ready:
+        for stream, into in ((process.stdout, out), (process.stderr, err)):
+            assert stream is not None
+            ready.register(stream, selectors.EVENT_READ, into)
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+            ready.register(process.stdin, selectors.EVENT_WRITE)
+        while ready.get_map():
+            rest_s = deadline - time.monotonic()
+            if rest_s <= 0:
+                raise subprocess.TimeoutExpired(process.args, timeout_s)
+            for key, _ in ready.select(rest_s):
+                if key.data is None:
+                    left = _written(key.fd, left)
+                    is_over = not left
+                else:
+                    data = os.read(key.fd, _BLOCK)
+                    key.data.extend(data)
+                    is_over = not data
+                    if len(out) + len(err) > MOST_BYTES:
+                        raise _TooMuchError
+                if is_over:
+                    ready.unregister(key.fileobj)
+                    if process.stdin is not None and key.data is None:
+                        process.stdin.close()
+    process.wait(max(0.0, deadline - time.monotonic()))
+    return bytes(out), bytes(err)
+
+
+def _written(descriptor: int, data: memoryview) -> memoryview:
+    """What is left to write; nothing where nobody reads it any more."""
+    try:
+        return data[os.write(descriptor, data[:_BLOCK]) :] if data else data
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[:0]

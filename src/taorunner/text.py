@@ -168,4 +168,6 @@ def masked_line(line: str, more_names: Sequence[str] = (), plain_names: Sequence
 
 def printable(text: str) -> str:
     """``text`` without control characters, so that it cannot control the terminal."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from taorunner import host_commands
 from taorunner.errors import MachineError
-from taorunner.host_commands import CommandResult, run, service_command
+from taorunner.host_commands import CommandResult, run, run_raw, service_command
 
 
 def test_what_a_program_said_and_how_it_ended() -> None:
@@ -97,3 +98,17 @@ def test_services_are_started_as_the_machine_does_it(tmp_path: Path) -> None:
     assert service_command("restart", root=tmp_path) == "sudo service docker restart"
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     assert service_command("start", "containerd", tmp_path) == "sudo systemctl start containerd"
+
+
+def test_a_program_that_prints_without_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_commands, "MOST_BYTES", 1 << 20)
+    with pytest.raises(MachineError) as caught:
+        run(["yes", "x" * 200], timeout_s=60)
+    assert caught.value.message.endswith("printed more than 1.0 MiB")
+
+
+def test_much_input_and_output_pass_each_other() -> None:
+    data = b"0123456789abcde\n" * 300_000
+    assert run_raw(["cat"], timeout_s=60, stdin=data).stdout == data
+    assert run_raw(["true"], timeout_s=60, stdin=data).code == 0  # which reads nothing of it
+    assert run_raw(["sh", "-c", "cat >&2; echo end"], timeout_s=60, stdin=data).stderr == data

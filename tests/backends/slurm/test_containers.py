@@ -40,7 +40,10 @@ while words[0].startswith("--"):
         own.append(f"{name}={value}" if value else name)
 for bind in binds:
     assert len(bind) == 2 or bind[2:] == ["ro"], bind
-    os.makedirs(image + bind[1], exist_ok=True)
+    inside = image + bind[1]
+    os.makedirs(inside if os.path.isdir(bind[0]) else os.path.dirname(inside), exist_ok=True)
+    if os.path.isfile(bind[0]):
+        open(inside, "a").close()
 mounts = [word for bind in binds for word in ("-b", f"{bind[0]}:{bind[1]}")]
 os.environ["USER"] = "root"
 inside = ["ch-run", *mounts, f"--set-env={image}/ch/environment", image, "--"]

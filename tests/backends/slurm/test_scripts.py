@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from taorunner.backends.contract import Launch
 from taorunner.backends.slurm.backend import create
 from taorunner.backends.slurm.containers import image_file
 from taorunner.backends.slurm.request import SlurmRequest
+from taorunner.backends.slurm.script import batch_script, node_script
 from taorunner.container_options import Mount
 from taorunner.contracts import CheckpointContract, ResumeRule
 from taorunner.errors import EngineRefusedError
@@ -107,12 +111,15 @@ def container(render: Callable[..., SlurmRequest], runtime: str, tmp_path: Path,
 def test_pyxis(render: Callable[..., SlurmRequest], tmp_path: Path) -> None:
     request = container(render, "pyxis", tmp_path)
     folder = "/nodes/w s/runs/run-1"
-    step = next(line for line in request.scripts["slurm/run.sbatch"].splitlines() if line.startswith("srun "))
+    lines = request.scripts["slurm/run.sbatch"].splitlines()
+    assert 'for log in console.log; do : >>"$D/$log"; done  # each is mounted' in lines
+    step = next(line for line in lines if line.startswith("srun "))
     assert step == (
         "srun --export=ALL --kill-on-bad-exit=1 --wait=60"
         " --container-image=/shared/images/nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt.sqsh"
         f" '--container-mounts=/nodes/w s/data:/data:ro,/scratch:/scratch,{folder}/input:/taorunner/run:ro,"
-        f"{folder}/slurm:{folder}/slurm' --no-container-mount-home --no-container-entrypoint"
+        f"{folder}/slurm/node.sh:{folder}/slurm/node.sh:ro,{folder}/slurm/console.log:{folder}/slurm/console.log'"
+        " --no-container-mount-home --no-container-entrypoint"
         ' /bin/sh "$D/node.sh" &'
     )
     assert last_line(request).endswith(" run dino train -e '/x y'")
@@ -136,6 +143,45 @@ def test_other_runtimes(
     line = last_line(container(render, runtime, tmp_path))
     assert [word for word in words if word not in line] == []
     assert line.endswith(" run dino train -e '/x y'")
+
+
+HOSTILE = [
+    "$(touch {}/x)",
+    "`touch {}/x`",
+    "'; touch {}/x; '",
+    '"; touch {}/x; "',
+    "a\ntouch {}/x\n",
+    "${{x:?}}",
+    "\\",
+    "*",
+    "-n",
+    "a  b",
+    "\x1b[2J",
+    "%s",
+    "{}",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_user_becomes_a_command_of_a_node(
+    render: Callable[..., SlurmRequest], tmp_path: Path, text: str
+) -> None:
+    """As a value of a variable, as a word of the command, and in the path of the workspace; run by the shell of a node."""
+    value = text.format(tmp_path)
+    folder = tmp_path / "nodes" / value.replace("/", "_")
+    for made in (folder, tmp_path / "runs/run-1"):
+        made.mkdir(parents=True)
+    said = tmp_path / "said"
+    reader = "import json, os, sys; json.dump([os.environ['V'], sys.argv[1:]], open(sys.argv[1], 'w'))"
+    argv = (sys.executable, "-c", reader, str(said), value)
+    job = replace(render({"env": {"V": value}}, argv=argv).job, folder=str(folder), results=str(folder))
+    subprocess.run(["sh", "-c", node_script(job)], check=True, env={"PATH": os.environ["PATH"]}, cwd=tmp_path)
+    assert json.loads(said.read_text()) == [value, [str(said), value]]
+    assert (folder / "console.log").exists()
+    subprocess.run(["bash", "-n"], input=batch_script(job), text=True, check=True)
+    request = render({"env": {"V": value}}, argv=argv)
+    assert directives(request) == directives(render({"env": {"V": "plain"}}))
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_path_that_a_runtime_cannot_mount_is_refused(

@@ -35,6 +35,8 @@ def test_every_setting_is_taken() -> None:
         ({"options": ["--gres=gpu:8"]}, ("options", 0), '"--gres" cannot be one of', 'use "gpu_type" instead'),
         ({"options": ["--x", "--mem=4G"]}, ("options", 1), '"--mem" cannot be', 'use "memory" of the experiment instead'),
         ({"options": ["--output=/tmp/x"]}, ("options", 0), '"--output" cannot be', "taorunner sets it itself: remove it"),
+        ({"options": ["--outp=/tmp/x"]}, ("options", 0), '"--output" cannot be', "taorunner sets it itself: remove it"),
+        ({"options": ["--"]}, ("options",), '"backend_options.options" must be a list of options', None),
         ({"options": ["-pgpu"]}, ("options", 0), '"-pgpu" in "backend_options.options" is not a long', "write it as --name=value"),
         ({"signal_before_s": 31, "time": "1m"}, ("signal_before_s",), '"backend_options.signal_before_s": 31 s is more than half', "a smaller number"),
         ({"container": {"runtim": "pyxis"}}, ("container", "runtim"), '"backend_options.container.runtim" is no setting', 'did you mean "runtime"?'),
@@ -52,6 +54,29 @@ def test_a_wrong_setting_has_its_place_and_a_next_step(
     problem = target_of("slurm").check_settings(settings)[0]
     assert (problem.path, problem.hint) == (path, hint)
     assert problem.message.startswith(message)
+
+
+HOSTILE = [
+    "-x", "--wrap=id", "a b", "a\nb", "a\r", "a;id", "a'b", 'a"b', "$(id)", "`id`", "a|b", "a&b", "a>b", "a\0b", "\u2028", "ä", "", "a" * 300,
+    "\x1b[2J", "%x\n", "a\\nb", "{x}", "#", "~",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+@pytest.mark.parametrize(
+    "key", ["host", "partition", "account", "qos", "gpu_type", "mem_per_gpu", "umask", "import_partition"]
+)
+def test_words_that_reach_a_directive_or_ssh_are_plain(key: str, value: str) -> None:
+    container = {"runtime": "pyxis", "images": "/i", "import_partition": value}
+    settings = {"container": container} if key == "import_partition" else {key: value}
+    assert len(target_of("slurm").check_settings(settings)) == 1
+
+
+@pytest.mark.parametrize(
+    "option", ["--time-min=5", "--nodelist=n1", "--mem-bind=local", "--no-kill", "--reservation=x"]
+)
+def test_options_that_only_begin_like_one_of_ours_are_taken(option: str) -> None:
+    assert target_of("slurm").check_settings({"options": [option]}) == []
 
 
 @pytest.mark.parametrize("runtime", [None, *RUNTIMES])

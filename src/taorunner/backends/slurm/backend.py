@@ -24,7 +24,7 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.far.side import FarSide
-from taorunner.backends.slurm.folder import Cluster, Folder
+from taorunner.backends.slurm.folder import Cluster, Folder, is_job
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.log import SharedLog
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
@@ -153,7 +153,7 @@ class SlurmBackend:
             folder.forget_submit()
             raise
         job = done.stdout.strip().splitlines()[-1].split(";")[0] if done.stdout.strip() else ""
-        if done.succeeded and job.isascii() and job.isdecimal():
+        if done.succeeded and is_job(job):
             folder.keep_job(job)
             return job
         if done.succeeded and (adopted := self._adopted(folder, request.cluster, patience_s=0)) is not None:
@@ -168,7 +168,7 @@ class SlurmBackend:
         deadline = time.monotonic() + patience_s
         while True:
             named = [row for row in scheduler.jobs() if row.name == job_name(cluster.run_id)]
-            rows = [row for row in named if not states.was_refused(row.state, row.nodes)]
+            rows = [row for row in named if is_job(row.id) and not states.was_refused(row.state, row.nodes)]
             jobs = sorted({row.id for row in rows} - folder.earlier_jobs(), key=int)
             if jobs:
                 for younger in jobs[1:]:

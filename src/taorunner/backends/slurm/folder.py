@@ -28,7 +28,11 @@ from taorunner.backends.slurm.script import (
     STOP,
 )
 from taorunner.backends.slurm.states import Asked
+from taorunner.backends.slurm.target import is_host
 from taorunner.state_files import append_state, read_json_state, read_some, read_state, write_new
+from taorunner.text import printable, whole_number
+from taorunner.values.bounded_reading import parse_json
+from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value
 
 FOLDER = "slurm"
@@ -38,6 +42,8 @@ _EARLIER = "slurm.jobs"
 """Beside the folder: the ids of jobs of earlier attempts, which have the same name."""
 _MAX_LOG_BYTES = 1 << 20
 _MESSAGE_BYTES = 16 * 1024
+_OWN = frozenset({"end"})
+"""Fields of a class of their own."""
 _KEPT = (BATCH_SCRIPT, NODE_SCRIPT, EXIT)
 """The end stays: a scheduler that starts the job again finds it."""
 
@@ -96,7 +102,8 @@ class Folder:
         try:
             path = self.path / MESSAGES
             at = max(0, path.stat().st_size - _MESSAGE_BYTES)
-            return read_some(path, None, at, _MESSAGE_BYTES).decode("utf-8", "replace")
+            text = read_some(path, None, at, _MESSAGE_BYTES).decode("utf-8", "replace")
+            return "\n".join(map(printable, text.splitlines()))
         except OSError:
             return None
 
@@ -120,6 +127,8 @@ class Folder:
         try:
             asked, far = Asked(**body["asked"]), body.get("far")
             known = None if far is None else FarRun.from_json(far)
+            if not _fits(asked) or not (body["host"] is None or is_host(body["host"])):
+                return None
             return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked, known)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
@@ -134,7 +143,8 @@ class Folder:
 
     def job(self) -> str | None:
         body = _json(self.path / _JOB)
-        return None if body is None else str(body.get("id"))
+        job = None if body is None else body.get("id")
+        return job if isinstance(job, str) and is_job(job) else None
 
     def submitted_s(self) -> float:
         with suppress(OSError):
@@ -158,16 +168,22 @@ class Folder:
         """The exit code that the batch script wrote, and when."""
         with suppress(OSError, ValueError):
             code, _, at = read_state(self.path / EXIT, most_bytes=200).decode().partition(" ")
-            return int(code), _time(at.strip()) or datetime.now(timezone.utc)
+            number = whole_number(code)
+            if number is not None and number < 256:
+                return number, _time(at.strip()) or datetime.now(timezone.utc)
         return None
 
     def kept_end(self) -> KeptEnd | None:
         body = _json(self.path / _END)
         if body is None:
             return None
-        end = EngineEnd(**body["end"]) if body.get("end") else None
-        at = _time(body["at"]) or datetime.now(timezone.utc)
-        return KeptEnd(body["exit_code"], bool(body["oom_killed"]), at, end)
+        try:
+            end = EngineEnd(**body["end"]) if body.get("end") else None
+            at = _time(str(body["at"])) or datetime.now(timezone.utc)
+            found = KeptEnd(body["exit_code"], bool(body["oom_killed"]), at, end)
+        except (KeyError, TypeError):
+            return None
+        return found if _fits(found) and (end is None or _fits(end)) else None
 
     def keep_end(self, found: KeptEnd) -> KeptEnd:
         if (known := self.kept_end()) is not None:
@@ -206,7 +222,8 @@ class Folder:
             word, _, rest = name.partition(":")
             if word == "started":
                 first = first or at
-                last = Start(int(event.get("attempt") or 0), at)
+                attempt = event.get("attempt")
+                last = Start(attempt if type(attempt) is int else 0, at)
             elif last is not None:
                 last = _after(last, word, rest)
         return first, last
@@ -245,7 +262,7 @@ class Folder:
         found = []
         for line in text.splitlines():
             with suppress(ValueError):
-                body = json.loads(line)
+                body = parse_json(line.encode())
                 if isinstance(body, dict):
                     found.append(body)
         return found
@@ -267,6 +284,18 @@ def _after(last: Start, word: str, rest: str) -> Start:
     return Start(**{**vars(last), **changes})
 
 
+def is_job(text: object) -> bool:
+    """Whether it is the number of a job: it becomes a word of Slurm's commands."""
+    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def _fits(read: Value) -> bool:
+    """Whether each field is what it says."""
+    return all(
+        fits(getattr(read, name), kinds) for name, kinds in kinds_of(type(read)).items() if name not in _OWN
+    )
+
+
 def _json(path: Path) -> dict[str, Any] | None:
     with suppress(OSError, ValueError):
         body = read_json_state(path)
@@ -278,5 +307,6 @@ def _json(path: Path) -> dict[str, Any] | None:
 def _time(text: str) -> datetime | None:
     """A time in UTC as ``date`` writes it."""
     with suppress(ValueError):
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return found if found.tzinfo is not None else None
     return None

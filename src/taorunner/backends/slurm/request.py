@@ -19,6 +19,7 @@ from taorunner.backends.slurm.script import (
     NODE_SCRIPT,
     Job,
     batch_script,
+    console_of,
     node_script,
 )
 from taorunner.backends.slurm.states import Asked
@@ -132,7 +133,11 @@ def _container_start(
     in_container = runtime != "none"
     binds = tuple(Bind(seen.path(mount.source), mount.target, mount.read_only) for mount in mounts)
     if runtime == "pyxis":
-        binds = (*binds, Bind(folder, folder))
+        # node.sh runs inside. Of the folder only its log is writable there: a link in the place of another file would
+        # lead what Slurm and the batch script write, outside of the container
+        consoles = (f"{folder}/{console_of(rank)}" for rank in range(plan.resources.nodes))
+        script = f"{folder}/{NODE_SCRIPT}"
+        binds = (*binds, Bind(script, script, read_only=True), *(Bind(path, path) for path in consoles))
     bad = containers.separators(binds, runtime)
     if bad is not None:
         raise EngineRefusedError(f'{runtime} cannot mount "{bad}"', hint="a path without colons and commas")

@@ -17,6 +17,7 @@ from taorunner import host_commands
 from taorunner.backends.login_host import LoginHost, UnreachableError
 from taorunner.backends.slurm.shared_call import SharedCall
 from taorunner.errors import MachineError, TaorunnerError
+from taorunner.text import printable
 from taorunner.values.value import Value
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class SilentError(MachineError):
 def read_squeue(text: str) -> list[JobRow]:
     rows = []
     for line in text.splitlines():
-        parts = line.split("|", 5)
+        parts = printable(line).split("|", 5)
         if len(parts) == 6:
             job, state, reason, nodes, _submitted, name = parts
             rows.append(JobRow(job, first_word(state), reason, nodes, name))
@@ -73,7 +74,7 @@ def read_sacct(text: str) -> list[EndRow]:
     """The rows in their order; the last one of a job that was requeued is that of its last start."""
     rows = []
     for line in text.splitlines():
-        parts = line.split("|", 4)
+        parts = printable(line).split("|", 4)
         if len(parts) != 5:
             continue
         job, state, code, _end, name = parts

@@ -51,6 +51,11 @@ class Job(Value):
     secrets: str = ""
 
 
+def console_of(rank: int) -> str:
+    """The log of a node, by its place in the allocation."""
+    return f"console.{rank}.log" if rank else CONSOLE
+
+
 def job_name(run_id: str) -> str:
     return f"tr-{run_id}"
 
@@ -81,6 +86,7 @@ def batch_script(job: Job) -> str:
         secrets=f"    rm -rf {shlex.quote(job.secrets)}\n" if job.secrets else "",
         setup=f"# the cluster's own lines\n{setup}" if setup else "",
         several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
+        logs=_LOGS.format(names=" ".join(map(console_of, range(job.nodes)))) if job.step_options else "",
         step=shlex.join(["srun", *options, "/bin/sh"]),
         directly=_DIRECTLY if job.nodes == 1 and not job.step_options else "",
         requeues=job.requeues,
@@ -185,7 +191,7 @@ export MASTER_ADDR MASTER_PORT
 {several}[ -z "${{SLURM_CPUS_PER_TASK:-}}" ] || export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 export NVIDIA_VISIBLE_DEVICES=${{SLURM_JOB_GPUS:-all}}
 {setup}# --export=NONE of sbatch would reach the step, too
-said=$(wc -c <"$D/slurm.out")
+{logs}said=$(wc -c <"$D/slurm.out")
 {step} "$D/node.sh" &
 await
 {directly}note "ended:$rc:$why"
@@ -213,6 +219,9 @@ if [ "$rc" -ne 0 ] && [ -z "$why" ] && tail -c "+$((said + 1))" "$D/slurm.out" |
     /bin/sh "$D/node.sh" &
     await
 fi
+"""
+
+_LOGS = """for log in {names}; do : >>"$D/$log"; done  # each is mounted
 """
 
 _SEVERAL = """export WORLD_SIZE=$SLURM_JOB_NUM_NODES NUM_GPU_PER_NODE={gpus}  # nodes, as TAO reads it

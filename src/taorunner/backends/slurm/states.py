@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from taorunner.backends.contract import EngineEnd, EngineState
+from taorunner.text import printable
 from taorunner.values.value import Value
 
 _WAITING = frozenset(
@@ -202,10 +203,10 @@ def refusal(said: str, asked: Asked) -> EngineEnd:
     for pattern, text, hint in _REFUSALS:
         match = re.search(pattern, said)
         if match is not None:
-            what = match.groupdict().get("what") or ""
+            what = printable(match.groupdict().get("what") or "")[:100]
             return EngineEnd(_filled(text, asked).replace("{what}", what), hint)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    last = lines[-1] if lines else "it said nothing"
+    last = printable(lines[-1])[:300] if lines else "it said nothing"
     return EngineEnd(
         f"sbatch refused the job: {last.removeprefix('sbatch: ').removeprefix('error: ')}",
         "sbatch --test-only with the same options says more",

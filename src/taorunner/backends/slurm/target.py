@@ -66,8 +66,13 @@ def _are_variables(values: Any) -> bool:
     )
 
 
+def is_host(value: object) -> bool:
+    """Whether it can be a host of ssh: no option of it, and no word of a shell."""
+    return isinstance(value, str) and re.fullmatch(_HOST, value) is not None
+
+
 SETTINGS: Mapping[str, Setting] = {
-    "host": Setting(str, "a host that ssh knows, such as login1 or me@login1.example.org", _text(_HOST)),
+    "host": Setting(str, "a host that ssh knows, such as login1 or me@login1.example.org", is_host),
     "partition": Setting(str, "the name of a partition", _text(rf"{_WORD}(,{_WORD})*")),
     "account": Setting(str, "the name of an account", _text(_WORD)),
     "qos": Setting(str, "the name of a QOS", _text(_WORD)),
@@ -178,8 +183,10 @@ def _option_problems(index: int, option: str) -> Iterator[SettingProblem]:
         message = f'"{printable(option)}" in "backend_options.options" is not a long option of sbatch'
         yield SettingProblem("wrong-value", message, path, "write it as --name=value")
         return
-    if name not in OWN_OPTIONS:
+    whole = [own for own in sorted(OWN_OPTIONS) if own.startswith(name)]  # sbatch takes the start of a name
+    if not name or not whole:
         return
+    name = name if name in OWN_OPTIONS else whole[0]
     if name in _KEY_OF:
         hint = f'use "{_KEY_OF[name]}" instead'
     elif name in _KEYS_OF_RUNS:

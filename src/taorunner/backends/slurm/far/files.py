@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from taorunner.backends.login_host import LoginHost
 from taorunner.errors import MachineError
+from taorunner.text import printable
 from taorunner.values.value import Value
 
 MOST_ENTRIES = 20_000
@@ -73,7 +74,10 @@ def look(login: LoginHost, paths: Iterable[str], folders: Sequence[str] = ()) ->
     if parts[-2:] != ["end", ""] or (len(parts) - 4) % _FIELDS:
         raise MachineError(f'"{login.host}" gave no whole answer: {done.as_text.last_words}')
     rows = (parts[at : at + _FIELDS] for at in range(2, len(parts) - 2, _FIELDS))
-    return Look(int(parts[0]), float(parts[1]), tuple(map(_file, rows)))
+    try:
+        return Look(int(parts[0]), float(parts[1]), tuple(map(_file, rows)))
+    except ValueError as error:
+        raise MachineError(f'"{login.host}" gave no whole answer: {printable(str(error))}') from None
 
 
 def read_pieces(login: LoginHost, pieces: Sequence[tuple[str, int, int]]) -> list[bytes]:
