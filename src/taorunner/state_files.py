@@ -33,6 +33,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_LONGEST_LINE = 16 << 20
 _WITHOUT_MODES = frozenset({
     "9p", "cifs", "drvfs", "exfat", "fuseblk", "msdos", "ntfs", "ntfs3", "prl_fs", "smb3", "vboxsf", "vfat",
 })  # fmt: skip
@@ -170,6 +171,23 @@ def append_state(path: Path, data: bytes, trust: Trust | None = None) -> None:
     try:
         with naming(path):
             write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
+
+
+def cut_open_line(path: Path, trust: Trust | None = None) -> None:
+    """Removes what follows the last line end, or ends it where that is more than a line can be. Raises as
+    ``open_state`` does."""
+    descriptor = open_state(path, os.O_RDWR, trust)
+    try:
+        size = os.fstat(descriptor).st_size
+        start = max(0, size - _LONGEST_LINE)
+        tail = os.pread(descriptor, _LONGEST_LINE, start)
+        end = tail.rfind(b"\n") + 1
+        if end or not start:
+            os.ftruncate(descriptor, start + end)
+        else:
+            os.pwrite(descriptor, b"\n", size)
     finally:
         os.close(descriptor)
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from taorunner import state_files
 from taorunner.atomic_files import write_bytes
 from taorunner.state_files import (
     LinkedFileError,
     Trust,
     UntrustedFileError,
     append_state,
+    cut_open_line,
     open_state,
     read_state,
     write_new,
@@ -274,3 +276,18 @@ def test_a_descriptor_is_not_left_open(tmp_path: Path, precious: Path) -> None:
         append_state(tmp_path / "log", b"x")
         write_new(tmp_path, "a/b/c", b"x")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [(b"", b""), (b"a\nb\n", b"a\nb\n"), (b"a\nb", b"a\n"), (b"ab", b""), (b"x" * 40, b"x" * 40 + b"\n")],
+)
+def test_a_line_that_was_cut_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes, left: bytes
+) -> None:
+    """Of one that is longer than any line, its end alone is looked at."""
+    monkeypatch.setattr(state_files, "_LONGEST_LINE", 16)
+    path = tmp_path / "lines"
+    path.write_bytes(text)
+    cut_open_line(path)
+    assert path.read_bytes() == left

@@ -26,7 +26,7 @@ from taorunner.state_files import (
     Trust,
     UntrustedFileError,
     append_state,
-    open_state,
+    cut_open_line,
     read_json_state,
     read_state,
 )
@@ -312,14 +312,8 @@ class RunStore:
 
     def repair_events(self, run_id: str) -> None:
         """Removes a last line that a crash truncated, so the next event starts a new line."""
-        try:
-            descriptor = open_state(self.paths(run_id).events, os.O_RDWR, self.trust())
-            with os.fdopen(descriptor, "r+b") as file:
-                data = file.read()
-                if not data.endswith(b"\n"):
-                    file.truncate(data.rfind(b"\n") + 1)
-        except OSError:
-            return
+        with suppress(OSError):
+            cut_open_line(self.paths(run_id).events, self.trust())
 
     def unfinished(self) -> list[RunRecord]:
         """Unfinished runs, newest first. The cost grows with their number, not with that of all runs."""
