@@ -100,8 +100,9 @@ class Target(Value):
     """One backend, as planning sees it.
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
-    limits that it applies to a run. ``check`` gets the known settings when each is right by itself, for rules about
-    several. ``changes`` gives the fields that other settings change; see ``with_settings``.
+    limits that it applies to a run. ``chains``: it takes a run before the run that this one follows has ended.
+    ``check`` gets the known settings when each is right by itself, for rules about several. ``changes`` gives the
+    fields that other settings change; see ``with_settings``.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Target(Value):
     files: Files = Files.HERE
     networks: NetworkKind = NetworkKind.TAO
     resources: frozenset[Resource] = frozenset()
+    chains: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
     changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_changes

@@ -9,13 +9,23 @@ from pathlib import Path
 import pytest
 from launch_workspaces import good_workspace
 
-from taorunner.errors import UserFilesError
+from taorunner.backends.contract import Follows
+from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import MetricReported, Notice, RunState, now
 from taorunner.planning.chain import plan_chain
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.project.workspace import Workspace
-from taorunner.runs.chain import Turn, is_over, turn, why_never, with_models
+from taorunner.runs.chain import (
+    Turn,
+    follows,
+    is_over,
+    startable,
+    turn,
+    why_never,
+    with_models,
+    with_models_read,
+)
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.lookup.training_scores import lineage_scores
 from taorunner.runs.state.record import RunRecord, chain_of, current_of
@@ -238,3 +248,78 @@ def test_pruned_weights_of_a_network_whose_artifacts_are_not_known(tmp_path: Pat
     plan, text = found.at_start(2)
     assert text == "reads model_pruned_0.1.pth, which prune made"
     assert f"evaluate.checkpoint={plan.results_inside}/prune/deep/model_pruned_0.1.pth" in plan.argv
+
+
+class Following:
+    """The chain with its training in the hands of a scheduler."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self.store, self.ids = recorded.store, recorded.ids
+        self.records = {run: self.store.load(run) for run in self.ids}
+        loaded = {run: self.store.load_plan(run) for run in self.ids}
+        self.plans = {run: replace(plan, backend="slurm") for run, plan in loaded.items()}
+        self.change(0, state=RunState.WAITING, handle="7")
+
+    def change(self, number: int, **fields: object) -> None:
+        run = self.ids[number]
+        self.records[run] = replace(self.records[run], **fields)  # type: ignore[arg-type]
+
+    def options(self, number: int, **options: object) -> None:
+        run = self.ids[number]
+        self.plans[run] = replace(self.plans[run], backend_options=options)
+
+    def of(self, number: int) -> Follows | None:
+        run = self.ids[number]
+        return follows(self.store, self.records[run], self.plans[run], self.records, self.plans)
+
+
+def test_a_scheduler_is_told_what_each_run_follows_and_reads(recorded: Recorded) -> None:
+    chain = Following(recorded)
+    export = chain.of(1)
+    assert export is not None
+    assert (export.id, export.action, export.written) == (
+        "7",
+        "train",
+        ("export/CHECKPOINT-OF-THE-CHAIN.onnx",),
+    )
+    (model,) = export.models
+    assert (model.action, model.since) == ("train", None)
+    assert model.texts[1] == ("e1/CHECKPOINT-OF-THE-CHAIN", "e1/{path}")
+    assert chain.of(2) is None  # the export is not handed over yet
+    chain.change(1, state=RunState.WAITING, handle="8")
+    engine = chain.of(2)
+    assert engine is not None
+    assert engine.models[0].patterns == ("export/*.onnx",)
+    assert engine.models[0].since == recorded.store.paths(recorded.ids[1]).directory
+    queued = [run for run, one in chain.records.items() if one.state is QUEUED]
+    assert startable(chain.store, queued, chain.records, chain.plans) == {recorded.ids[2]: engine}
+
+
+def test_a_run_is_handed_over_early_only_where_nothing_can_go_wrong(recorded: Recorded) -> None:
+    chain = Following(recorded)
+    chain.change(0, retries_left=1)  # another attempt is another job
+    assert chain.of(1) is None
+    chain.change(0, retries_left=0, state=RunState.STARTING)
+    assert chain.of(1) is None
+    chain.change(0, state=RUNNING)
+    assert chain.of(1) is not None
+    chain.options(1, partition="other")
+    assert chain.of(1) is None
+    for number in (0, 1):
+        chain.options(number, options=["--dependency=singleton"])
+    assert chain.of(1) is None
+    chain = Following(recorded)
+    chain.plans = {run: replace(plan, backend="local") for run, plan in chain.plans.items()}
+    assert chain.of(1) is None
+
+
+def test_the_models_that_an_engine_chose_are_put_into_the_plan(recorded: Recorded) -> None:
+    chain = Following(recorded)
+    run = recorded.ids[1]
+    plan, text = with_models_read(chain.store, chain.records[run], chain.plans[run], ["train/m_2.pth"])
+    assert text == "reads m_2.pth, the newest checkpoint of the training"
+    assert (plan.awaits, [word for word in plan.argv if "OF-THE-CHAIN" in word]) == ((), [])
+    assert plan.spec is not None and "OF-THE-CHAIN" not in plan.spec.text
+    for read in ([], ["../../m.pth"], ["train/a b.pth"]):
+        with pytest.raises(MachineError, match="is not known"):
+            with_models_read(chain.store, chain.records[run], chain.plans[run], read)

@@ -33,16 +33,47 @@ from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.values.value import Value
 
 
+class ChosenModel(Value):
+    """A model that an earlier run of a chain makes, chosen by the engine when the run that reads it begins.
+
+    It is the newest file of ``patterns``, below the results, that is newer than the start of the run whose folder is
+    ``since``; any is new enough without one. ``action`` makes it. ``texts`` are replaced in the command and in the
+    spec, in their order: each pair is what stands there, and a form of the path: ``{path}``, ``{stem}``.
+    """
+
+    action: str
+    patterns: tuple[str, ...]
+    texts: tuple[tuple[str, str], ...]
+    since: Path | None = None
+
+
+class Follows(Value):
+    """A run that is handed over before the run of its chain that it follows has ended. ``id`` is that one's in the
+    engine, ``action`` what it does.
+
+    ``written`` are files below the results that it makes; their names may have texts of ``models``. What is there
+    already is moved aside with ``overwrite``, and else the run does not begin.
+    """
+
+    id: str
+    action: str
+    models: tuple[ChosenModel, ...] = ()
+    written: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
 class Launch(Value):
     """The launch parameters that the plan does not fix: run id, folder and GPUs (host ids).
 
     ``lease`` are open descriptors that hold the GPU leases. A backend that starts local processes passes them on.
+    ``follows`` is for engines whose target says that they take chains.
     """
 
     run_id: str
     run_dir: Path
     gpu_ids: tuple[str, ...] = ()
     lease: tuple[int, ...] = ()
+    follows: Follows | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +230,15 @@ class KnowsGpusInUse(Protocol):
 
     def gpus_in_use(self) -> Mapping[str, str]:
         """Maps each GPU in use (host id) to its run, for all workspaces and users. Raises MachineError."""
+        ...
+
+
+@runtime_checkable
+class ChoosesModels(Protocol):
+    """A backend that takes a run before the run that it follows has ended."""
+
+    def models_read(self, handle: Handle) -> Sequence[str]:
+        """The models that a run has found when it began, below its results, as ``Follows.models`` has them."""
         ...
 
 

@@ -6,16 +6,18 @@ the batch goes on with it. Its plan was made at the launch; when it starts, the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
+from taorunner.backends.contract import ChosenModel, Follows
 from taorunner.contained_files import files_below
 from taorunner.errors import MachineError, UserFilesError
 from taorunner.events import RunState
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.runs.state.record import RunRecord, runs_before
 from taorunner.runs.state.store import RunStore
+from taorunner.targets import target_of
 
 _AFTER = {RunState.STOPPED: "was stopped", RunState.LOST: "was lost", RunState.DAMAGED: "is damaged"}
 
@@ -37,6 +39,117 @@ def turn(record: RunRecord, records: Mapping[str, RunRecord]) -> Turn:
         return Turn.LATER
     has_succeeded = before is not None and before.state is RunState.SUCCEEDED
     return Turn.NOW if has_succeeded else Turn.NEVER
+
+
+def startable(
+    store: RunStore, queued: Iterable[str], records: Mapping[str, RunRecord], plans: Mapping[str, RunPlan]
+) -> dict[str, Follows | None]:
+    """Those of the queued runs that can be started now, in order; with what they follow where that has not ended."""
+    found: dict[str, Follows | None] = {}
+    for run_id in queued:
+        whose = turn(records[run_id], records)
+        if whose is Turn.NOW:
+            found[run_id] = None
+        elif whose is Turn.LATER and target_of(plans[run_id].backend).chains:
+            after = follows(store, records[run_id], plans[run_id], records, plans)
+            if after is not None:
+                found[run_id] = after
+    return found
+
+
+def follows(
+    store: RunStore, record: RunRecord, plan: RunPlan, records: Mapping[str, RunRecord],
+    plans: Mapping[str, RunPlan],
+) -> Follows | None:  # fmt: skip
+    """How the engine can start a run by itself when the run before it has succeeded; None where it cannot.
+
+    Both must be runs of one engine that takes chains, and the run before must be in its hands. What the chain makes is
+    then chosen by its names alone: none may have characters that a script would have to quote.
+    """
+    before = records.get(record.after or "")
+    if before is None or before.handle is None or before.state not in (RunState.WAITING, RunState.RUNNING):
+        return None
+    one = plans[before.id]
+    is_same = (plan.backend, plan.cluster, plan.backend_options) == (
+        one.backend,
+        one.cluster,
+        one.backend_options,
+    )
+    has_dependency = any(
+        str(word).startswith("--dependency") for word in plan.backend_options.get("options", ())
+    )
+    earlier = [plans[run.id].contract for run in runs_before(record, records)]
+    status_files = {name for contract in earlier for name in contract.progress.status_files}
+    if (
+        not (is_same and target_of(plan.backend).chains)
+        or has_dependency
+        or before.retries_left
+        or status_files & set(plan.contract.progress.status_files)  # what it writes could not be told apart
+    ):
+        return None
+    models = [_chosen(store, awaits, plan, records, plans, record) for awaits in plan.awaits]
+    written = _written_below(plan)
+    if written is None or any(model is None for model in models):
+        return None
+    known = tuple(model for model in models if model is not None)
+    return Follows(before.handle, before.action, known, written, plan.overwrite)
+
+
+def _chosen(
+    store: RunStore, one: Awaited, plan: RunPlan, records: Mapping[str, RunRecord], plans: Mapping[str, RunPlan],
+    record: RunRecord,
+) -> ChosenModel | None:  # fmt: skip
+    from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
+    from taorunner.planning.inputs.awaited import any_model, is_odd, places
+
+    maker = next((run for run in runs_before(record, records) if run.action == one.action), None)
+    if maker is None:
+        return None
+    contract = plans[maker.id].contract
+    patterns = contract.checkpoints.globs if one.action == "train" else contract.verdict.artifacts
+    if not patterns and one.action != "train":
+        patterns = tuple(f"{one.action}/**/*{suffix}" for suffix in PRETRAINED_SUFFIXES)
+    patterns = tuple(map(any_model, patterns))
+    texts = places(one, plan.results_inside)
+    plain = [pattern.replace("*", "").replace("?", "") or "x" for pattern in patterns]
+    is_plain = not any(map(is_odd, [*plain, *(text for text, _ in texts)]))
+    if not patterns or not is_plain or any(pattern.startswith("/") for pattern in patterns):
+        return None
+    since = None if one.action == "train" else store.paths(maker.id).directory
+    return ChosenModel(one.action, patterns, texts, since)
+
+
+def _written_below(plan: RunPlan) -> tuple[str, ...] | None:
+    """The files that the action writes, below its results; None where one lies elsewhere or has an odd name."""
+    from taorunner.planning.inputs.awaited import is_odd, written_files
+
+    names = []
+    for path in written_files(plan) if plan.awaits else ():
+        if not path.is_relative_to(plan.results_dir) or is_odd(str(path.relative_to(plan.results_dir))):
+            return None
+        names.append(str(path.relative_to(plan.results_dir)))
+    return tuple(names)
+
+
+def with_models_read(
+    store: RunStore, record: RunRecord, plan: RunPlan, read: Sequence[str]
+) -> tuple[RunPlan, str]:
+    """The plan of a run that has begun, with the models that its engine has chosen, and what they are.
+
+    Raises MachineError when the engine does not say what it has chosen.
+    """
+    from taorunner.planning.inputs.awaited import filled, is_odd
+
+    if len(read) != len(plan.awaits) or any(is_odd(name) or ".." in name for name in read):
+        raise MachineError(f'which models "{record.experiment}" reads is not known')
+    models = {one.stand_in: plan.results_dir / name for one, name in zip(plan.awaits, read, strict=True)}
+    found = filled(plan, models, has_begun=True)
+    what = {"train": "the newest checkpoint of the training"}
+    texts = [
+        f"reads {path.name}, {what.get(one.action, f'which {one.action} made')}"
+        for one, path in zip(plan.awaits, models.values(), strict=True)
+    ]
+    return found, "; ".join(texts)
 
 
 def is_over(records: Mapping[str, RunRecord], undecided: Collection[str]) -> bool:

@@ -81,6 +81,8 @@ class SlurmBackend:
         folder, cluster = Folder(request.run_dir), request.cluster
         scheduler = self._scheduler(cluster.host)
         job = folder.job()
+        if job is None and request.awaits_models:
+            raise EngineRefusedError("the models of its chain are not known, and it follows no run")
         if job is None and folder.is_answer_unknown:
             job = self._adopted(folder, cluster, patience_s=_ANSWER_WITHIN_S)
         if job is None:
@@ -100,6 +102,9 @@ class SlurmBackend:
         if job is None and cluster is not None and folder.is_answer_unknown:
             job = self._adopted(folder, cluster, patience_s=_FIND_WITHIN_S)
         return None if job is None else self._handle(run_id, job, run_dir)
+
+    def models_read(self, handle: Handle) -> Sequence[str]:
+        return Folder(handle.run_dir).models_read()
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)
@@ -184,7 +189,8 @@ class SlurmBackend:
         deadline = time.monotonic() + _LOOK_AFTER_SUBMIT_S
         while True:
             status = self.inspect([handle])[handle.run_id]
-            if status.state is EngineState.EXITED and status.end is not None and not folder.starts()[0]:
+            is_over = status.state is EngineState.EXITED and not folder.starts()[0]
+            if is_over and status.end is not None and cluster.asked.after is None:
                 raise EngineRefusedError(status.end.reason, hint=status.end.hint)
             if status.state is not EngineState.WAITING or status.waiting not in states.UNDECIDED:
                 break

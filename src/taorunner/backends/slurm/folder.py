@@ -76,6 +76,8 @@ class Start(Value):
     was_near_limit: bool = False
     was_requeued: bool = False
     without_checkpoint: bool = False
+    fault: str = ""
+    """Why a run of a chain gave up: ``no_model:ACTION`` or ``in_the_way:PATH``."""
 
 
 class Folder:
@@ -233,6 +235,11 @@ class Folder:
         """Whether the batch script, or a stop, has written anything."""
         return any((self.path / name).exists() for name in (EVENTS, EXIT, STOP, MESSAGES))
 
+    def models_read(self) -> list[str]:
+        """The models of its chain that the run has found, below its results, in the order of what it follows."""
+        names = (str(event.get("event")).partition("reads:") for event in self._events())
+        return [rest for before, mark, rest in names if mark and not before]
+
     def last_written_s(self) -> float:
         """When the run last wrote something, as seconds since the epoch."""
         times = [self.submitted_s()]
@@ -277,6 +284,8 @@ def _after(last: Start, word: str, rest: str) -> Start:
         changes["ended"] = rest.partition(":")[2]
     elif word == "near_the_end" and rest == "limit":
         changes["was_near_limit"] = True
+    elif word in ("no_model", "in_the_way"):
+        changes["fault"] = f"{word}:{rest}"
     elif word == "requeue":
         changes["was_requeued"] = True
     elif word == "no_checkpoint":

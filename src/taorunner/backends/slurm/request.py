@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from taorunner.backends.contract import EngineRequest, Launch
+from taorunner.backends.contract import EngineRequest, Follows, Launch
 from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR, masked, wrapped
 from taorunner.backends.slurm import containers
 from taorunner.backends.slurm.containers import Bind, Container
@@ -34,7 +34,7 @@ from taorunner.backends.slurm.target import (
 from taorunner.container_options import Mount
 from taorunner.contracts import Framework, ResumeRule
 from taorunner.errors import EngineRefusedError
-from taorunner.planning.model.plan import RunPlan
+from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.project.clusters.far_place import far_place
 from taorunner.project.limits import time_limit_s
 from taorunner.text import size
@@ -44,12 +44,14 @@ from taorunner.text import size
 class SlurmRequest(EngineRequest):
     """``job`` is what the scripts are made of, ``cluster`` how they are handed over.
 
-    ``delivery`` is what goes before them to a cluster whose disk this machine does not see.
+    ``delivery`` is what goes before them to a cluster whose disk this machine does not see. ``awaits_models``: it can
+    only be shown, because nothing would put the models of its chain into it.
     """
 
     job: Job
     cluster: Cluster
     delivery: Delivery | None = None
+    awaits_models: bool = False
 
 
 def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
@@ -67,7 +69,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     command = _command(plan, plan.run_inside if in_container else str(launch.run_dir / INPUT_DIR))
     env = {**{name: str(value) for name, value in settings.get("env", {}).items()}, **plan.env}
     started = _container_start(plan, launch, seen, folder, mounts, tuple(sorted(env)))
-    asked = _asked(plan)
+    asked = _asked(plan, launch.follows)
     job = Job(
         run_id=launch.run_id,
         folder=folder,
@@ -86,6 +88,9 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         step_options=started.step_options,
         launcher=started.launcher,
         before=started.before,
+        follows=launch.follows,
+        since=_since(launch, seen),
+        inputs=_inputs(plan, seen.path(launch.run_dir)),
         secrets=f"{seen.path(launch.run_dir)}/{INPUT_DIR}/{SECRETS_DIR}" if place is not None else "",
     )
     return SlurmRequest(
@@ -99,17 +104,28 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         mounts=mounts,
         gpus=launch.gpu_ids,
         resources=plan.resources,
-        scripts={
-            f"{FOLDER}/{BATCH_SCRIPT}": batch_script(job),
-            f"{FOLDER}/{NODE_SCRIPT}": node_script(job),
-        },
+        scripts={f"{FOLDER}/{BATCH_SCRIPT}": batch_script(job), f"{FOLDER}/{NODE_SCRIPT}": node_script(job)},
         job=job,
         cluster=Cluster(
             settings.get("host"), launch.run_id, settings.get("unknown_after_s", DEFAULT_UNKNOWN_S), asked,
             None if place is None else far_run(plan, launch, place),
         ),
         delivery=None if place is None else delivery(plan, launch, place, mounts),
+        awaits_models=bool(plan.awaits) and launch.follows is None,
     )  # fmt: skip
+
+
+def _since(launch: Launch, seen: _Seen) -> tuple[str, ...]:
+    """The folders of the runs that make the models of a chain; "" where a model may be of any time."""
+    models = launch.follows.models if launch.follows is not None else ()
+    return tuple(f"{seen.path(one.since)}/{FOLDER}" if one.since is not None else "" for one in models)
+
+
+def _inputs(plan: RunPlan, run_dir: str) -> tuple[str, ...]:
+    """Where the models of a chain are named: the command, the spec, and its private copy."""
+    name = plan.spec.file_name if plan.spec is not None else None
+    folders = (f"{run_dir}/{INPUT_DIR}", f"{run_dir}/{INPUT_DIR}/{SECRET_SPEC_DIR}")
+    return (NODE_SCRIPT, *(f"{folder}/{name}" for folder in folders if name is not None))
 
 
 def _command(plan: RunPlan, input_dir: str) -> tuple[str, ...]:
@@ -201,7 +217,7 @@ def _wanted(plan: RunPlan) -> int:
     return found
 
 
-def _asked(plan: RunPlan) -> Asked:
+def _asked(plan: RunPlan, follows: Follows | None) -> Asked:
     settings, wanted = plan.backend_options, plan.resources
     seconds = _time_s(plan)
     memory = None if wanted.memory_bytes is None else size(wanted.memory_bytes)
@@ -213,6 +229,7 @@ def _asked(plan: RunPlan) -> Asked:
         gpus=wanted.gpus.count, gpu_type=settings.get("gpu_type"),
         time=None if seconds is None else slurm_time(seconds), memory=memory,
         workspace=settings.get("workspace") or str(plan.workspace),
+        after=None if follows is None else follows.action,
     )  # fmt: skip
 
 

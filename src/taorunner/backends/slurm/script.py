@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 
+from taorunner.backends.contract import Follows
 from taorunner.values.value import Value, field
 
 CONSOLE, EVENTS, EXIT, STOP = "console.log", "slurm.jsonl", "exit", "stop"
@@ -28,7 +29,9 @@ class Job(Value):
     ``directives`` are ``#SBATCH`` lines in plain words, ``arguments`` further words of the ``sbatch`` line.
     ``step_options`` are those of ``srun``; ``launcher`` starts the container and may name variables of the shell, so it
     is quoted already. ``gpus`` are those of a node. ``checkpoints`` are patterns below ``results``. ``secrets`` is a
-    folder that is removed at the end, where there is another copy of it.
+    folder that is removed at the end, where there is another copy of it. ``follows`` is the job that has to succeed
+    before; ``since`` are the folders of the runs that make its models, "" for any time, and ``inputs`` the specs in
+    which the models are named.
     """
 
     run_id: str
@@ -48,6 +51,9 @@ class Job(Value):
     step_options: tuple[str, ...] = ()
     launcher: str = ""
     before: tuple[str, ...] = ()
+    follows: Follows | None = None
+    since: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     secrets: str = ""
 
 
@@ -73,6 +79,7 @@ def batch_script(job: Job) -> str:
         f"--nodes={job.nodes}",
         "--ntasks-per-node=1",
         *job.directives,
+        *([f"--dependency=afterok:{job.follows.id}", "--kill-on-invalid-dep=yes"] if job.follows else []),
         "--open-mode=append",
         "--requeue" if job.requeues else "--no-requeue",
     ]
@@ -84,6 +91,7 @@ def batch_script(job: Job) -> str:
         results=shlex.quote(job.results),
         newest=_newest(job.checkpoints),
         secrets=f"    rm -rf {shlex.quote(job.secrets)}\n" if job.secrets else "",
+        models=_models(job),
         setup=f"# the cluster's own lines\n{setup}" if setup else "",
         several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
         logs=_LOGS.format(names=" ".join(map(console_of, range(job.nodes)))) if job.step_options else "",
@@ -94,6 +102,36 @@ def batch_script(job: Job) -> str:
         interrupted=INTERRUPTED,
         stopped=STOPPED,
     )
+
+
+def _models(job: Job) -> str:
+    """Puts the models that the runs before have made into the command and the specs, once."""
+    if job.follows is None or not (job.follows.models or job.follows.written):
+        return ""
+    files = " ".join(f'"$D"/{NODE_SCRIPT}' if one == NODE_SCRIPT else shlex.quote(one) for one in job.inputs)
+    steps = []
+    for model, since in zip(job.follows.models, job.since, strict=True):
+        fills = "".join(
+            f"fill {shlex.quote(text)} {_form(form)}\n" for text, form in model.texts
+        )  # the words have been chosen so that nothing is to be quoted for sed or the shell
+        newer = shlex.quote(f"{since}/{BATCH_SCRIPT}") if since else "''"
+        steps.append(
+            f"model=$(choose {newer} {_newest(model.patterns)})\n"
+            f'[ -n "$model" ] || give_up "no_model:{model.action}"\n'
+            f'stem=${{model##*/}} stem=${{stem%.*}}\nnote "reads:$model"\n{fills}'
+        )
+    written = "".join(f"make_way {shlex.quote(name)}\n" for name in job.follows.written)
+    aside = (
+        'mv -T -- "$R/$1" "$R/$1.$(date +%Y%m%d-%H%M%S)"'
+        if job.follows.overwrite
+        else 'give_up "in_the_way:$1"'
+    )
+    return _CHOOSE.format(files=files, steps="".join(steps), written=written, aside=aside, node=NODE_SCRIPT)
+
+
+def _form(form: str) -> str:
+    """``e1/{path}`` as a word of the shell."""
+    return '"' + form.replace("{path}", "$model").replace("{stem}", "$stem") + '"'
 
 
 def node_script(job: Job) -> str:
@@ -184,7 +222,7 @@ fi
 if [ -e "$D/stop" ]; then note stopped; finish {stopped}; fi
 if [ "$attempt" -gt {requeues} ]; then note too_many_attempts; finish {interrupted}; fi
 note started
-before=$(newest)
+{models}before=$(newest)
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))  # two jobs of one node must not share a port
 export MASTER_ADDR MASTER_PORT
@@ -210,6 +248,45 @@ if [ "$why" = limit ]; then
 fi
 [ "$why" != term ] || exit "$rc"  # Slurm says whether it is over
 finish "$rc"
+"""
+
+_CHOOSE = r"""# The models of the runs before it, in the places where their names stand. Odd names are passed over.
+choose() {{
+    local file found= after=$1
+    shift
+    for file; do
+        case ${{file#"$R"/}} in *[!A-Za-z0-9._/+-]*) continue ;; esac
+        if [ -L "$file" ] || [ ! -f "$file" ] || [ ! -s "$file" ] || [ "$found" -nt "$file" ]; then continue; fi
+        if [ -z "$after" ] || [ "$file" -nt "$after" ]; then found=$file; fi
+    done
+    printf %s "${{found#"$R"/}}"
+}}
+give_up() {{
+    note "$1"
+    note "ended:1:"
+    finish 1
+}}
+fill() {{  # in the files, and in the names of what is written
+    local file text
+    for file in {files}; do
+        [ -f "$file" ] || continue
+        text=$(cat "$file"; printf x)
+        text=${{text//"$1"/"$2"}}
+        cp -p "$file" "$file.part" && printf %s "${{text%x}}" >"$file.part" && mv -f "$file.part" "$file"
+    done
+    fills+=("$1" "$2")
+}}
+make_way() {{
+    local at name=$1
+    for ((at = 0; at < ${{#fills[@]}}; at += 2)); do name=${{name//"${{fills[at]}}"/"${{fills[at + 1]}}"}}; done
+    set -- "$name"
+    if [ -e "$R/$1" ] || [ -L "$R/$1" ]; then {aside}; fi
+}}
+fills=()
+if [ ! -e "$D/models" ]; then
+shopt -s nullglob globstar
+{steps}{written}: >"$D/models"
+fi
 """
 
 _DIRECTLY = r"""# A controller that lost its memory gives a running job no step. On one node none is needed.

@@ -209,6 +209,8 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
         if own is None and written[0] and not folder.has_output:
             own = states.silent_end(folder.messages or "", cluster.asked)
         return KeptEnd(written[0], oom_killed=is_oom, at=at, end=own)
+    if first is None and ended.state == "CANCELLED":
+        code = None  # Slurm has 0 for a job that never began
     end = states.end_of(
         ended, cluster.asked, messages=folder.messages, was_started=first is not None,
         near_limit=last is not None and last.was_near_limit,
@@ -220,6 +222,8 @@ def _own_end(last: Start | None, cluster: Cluster) -> EngineEnd | None:
     """Why the script itself did not go on after the time limit."""
     if last is None:
         return None
+    if last.fault:
+        return states.gave_up_end(last.fault)
     if last.without_checkpoint:
         return states.no_checkpoint_end()
     return states.limit_end(cluster.asked) if last.ended == "limit" and not last.was_requeued else None

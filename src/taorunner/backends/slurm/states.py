@@ -41,6 +41,7 @@ class Asked(Value):
     time: str | None = None
     memory: str | None = None
     workspace: str = ""
+    after: str | None = None
 
     @property
     def gpu_words(self) -> str:
@@ -88,7 +89,7 @@ _NEVER_PATTERN = re.compile(
 """Limits of a single job: waiting changes nothing. ``QOSMax…PerUserLimit`` ends when another job of the user does."""
 
 _WAITS = {
-    "Dependency": "waits for another job",
+    "Dependency": "waits for {after}",
     "JobHeldUser": "held by its user: scontrol release {id}",
     "JobHeldAdmin": "held by an administrator",
     HELD_AFTER_START: "held by Slurm after a failed start: scontrol release {id}",
@@ -360,6 +361,14 @@ def no_checkpoint_end() -> EngineEnd:
     return EngineEnd(text, "a longer time, or a checkpoint more often")
 
 
+def gave_up_end(fault: str) -> EngineEnd:
+    """Of a run of a chain. ``fault`` is what its script noted."""
+    word, _, what = fault.partition(":")
+    if word == "no_model":
+        return EngineEnd(f"{what} left no model that can be read", "taorunner results shows what it left")
+    return EngineEnd(f'"{what}" is there already', "--overwrite sets it aside (nothing is deleted)")
+
+
 def limit_end(asked: Asked) -> EngineEnd:
     text = f"the time limit{' of ' + asked.time if asked.time else ''} was reached"
     return EngineEnd(text, f"{_GOES_ON}; or a longer time", is_transient=True)
@@ -367,6 +376,7 @@ def limit_end(asked: Asked) -> EngineEnd:
 
 def _filled(text: str, asked: Asked) -> str:
     values = {
+        "after": asked.after or "another job",
         "partition": f'"{asked.partition}"' if asked.partition else "of the default",
         "account": f'"{asked.account}"' if asked.account else "that is yours by default",
         "qos": f'"{asked.qos}"' if asked.qos else "of the default",

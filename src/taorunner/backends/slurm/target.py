@@ -205,6 +205,7 @@ SLURM = Target(
     gpus=GpuSource.SCHEDULED,
     files=Files.SHARED,
     networks=NetworkKind.ANY,
+    chains=True,
     resources=frozenset({Resource.NODES, Resource.CPUS, Resource.MEMORY, Resource.TIME}),
     settings=SETTINGS,
     check=_check,

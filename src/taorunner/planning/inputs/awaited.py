@@ -7,13 +7,14 @@ is fixed when the chain is launched; only the path of the model is put into it l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inputs.argv import build_argv
-from taorunner.planning.inputs.earlier_results import output_findings
+from taorunner.planning.inputs.earlier_results import output_files, output_findings
 from taorunner.planning.inputs.named_checkpoint import destination
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.plan import Awaited, RunPlan
@@ -85,8 +86,39 @@ def _is_remade(argument: str, earlier: Sequence[str]) -> bool:
     return last in _UPSTREAM[argument]
 
 
-def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
+def is_odd(text: str) -> bool:
+    """Whether a text has characters that a shell, a spec or TAO's command line could read as something else."""
+    return re.fullmatch(r"[A-Za-z0-9._/+-]+", text) is None
+
+
+def places(one: Awaited, results_inside: str) -> tuple[tuple[str, str], ...]:
+    """The texts in a plan that stand for a model, in the order in which they are replaced, and what they become.
+
+    In place of the model itself, and of its name in the names of what is made of it.
+    """
+    folder, name = PurePosixPath(results_inside), PurePosixPath(one.stand_in)
+    whole = f"{folder.name}/{name.relative_to(folder)}"
+    longer = ((f"{whole}.", f"{folder.name}/{{stem}}."),) if not name.suffix else ()
+    return (*longer, (whole, f"{folder.name}/{{path}}"), (name.stem, "{stem}"))
+
+
+def any_model(pattern: str) -> str:
+    """A pattern of file names in which a model of the chain may have any name."""
+    for stand_in in _STAND_INS.values():
+        pattern = pattern.replace(PurePosixPath(stand_in).stem, "*")
+    return pattern
+
+
+def written_files(plan: RunPlan) -> list[Path]:
+    """Files of this host that the action writes; their names may have stand-ins."""
+    argv = build_argv(plan.contract, plan.arguments)
+    return output_files(plan.contract, argv.values, _mounts(plan))
+
+
+def filled(plan: RunPlan, models: Mapping[str, Path], *, has_begun: bool = False) -> RunPlan:
     """The plan with the files that its chain has made: ``models`` are paths of this host in the results, by stand-in.
+
+    ``has_begun``: the action itself may have written its files by now.
 
     Raises:
         UserFilesError: the command line cannot be built, or the action would not overwrite a file that is there.
@@ -97,7 +129,11 @@ def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
     contract, arguments = plan.contract, replace(plan.arguments, values=values)
     argv = build_argv(contract, arguments)
     outputs = output_findings(
-        contract, argv.values, _mounts(plan), experiment=plan.experiment, overwrite=plan.overwrite
+        contract,
+        argv.values,
+        _mounts(plan),
+        experiment=plan.experiment,
+        overwrite=plan.overwrite or has_begun,
     )
     error = next((one for one in (*argv.findings, *outputs.findings) if one.is_error), None)
     if error is not None:
@@ -108,7 +144,8 @@ def filled(plan: RunPlan, models: Mapping[str, Path]) -> RunPlan:
     stems = {PurePosixPath(one).stem: PurePosixPath(path).stem for one, path in inside.items()}
     artifacts = tuple(with_models(one, {**inside, **stems}) for one in contract.verdict.artifacts)
     return replace(
-        plan, argv=argv.tokens, arguments=arguments, spec=spec, set_aside=outputs.set_aside,
+        plan, argv=argv.tokens, arguments=arguments, spec=spec,
+        set_aside=plan.set_aside if has_begun else outputs.set_aside,
         contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)), awaits=(),
         make_dirs=tuple(dict.fromkeys((*outputs.make_dirs, *plan.make_dirs))),
     )  # fmt: skip

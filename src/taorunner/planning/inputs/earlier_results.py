@@ -76,6 +76,14 @@ def earlier_results(
     return replace(met, findings=tuple(_with_hint(one, contract, experiment) for one in met.findings))
 
 
+def output_files(contract: Contract, values: Mapping[str, ArgumentValue], mounts: Mounts) -> list[Path]:
+    """The models that an action writes to a place that its arguments name, as paths of this host."""
+    if contract.action in ("inference", "inference_trt", "evaluate"):
+        return []  # these read an engine
+    named = (_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file"))
+    return [path for path in named if path is not None]
+
+
 def output_findings(
     contract: Contract,
     values: Mapping[str, ArgumentValue],
@@ -126,11 +134,9 @@ def _met(
 def _outputs(
     contract: Contract, values: Mapping[str, ArgumentValue], mounts: Shows, *, overwrite: bool
 ) -> EarlierResults:
-    written = [_host(values.get(name), mounts) for name in ("export_file", "pruned_file", "engine_file")]
-    if contract.action in ("inference", "inference_trt", "evaluate"):
-        written = []  # these read an engine
-    folders = tuple(path.parent for path in written if path is not None)
-    there = tuple(path for path in written if path is not None and path.exists())
+    written = output_files(contract, values, mounts)
+    folders = tuple(path.parent for path in written)
+    there = tuple(path for path in written if path.exists())
     if there and not overwrite:
         message = f"{there[0]} exists, and {contract.network} {contract.action} does not overwrite it"
         return EarlierResults((_error("output-exists", message),), make_dirs=folders)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from taorunner.backends.contract import Backend, Handle, Launch
+from taorunner.backends.contract import Backend, ChoosesModels, Handle, Launch
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.chain import with_models_read
 from taorunner.runs.state.log.console_log import ConsoleLog
+from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.poller import Statuses
+from taorunner.runs.supervisor.run_journal import Journal
 from taorunner.runs.supervisor.worker import Worker
+from taorunner.values.value import replace
 
 
 @dataclass(slots=True)
@@ -33,6 +37,23 @@ class Active:
     _stop_sent: bool = False
     _kill_sent: bool = False
     _stoppers: list[threading.Thread] = field(default_factory=list)
+
+    def take_models(self, store: RunStore, journal: Journal) -> None:
+        """Of a run of a chain that its engine has started by itself: which models it reads, once that is known."""
+        if not self.plan.awaits or self.handle is None or not isinstance(self.backend, ChoosesModels):
+            return
+        run_id, read = self.handle.run_id, self.backend.models_read(self.handle)
+        if len(read) != len(self.plan.awaits):
+            return
+        try:
+            self.plan, text = with_models_read(store, journal.records[run_id], self.plan, read)
+        except TaorunnerError as error:
+            journal.notice(run_id, "chain", error.message)
+            self.plan = replace(self.plan, awaits=())
+        else:
+            journal.notice(run_id, "chain", text, level="info")
+        journal.save_plan(run_id, self.plan)
+        self.observation.plan_is(self.plan)
 
     def stop(self, grace_s: float) -> None:
         """Requests a stop once, and again if the engine failed. Returns at once; the worker reports the end."""

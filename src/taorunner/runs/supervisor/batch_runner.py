@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable, Mapping
 
 from taorunner.atomic_files import write_bytes
-from taorunner.backends.contract import Backend, Launch
+from taorunner.backends.contract import Backend, Follows, Launch
 from taorunner.backends.secrets import shown_in_process_list, stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.gpu.inventory import hardware_of
 from taorunner.planning.model.plan import RunPlan
-from taorunner.runs.chain import Turn, is_over, turn, with_models
+from taorunner.runs.chain import is_over, startable, with_models
 from taorunner.runs.outputs.keeper import CheckpointKeeper
 from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.log.console_log import ConsoleLog
@@ -57,9 +57,8 @@ from taorunner.values.value import replace
 
 TICK_S = 0.25
 TICK_WAITING_S = 0.08
-"""The polling interval while runs wait for GPUs: a freed GPU is idle no longer than this."""
-STATUS_EVERY_S = 0.5
-STOPS_EVERY_S = 0.2
+"""While runs wait for GPUs: a freed GPU is idle no longer than this."""
+STATUS_EVERY_S, STOPS_EVERY_S = 0.5, 0.2
 _INBOX_SIZE = 32
 """The queue size in messages; a chunk of output has at most 256 KiB. Excess output waits in the pipe, not in memory."""
 _MESSAGES_A_TURN = 64
@@ -193,11 +192,11 @@ class BatchRunner:
         records, plans = self._journal.records, self._journal.plans
         in_queue = [run_id for run_id, record in records.items() if record.state is RunState.QUEUED]
         self._end.end_chains(in_queue)
+        follows = startable(self._store, in_queue, records, plans)
         waiting = [
             Queued(run_id, plans[run_id].backend, plans[run_id].gpus.count, plans[run_id].gpus.ids)
-            for run_id in in_queue
-            if turn(records[run_id], records) is Turn.NOW
-            and self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
+            for run_id in follows
+            if self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
         ]
         waiting = within_max_submitted(waiting, self._active, plans) if waiting else []
         self._tick_s = TICK_WAITING_S if waiting else TICK_S
@@ -219,17 +218,18 @@ class BatchRunner:
         for run_id, code, text in decision.notices:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
-            self._begin(start.run_id, start.gpu_ids)
+            self._begin(start.run_id, start.gpu_ids, follows[start.run_id])
         for one in decision.impossible:
             self._end.finish(
                 one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE
             )
 
-    def _begin(self, run_id: str, gpu_ids: tuple[str, ...]) -> None:
+    def _begin(self, run_id: str, gpu_ids: tuple[str, ...], follows: Follows | None) -> None:
         plan, records = self._journal.plans[run_id], self._journal.records
-        launch = Launch(run_id, self._store.paths(run_id).directory, gpu_ids, self._gpus.lease(run_id))
+        directory = self._store.paths(run_id).directory
+        launch = Launch(run_id, directory, gpu_ids, self._gpus.lease(run_id), follows)
         try:
-            if plan.awaits:
+            if plan.awaits and follows is None:
                 plan, text = with_models(self._store, records[run_id], plan, records, self._journal.plans)
                 self._journal.save_plan(run_id, plan)
                 self._journal.notice(run_id, "chain", text, level="info")
@@ -374,6 +374,7 @@ class BatchRunner:
         self._journal.emit_each(self._gpus.removed_locks())
         for run_id, active in self._active.items():
             if active.handle is not None and self._journal.records[run_id].state is not RunState.WAITING:
+                active.take_models(self._store, self._journal)
                 self._journal.emit(run_id, active.observation.read_status(now()))
 
     # stopping

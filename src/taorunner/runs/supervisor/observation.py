@@ -75,6 +75,10 @@ class Observation:
             self._results.status_source(path, status_sizes.get(str(path), 0)) for path in self._status_files()
         ]
 
+    def plan_is(self, plan: RunPlan) -> None:
+        """The names of the files that it writes are known now."""
+        self._plan, self._results = plan, results_of(plan)
+
     def _status_files(self) -> list[Path]:
         return [self._plan.results_dir / name for name in self._plan.contract.progress.status_files]
 

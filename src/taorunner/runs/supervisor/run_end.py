@@ -49,6 +49,7 @@ class RunEnd:
         self.undecided: set[str] = set()
         self.uncleared: set[str] = set()
         self.not_before_s: dict[str, float] = {}
+        self._held: list[tuple[Active, Ended]] = []
 
     def end_launch(self, run_id: str, active: Active) -> None:
         """Records the last output of a process whose run the engine has requeued. The next one is observed afresh."""
@@ -62,6 +63,8 @@ class RunEnd:
         """Records the verdict of the run, unless it never ran or is retried."""
         run_id, at = message.run_id, now()
         release(self._store.paths(run_id).directory)
+        if self._ends_with_its_chain(active, message):
+            return
         error = message.error
         if error is not None:
             if not self._tries_again(run_id, error, None):
@@ -72,6 +75,7 @@ class RunEnd:
         if message.status is None or (stopped_waiting and record.started_at is None):
             self.finish(run_id, RunState.STOPPED, "stopped before it started", status=message.status)
             return
+        active.take_models(self._store, self._journal)
         self._journal.emit(run_id, active.observation.printed(active.log.flush(), at))
         active.log.recorded.save(self._store.paths(run_id).position)
         self._journal.emit(run_id, active.observation.read_status(at))
@@ -84,6 +88,24 @@ class RunEnd:
         self._journal.emit(run_id, events)
         if not self._tries_again(run_id, verdict, message.status):
             self.finish(run_id, verdict.state, verdict.reason, hint=verdict.hint, status=message.status)
+
+    def _ends_with_its_chain(self, active: Active, message: Ended) -> bool:
+        """Whether a run that its engine was to start after another one was not started, or that is not known yet.
+
+        The engine may cancel it before the end of the other one is recorded, and its own reason is not the cause.
+        """
+        record, records = self._journal.records[message.run_id], self._journal.records
+        was_started = record.started_at is not None or record.stop_requested_at is not None
+        if record.after is None or was_started or record.state is not RunState.WAITING:
+            return False
+        if message.status is None or message.status.exit_code is not None:
+            return False
+        whose = turn(record, records)
+        if whose is Turn.LATER:
+            self._held.append((active, message))
+        elif whose is Turn.NEVER:
+            self.finish(record.id, RunState.STOPPED, why_never(record, records), status=message.status)
+        return whose is not Turn.NOW
 
     def _tries_again(self, run_id: str, ended: Verdict | TaorunnerError, status: EngineStatus | None) -> bool:
         """``--retries``: queues the run again, to resume from its newest checkpoint."""
@@ -172,8 +194,18 @@ class RunEnd:
             save_results(self._store, record.id, without_secret_names(found, plan, secrets))
 
     def end_chains(self, queued: Iterable[str]) -> None:
-        """Ends those of the queued runs in whose chain an earlier run did not succeed."""
+        """Ends those of the queued runs in whose chain an earlier run did not succeed, and takes back those that the
+        engine was to start by itself."""
         records = self._journal.records
+        held, self._held = self._held, []
+        for active, message in held:
+            self.ended(active, message)
+        for run_id, active in self._active.items():
+            record = records[run_id]
+            if record.after is None or record.state is not RunState.WAITING or record.started_at is not None:
+                continue
+            if turn(record, records) is Turn.NEVER:
+                active.stop(0)
         for run_id in queued:
             record = records[run_id]
             if turn(record, records) is Turn.NEVER:
