@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
@@ -21,6 +22,7 @@ from taorunner.backends.slurm.site_reading import (
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.project.clusters.cluster_file import Cluster
+from taorunner.project.clusters.far_place import far_place
 from taorunner.project.workspace import Workspace
 
 _ASK_S = 15.0
@@ -58,6 +60,11 @@ def check_cluster(
     text = secrets.token_hex(16)
     file = workspace.state_dir / TOKEN
     far = str(cluster.settings.get("workspace") or workspace.root)
+    if far_place(workspace.root, cluster.backend, cluster.settings) is not None:
+        yield from _with_token_there(
+            cluster, resources, ask, f"{far.rstrip('/')}/{file.relative_to(workspace.root)}"
+        )
+        return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, text + "\n")
@@ -65,6 +72,18 @@ def check_cluster(
         yield from check_site(cluster.settings, resources, ask, place)
     finally:
         file.unlink(missing_ok=True)
+
+
+def _with_token_there(cluster: Cluster, resources: Resources, ask: Ask, path: str) -> Iterator[Finding]:
+    """The file is written by the login host, whose disk this machine does not see."""
+    text = secrets.token_hex(16)
+    script = 'umask 077; mkdir -p "${1%/*}" && echo "$2" >"$1"'
+    try:
+        ask(["sh", "-c", script, "sh", path, text], _ASK_S)
+        yield from check_site(cluster.settings, resources, ask, (path, text))
+    finally:
+        with suppress(MachineError):
+            ask(["rm", "-f", path], _ASK_S)
 
 
 def never_starting(plans: Sequence[RunPlan], environ: Mapping[str, str]) -> list[Finding]:

@@ -61,12 +61,15 @@ def far(
 
 
 def test_results_stay_there_and_all_actions_read_them(cli: Cli, far: Far) -> None:
+    done = cli("clusters", "check", "dgx", cwd=far.root, env=far.environ)
+    assert (done.code, "does not see" in done.out) == (0, False), done.out + done.err
+    assert [path for path in far.there.rglob("*") if path.is_file()] == []
     words = ("train", "e1", "--cluster", "dgx")
     done = cli(*words, cwd=far.root, env=far.environ)
     missing = f'there is no "{far.root}/projects/p/data/parts/train/images" on "{far.login}"'
     assert (done.code, missing in done.out) == (5, True), done.out + done.err
     assert "hint: taorunner clusters sync dgx p copies it there" in done.out
-    assert list(far.there.iterdir()) == []
+    assert not (far.there / "projects").exists()
     done = cli("clusters", "sync", "dgx", "p", "--yes", cwd=far.root, env=far.environ)
     assert done.code == 0, done.err
 

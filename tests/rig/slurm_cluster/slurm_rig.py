@@ -31,7 +31,7 @@ if __name__ == "__main__":
 import slurm_daemons as daemons
 from private_daemon import RigError, which
 from slurm_files import ACCOUNT, QOS_SHORT, Layout, limits_memory, slurm_conf
-from slurm_hosts import hide, kill_host
+from slurm_hosts import hide, kill_host, processes_on
 
 import rig
 
@@ -185,11 +185,15 @@ class Cluster:
         content = self.home / "own" / secrets.token_hex(4)
         content.mkdir(parents=True)
         for daemon in ("sshd", *self.nodes):
-            pid = daemons.pid_of(self.layout, daemon)
-            if pid is None:
-                raise RigError(f"{daemon} does not run")
-            hide(pid, folder, content)
+            self.hide(daemon, folder, content)
         return content
+
+    def hide(self, daemon: str, folder: Path, content: Path) -> None:
+        """As ``own_folder``, for a daemon that was started again."""
+        pid = daemons.pid_of(self.layout, daemon)
+        if pid is None:
+            raise RigError(f"{daemon} does not run")
+        hide(pid, folder, content)
 
     def runs(self, daemon: str) -> bool:
         return daemons.pid_of(self.layout, daemon) is not None
@@ -197,6 +201,10 @@ class Cluster:
     def kill_node(self, node: str) -> None:
         """Ends everything on it at once, also what jobs have started there. ``start(node)`` boots it."""
         kill_host(self.layout.key, node)
+
+    def processes(self, kind: str) -> list[int]:
+        """What runs on the login node (``login``), or on the node of that name."""
+        return processes_on(self.layout.key, self.login if kind == "login" else kind)
 
     def drain(self, node: str, reason: str) -> None:
         self.checked("scontrol", "update", f"nodename={node}", "state=drain", f"reason={reason}")

@@ -18,6 +18,7 @@ from pathlib import Path
 from taorunner.backends.masking import Masking
 from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.model.plan import RunPlan
+from taorunner.project.clusters.far_place import far_place
 from taorunner.runs.outputs.recorded import RunResults
 from taorunner.runs.results import CLOCK_SLACK_S
 from taorunner.text import amount
@@ -42,6 +43,15 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
     masking = _masking(secrets)
     if not masking.has_secrets:
         return []
+    place = far_place(plan.workspace, plan.backend, plan.backend_options)
+    if place is not None:
+        there = f"{place.host}:{place.path(plan.results_dir)}"
+        return [
+            (
+                "secrets-not-searched",
+                f"{there} was not searched for secrets of the run: it is not seen from here",
+            )
+        ]
     closed: list[Path] = []
     left: list[Path] = []
     unsearched: list[Path] = []

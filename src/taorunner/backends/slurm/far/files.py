@@ -45,11 +45,15 @@ class FarFile(Value):
 
 
 class Look(Value):
-    """``files`` are those that are there. ``user`` is the id of the caller there, ``clock_s`` the time there."""
+    """``by_path`` are those that are there. ``user`` is the id of the caller there, ``clock_s`` the time there."""
 
     user: int
     clock_s: float
-    files: tuple[FarFile, ...]
+    by_path: Mapping[str, FarFile]
+
+    @property
+    def files(self) -> Sequence[FarFile]:
+        return [*self.by_path.values()]
 
     def trusted(self, path: str) -> FarFile | None:
         """A regular file with one name that belongs to the caller, and that nobody else may write."""
@@ -57,10 +61,6 @@ class Look(Value):
         if found is None or found.kind != "f" or found.names != 1 or found.owner != self.user:
             return None
         return None if found.mode & 0o022 else found
-
-    @property
-    def by_path(self) -> dict[str, FarFile]:
-        return {one.path: one for one in self.files}
 
 
 def look(login: LoginHost, paths: Iterable[str], folders: Sequence[str] = ()) -> Look:
@@ -75,7 +75,7 @@ def look(login: LoginHost, paths: Iterable[str], folders: Sequence[str] = ()) ->
         raise MachineError(f'"{login.host}" gave no whole answer: {done.as_text.last_words}')
     rows = (parts[at : at + _FIELDS] for at in range(2, len(parts) - 2, _FIELDS))
     try:
-        return Look(int(parts[0]), float(parts[1]), tuple(map(_file, rows)))
+        return Look(int(parts[0]), float(parts[1]), {one.path: one for one in map(_file, rows)})
     except ValueError as error:
         raise MachineError(f'"{login.host}" gave no whole answer: {printable(str(error))}') from None
 

@@ -134,19 +134,14 @@ class FarRuns:
         folders += [f"{one.far.run_dir}/{FOLDER}" for one in runs if one.is_whole]
         asked_s = time.time()
         found = look(login, paths, folders)
-        skew_s = found.clock_s - (asked_s + time.time()) / 2
+        skew_s = _ahead_s(found.clock_s, asked_s, time.time())
         for one in runs:
             self._copy(one, found)
         for one in listed:
             for shown in one.far.shown:
                 top = shown.there.rstrip("/") + "/"
                 own = [file for file in found.files if file.path.startswith(top)]
-                show(
-                    shown,
-                    own,
-                    lambda pieces: read_pieces(login, pieces),
-                    skew_s if abs(skew_s) > _SMALL_SKEW_S else 0.0,
-                )
+                show(shown, own, partial(read_pieces, login), skew_s)
             self._listed_s[one.folder.run_dir] = now_s
 
     def _is_due(self, one: _Question, now_s: float) -> bool:
@@ -285,6 +280,13 @@ def _fault(host: str, what: str, path: str, sync: str) -> EngineRefusedError:
             hint=f"{sync} --results brings it here; then resume, or add --overwrite",
         )
     return EngineRefusedError(f'"{path}" cannot be written on "{host}"', hint="setting workspace")
+
+
+def _ahead_s(clock_s: float, asked_s: float, answered_s: float) -> float:
+    """By how much a clock that said ``clock_s`` in between is ahead at least; negative where it is behind."""
+    if clock_s < asked_s - _SMALL_SKEW_S:
+        return clock_s - asked_s
+    return clock_s - answered_s if clock_s > answered_s + _SMALL_SKEW_S else 0.0
 
 
 def _size(path: Path) -> int | None:

@@ -66,7 +66,9 @@ class FarSide:
         runs, far = self._runs(cluster.host), cluster.far
 
         def read() -> None:
-            if folder.kept_end() is None and folder.cluster() is not None:
+            if folder.kept_end() is not None:  # then what is here is not yet all of it
+                runs.finish(folder, far)
+            elif folder.cluster() is not None:
                 runs.refresh(folder, far)
 
         return read
