@@ -31,6 +31,7 @@ from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import Scheduler, SilentError
 from taorunner.backends.slurm.script import BATCH_SCRIPT, job_name, sbatch_argv
 from taorunner.backends.slurm.standing import Standings
+from taorunner.backends.slurm.shell import shell_command
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 
@@ -139,6 +140,10 @@ class SlurmBackend:
         """The line that submits the same job; the scripts lie in the run's folder."""
         line = shlex.join(sbatch_argv(request.job, f"{request.job.folder}/{BATCH_SCRIPT}"))
         return line if request.cluster.host is None else shlex.join(["ssh", request.cluster.host, line])
+
+    def shell_command(self, plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
+        """What opens a shell on a node, from this machine."""
+        return shell_command(plan, launch, tty=tty)
 
     def _scheduler(self, host: str | None) -> Scheduler:
         with self._lock:

@@ -28,7 +28,7 @@ class Bind(Value):
 class Container(Value):
     """``image`` is the file or folder on the nodes, for docker the image's name. ``workdir`` is inside.
 
-    ``is_far``: user ids of this machine mean nothing there.
+    ``is_far``: user ids of this machine mean nothing there. ``has_terminal``: somebody types.
     """
 
     image: str
@@ -40,6 +40,7 @@ class Container(Value):
     shm_bytes: int | None = None
     user: str | None = None
     is_far: bool = False
+    has_terminal: bool = False
 
 
 class Start(Value):
@@ -129,7 +130,10 @@ def _charliecloud(container: Container) -> Start:
 def _docker(container: Container) -> Start:
     """Its process is no child of Slurm: one that an earlier start left behind is removed first."""
     name = f'{shlex.quote(container.name)}-"${{SLURM_NODEID:-0}}"'
-    words = [f"docker run --rm --init --name {name}"]
+    words = [
+        f"docker run --rm --init --name {name}",
+        *(["--interactive --tty"] if container.has_terminal else []),
+    ]
     for bind in container.binds:
         read_only = ",readonly" if bind.read_only else ""
         words.append(_quoted("--mount", f"type=bind,source={bind.source},target={bind.target}{read_only}"))

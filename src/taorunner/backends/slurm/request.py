@@ -58,7 +58,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     """Raises EngineRefusedError for a plan that the cluster could not run."""
     settings = plan.backend_options
     runtime = runtime_of(settings)
-    seen = _Seen(plan, settings.get("workspace"))
+    seen = Seen(plan, settings.get("workspace"))
     in_container = runtime != "none"
     if not in_container and seen.is_elsewhere:
         text = f'without a container, the nodes must see the workspace at the same path, not at "{seen.workspace}"'
@@ -68,8 +68,8 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     mounts = _mounts(plan, launch) if in_container else ()
     command = _command(plan, plan.run_inside if in_container else str(launch.run_dir / INPUT_DIR))
     env = {**{name: str(value) for name, value in settings.get("env", {}).items()}, **plan.env}
-    started = _container_start(plan, launch, seen, folder, mounts, tuple(sorted(env)))
-    asked = _asked(plan, launch.follows)
+    started = container_start(plan, launch, seen, folder, mounts, tuple(sorted(env)))
+    asked = asked_of(plan, launch.follows)
     job = Job(
         run_id=launch.run_id,
         folder=folder,
@@ -136,19 +136,19 @@ def _command(plan: RunPlan, input_dir: str) -> tuple[str, ...]:
     return wrapped(plan, input_dir, argv)
 
 
-def _container_start(
+def container_start(
     plan: RunPlan,
     launch: Launch,
-    seen: _Seen,
+    seen: Seen,
     folder: str,
     mounts: tuple[Mount, ...],
     variables: tuple[str, ...],
 ) -> containers.Start:
-    """What starts the command on a node. ``folder`` is that of the scripts."""
+    """What starts the command on a node. ``folder`` is that of the scripts, empty where there are none."""
     runtime = runtime_of(plan.backend_options)
     in_container = runtime != "none"
     binds = tuple(Bind(seen.path(mount.source), mount.target, mount.read_only) for mount in mounts)
-    if runtime == "pyxis":
+    if runtime == "pyxis" and folder:
         # node.sh runs inside. Of the folder only its log is writable there: a link in the place of another file would
         # lead what Slurm and the batch script write, outside of the container
         consoles = (f"{folder}/{console_of(rank)}" for rank in range(plan.resources.nodes))
@@ -169,11 +169,12 @@ def _container_start(
             shm_bytes=plan.options.shm_bytes,
             user=plan.options.user,
             is_far=is_far(plan.backend_options),
+            has_terminal=plan.options.tty,
         ),
     )
 
 
-class _Seen:
+class Seen:
     """Paths of this host as the nodes see them."""
 
     def __init__(self, plan: RunPlan, workspace: str | None) -> None:
@@ -217,7 +218,7 @@ def _wanted(plan: RunPlan) -> int:
     return found
 
 
-def _asked(plan: RunPlan, follows: Follows | None) -> Asked:
+def asked_of(plan: RunPlan, follows: Follows | None = None) -> Asked:
     settings, wanted = plan.backend_options, plan.resources
     seconds = _time_s(plan)
     memory = None if wanted.memory_bytes is None else size(wanted.memory_bytes)
@@ -248,6 +249,11 @@ def slurm_time(seconds: int) -> str:
 
 
 def _directives(plan: RunPlan, asked: Asked) -> tuple[str, ...]:
+    return (*placement(plan, asked), f"--signal=B:USR2@{_signal_s(plan)}")
+
+
+def placement(plan: RunPlan, asked: Asked) -> tuple[str, ...]:
+    """What is asked of the cluster, as options of ``sbatch`` and ``srun``."""
     settings, wanted = plan.backend_options, plan.resources
     gpus = wanted.gpus.count
     found = [f"--{key}={settings[key]}" for key in ("partition", "account", "qos") if key in settings]
@@ -265,7 +271,6 @@ def _directives(plan: RunPlan, asked: Asked) -> tuple[str, ...]:
         found.append("--exclusive")
     if asked.time is not None:
         found.append(f"--time={asked.time}")
-    found.append(f"--signal=B:USR2@{_signal_s(plan)}")
     return tuple(found)
 
 

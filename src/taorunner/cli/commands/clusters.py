@@ -46,7 +46,7 @@ def _show(
     context.obj.refuse_extra()
     _, clusters = _loaded(context.obj, workspace)
     if name is not None:
-        print_cluster(_known(clusters, name), json=json)
+        print_cluster(known_cluster(clusters, name), json=json)
         return ExitCode.DONE
     if clusters.findings:
         raise UserFilesError("clusters.yml has errors", findings=clusters.findings)
@@ -75,7 +75,7 @@ def _check(
 
     context.obj.refuse_extra()
     place, clusters = _loaded(context.obj, workspace)
-    cluster = _known(clusters, name)
+    cluster = known_cluster(clusters, name)
     findings = []
     if json:
         from taorunner.console.base.json_output import write_json
@@ -115,7 +115,7 @@ def _sync(
     place, clusters = _loaded(context.obj, workspace)
     if place is None:
         place = context.obj.open_workspace(workspace)
-    cluster = _known(clusters, name)
+    cluster = known_cluster(clusters, name)
     names = [known_project(place, one, "clusters sync") for one in projects or place.project_names()]
     job = transfer(cluster, place, names, os.environ, results=results)
     found = measure(job, os.environ)
@@ -154,7 +154,7 @@ def _loaded(invocation: Invocation, folder: Path | None) -> tuple[Workspace | No
     return place, load_clusters(place, os.environ)
 
 
-def _known(clusters: Clusters, name: str) -> Cluster:
+def known_cluster(clusters: Clusters, name: str) -> Cluster:
     """Raises UnknownNameError for a name that there is not, UserFilesError for an entry with errors."""
     from taorunner.text import printable
 

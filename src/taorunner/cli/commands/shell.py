@@ -68,6 +68,9 @@ class ShellOptions:
     run_as_user: Annotated[
         bool, option("--run-as-user", "Run as you, even if a mounts file names another user")
     ] = False
+    cluster: Annotated[
+        Optional[str], option("--cluster", "Open it on a node of this cluster", word="NAME")
+    ] = None
     source: Annotated[
         Optional[Path], option("--source", "Mount this source tree, on PYTHONPATH", word="DIR")
     ] = None
@@ -106,6 +109,8 @@ def _shell(
         name, experiment = context.obj.experiment_named(root, options.experiment, options.project)
         options = replace(options, experiment=experiment)
     request = _request(context.obj.extra, options)
+    if options.cluster is not None:
+        return _on_cluster(context.obj, root, name, request, options)
     if options.dry_run:
         return _show(root, name, request, json=options.json)
     return _open(context.obj, root, name, request)
@@ -226,6 +231,58 @@ def _open(invocation: Invocation, workspace: Workspace, project: str | None, req
     return open_shell(
         shell, site, os.environ, say=invocation.note, tell_address=_print_address, pulling=pulling
     )
+
+
+def _on_cluster(
+    invocation: Invocation,
+    workspace: Workspace,
+    project: str | None,
+    request: ShellRequest,
+    options: ShellOptions,
+) -> int:
+    import os
+    import shlex
+
+    from taorunner.backends.contract import Launch
+    from taorunner.backends.registry import load_backend
+    from taorunner.cli.commands.clusters import known_cluster
+    from taorunner.project.clusters.cluster_file import load_clusters
+    from taorunner.shell.on_cluster import NO_IMAGE, needs_image, open_there, opener, placed
+    from taorunner.shell.terminal import has_terminal
+    from taorunner.shell.workdirs import shell_site
+
+    _refuse_on_cluster(options)
+    cluster = known_cluster(load_clusters(workspace, os.environ), options.cluster or "")
+    backend = opener(load_backend(cluster.backend, os.environ), cluster)
+    count = gpu_count(options.gpus) or 0
+    image = request.image if needs_image(cluster) else request.image or NO_IMAGE
+    site = shell_site(workspace, request.experiment or request.head)
+    shell = _planned(workspace, project, replace(request, gpus="none", image=image), site)
+    plan = placed(shell.plan, cluster, int(count))
+    if shell.plan.secrets:
+        names = ", ".join(sorted(secret.variable or secret.name for secret in shell.plan.secrets))
+        invocation.note(f"not set in a shell of a cluster: {names}")
+    if options.dry_run:
+        print(shlex.join(backend.shell_command(plan, Launch(site.run_id, site.run_dir), tty=True)))
+        return 0
+    tty = not options.no_tty and has_terminal()
+    return open_there(
+        backend, plan, site, os.environ, tty=tty,
+        pulling=lambda progress: invocation.note(f"importing {progress.image}") if not progress.layers_done else None,
+    )  # fmt: skip
+
+
+def _refuse_on_cluster(options: ShellOptions) -> None:
+    """Raises UsageError for what belongs to a container of this machine."""
+    given = {
+        "--gpu-indices": options.gpu_indices, "--port": options.port, "--jupyter": options.jupyter,
+        "--source": options.source, "--json": options.json,
+    }  # fmt: skip
+    for word, value in given.items():
+        if value:
+            raise UsageError(f"{word} cannot be combined with --cluster", hint="leave out one of them")
+    if gpu_count(options.gpus) == "all":
+        raise UsageError("--gpus all cannot be combined with --cluster", hint="name their number: --gpus 8")
 
 
 def _print_address(address: str) -> None:

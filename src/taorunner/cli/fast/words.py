@@ -81,12 +81,12 @@ _OPTIONS_14: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "p
 _OPTIONS_15: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
 _OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
     "project", "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--dry-run": "", "-e": "experiment", "--env": "any", "--experiment":
-    "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head": "head",
-    "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "",
-    "-p": "project", "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "",
-    "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any",
-    "--workspace": "folder"}
+_OPTIONS_17: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "experiment", "--env": "any",
+    "--experiment": "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head":
+    "head", "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file",
+    "--no-tty": "", "-p": "project", "--port": "any", "--project": "project", "--release": "release",
+    "--run-as-user": "", "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any",
+    "--volume": "any", "--workspace": "folder"}
 _OPTIONS_18: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
     "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
     "", "--quiet": "", "--since": "any", "--state": "state", "--workspace": "folder"}

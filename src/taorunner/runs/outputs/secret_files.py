@@ -91,7 +91,7 @@ def without_secret_names(found: RunResults, plan: RunPlan, secrets: tuple[str, .
     """The outputs whose paths can be recorded."""
     masking, top = _masking(secrets), plan.results_dir
     outputs = (one for one in found.outputs if not masking.is_in(os.fsencode(os.path.relpath(one.path, top))))
-    return RunResults(found.folder, tuple(outputs))
+    return RunResults(found.folder, tuple(outputs), found.there)
 
 
 def _masking(secrets: tuple[str, ...]) -> Masking:

@@ -1,0 +1,84 @@
+"""Opens a shell on a node of a cluster: plans it, has its image put there, and leaves the terminal to it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from taorunner.backends.contract import Launch, PullProgress
+from taorunner.errors import MachineError, UsageError
+from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
+from taorunner.planning.model.request import Site
+from taorunner.project.clusters.cluster_file import Cluster
+from taorunner.shell import terminal
+from taorunner.targets import target_of
+from taorunner.values.value import replace
+
+NO_IMAGE = "none:none"
+"""Stands for the image of a cluster whose runs have no container."""
+
+
+@runtime_checkable
+class OpensShells(Protocol):
+    """A backend whose engine can give a terminal."""
+
+    def prepare(self, plan: RunPlan, report: Callable[[PullProgress], None]) -> str | None: ...
+    def shell_command(self, plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
+        """What to start on this machine."""
+        ...
+
+
+def needs_image(cluster: Cluster) -> bool:
+    return target_of(cluster.backend).with_settings(cluster.settings).needs_image
+
+
+def placed(plan: RunPlan, cluster: Cluster, gpus: int) -> RunPlan:
+    """The plan of a shell, on that cluster. Secrets are left out: they would have to be carried there."""
+    limits = cluster.limits
+    resources = Resources(nodes=1, gpus=GpuRequest(gpus), cpus=limits.cpus, memory_bytes=limits.memory_bytes,
+                          time_s=limits.time_s)  # fmt: skip
+    return replace(
+        plan, backend=cluster.backend, backend_options=cluster.settings, cluster=cluster.name, resources=resources,
+        secrets=(), image=plan.image if needs_image(cluster) else None,
+    )  # fmt: skip
+
+
+def opener(backend: object, cluster: Cluster) -> OpensShells:
+    """Raises UsageError for a backend that opens none."""
+    if isinstance(backend, OpensShells):
+        return backend
+    raise UsageError(
+        f'the cluster "{cluster.name}" ({cluster.backend}) opens no shells',
+        hint="taorunner shell, without --cluster",
+    )
+
+
+def open_there(
+    backend: OpensShells, plan: RunPlan, site: Site, environ: Mapping[str, str], *,
+    tty: bool, pulling: Callable[[PullProgress], None],
+) -> int:  # fmt: skip
+    """Blocks until the shell has ended, and gives its exit code.
+
+    Raises:
+        MachineError, EngineRefusedError: its image cannot be put there, or nothing can be started.
+    """
+    backend.prepare(plan, pulling)
+    argv = backend.shell_command(plan, Launch(site.run_id, site.run_dir), tty=tty)
+    with terminal.restored(), terminal.left_to_a_child():
+        try:
+            child = subprocess.Popen(argv, env=dict(environ))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise MachineError(
+                f'"{argv[0]}" cannot be started: {reason}', hint=f"install {argv[0]}"
+            ) from error
+        try:
+            child.wait()
+        except BaseException:
+            with suppress(OSError):
+                child.send_signal(signal.SIGHUP)
+            raise
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
