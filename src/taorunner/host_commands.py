@@ -8,14 +8,25 @@ import selectors
 import shlex
 import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from taorunner.errors import MachineError
 from taorunner.text import size
 from taorunner.values.value import Value
+
+MOST_BYTES = 256 * 1024**2
+"""Of the output of a program: far more than a queue of 10^6 jobs, or all that is read of a host at once."""
+_MOST_ERRORS = 1024 * 1024
+_BLOCK = 256 * 1024
+
+
+class _TooMuchError(Exception):
+    """A program printed more than ``MOST_BYTES``."""
 
 
 def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> str:
@@ -27,15 +38,6 @@ def service_command(verb: str, name: str = "docker", root: Path = Path("/")) -> 
     if (root / "run/systemd/system").is_dir():
         return f"sudo systemctl {verb} {name}"
     return f"sudo service {name} {verb}"
-
-
-MOST_BYTES = 256 * 1024**2
-"""Of the output of a program: far more than a queue of 10^6 jobs, or all that is read of a host at once."""
-_BLOCK = 256 * 1024
-
-
-class _TooMuchError(Exception):
-    """A program printed more than ``MOST_BYTES``."""
 
 
 class CommandResult(Value):
@@ -106,12 +108,57 @@ def run_raw(
 ) -> RawResult:
     """As ``run``, in bytes."""
     words = tuple(str(word) for word in argv)
+    with _started(words, cwd, env, subprocess.DEVNULL if stdin is None else subprocess.PIPE) as process:
+        try:
+            out, err = _exchanged(process, stdin, timeout_s)
+        except BaseException as error:
+            _end(process, grace_s)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise MachineError(f'"{shlex.join(words)}" took longer than {timeout_s:g} s') from error
+            if isinstance(error, _TooMuchError):
+                raise MachineError(f'"{shlex.join(words)}" printed more than {size(MOST_BYTES)}') from error
+            raise
+    return RawResult(words, _code(process), out, err)
+
+
+def run_followed(
+    argv: Sequence[str | Path],
+    said: Callable[[bytes], None],
+    *,
+    env: Mapping[str, str] | None = None,
+    grace_s: float = 0,
+) -> RawResult:
+    """As ``run_raw``, for work that may take days: ``said`` gets what it prints, as it comes."""
+    words = tuple(str(word) for word in argv)
+    with (
+        tempfile.TemporaryFile() as errors,
+        _started(words, None, env, subprocess.DEVNULL, errors) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            while block := os.read(process.stdout.fileno(), _BLOCK):
+                said(block)
+            process.wait()
+        except BaseException:
+            _end(process, grace_s)
+            raise
+        errors.seek(0)
+        return RawResult(words, _code(process), b"", errors.read(_MOST_ERRORS))
+
+
+def _started(
+    words: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: int,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdin=stdin,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             cwd=cwd,
             env=None if env is None else dict(env),
             start_new_session=True,
@@ -123,24 +170,6 @@ def run_raw(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MachineError(f'"{words[0]}" cannot be started: {reason.lower()}') from error
-    with process:
-        try:
-            out, err = _exchanged(process, stdin, timeout_s)
-        except BaseException as error:
-            if grace_s:
-                with suppress(OSError, subprocess.TimeoutExpired):
-                    os.killpg(process.pid, signal.SIGTERM)
-                    process.wait(grace_s)
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise MachineError(f'"{shlex.join(words)}" took longer than {timeout_s:g} s') from error
-            if isinstance(error, _TooMuchError):
-                raise MachineError(f'"{shlex.join(words)}" printed more than {size(MOST_BYTES)}') from error
-            raise
-    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
-    return RawResult(words, code, out, err)
 
 
 def _exchanged(
@@ -186,3 +215,17 @@ def _written(descriptor: int, data: memoryview) -> memoryview:
         return data
     except BrokenPipeError:
         return data[:0]
+
+
+def _end(process: subprocess.Popen[bytes], grace_s: float) -> None:
+    if grace_s:
+        with suppress(OSError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(grace_s)
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _code(process: subprocess.Popen[bytes]) -> int:
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode

@@ -20,8 +20,14 @@ def is_installed() -> bool:
 
 
 @contextmanager
-def ssh_host(folder: Path, alias: str, **env: str) -> Iterator[dict[str, str]]:
-    """The environment in which ``ssh ALIAS`` works. The server runs as the caller; its commands get ``env``."""
+def ssh_host(
+    folder: Path, alias: str, *, stranger: int | None = None, **env: str
+) -> Iterator[dict[str, str]]:
+    """The environment in which ``ssh ALIAS`` works. The server runs as the caller; its commands get ``env``.
+
+    ``stranger`` is the id of a user whom only this server knows, and as whom it is reached; root can do that.
+    """
+    user = getpass.getuser() if stranger is None else "stranger"
     home = folder / "ssh"
     home.mkdir(mode=0o700)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -37,7 +43,7 @@ def ssh_host(folder: Path, alias: str, **env: str) -> Iterator[dict[str, str]]:
     public = (home / "host.pub").read_text().split()[:2]
     (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")
     (home / "config").write_text(
-        f"Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {getpass.getuser()}\n  IdentityFile {home}/user\n"
+        f"Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n  IdentityFile {home}/user\n"
         f"  IdentitiesOnly yes\n  UserKnownHostsFile {home}/known_hosts\n"
     )
     if os.geteuid() == 0:
@@ -48,7 +54,8 @@ def ssh_host(folder: Path, alias: str, **env: str) -> Iterator[dict[str, str]]:
     wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {home}/config "$@"\n')
     wrapper.chmod(0o755)
     sshd = shutil.which("sshd", path=FOLDERS) or "sshd"
-    server = subprocess.Popen([sshd, "-D", "-f", str(home / "sshd_config"), "-E", str(home / "log")])
+    known = [] if stranger is None else _with_user(home, user, stranger)
+    server = subprocess.Popen([*known, sshd, "-D", "-f", str(home / "sshd_config"), "-E", str(home / "log")])
     try:
         for _ in range(200):
             with socket.socket() as probe:
@@ -59,3 +66,17 @@ def ssh_host(folder: Path, alias: str, **env: str) -> Iterator[dict[str, str]]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+def _with_user(home: Path, name: str, uid: int) -> list[str]:
+    """What starts a command in a namespace in which there is such a user."""
+    folder = home / name
+    folder.mkdir()
+    os.chown(folder, uid, uid)
+    line = f"{name}:x:{uid}:{uid}::{folder}:/bin/sh\n"
+    (home / "passwd").write_text(Path("/etc/passwd").read_text() + line)
+    for above in (home, *home.parents):
+        if above.stat().st_uid == os.geteuid() and str(above).startswith(("/tmp/", "/dev/shm/")):
+            above.chmod(above.stat().st_mode | 0o055)
+    script = f'mount --make-rprivate / && mount --bind "{home}/passwd" /etc/passwd && exec "$@"'
+    return ["unshare", "-m", "sh", "-c", script, "sh"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from taorunner import host_commands
 from taorunner.backends.login_host import SSH, run_at
@@ -19,7 +19,6 @@ from taorunner.project.workspace import Workspace
 from taorunner.text import printable
 from taorunner.values.value import Value
 
-_LONGEST_S = 7 * 24 * 3600.0
 _MEASURE_S = 600.0
 _GRACE_S = 10.0
 """For rsync to put a half file where the next copy finds it: killed, it leaves it under a name of chance."""
@@ -89,10 +88,21 @@ def measure(job: Transfer, environ: Mapping[str, str]) -> Amount:
     )
 
 
-def copy(job: Transfer, environ: Mapping[str, str]) -> None:
-    """Raises MachineError when it fails; the same command goes on where it stopped."""
+def copy(job: Transfer, environ: Mapping[str, str], report: Callable[[int], None]) -> None:
+    """``report`` gets the number of bytes that were copied, now and then.
+
+    Raises MachineError when it fails; the same command goes on where it stopped.
+    """
     _make_folder(job, environ, is_dry=False)
-    _refuse(job, host_commands.run(job.argv, timeout_s=_LONGEST_S, env=environ, grace_s=_GRACE_S))
+    argv = (job.argv[0], "--info=progress2", "--outbuf=N", "--no-human-readable", *job.argv[1:])
+
+    def said(block: bytes) -> None:
+        lines = re.split(rb"[\r\n]", block)
+        amounts = [match[1] for line in lines if (match := re.match(rb" *([0-9]+) +[0-9]+% ", line))]
+        if amounts:
+            report(int(amounts[-1]))
+
+    _refuse(job, host_commands.run_followed(argv, said, env=environ, grace_s=_GRACE_S).as_text)
 
 
 def _weights(workspace: Workspace, projects: Sequence[str], environ: Mapping[str, str]) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command_line import Cli
+from command_line import Cli, wait_for
+from private_daemon import write_program
 from ssh_host import is_installed, ssh_host
 
 Far = tuple[Path, dict[str, str]]
@@ -87,6 +91,73 @@ def test_results_come_back_and_nothing_here_is_lost(cli: Cli, workspace: Path, f
     assert done.out.endswith("copied 1 file, 3 B\n")
     here = workspace / "projects/example_01/models/e"
     assert sorted(path.name for path in here.iterdir()) == ["far.pth", "own.pth"]
+
+
+HOSTILE = ("a b", "it's", 'say "$(touch x)"', "back\\slash", "new\nline", "-rf", "é", "*", "[a]", "~", "c:d")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a server for another user")
+def test_hostile_names_go_there_and_back_as_another_user(cli: Cli, workspace: Path, tmp_path: Path) -> None:
+    data, uid = workspace / "projects/example_01/data/d", 12345
+    for name in HOSTILE:
+        (data / name).mkdir()
+        (data / name / name).write_text(name)
+    top = tmp_path / "far"
+    top.mkdir(mode=0o755)
+    folder = top / "it's here"
+    (workspace / "clusters.yml").write_text(
+        json.dumps({"clusters": {"dgx": {"backend": "slurm", "host": "login1", "workspace": str(folder)}}})
+    )
+    with ssh_host(tmp_path, "login1", stranger=uid) as environ:
+        done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=environ)
+        said = f'error: the folder "{folder}" cannot be made on "login1": mkdir: cannot create directory'
+        assert (done.code, said in done.err) == (4, True), done.err
+        os.chown(top, uid, uid)
+        done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=environ)
+        assert (done.code, done.err) == (0, "")
+        there = folder / "projects/example_01"
+        assert sorted(path.name for path in (there / "data/d").iterdir()) == sorted([*HOSTILE, "one.txt"])
+        assert {(there / "data/d" / name / name).read_text() for name in HOSTILE} == set(HOSTILE)
+        assert {path.lstat().st_uid for path in folder.rglob("*")} == {uid}
+        results = there / "models/e"
+        results.mkdir(parents=True)
+        for name in HOSTILE:
+            (results / name).write_text(name)
+        (results / "kept-from-us").write_text("1")
+        (results / "kept-from-us").chmod(0)
+        for path in (results.parent, results, *results.iterdir()):
+            os.chown(path, uid, uid)
+        done = cli("clusters", "sync", "dgx", "--results", "--yes", cwd=workspace, env=environ)
+    here = workspace / "projects/example_01/models/e"
+    assert {(here / name).read_text() for name in HOSTILE} == set(HOSTILE)
+    assert {path.stat().st_uid for path in here.iterdir()} == {0}
+    assert (done.code, f'{results}/kept-from-us": Permission denied' in done.err) == (4, True), done.err
+
+
+def test_a_copy_that_was_cut_goes_on_where_it_stopped(
+    cli: Cli, workspace: Path, far: Far, tmp_path: Path
+) -> None:
+    folder, environ = far
+    large = workspace / "projects/example_01/data/d/large"
+    large.write_bytes(os.urandom(8 << 20))
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    program = shutil.which("rsync")
+    write_program(slow / "rsync", f'#!/bin/sh\nexec {program} --bwlimit=2M "$@"\n')
+    environ = {**environ, "PATH": f"{slow}:{environ['PATH']}"}
+    started = cli.start("clusters", "sync", "dgx", "--yes", cwd=workspace, env=environ)
+    half = folder / "projects/example_01/data/d/.rsync-partial/large"
+    wait_for(lambda: any(folder.rglob(".large.*")), 60)
+    wait_for(lambda: next(folder.rglob(".large.*")).stat().st_size > 1 << 20, 60)
+    started.send_signal(signal.SIGINT)
+    started.communicate(timeout=60)
+    assert started.returncode != 0
+    wait_for(half.exists, 60)
+    kept = half.stat().st_size
+    done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=far[1])
+    assert (done.code, kept > 1 << 20) == (0, True), done.err
+    assert (folder / "projects/example_01/data/d/large").read_bytes() == large.read_bytes()
+    assert not half.exists()
 
 
 def test_what_cannot_be_reached_is_refused(cli: Cli, workspace: Path, far: Far) -> None:

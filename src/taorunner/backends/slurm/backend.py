@@ -30,8 +30,8 @@ from taorunner.backends.slurm.log import SharedLog
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import Scheduler, SilentError
 from taorunner.backends.slurm.script import BATCH_SCRIPT, job_name, sbatch_argv
-from taorunner.backends.slurm.standing import Standings
 from taorunner.backends.slurm.shell import shell_command
+from taorunner.backends.slurm.standing import Standings
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 

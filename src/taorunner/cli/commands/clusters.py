@@ -108,6 +108,7 @@ def _sync(
     import sys
 
     from taorunner.backends.cluster_sync import copy, measure, transfer
+    from taorunner.console.pages.clusters_view import CopyProgress
     from taorunner.project.workspace import known_project
     from taorunner.text import amount, size
 
@@ -134,7 +135,11 @@ def _sync(
             return ExitCode.DONE
         if not typer.confirm("copy?", err=True):
             return ExitCode.DONE
-    copy(job, os.environ)
+    progress = CopyProgress(found.size_bytes, sys.stderr, is_quiet=context.obj.is_quiet)
+    try:
+        copy(job, os.environ, progress.report)
+    finally:
+        progress.end()
     print(f"copied {what}")
     return ExitCode.DONE
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.text import amount, duration, size
 
 _WIDTH_IN_PIPES = 100_000
+_EVERY_S, _EVERY_IN_PIPES_S = 0.3, 60.0
 
 
 def cluster_json(cluster: Cluster) -> dict[str, Any]:
@@ -86,6 +88,54 @@ def verdict_text(name: str, findings: Sequence[Finding]) -> str:
     if errors:
         return f"{', '.join(counts)}; a run with --cluster {name} would not start"
     return f"{', '.join(counts)}; {name} can be used" if counts else f"{name} can be used"
+
+
+class CopyProgress:
+    """How far a copy is: one line that changes on a terminal, in a pipe a line a minute. To standard error.
+
+    ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        total_bytes: int,
+        stream: TextIO,
+        *,
+        is_quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._stream, self._clock = total_bytes, stream, clock
+        self._is_quiet, self._is_terminal = is_quiet, stream.isatty()
+        self._began_s = self._shown_s = clock()
+        self._wide = 0
+
+    def report(self, copied_bytes: int) -> None:
+        now_s = self._clock()
+        if self._is_quiet or now_s - self._shown_s < (_EVERY_S if self._is_terminal else _EVERY_IN_PIPES_S):
+            return
+        self._shown_s = now_s
+        text = self._text(copied_bytes, now_s - self._began_s)
+        if self._is_terminal:
+            self._stream.write("\r" + text.ljust(self._wide))
+            self._wide = len(text)
+        else:
+            self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Removes the line."""
+        if self._wide:
+            self._stream.write("\r" + " " * self._wide + "\r")
+            self._stream.flush()
+            self._wide = 0
+
+    def _text(self, copied: int, seconds: float) -> str:
+        share = f" ({copied * 100 // self._total} %)" if self._total else ""
+        text = f"{size(copied)} of {size(self._total)}{share}"
+        if seconds < 1 or not copied:
+            return text
+        speed = copied / seconds
+        return f"{text}, {size(int(speed))}/s, {duration(max(0, self._total - copied) / speed)} left"
 
 
 def _where(cluster: Cluster) -> str:
