@@ -10,6 +10,7 @@ MASK = "***"
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _MAX_NAME, _MAX_COMPARED = 200, 2000
+_SHORT_NAME = 3
 """Of names that may come from others: comparing two takes time with the square of their length."""
 _MOST_DIGITS = 18
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
@@ -54,10 +55,11 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known if len(name) <= _MAX_NAME}
     if word.lower() in by_lower:
         return by_lower[word.lower()]
-    cutoff = 0.6 if len(word) > 3 else 0.5  # one wrong letter weighs more in a short name
-    close = difflib.get_close_matches(
-        word.lower()[:_MAX_NAME], list(by_lower)[:_MAX_COMPARED], n=1, cutoff=cutoff
-    )
+    names = list(by_lower)[:_MAX_COMPARED]
+    close = difflib.get_close_matches(word.lower()[:_MAX_NAME], names, n=1)
+    if not close and len(word) <= _SHORT_NAME:  # one wrong letter weighs more in a short name
+        alike = [name for name in names if abs(len(name) - len(word)) <= 1]
+        close = difflib.get_close_matches(word.lower(), alike, n=1, cutoff=0.5)
     return by_lower[close[0]] if close else None
 
 

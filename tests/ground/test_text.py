@@ -38,6 +38,7 @@ def test_what_is_no_whole_number(text: str) -> None:
         ("abc", ["axc", "xyz"], "axc"),
         ("Backbon", ["head", "BackBone"], "BackBone"),
         ("zzz", ["head"], None),
+        ("bar", ["benchmark", "data"], None),
         ("x" * 100_000, ["head"], None),
     ],
 )

@@ -136,7 +136,7 @@ def test_a_checkout_becomes_a_workspace_that_validates(cli: Cli, tmp_path: Path,
     }
     done = cli("validate", "--strict", cwd=workspace)
     assert (done.code, done.out) == (
-        0, "example_01: 1 experiment, 2 specs, 1 dataset\nno problems\n1 note: taorunner validate example_01 -v\n",
+        0, "example_01: 1 experiment, 2 specs, 1 dataset\nno problems\n1 info: taorunner validate example_01 -v\n",
     )  # fmt: skip
 
     planned = cli("train", "dssd_resnet18_01", "--dry-run", "--json", cwd=workspace).json[0]

@@ -14,6 +14,7 @@ from launch_workspaces import good_workspace
 from taorunner.errors import Severity, UnknownNameError, UserFilesError
 from taorunner.planning.chain import plan_chain
 from taorunner.planning.inputs.awaited import filled
+from taorunner.planning.model.knobs import Knobs
 from taorunner.planning.model.plan import Awaited, RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.new_project import new_project
@@ -214,6 +215,13 @@ def _coco_records(root: Path) -> Path:
     for path in (root / "projects/p/models/e1/dataset_convert").iterdir():
         path.unlink()
     return root
+
+
+def test_epochs_are_those_of_the_training_behind_a_conversion(tmp_path: Path) -> None:
+    root = _coco_records(tmp_path / "ws")
+    first, second, train = plans(root, "convert", "train", knobs=Knobs(epochs=3, batch_size=2, lr=0.02))
+    assert (first.knobs, second.knobs) == ((), ())
+    assert {"train.num_epochs=3", "train.batch_size=2"} <= set(train.argv)
 
 
 def test_both_subsets_are_converted_where_a_run_takes_one(tmp_path: Path) -> None:

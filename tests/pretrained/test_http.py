@@ -55,7 +55,7 @@ def test_each_try_waits_twice_as_long_up_to_half_a_minute(
     for failed in range(1, 9):
         patience(stop, told).wait(failed, MachineError("busy"))
     assert stop.waited == [factor * one for one in (0.5, 1, 2, 4, 8, 16, 30, 30)]
-    assert told == [f"busy; trying again in {one:.0f} s" for one in stop.waited if one >= 1]
+    assert told == [f"busy; trying again in {one:.0f}s" for one in stop.waited if one >= 1]
 
 
 def test_the_last_try_a_long_wait_and_ctrl_c_end_it() -> None:

@@ -157,7 +157,7 @@ def test_retry_after_is_honoured(server: FakeNgc, folder: Path, pull: Pull) -> N
     pull(watcher)
     assert time.monotonic() - started >= 1.0
     assert (folder / FILE).read_bytes() == CONTENT
-    assert watcher.texts[1:] == ["127.0.0.1 answered 429: too many requests; trying again in 1 s"]
+    assert watcher.texts[1:] == ["127.0.0.1 answered 429: too many requests; trying again in 1s"]
 
 
 def test_a_server_that_asks_to_wait_for_long_is_not_waited_for(server: FakeNgc, pull: Pull) -> None:

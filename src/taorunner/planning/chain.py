@@ -1,8 +1,9 @@
 """Plans a chain: an action, and further ones, each on what those before it made. All is judged before the start.
 
 The options of the command line that say where and how a run goes hold for every action. The weights, the words after
-``--`` and a resumption are those of the first action; ``--set`` holds wherever a spec has the key. Where a network
-converts one subset a run, the conversion of the other follows the first by itself.
+``--`` and a resumption are those of the first action; ``--set`` holds wherever a spec has the key; ``--epochs`` and its
+like hold for the first training, and without one for the first action. Where a network converts one subset a run, the
+conversion of the other follows the first by itself.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
+from taorunner.contracts import TRAININGS
 from taorunner.errors import UserFilesError
 from taorunner.planning.context import Planning
 from taorunner.planning.model.epoch_scores import Scores, no_scores
+from taorunner.planning.model.knobs import NO_KNOBS
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.request import ACTION_OF_COMMAND, ActionRequest, Caller, Site
 from taorunner.planning.planner import Planned, PlannedRun, planned_with, planning_of
@@ -33,6 +36,9 @@ def plan_chain(
     scores: Scores = no_scores,
 ) -> Planned:
     """As ``plan_action``, with the runs of ``request.then`` behind that of each experiment."""
+    knobs, trains_at = request.knobs, _training_in(request)
+    if trains_at > 0:
+        request = replace(request, knobs=NO_KNOBS)
     planning = planning_of(workspace, project_name, request, caller, make_site, scores)
     steps = [planned_with(planning)]
     for name in request.experiments:
@@ -43,10 +49,18 @@ def plan_chain(
     for action in request.then:
         earlier.append(_plain(request.action if not earlier else request.then[len(earlier) - 1]))
         later = _later(request, action, tuple(earlier))
+        if len(earlier) == trains_at:
+            later = replace(later, knobs=knobs)
         steps.append(planned_with(replace(planning, request=later, findings=[])))
     findings = dict.fromkeys(finding for step in steps for finding in step.findings)
     items = tuple(item for name in request.experiments for item in _linked(name, steps))
     return Planned(items, tuple(findings), all(step.names_are_known for step in steps))
+
+
+def _training_in(request: ActionRequest) -> int:
+    """The place of the first training in the chain, from 0; 0 without one."""
+    actions = (request.action, *request.then)
+    return next((at for at, action in enumerate(actions) if _plain(action) in TRAININGS), 0)
 
 
 def _second_conversion(planning: Planning, name: str) -> ActionRequest | None:

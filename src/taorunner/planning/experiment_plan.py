@@ -58,7 +58,7 @@ from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.specs.spec_file import SpecFile, load_spec
 from taorunner.targets import Target, target_of
-from taorunner.text import did_you_mean
+from taorunner.text import nearest
 from taorunner.values.value import replace
 
 _OF_CHECKPOINT = frozenset({"checkpoint-missing", "checkpoint-torn"})
@@ -202,12 +202,19 @@ def _network_and_contract(planning: Planning, experiment: Experiment) -> tuple[N
     except UserFilesError as error:
         own = planning.error(experiment, keys, code, error.message, error.hint)
         if code == "unknown-release" and request.release is not None:
-            hint = did_you_mean(request.release, network.releases) or error.hint
-            own = Finding(Severity.ERROR, code, error.message, hint)
+            own = Finding(Severity.ERROR, code, error.message, _release_hint(request.release, network))
         elif code == "unknown-action" and isinstance(error, UnknownNameError):
             own = Finding(Severity.ERROR, code, error.message, error.hint)
         planning.add(list(error.findings) or [own])
         return None
+
+
+def _release_hint(release: str, network: Network) -> str:
+    """A release with the same first number that is spelled alike, else all: 7.0 is no misspelt 4.0."""
+    close = nearest(release, network.releases)
+    if close is not None and close.partition(".")[0] == release.lstrip("v").partition(".")[0]:
+        return f'did you mean "{close}"?'
+    return f'releases of "{network.name}": {", ".join(network.releases)}'
 
 
 def _consistency_findings(planning: Planning, draft: Draft) -> list[Finding]:

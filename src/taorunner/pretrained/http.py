@@ -22,7 +22,7 @@ import httpx
 from taorunner.errors import MachineError
 from taorunner.pretrained.api_key import KEY_PAGE
 from taorunner.pretrained.connection import make_client
-from taorunner.text import printable
+from taorunner.text import duration, printable
 from taorunner.values.bounded_reading import (
     MAX_JSON_BYTES,
     CutOffError,
@@ -110,7 +110,7 @@ class Patience:
             error.hint = f"try again in {seconds:.0f} seconds, as the server asks"
             raise error
         if seconds >= 1:
-            self.tell(f"{error.message}; trying again in {seconds:.0f} s")
+            self.tell(f"{error.message}; trying again in {duration(seconds)}")
         if self.stop.wait(seconds):
             raise Interrupted
 

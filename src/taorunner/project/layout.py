@@ -271,7 +271,8 @@ class _Check:
             return True
         if self.names:
             message = f'"{folder}/{shown(entry.name)}" belongs to no experiment of {EXPERIMENTS_FILE}'
-            hint = self.suggestions.find(name, self.project.names) or "rename or remove it"
+            known = [one for one in self.project.names if is_name(one)]
+            hint = self.suggestions.find(name, known) or "rename or remove it"
             self._warning("unknown-experiment", message, hint, folder, entry.name)
         return False
 

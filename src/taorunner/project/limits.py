@@ -85,8 +85,10 @@ def read_limits(
     cpus: int | None = None,
     memory: str | int | None = None,
     time: str | None = None,
+    *,
+    dashes: str = "",
 ) -> Limits:
-    """Limits from the command line or the library.
+    """Limits from the command line, whose options begin with ``dashes``, or from the library.
 
     Raises:
         UsageError: for a value that experiments.yml would not accept.
@@ -105,7 +107,8 @@ def read_limits(
     ):
         if not is_good:
             hint = time_hint(value) if key == "time" else size_hint(value) if key == "memory" else None
-            raise UsageError(f'{key} must be {EXPECTED[key]}, not "{printable(str(value)[:60])}"', hint=hint)
+            said = printable(str(value)[:60])
+            raise UsageError(f'{dashes}{key} must be {EXPECTED[key]}, not "{said}"', hint=hint)
     return limits
 
 

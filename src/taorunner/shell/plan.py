@@ -190,7 +190,7 @@ def _gpus(planning: ShellPlanning, experiment: Experiment | None) -> GpuRequest:
         asked = tuple(str(gpu.index) for gpu in planning.inventory.gpus)
         if not asked:
             reason = planning.inventory.reason or "no GPU found"
-            hint = "use --gpus 0, or ids as in nvidia-smi: --gpu-indices 0,1"
+            hint = "--gpus none goes without"
             planning.lacks("gpus-unknown", f"--gpus all: {reason}", hint)
     return GpuRequest(len(asked), asked)
 

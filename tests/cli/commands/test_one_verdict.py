@@ -199,6 +199,8 @@ FAULTS = (
     Fault("height-of-no-multiple", "efficientdet_tf2", "input-size", lambda h: h.spec("input_height: 512", "input_height: 500"), True),
     Fault("examples-of-another-dataset", "efficientdet_tf2", "examples-differ", lambda h: h.spec("num_examples_per_epoch: 16", "num_examples_per_epoch: 160"), True, "warning"),
     Fault("size-of-zero", "segformer", "not-above-zero", lambda h: h.spec("img_size: 224", "img_size: 0"), True),
+    Fault("size-of-the-backbone-zero", "classification_pyt", "not-above-zero", lambda h: h.spec("  batch_size: 4\n", "  batch_size: 4\n  img_size: 0\n"), True),
+    Fault("size-below-zero", "rtdetr", "not-above-zero", lambda h: h.spec("  batch_size: 4\n", "  batch_size: 4\n  augmentation:\n    train_spatial_size: [640, -640]\n"), True),
     Fault("width-of-zero", "unet", "not-above-zero", lambda h: h.spec("model_input_width: 320", "model_input_width: 0"), True),
     Fault("height-below-zero", "efficientdet_tf2", "not-above-zero", lambda h: h.spec("input_height: 512", "input_height: -512"), True),
     Fault("no-image-at-once", "ssd", "not-above-zero", lambda h: h.spec("batch_size_per_gpu: 4", "batch_size_per_gpu: 0"), True),

@@ -111,6 +111,12 @@ def test_quiet_prints_ids_and_nothing_else(cli: Cli, workspace: Path) -> None:
     assert cli("-q", "runs", "list", "-n", "3", cwd=workspace).out.splitlines() == whole[:3]
 
 
+def test_ps_shows_what_runs_before_the_queue_in_its_order(cli: Cli, workspace: Path) -> None:
+    names = [run_id.split("-")[2] for run_id in cli("ps", "-q", cwd=workspace).out.split()]
+    recorded = [list(RunState)[int(name[1:])].value for name in names]
+    assert recorded == ["STARTING", "RUNNING", "QUEUED", "WAITING", "DAMAGED"]
+
+
 def test_a_list_that_leaves_runs_out_says_so(cli: Cli, workspace: Path) -> None:
     few = cli("runs", "list", "-n", "2", cwd=workspace)
     assert (len(few.out.splitlines()), few.err) == (3, "the newest 2 are shown; -n N shows more\n")

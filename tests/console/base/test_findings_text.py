@@ -110,7 +110,7 @@ def test_an_error_is_reported_after_its_findings():
         (
             False,
             False,
-            "error: wrong [unknown-key]\n1 error in p; a start would be refused\n1 note: taorunner validate p -v\n",
+            "error: wrong [unknown-key]\n1 error in p; a start would be refused\n1 info: taorunner validate p -v\n",
         ),
         (False, True, "error: wrong [unknown-key]\n1 error in p; a start would be refused\n"),
         (

@@ -56,7 +56,7 @@ def test_in_a_pipe() -> None:
 
 
 def test_infos_are_counted_unless_they_are_wanted() -> None:
-    for is_quiet, last in ((False, "2 notes: taorunner doctor -v\n"), (True, "")):
+    for is_quiet, last in ((False, "2 infos: taorunner doctor -v\n"), (True, "")):
         stream = io.StringIO()
         view = DoctorView(make_console(stream, {}), with_infos=False)
         view.show("a", [FINDINGS[1]])

@@ -263,6 +263,8 @@ def test_one_run_shows_all_its_metrics_and_its_keys(scene: Any) -> None:
     seen = view(scene, fold(events), tail=scene.log, gpus=scene.gpus)
     lines = [line.plain for line in one_run_lines(seen, 80, 24)]
     assert lines[0].startswith("● dssd_resnet18_01 · example_01 · train · ")
+    of_action = replace(seen, label="dssd_resnet18_01 train")  # of several runs of the experiment
+    assert one_run_lines(of_action, 80, 24)[0].plain.count("train") == 1
     labels = [line.split()[0] for line in lines[1:7]]
     assert labels == ["epoch", "step", "GPU", "mAP", "loss", "val_loss"]
     assert lines[-1] == "Esc back   l log   ↑↓ next run   s stop   q detach"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ from taorunner.cli.action_options import ActionOptions, chain_actions, gpu_count
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument, Invocation, split_pairs
-from taorunner.errors import Finding, UsageError
+from taorunner.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
     from taorunner.console.base.typed_commands import Place
@@ -63,6 +64,7 @@ class ViewOptions:
     json: bool = False
     plain: bool = False
     is_quiet: bool = False
+    is_verbose: bool = False
 
 
 def _command(action: str) -> Callable[..., int]:
@@ -108,7 +110,7 @@ def act(
         cluster=options.cluster,
         gpus=None if gpus == "all" else gpus, all_gpus=gpus == "all",
         gpu_ids=gpu_ids(options.gpu_indices),
-        limits=read_limits(options.nodes, options.cpus, options.memory, options.time),
+        limits=read_limits(options.nodes, options.cpus, options.memory, options.time, dashes="--"),
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()),
         knobs=read_knobs(options.epochs, options.batch_size, options.lr, options.seed),
@@ -124,8 +126,10 @@ def act(
         invocation, workspace, request, experiments, project=options.project, everything=options.everything
     )
     if options.dry_run:
-        return _show_dry_run(workspace, orders, json=options.json)
-    view = ViewOptions(options.detach, options.json, options.plain, invocation.is_quiet)
+        return _show_dry_run(workspace, orders, json=options.json, is_verbose=invocation.is_verbose)
+    view = ViewOptions(
+        options.detach, options.json, options.plain, invocation.is_quiet, invocation.is_verbose
+    )
     return start_and_watch(workspace, orders, _launch_options(options), view, invocation.supervisor)
 
 
@@ -156,8 +160,9 @@ def start_and_watch(
     from taorunner.runs.state.store import RunStore
 
     launched = launch_all(
-        workspace, orders, options, os.environ, supervisor=supervisor, on_planned=_print_planned
-    )
+        workspace, orders, options, os.environ, supervisor=supervisor,
+        on_planned=partial(_print_planned, is_verbose=view.is_verbose),
+    )  # fmt: skip
     store = RunStore(workspace.state_dir)
     if view.detach:
         return _detach(
@@ -175,9 +180,9 @@ def start_and_watch(
     )
 
 
-def _print_planned(planned: Planned) -> None:
+def _print_planned(planned: Planned, *, is_verbose: bool) -> None:
     """The notes, and what is set in a spec along with what an option names; a dry run shows all of it."""
-    _print_notes(planned)
+    _print_notes(planned, is_verbose=is_verbose)
     for item in planned.items:
         if item.plan.weights is not None:
             _print_note(f'"{item.plan.experiment}" reads {item.plan.weights}')
@@ -186,14 +191,15 @@ def _print_planned(planned: Planned) -> None:
                 _print_note(f'"{item.plan.experiment}": {setting.text}')
 
 
-def _print_notes(planned: Planned) -> None:
-    """Warnings, and where resumed trainings continue."""
-    if planned.findings:
+def _print_notes(planned: Planned, *, is_verbose: bool) -> None:
+    """Warnings, infos if ``is_verbose``, and where resumed trainings continue."""
+    findings = [one for one in planned.findings if is_verbose or one.severity is not Severity.INFO]
+    if findings:
         from taorunner.console.base.typed_commands import Place
 
         plan = planned.items[0].plan if planned.items else None
         place = Place(plan.workspace, plan.project) if plan is not None else None
-        _print_findings(planned.findings, place)
+        _print_findings(findings, place)
     for item in planned.items:
         if item.plan.resume is not None:
             typed = item.plan.typed.of_spec()
@@ -228,7 +234,7 @@ def _print_findings(findings: Sequence[Finding], place: Place | None) -> None:
     print_findings(make_console(sys.stderr, os.environ), findings, place=place)
 
 
-def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) -> int:
+def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool, is_verbose: bool) -> int:
     import os
     import sys
 
@@ -240,7 +246,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool) 
     planned = plan_orders(
         workspace, orders, os.environ, lambda project: dry_run_sites(workspace.dry_run_dir, project)
     )
-    _print_notes(planned)
+    _print_notes(planned, is_verbose=is_verbose)
     if any(item.plan.awaits for item in planned.items):
         _print_note('a name with "OF-THE-CHAIN" stands for a file that an earlier action makes')
     simulations = [simulate(item.plan, item.site) for item in planned.items]

@@ -41,7 +41,7 @@ def ps(
     project: str | None = None,
 ) -> int:
     """Prints the runs that have not ended, and damaged ones whose state is unknown; with ``with_ended`` also the newest
-    ended ones. Raises TaorunnerError."""
+    ended ones. Those that run come first, then the queue in its order. Raises TaorunnerError."""
     from taorunner.runs.state.batch_index import OpenBatches
 
     place = _workspace(workspace)
@@ -53,11 +53,15 @@ def ps(
         elif not ids_only:
             sys.stderr.write(f"{_NOTHING}\n")
         return 0
+    from taorunner.events import RunState
+
     store = _store(place.state_dir)
     from taorunner.runs.state.lookup.unusable import shown_in_list
 
     unfinished, damaged = store.open_runs()
-    found: list[RunRecord | DamagedRun] = [*unfinished, *damaged]
+    live = unfinished[::-1]
+    live.sort(key=lambda run: run.state in (RunState.QUEUED, RunState.WAITING))
+    found: list[RunRecord | DamagedRun] = [*live, *damaged]
     has_more = False
     if with_ended:
         ended = _ended(store, {run.id for run in found}, project)

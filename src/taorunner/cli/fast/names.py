@@ -341,8 +341,10 @@ def _runs(line: Line, incomplete: str, *, only_live: bool) -> list[tuple[str, st
     root = line.root()
     if root is None:
         return []
-    ids = sorted(
-        _live_runs(root / ".taorunner") if only_live else _folders(root / ".taorunner" / "runs"), reverse=True
+    from taorunner.planning.model.run_ids import newest_first
+
+    ids = newest_first(
+        _live_runs(root / ".taorunner") if only_live else _folders(root / ".taorunner" / "runs")
     )
     found = [one for one in ids if one.startswith(incomplete)]
     if not found:

@@ -128,9 +128,9 @@ def without_infos(findings: Sequence[Finding], *, with_infos: bool) -> tuple[lis
     return [finding for finding in findings if finding.severity is not Severity.INFO], len(infos)
 
 
-def notes_text(count: int, command: str) -> str:
-    """``2 notes: taorunner doctor -v``."""
-    return f"{amount(count, 'note')}: {command}"
+def infos_text(count: int, command: str) -> str:
+    """``2 infos: taorunner doctor -v``."""
+    return f"{amount(count, 'info')}: {command}"
 
 
 def last_with_hint(findings: Iterable[Finding]) -> set[Finding]:

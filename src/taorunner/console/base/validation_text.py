@@ -11,8 +11,8 @@ from rich.text import Text
 from taorunner.console.base.findings_text import (
     count_text,
     finding_lines,
+    infos_text,
     last_with_hint,
-    notes_text,
     place_order,
     place_text,
     print_lines,
@@ -66,7 +66,7 @@ def print_validation(
         print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: {command}")])
     print_lines(console, [Text(_last_line(shown, names, with_infos=with_infos))])
     if hidden and not is_quiet:
-        print_lines(console, [Text(notes_text(hidden, command), style="quiet")])
+        print_lines(console, [Text(infos_text(hidden, command), style="quiet")])
 
 
 class _Block(Value):

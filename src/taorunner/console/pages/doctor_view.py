@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from taorunner.console.base.findings_text import notes_text, place_text, without_infos
+from taorunner.console.base.findings_text import infos_text, place_text, without_infos
 from taorunner.console.base.formatting import clean, shown_paths
 from taorunner.console.base.theme import can_draw, symbols_of
 from taorunner.errors import Finding, Severity
@@ -69,7 +69,7 @@ class DoctorView:
             self._print(Text())
         self._print(text)
         if self._hidden and not is_quiet:
-            self._print(Text(notes_text(self._hidden, "taorunner doctor -v"), style="quiet"))
+            self._print(Text(infos_text(self._hidden, "taorunner doctor -v"), style="quiet"))
 
     def _show(self, finding: Finding) -> None:
         severity, style = finding.severity, f"severity.{finding.severity.value}"

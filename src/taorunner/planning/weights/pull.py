@@ -23,7 +23,7 @@ _TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class StartPull:
-    """``folder`` is None where the weights were not pulled; ``says`` then has the command that pulls them."""
+    """``folder`` is None where the weights were not pulled; ``says`` then has the reason."""
 
     folder: Path | None
     says: str
@@ -64,4 +64,4 @@ def pull_start_weights(
 
 
 def _not_pulled(weights: StartWeights, why: str) -> str:
-    return f"{weights.model} {why}, not pulled: taorunner pretrained pull {weights.model}"
+    return f"{weights.model} {why}, not pulled"

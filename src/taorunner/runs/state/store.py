@@ -17,6 +17,7 @@ from pathlib import Path
 from taorunner.atomic_files import write_fields, write_json
 from taorunner.errors import MachineError, RunStateError
 from taorunner.events import Event, RunState, from_json_line, to_json_line
+from taorunner.planning.model.run_ids import newest_first
 from taorunner.runs.state.batch_index import OpenBatches, batch_fields
 from taorunner.runs.state.folders import checked_name, is_name
 from taorunner.runs.state.record import RunRecord, WrongValueError
@@ -257,7 +258,7 @@ class RunStore:
 
     def run_ids(self) -> list[str]:
         """All run ids, newest first. Reads only folder names, so it is cheap for thousands of runs."""
-        return sorted((name for name in self.folder_names() if name[0] != "."), reverse=True)
+        return newest_first(name for name in self.folder_names() if name[0] != ".")
 
     def folder_names(self) -> list[str]:
         """The names of all run folders in no order, and of folders that are being removed."""
@@ -321,7 +322,7 @@ class RunStore:
 
     def open_runs(self) -> tuple[list[RunRecord], list[DamagedRun]]:
         """Unfinished runs, newest first, and damaged runs of unfinished batches; whether these still run is unknown."""
-        found: list[RunRecord] = []
+        found: dict[str, RunRecord] = {}
         damaged: list[DamagedRun] = []
         for batch_id in self.open_batches.ids():
             runs, is_trusted = self._runs_of_open(batch_id)
@@ -329,8 +330,8 @@ class RunStore:
                 if isinstance(run, DamagedRun):
                     damaged.append(run)
                 elif is_trusted and run is not None and not run.state.is_final:
-                    found.append(run)
-        return sorted(found, key=lambda record: record.id, reverse=True), damaged
+                    found[run.id] = run
+        return [found[run_id] for run_id in newest_first(found)], damaged
 
     def _runs_of_open(self, batch_id: str) -> tuple[Sequence[str], bool]:
         """The runs of an open batch, and whether its file is trusted."""

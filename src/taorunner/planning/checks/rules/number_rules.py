@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from taorunner.catalog.layouts import ComputedValue
@@ -12,6 +13,7 @@ from taorunner.planning.checks.training_facts import Fault, Rule, Training
 
 _OTHERS = frozenset({*ACTIONS, "export", "gen_trt_engine", "prune"}) - {"train"}
 """Sections of a spec that other actions read."""
+_SIZE = re.compile(r"(?:^|[._])(?:size|width|height)\Z")
 
 
 def not_above_zero(training: Training) -> Iterator[Fault]:
@@ -41,5 +43,7 @@ def _keys(training: Training) -> Iterator[str]:
     """Those of which the catalog says that they are epochs, a batch size or a size of images."""
     yield from (training.role("epochs"), training.role("batch_size"), *BATCH_KEYS)
     for row in training.layout.computed if training.layout is not None else ():
-        if row.value is ComputedValue.SIZE or row.multiple_of is not None or row.source == "sizes":
-            yield from (key for key in row.keys if key.partition(".")[0] not in _OTHERS)
+        is_size = row.value is ComputedValue.SIZE or row.multiple_of is not None or row.source == "sizes"
+        for key in row.keys:
+            if (is_size or _SIZE.search(key)) and key.partition(".")[0] not in _OTHERS:
+                yield key

@@ -92,6 +92,8 @@ def last_epochs_lost(training: Training) -> Iterator[Fault]:
     epochs, interval = training.epochs, training.spec.number(key)
     if epochs is None or interval is None or not 0 < interval < epochs or _saves_by_step(training):
         return
+    if epochs != int(epochs) or interval != int(interval):
+        return  # of the wrong type, which is reported
     rest = epochs % interval
     if rest and (training.network in _END_NOT_SAVED or _is_lightning(training)):
         end = int(epochs - rest)
