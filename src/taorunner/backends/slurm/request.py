@@ -115,7 +115,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
     )  # fmt: skip
 
 
-def _since(launch: Launch, seen: _Seen) -> tuple[str, ...]:
+def _since(launch: Launch, seen: Seen) -> tuple[str, ...]:
     """The folders of the runs that make the models of a chain; "" where a model may be of any time."""
     models = launch.follows.models if launch.follows is not None else ()
     return tuple(f"{seen.path(one.since)}/{FOLDER}" if one.since is not None else "" for one in models)

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 from taorunner import host_commands
 from taorunner.backends.login_host import LoginHost, UnreachableError
-from taorunner.backends.slurm.shared_call import SharedCall
+from taorunner.backends.shared_call import SharedCall
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.text import printable
 from taorunner.values.value import Value

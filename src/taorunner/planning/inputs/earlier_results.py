@@ -76,7 +76,7 @@ def earlier_results(
     return replace(met, findings=tuple(_with_hint(one, contract, experiment) for one in met.findings))
 
 
-def output_files(contract: Contract, values: Mapping[str, ArgumentValue], mounts: Mounts) -> list[Path]:
+def output_files(contract: Contract, values: Mapping[str, ArgumentValue], mounts: Shows) -> list[Path]:
     """The models that an action writes to a place that its arguments name, as paths of this host."""
     if contract.action in ("inference", "inference_trt", "evaluate"):
         return []  # these read an engine

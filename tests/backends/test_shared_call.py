@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from taorunner.backends.slurm.shared_call import SharedCall
+from taorunner.backends.shared_call import SharedCall
 
 
 def test_those_who_ask_during_a_call_share_the_next_one() -> None:
