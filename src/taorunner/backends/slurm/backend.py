@@ -22,11 +22,11 @@ from taorunner.backends.contract import (
     Report,
     Started,
 )
+from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.far.side import FarSide
 from taorunner.backends.slurm.folder import Cluster, Folder, is_job
 from taorunner.backends.slurm.images import ensure_image
-from taorunner.backends.slurm.log import SharedLog
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import Scheduler, SilentError
 from taorunner.backends.slurm.script import BATCH_SCRIPT, job_name, sbatch_argv

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from taorunner.backends.contract import EngineState, EngineStatus, LogChunk, LogPosition
-from taorunner.backends.slurm.folder import Folder
+from taorunner.backends.run_folder import RunFolder
 from taorunner.errors import TaorunnerError
 from taorunner.state_files import read_some
 
@@ -28,7 +28,7 @@ class SharedLog:
     """
 
     def __init__(
-        self, folder: Folder, position: LogPosition, ask: Callable[[], EngineStatus],
+        self, folder: RunFolder, position: LogPosition, ask: Callable[[], EngineStatus],
         refresh: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         self._folder, self._ask, self._refresh = folder, ask, refresh

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from taorunner.backends.contract import EngineState, EngineStatus, LogPosition
+from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.slurm.folder import Folder
-from taorunner.backends.slurm.log import SharedLog
 
 
 def test_a_silent_scheduler_is_said_once_and_so_is_its_return(tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""What a run that a scheduler started writes into its folder, and what is kept of its end. Read first, and believed
+more than the scheduler, which forgets jobs.
+
+``run_dir/<folder>`` holds a line for each start and end (``events_file``), the exit code (``exit_file``), the output, a
+request to stop, and ``end.json``: what the scheduler said of the end.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, ClassVar
+
+from taorunner.backends.contract import EngineEnd
+from taorunner.state_files import read_json_state, read_state, write_new
+from taorunner.text import whole_number
+from taorunner.values.bounded_reading import parse_json
+from taorunner.values.stored import fits, kinds_of
+from taorunner.values.value import Value
+
+_END = "end.json"
+_MAX_LOG_BYTES = 1 << 20
+_OWN = frozenset({"end"})
+"""Fields of a class of their own."""
+
+
+class KeptEnd(Value):
+    """What the scheduler said of the end."""
+
+    exit_code: int | None
+    oom_killed: bool
+    at: datetime
+    end: EngineEnd | None
+
+
+class Start(Value):
+    """The last start of a run. ``ended`` is None while it runs, else how: ``limit``, ``term`` or empty."""
+
+    attempt: int
+    at: datetime | None
+    ended: str | None = None
+    was_near_limit: bool = False
+    was_requeued: bool = False
+    without_checkpoint: bool = False
+    fault: str = ""
+    """Why a run of a chain gave up: ``no_model:ACTION`` or ``in_the_way:PATH``."""
+
+
+class RunFolder:
+    """The files of one run. ``written`` is the folder below ``folder`` in which the run itself writes."""
+
+    folder: ClassVar[str]
+    events_file: ClassVar[str]
+    console_file: ClassVar[str]
+    exit_file: ClassVar[str]
+    stop_file: ClassVar[str]
+    written: ClassVar[str] = ""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+        self.path = run_dir / self.folder
+        self.inner = self.path / self.written
+
+    @property
+    def console(self) -> Path:
+        return self.inner / self.console_file
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the run itself printed anything, in any of its starts."""
+        with suppress(OSError):
+            return self.console.stat().st_size > 0
+        return False
+
+    def exit(self) -> tuple[int, datetime] | None:
+        """The exit code that the run's script wrote, and when."""
+        with suppress(OSError, ValueError):
+            code, _, at = read_state(self.inner / self.exit_file, most_bytes=200).decode().partition(" ")
+            number = whole_number(code)
+            if number is not None and number < 256:
+                return number, time_of(at.strip()) or datetime.now(timezone.utc)
+        return None
+
+    def kept_end(self) -> KeptEnd | None:
+        body = json_object(self.path / _END)
+        if body is None:
+            return None
+        try:
+            end = EngineEnd(**body["end"]) if body.get("end") else None
+            at = time_of(str(body["at"])) or datetime.now(timezone.utc)
+            found = KeptEnd(body["exit_code"], bool(body["oom_killed"]), at, end)
+        except (KeyError, TypeError):
+            return None
+        return found if all_fit(found) and (end is None or all_fit(end)) else None
+
+    def keep_end(self, found: KeptEnd) -> KeptEnd:
+        if (known := self.kept_end()) is not None:
+            return known
+        end = None if found.end is None else vars(found.end)
+        body = {
+            "exit_code": found.exit_code,
+            "oom_killed": found.oom_killed,
+            "at": found.at.isoformat(),
+            "end": end,
+        }
+        if self.path.is_dir():
+            self._write(_END, json.dumps(body).encode())
+        return self.kept_end() or found
+
+    def request_stop(self) -> None:
+        self._write(Path(self.written, self.stop_file).as_posix(), b"")
+
+    @property
+    def is_stop_requested(self) -> bool:
+        return (self.inner / self.stop_file).exists()
+
+    def starts(self) -> tuple[datetime | None, Start | None]:
+        """When the run was started first, and its last start."""
+        first: datetime | None = None
+        last: Start | None = None
+        for event in self._events():
+            name, at = str(event.get("event")), time_of(str(event.get("at")))
+            word, _, rest = name.partition(":")
+            if word == "started":
+                first = first or at
+                attempt = event.get("attempt")
+                last = Start(attempt if type(attempt) is int else 0, at)
+            elif last is not None:
+                last = _after(last, word, rest)
+        return first, last
+
+    def _events(self) -> list[dict[str, Any]]:
+        try:
+            text = read_state(self.inner / self.events_file, most_bytes=_MAX_LOG_BYTES).decode(
+                "utf-8", "replace"
+            )
+        except OSError:
+            return []
+        found = []
+        for line in text.splitlines():
+            with suppress(ValueError):
+                body = parse_json(line.encode())
+                if isinstance(body, dict):
+                    found.append(body)
+        return found
+
+    def _write(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        write_new(self.run_dir, f"{self.folder}/{name}", data, mode=mode)
+
+
+def _after(last: Start, word: str, rest: str) -> Start:
+    changes: dict[str, Any] = {}
+    if word == "ended":
+        changes["ended"] = rest.partition(":")[2]
+    elif word == "near_the_end" and rest == "limit":
+        changes["was_near_limit"] = True
+    elif word in ("no_model", "in_the_way"):
+        changes["fault"] = f"{word}:{rest}"
+    elif word == "requeue":
+        changes["was_requeued"] = True
+    elif word == "no_checkpoint":
+        changes["without_checkpoint"] = True
+    return Start(**{**vars(last), **changes})
+
+
+def all_fit(read: Value) -> bool:
+    """Whether each field of what was read is what it says."""
+    return all(
+        fits(getattr(read, name), kinds) for name, kinds in kinds_of(type(read)).items() if name not in _OWN
+    )
+
+
+def json_object(path: Path) -> dict[str, Any] | None:
+    """What a state file of ours holds; None where there is none."""
+    with suppress(OSError, ValueError):
+        body = read_json_state(path)
+        if isinstance(body, dict):
+            return body
+    return None
+
+
+def time_of(text: str) -> datetime | None:
+    """A time in UTC as ``date`` writes it."""
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return found if found.tzinfo is not None else None
+    return None
