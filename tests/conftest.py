@@ -42,11 +42,20 @@ pytest_plugins = [
     "people",
     "launches",
     "clusters",
-]  # options of a run; fixtures of tests/cli, tests/backends and tests/rig/slurm_cluster
+    "kube_cluster",
+]  # options of a run; fixtures of tests/cli, tests/backends, tests/rig/slurm_cluster and kubernetes
 
 SEED_VARIABLE = "TAORUNNER_FAULT_SEED"
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
-ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
+ENGINE_FIXTURES = {
+    "kubernetes",
+    "engine",
+    "own_engine",
+    "noop_image",
+    "tao_image",
+    "registry",
+    "small_engine",
+}
 MEMORY, MEMORY_NEEDED_BYTES = "/dev/shm", 4 << 30
 
 _OWN_FOLDER = pytest.StashKey[Path]()

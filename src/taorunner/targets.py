@@ -167,7 +167,10 @@ EMBEDDED = Target(
     networks=NetworkKind.EMBEDDED,
 )
 BUILT_IN: Mapping[str, Target] = {target.name: target for target in (DOCKER, LOCAL, EMBEDDED)}
-_OWN_MODULES = {"slurm": "taorunner.backends.slurm.target:SLURM"}
+_OWN_MODULES = {
+    "slurm": "taorunner.backends.slurm.target:SLURM",
+    "kubernetes": "taorunner.backends.kubernetes.target:KUBERNETES",
+}
 """Built-in targets with many settings, which are read when one is named."""
 
 

@@ -30,6 +30,7 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "slurmdbd": ("slurmdbd",),
     "munged": ("munge",),
     "mariadbd": ("mariadb-server",),
+    "kubectl": ("kubernetes-client",),  # a stand-in for a cluster: tests/rig/kubernetes
     "ch-run": ("charliecloud-runtime", "charliecloud"),
 }
 

@@ -148,6 +148,7 @@ class EngineStatus(Value):
     ``waiting`` is the engine's reason while the state is WAITING, such as ``Priority``. ``full_disk`` is a folder whose
     disk had no room when the process ended, where the backend looked. ``end`` is set when the engine ended the run.
     ``silent`` says since when the engine does not answer, of a run that goes on as far as its own files tell.
+    ``unconfirmed`` says why the exit code is the run's own word alone.
     """
 
     state: EngineState
@@ -160,6 +161,7 @@ class EngineStatus(Value):
     full_disk: Path | None = None
     end: EngineEnd | None = None
     silent: str | None = None
+    unconfirmed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

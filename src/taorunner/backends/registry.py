@@ -21,6 +21,7 @@ _MODULES = {
     "local": "taorunner.backends.process.backend",
     "embedded": "taorunner.backends.process.embedded",
     "slurm": "taorunner.backends.slurm.backend",
+    "kubernetes": "taorunner.backends.kubernetes.backend",
 }
 
 

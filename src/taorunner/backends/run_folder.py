@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from taorunner.backends.contract import EngineEnd
-from taorunner.state_files import read_json_state, read_state, write_new
+from taorunner.state_files import Trust, read_json_state, read_state, write_new
 from taorunner.text import whole_number
 from taorunner.values.bounded_reading import parse_json
 from taorunner.values.stored import fits, kinds_of
@@ -27,12 +27,13 @@ _OWN = frozenset({"end"})
 
 
 class KeptEnd(Value):
-    """What the scheduler said of the end."""
+    """What the scheduler said of the end. ``unconfirmed`` as in ``EngineStatus``."""
 
     exit_code: int | None
     oom_killed: bool
     at: datetime
     end: EngineEnd | None
+    unconfirmed: str | None = None
 
 
 class Start(Value):
@@ -62,6 +63,7 @@ class RunFolder:
         self.run_dir = run_dir
         self.path = run_dir / self.folder
         self.inner = self.path / self.written
+        self.trust: Trust | None = None  # who may have written what the run itself writes
 
     @property
     def console(self) -> Path:
@@ -77,7 +79,8 @@ class RunFolder:
     def exit(self) -> tuple[int, datetime] | None:
         """The exit code that the run's script wrote, and when."""
         with suppress(OSError, ValueError):
-            code, _, at = read_state(self.inner / self.exit_file, most_bytes=200).decode().partition(" ")
+            data = read_state(self.inner / self.exit_file, self.trust, most_bytes=200)
+            code, _, at = data.decode().partition(" ")
             number = whole_number(code)
             if number is not None and number < 256:
                 return number, time_of(at.strip()) or datetime.now(timezone.utc)
@@ -90,7 +93,8 @@ class RunFolder:
         try:
             end = EngineEnd(**body["end"]) if body.get("end") else None
             at = time_of(str(body["at"])) or datetime.now(timezone.utc)
-            found = KeptEnd(body["exit_code"], bool(body["oom_killed"]), at, end)
+            unconfirmed = body.get("unconfirmed")
+            found = KeptEnd(body["exit_code"], bool(body["oom_killed"]), at, end, unconfirmed)
         except (KeyError, TypeError):
             return None
         return found if all_fit(found) and (end is None or all_fit(end)) else None
@@ -104,6 +108,7 @@ class RunFolder:
             "oom_killed": found.oom_killed,
             "at": found.at.isoformat(),
             "end": end,
+            "unconfirmed": found.unconfirmed,
         }
         if self.path.is_dir():
             self._write(_END, json.dumps(body).encode())
@@ -133,7 +138,7 @@ class RunFolder:
 
     def _events(self) -> list[dict[str, Any]]:
         try:
-            text = read_state(self.inner / self.events_file, most_bytes=_MAX_LOG_BYTES).decode(
+            text = read_state(self.inner / self.events_file, self.trust, most_bytes=_MAX_LOG_BYTES).decode(
                 "utf-8", "replace"
             )
         except OSError:

@@ -58,7 +58,7 @@ class SharedLog:
 
     def _read(self) -> bytes:
         try:
-            return read_some(self._folder.console, None, self._at, _READ_BYTES)
+            return read_some(self._folder.console, self._folder.trust, self._at, _READ_BYTES)
         except OSError:
             return b""
 

@@ -35,7 +35,7 @@ BackendOption = Annotated[
     Optional[str],
     option(
         "--backend",
-        "Run with docker, local, embedded, slurm or another",
+        "Run with docker, local, slurm, kubernetes or another",
         word="BACKEND",
         group="Where it runs",
     ),

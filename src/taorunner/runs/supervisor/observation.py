@@ -159,6 +159,12 @@ class Observation:
             Notice(run=self._run, at=at, level="warning", code=caution.code, text=caution.text)
             for caution in verdict.cautions
         ]
+        if status.unconfirmed is not None:
+            events.append(
+                Notice(
+                    run=self._run, at=at, level="warning", code="exit-unconfirmed", text=status.unconfirmed
+                )
+            )
         return verdict, events
 
     def _last_events(self, at: datetime) -> list[Event]:

@@ -1,0 +1,225 @@
+"""The commands of kubectl for one namespace of one context, and what they answer.
+
+Objects are created by a plain POST of kubectl, which needs no discovery, works with every kubectl, and has the server
+check every field.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import Any
+
+from taorunner import host_commands
+from taorunner.backends.kubernetes.manifest import MANAGED_BY, OWN, RUN_LABEL
+from taorunner.backends.kubernetes.objects import Event, Job, Pod, read_objects
+from taorunner.backends.shared_call import SharedCall
+from taorunner.errors import MachineError
+from taorunner.text import printable
+from taorunner.values.value import Value
+
+COMMAND_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 20
+SILENT_PAUSE_S = 30.0
+"""A server that does not answer is asked this often."""
+_PATHS = {
+    "Job": ("batch/v1", "jobs"),
+    "Secret": ("v1", "secrets"),
+    "Service": ("v1", "services"),
+    "Pod": ("v1", "pods"),
+}
+_REASON = re.compile(r"Error from server(?: \((?P<reason>[A-Za-z]+)\))?: (?P<text>.*)", re.DOTALL)
+_SILENT = (
+    "Unable to connect to the server", "was refused - did you specify the right host or port", "i/o timeout",
+    "TLS handshake timeout", "context deadline exceeded", "no route to host", "connection refused", "EOF",
+    "http2: client connection lost", "etcdserver:", "no such host", "Client.Timeout exceeded",
+)  # fmt: skip
+_BUSY_REASONS = frozenset(
+    {"TooManyRequests", "ServiceUnavailable", "InternalError", "Timeout", "ServerTimeout"}
+)
+
+
+class SilentError(MachineError):
+    """The server does not answer, asks to be asked later, or does not take this login any more. Runs go on."""
+
+
+class Refusal(Value):
+    """Why the server refused something: its own word for it, such as ``Forbidden``, and its text."""
+
+    reason: str
+    text: str
+
+
+class Place(Value):
+    """Where kubectl would look now. ``namespace`` is never empty."""
+
+    context: str | None
+    namespace: str
+
+
+def refusal_of(done: host_commands.CommandResult) -> Refusal:
+    """What kubectl says after a failed command."""
+    said = done.stderr.strip() or done.stdout.strip()
+    match = _REASON.search(said)
+    if match is not None:
+        return Refusal(match["reason"] or "", " ".join(match["text"].split()))
+    if "You must be logged in to the server" in said or "provide credentials" in said:
+        return Refusal("Unauthorized", done.last_words.removeprefix("error: "))
+    return Refusal("", done.last_words.removeprefix("error: "))
+
+
+class Kubectl:
+    """One context and namespace; None for kubectl's own. Thread-safe."""
+
+    def __init__(
+        self, context: str | None, namespace: str | None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.context, self.namespace = context, namespace
+        self._environ = dict(os.environ if environ is None else environ)
+        self._lock = threading.Lock()
+        self._place: Place | None = None
+        self._silent_since: datetime | None = None
+        self._error: SilentError | None = None
+        self._asked_again_s = 0.0
+        self._shared = SharedCall(self._objects)
+
+    @property
+    def where(self) -> str:
+        return f'the context "{self.context}"' if self.context else "kubectl's own context"
+
+    def run(
+        self, *words: str, stdin: str | None = None, timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> host_commands.CommandResult:
+        """Raises SilentError when the server does not answer or take the login, MachineError without kubectl."""
+        argv = ["kubectl"]
+        argv += [f"--context={self.context}"] if self.context else []
+        argv += [f"--namespace={self.namespace}"] if self.namespace else []
+        argv += [f"--request-timeout={REQUEST_TIMEOUT_S}s"]
+        try:
+            done = host_commands.run([*argv, *words], timeout_s=timeout_s, env=self._environ, stdin=stdin)
+        except MachineError as error:
+            if "took longer" in error.message:
+                raise self._silent("kubectl does not answer") from error
+            hint = "install kubectl, and try: kubectl get jobs"
+            raise MachineError(error.message, hint=hint) from error
+        if not done.succeeded:
+            self._raise_if_silent(done)
+        self._silent_since = self._error = None
+        return done
+
+    def ask(self, *words: str) -> host_commands.CommandResult:
+        """As ``run``, for questions: while nothing answers, only one in a while is really asked."""
+        with self._lock:
+            if self._error is not None and time.monotonic() < self._asked_again_s:
+                raise self._error
+        return self.run(*words)
+
+    def place(self) -> Place:
+        """Context and namespace by name, as a run keeps them. Asks no server."""
+        if self._place is None:
+            done = self.run("config", "view", "--minify", "-o", "json")
+            if not done.succeeded:
+                said = refusal_of(done).text
+                hint = "context: one of those that kubectl config get-contexts lists"
+                raise MachineError(f"kubectl cannot use {self.where}: {printable(said)}", hint=hint)
+            body = _json(done.stdout)
+            contexts = body.get("contexts") or [{}]
+            inner = contexts[0].get("context") or {}
+            context = self.context or body.get("current-context") or None
+            self._place = Place(context, self.namespace or str(inner.get("namespace") or "default"))
+        return self._place
+
+    def create(self, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any] | Refusal:
+        """The object as the server has it. Fields that the server does not know are refused."""
+        group, plural = _PATHS[body["kind"]]
+        prefix = "/api/v1" if group == "v1" else f"/apis/{group}"
+        path = f"{prefix}/namespaces/{self.place().namespace}/{plural}?fieldValidation=Strict"
+        path += "&dryRun=All" if dry_run else ""
+        done = self.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
+        return _json(done.stdout) if done.succeeded else refusal_of(done)
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | Refusal:
+        done = self.ask("get", kind, name, "-o", "json")
+        return _json(done.stdout) if done.succeeded else refusal_of(done)
+
+    def objects(self) -> tuple[list[Job], list[Pod]]:
+        """All Jobs of taorunner and their pods, by one command. Threads that ask together share the answers."""
+        return self._shared()
+
+    def warnings(self) -> list[Event]:
+        """What went wrong in the namespace of late; nothing where this login may not see it.
+
+        Events have no labels of the object that they are about.
+        """
+        with suppress(MachineError):
+            done = self.ask("get", "events", "--field-selector", "type=Warning", "-o", "json")
+            if done.succeeded:
+                return read_objects(_json(done.stdout))[2]
+        return []
+
+    def delete(self, run_name: str) -> None:
+        """All objects of a run; what is gone is no error."""
+        label = f"{RUN_LABEL}={run_name}"
+        self._done("delete", "jobs,secrets,services", "-l", label, "--cascade=foreground", "--wait=false")
+
+    def end_pods(self, run_name: str, grace_s: int) -> None:
+        """Sends TERM to the pods of a run, and KILL after ``grace_s``."""
+        label = f"{RUN_LABEL}={run_name}"
+        self._done("delete", "pods", "-l", label, f"--grace-period={max(1, grace_s)}", "--wait=false")
+
+    def _done(self, *words: str) -> None:
+        done = self.run(*words)
+        if not done.succeeded and refusal_of(done).reason != "NotFound":
+            said = refusal_of(done)
+            raise MachineError(
+                f"kubectl {words[0]} failed: {printable(said.text)}",
+                hint=f"kubectl auth can-i {words[0]} jobs",
+            )
+
+    def _objects(self) -> tuple[list[Job], list[Pod]]:
+        words = ("get", "jobs,pods", "-l", f"{MANAGED_BY}={OWN}", "-o", "json")
+        done = self.ask(*words)
+        if not done.succeeded and refusal_of(done).reason in ("Expired", "Gone"):
+            done = self.run(*words)  # the list was too old while it was read in parts
+        if not done.succeeded:
+            raise MachineError(f"kubectl get jobs failed: {printable(refusal_of(done).text)}")
+        jobs, pods, _ = read_objects(_json(done.stdout))
+        return jobs, pods
+
+    def _raise_if_silent(self, done: host_commands.CommandResult) -> None:
+        found = refusal_of(done)
+        if found.reason == "Unauthorized":
+            raise self._silent(
+                f"the login for {self.where} has run out: {printable(found.text)}",
+                hint="log in again, and try: kubectl auth can-i create jobs",
+            )
+        if found.reason in _BUSY_REASONS:
+            raise self._silent(f"the server of {self.where} asks to be asked later")
+        if not found.reason and any(words in done.stderr for words in _SILENT):
+            raise self._silent(f"the server of {self.where} does not answer")
+
+    def _silent(self, text: str, hint: str = "runs go on; nothing is lost") -> SilentError:
+        with self._lock:
+            self._silent_since = self._silent_since or datetime.now(timezone.utc)
+            since = self._silent_since.astimezone().strftime("%H:%M")
+            self._error = SilentError(f"{text} (since {since})", hint=hint)
+            self._asked_again_s = time.monotonic() + SILENT_PAUSE_S
+            return self._error
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise MachineError(
+            "kubectl answered with something that is no JSON", hint="try: kubectl get jobs -o json"
+        )
+    return body
