@@ -149,18 +149,21 @@ class KubernetesBackend:
         return Handle(self.name, run_id, f"{job.namespace}/{job.name}/{job.uid}", run_dir)
 
     def _submitted(self, client: Kubectl, folder: Folder, request: KubernetesRequest) -> KnownJob:
+        made_first: list[str] = []
         try:
             files = _secret_bytes(request)
             for body in (manifest.secret(request.job, files), manifest.service(request.job)):
                 if body is not None:
                     self._created(client, body, request)
+                    made_first.append(body["kind"].lower())
             made = self._created(client, manifest.kube_job(request.job), request)
         except SilentError:
             raise  # it may have been taken
         except TaorunnerError:
             folder.forget_submit()
-            with suppress(TaorunnerError):
-                client.delete(manifest.object_name(request.run_id))
+            for kind in made_first:
+                with suppress(TaorunnerError):
+                    client.delete_one(kind, manifest.object_name(request.run_id))
             raise
         job = read_job(made)
         place = client.place()

@@ -71,6 +71,8 @@ def refusal_of(done: host_commands.CommandResult) -> Refusal:
         return Refusal(match["reason"] or "", " ".join(match["text"].split()))
     if "You must be logged in to the server" in said or "provide credentials" in said:
         return Refusal("Unauthorized", done.last_words.removeprefix("error: "))
+    if re.match(r"The [^\n]* is invalid", said):
+        return Refusal("Invalid", " ".join(said.removeprefix("The request is invalid: ").split()))
     return Refusal("", done.last_words.removeprefix("error: "))
 
 
@@ -162,6 +164,10 @@ class Kubectl:
             if done.succeeded:
                 return read_objects(_json(done.stdout))[2]
         return []
+
+    def delete_one(self, kind: str, name: str) -> None:
+        """An object that was made a moment ago."""
+        self._done("delete", kind, name, "--wait=false", "--ignore-not-found")
 
     def delete(self, run_name: str) -> None:
         """All objects of a run; what is gone is no error."""
