@@ -1,4 +1,5 @@
-"""What can be proved of a cluster before a run: for Slurm its site, for any other backend what that says of itself."""
+"""What can be proved of a cluster before a run: for Slurm and Kubernetes the site, for any other backend
+what that says of itself."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from contextlib import suppress
 
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
+from taorunner.backends.kubernetes import site_check as kubernetes_site
 from taorunner.backends.login_host import run_at
 from taorunner.backends.registry import load_backend
 from taorunner.backends.slurm.site_check import Ask, check_site
@@ -47,12 +49,15 @@ def check_cluster(
 
     Writes one small file into the state folder of ``workspace``, and removes it.
     """
-    if cluster.backend != "slurm":
-        yield from _of_backend(cluster, environ)
-        return
     limits = cluster.limits
     resources = Resources(nodes=limits.nodes or 1, cpus=limits.cpus, memory_bytes=limits.memory_bytes,
                           time_s=limits.time_s)  # fmt: skip
+    if cluster.backend == "kubernetes":
+        yield from kubernetes_site.check_site(cluster.settings, resources, environ)
+        return
+    if cluster.backend != "slurm":
+        yield from _of_backend(cluster, environ)
+        return
     ask = asker(cluster.host, environ)
     if workspace is None:
         yield from check_site(cluster.settings, resources, ask, None)

@@ -25,7 +25,7 @@ def asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "said", "expected", "hint"),
     [
-        (403, "Forbidden", FORBIDDEN, "your login for kubectl's own context may not do that: jobs.batch is forbidden: ",
+        (403, "Forbidden", FORBIDDEN, 'your login for the context "stand-in" may not do that: jobs.batch is forbidden: ',
          "kubectl auth can-i create jobs"),
         (403, "Forbidden", 'jobs "x" is forbidden: exceeded quota: jobs, requested: 1, used: 2, limited: 2',
          'the quota of the namespace is used up: jobs "x" is forbidden: exceeded quota: ', "kubectl describe quota"),

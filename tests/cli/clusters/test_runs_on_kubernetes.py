@@ -1,4 +1,4 @@
-"""Runs on a stand-in for a Kubernetes cluster, as a shell sees them: trained to the end, stopped, evicted, refused."""
+"""Runs on a stand-in for a Kubernetes cluster, as a shell sees them: trained to the end, waiting, stopped, resumed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli
+from command_line import Cli, wait_for
 from kube_cluster import CLAIM, KubeCluster
 from launch_workspaces import good_workspace
-
-SECRET = "nvapi-canary-4711"
 
 
 @pytest.fixture
@@ -27,7 +25,12 @@ def run(
     """``run("train", "e1", …)`` on the cluster ``lab``; ``fakes`` steer the stand-in for TAO there."""
     file = workspace / "projects/p/experiments.yml"
     text = json.loads(file.read_text())
-    text["experiments"]["e1"] |= {"image": tao_image("pyt_7"), "release": "7.0.1", "gpus": 1}
+    text["experiments"]["e1"] |= {
+        "image": tao_image("pyt_7"),
+        "release": "7.0.1",
+        "gpus": 1,
+        "cluster": "lab",
+    }
     file.write_text(json.dumps(text))
 
     def call(*words: str, fakes: dict[str, object] | None = None, **settings: object) -> Any:
@@ -45,9 +48,13 @@ def run(
 
 
 def test_a_training_runs_to_its_end_and_leaves_nothing_behind(
-    run: Callable[..., Any], workspace: Path, kubernetes: KubeCluster
+    run: Callable[..., Any], kubernetes: KubeCluster
 ) -> None:
-    done = run("train", "e1", "--cluster", "lab")
+    shown = run("train", "e1", "--dry-run")
+    assert (shown.code, "kind: Job" in shown.out, "kubectl create -f" in shown.out) == (0, True, True)
+    found = run("validate")
+    assert found.code == 0, found.out + found.err
+    done = run("train", "e1")
     assert done.code == 0, done.out + done.err
     (row,) = run("runs", "list", "--json").json
     assert (row["state"], row["epoch"], row["cluster"]) == ("SUCCEEDED", 2, "lab")
@@ -55,12 +62,37 @@ def test_a_training_runs_to_its_end_and_leaves_nothing_behind(
         assert [one for kind in ("jobs", "pods", "secrets") for one in kubernetes.store.all(kind)] == []
 
 
-def test_secrets_are_in_no_manifest_and_no_log(
-    run: Callable[..., Any], workspace: Path, kubernetes: KubeCluster
+def test_a_run_that_waits_says_why_and_trains_when_it_may(
+    run: Callable[..., Any], kubernetes: KubeCluster
 ) -> None:
-    file = workspace / "projects/p/experiments.yml"
-    text = json.loads(file.read_text())
-    text["experiments"]["e1"]["env"] = {"WANDB_API_KEY": f"literal:{SECRET}"}
-    file.write_text(json.dumps(text))
-    done = run("train", "e1", "--cluster", "lab", "--dry-run")
-    assert done.code == 0 and "kind: Job" in done.out and SECRET not in done.out, done.out + done.err
+    for node in kubernetes.machinery.nodes.values():
+        node.gpus = 0
+    assert run("train", "e1", "-d").code == 0
+    text = "no node has 1 free GPU (of 2 nodes: 2 Insufficient nvidia.com/gpu)"
+    wait_for(lambda: text in json.dumps(run("ps", "--json").json), 60)
+    assert "no node has 1 free GPU" in run("ps").out
+    for node in kubernetes.machinery.nodes.values():
+        node.gpus = 4
+    done = run("attach")
+    assert done.code == 0, done.out + done.err
+    (row,) = run("runs", "list", "--json").json
+    assert row["state"] == "SUCCEEDED"
+    assert run("logs", row["id"]).out.endswith("Execution status: PASS\n")
+
+
+def test_a_stopped_training_is_resumed_from_its_checkpoint(
+    run: Callable[..., Any], kubernetes: KubeCluster, workspace: Path
+) -> None:
+    slow = {"FAKE_EPOCH_S": "1"}
+    assert run("train", "e1", "-d", "--epochs", "30", fakes=slow).code == 0
+    results = workspace / "projects/p/models/e1"
+    wait_for(lambda: any(results.rglob("*.pth")), 90)
+    (row,) = run("ps", "--json").json
+    stopped = run("stop", row["id"])
+    assert stopped.code == 0, stopped.out + stopped.err
+    (row,) = run("runs", "list", "--json").json
+    assert row["state"] == "STOPPED"
+    with kubernetes.store.changed:
+        assert kubernetes.store.all("jobs") == []
+    shown = run("resume", "e1", "--dry-run")
+    assert (shown.code, "resumes after epoch" in shown.err) == (0, True), shown.out + shown.err

@@ -251,8 +251,11 @@ class ApiServer:
         found = _discovery(path, self.store.version)
         if found is not None:
             return 200, found
-        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" and verb == "POST":
             return 201, self._review(json.loads(data))
+        place, _, name = path.rpartition("/")
+        if place == "/api/v1/namespaces" and verb == "GET":
+            return 200, self.store.get("namespaces", "", name)
         match = _OBJECT_PATH.match(path)
         if match is None or match[2] not in RESOURCES:
             raise Refused(404, "NotFound", "the server could not find the requested resource")

@@ -33,7 +33,9 @@ _PATHS = {
     "Secret": ("v1", "secrets"),
     "Service": ("v1", "services"),
     "Pod": ("v1", "pods"),
+    "SelfSubjectAccessReview": ("authorization.k8s.io/v1", "selfsubjectaccessreviews"),
 }
+_OF_NO_NAMESPACE = frozenset({"selfsubjectaccessreviews"})
 _REASON = re.compile(r"Error from server(?: \((?P<reason>[A-Za-z]+)\))?: (?P<text>.*)", re.DOTALL)
 _SILENT = (
     "Unable to connect to the server", "was refused - did you specify the right host or port", "i/o timeout",
@@ -93,7 +95,8 @@ class Kubectl:
 
     @property
     def where(self) -> str:
-        return f'the context "{self.context}"' if self.context else "kubectl's own context"
+        context = self.context or (self._place.context if self._place is not None else None)
+        return f'the context "{context}"' if context else "kubectl's own context"
 
     def run(
         self, *words: str, stdin: str | None = None, timeout_s: float = COMMAND_TIMEOUT_S
@@ -141,7 +144,9 @@ class Kubectl:
         """The object as the server has it. Fields that the server does not know are refused."""
         group, plural = _PATHS[body["kind"]]
         prefix = "/api/v1" if group == "v1" else f"/apis/{group}"
-        path = f"{prefix}/namespaces/{self.place().namespace}/{plural}?fieldValidation=Strict"
+        if plural not in _OF_NO_NAMESPACE:
+            prefix += f"/namespaces/{self.place().namespace}"
+        path = f"{prefix}/{plural}?fieldValidation=Strict"
         path += "&dryRun=All" if dry_run else ""
         done = self.run("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
         return _json(done.stdout) if done.succeeded else refusal_of(done)
@@ -149,6 +154,21 @@ class Kubectl:
     def get(self, kind: str, name: str) -> dict[str, Any] | Refusal:
         done = self.ask("get", kind, name, "-o", "json")
         return _json(done.stdout) if done.succeeded else refusal_of(done)
+
+    def can(self, verb: str, what: str) -> bool:
+        """Whether this login may do that in the namespace."""
+        group = "batch" if what == "jobs" else ""
+        asked = {"namespace": self.place().namespace, "verb": verb, "resource": what, "group": group}
+        made = self.create({
+            "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
+            "spec": {"resourceAttributes": asked},
+        })  # fmt: skip
+        return not isinstance(made, Refusal) and (made.get("status") or {}).get("allowed") is True
+
+    def server_version(self) -> str | None:
+        done = self.ask("version", "-o", "json")
+        server = _json(done.stdout).get("serverVersion") if done.succeeded else None
+        return str(server.get("gitVersion", "")) if isinstance(server, dict) else None
 
     def objects(self) -> tuple[list[Job], list[Pod]]:
         """All Jobs of taorunner and their pods, by one command. Threads that ask together share the answers."""
