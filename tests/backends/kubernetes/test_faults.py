@@ -32,7 +32,7 @@ def asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (404, "NotFound", 'namespaces "vision" not found', 'there is no such namespace: namespaces "vision" not found',
          "namespace:, one of kubectl get namespaces"),
         (422, "Invalid", 'Job.batch "x" is invalid: spec: Required value',
-         'the cluster does not take such a Job: Job.batch "x" is invalid: spec: Required value',
+         'the cluster does not take such a Job: The Job "x" is invalid: spec: Required value',
          "taorunner train --dry-run shows it"),
     ],
 )  # fmt: skip

@@ -221,6 +221,7 @@ class ApiServer:
             body = {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": refused.code,
                 "reason": refused.reason, "message": refused.message,
+                "details": _details(refused.message),
             }  # fmt: skip
         text = json.dumps(body).encode()
         handler.send_response(code)
@@ -296,6 +297,15 @@ class ApiServer:
         ]
         about = {"resourceVersion": str(self.store.count)}
         return {"kind": f"{kind}List", "apiVersion": group, "metadata": about, "items": items}
+
+
+def _details(message: str) -> Body:
+    """From which kubectl makes its sentence about an object that is invalid."""
+    found = re.match(r"(\w+)(?:\.\w+)* \"([^\"]*)\" is invalid: ([^:]*): (.*)", message)
+    if found is None:
+        return {}
+    cause = {"reason": "FieldValueInvalid", "field": found[3], "message": found[4]}
+    return {"kind": found[1], "name": found[2], "causes": [cause]}
 
 
 def _content(handler: BaseHTTPRequestHandler) -> bytes:

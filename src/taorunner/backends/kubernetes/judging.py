@@ -28,6 +28,18 @@ class Seen(Value):
         return [pod for pod in self.pods if pod.index == 0]
 
     @property
+    def first_to_fail(self) -> Pod | None:
+        """The pod of another node than the first one, for which the Job failed as a whole."""
+        return next(
+            (
+                pod
+                for pod in self.pods
+                if pod.index and pod.terminated and f"/{pod.name} " in self.job.message
+            ),
+            None,
+        )
+
+    @property
     def is_waiting(self) -> bool:
         return self.job.ended is None and not any(pod.phase == "Running" for pod in self.pods)
 
@@ -81,6 +93,9 @@ def _end(folder: Folder, cluster: Cluster, seen: Seen, code: int | None) -> Kept
         unconfirmed = None
     elif found_code == 0 or (last is not None and seen.job.ended == "Complete" and code is None):
         end = None
+    elif (other := seen.first_to_fail) is not None:
+        found_code, end = other.terminated.code if other.terminated else None, reasons.other_node_end(other)
+        unconfirmed = None
     else:
         end = reasons.end_of(seen.job, main, found_code, cluster, was_started=first is not None)
         if end is None and seen.job.is_deleting and written is None:

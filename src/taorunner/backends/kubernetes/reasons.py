@@ -172,6 +172,18 @@ def _of_container(ended: Terminated, *, was_started: bool) -> EngineEnd | None:
     return EngineEnd(f"the container ended with {ended.code} before the run began: {message or ended.reason}")
 
 
+def other_node_end(pod: Pod) -> EngineEnd:
+    """Why a run on several nodes ended, of which not the first one failed."""
+    code = pod.terminated.code if pod.terminated is not None else "no code"
+    why = (
+        ", its memory was used up"
+        if pod.terminated is not None and pod.terminated.reason == "OOMKilled"
+        else ""
+    )
+    hint = f"read kubernetes/pod/console.log.{pod.index} in the run's folder"
+    return EngineEnd(f"node {pod.index + 1} failed first, with exit code {code}{why}", hint)
+
+
 def oom_end(cluster: Cluster) -> EngineEnd:
     limit = f"the memory limit of {cluster.memory}" if cluster.memory else "the memory of the node"
     return EngineEnd(
