@@ -8,6 +8,7 @@ code are written there.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -15,12 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from taorunner.backends.kubernetes.entry import CONSOLE, EVENTS, EXIT, STOP, TOKEN
-from taorunner.backends.run_folder import RunFolder, json_object
+from taorunner.backends.run_folder import RunFolder, all_fit, json_object
 from taorunner.state_files import Trust, write_new
 from taorunner.values.value import Value
 
 FOLDER, POD, MANIFEST = "kubernetes", "pod", "job.yaml"
 _CLUSTER, _SUBMITTING, _JOB = "cluster.json", "submitting", "job.json"
+_NAME = re.compile(r"tr-[a-z0-9-]{1,60}")
 
 
 class Cluster(Value):
@@ -75,9 +77,10 @@ class Folder(RunFolder):
     def cluster(self) -> Cluster | None:
         body = json_object(self.path / _CLUSTER)
         try:
-            return None if body is None else Cluster(**body)
+            found = None if body is None else Cluster(**body)
         except TypeError:
             return None
+        return found if found is not None and all_fit(found) else None
 
     def begin_submit(self) -> None:
         self._write(_SUBMITTING, b"")
@@ -97,9 +100,11 @@ class Folder(RunFolder):
     def job(self) -> KnownJob | None:
         body = json_object(self.path / _JOB)
         try:
-            return None if body is None else KnownJob(**body)
+            found = None if body is None else KnownJob(**body)
         except TypeError:
             return None
+        is_sound = found is not None and all_fit(found) and _NAME.fullmatch(found.name) is not None
+        return found if is_sound else None
 
     def silent_for_s(self) -> float:
         """For how long the run has written nothing."""

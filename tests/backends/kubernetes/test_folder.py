@@ -1,0 +1,38 @@
+"""What is no state of a run is none: neither a word of a command, nor an error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taorunner.backends.kubernetes.folder import Folder, KnownJob
+
+JOB = {"name": "tr-a-1", "uid": "u", "context": None, "namespace": "vision"}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read"),
+    [
+        ({}, True),
+        ({"name": "--all"}, False),
+        ({"name": 7}, False),
+        ({"context": 7}, False),
+        ({"more": 1}, False),
+    ],
+)
+def test_only_a_job_of_ours_is_read(tmp_path: Path, change: dict[str, Any], is_read: bool) -> None:
+    folder = Folder(tmp_path)
+    folder.keep_job(KnownJob("tr-a-1", "u", None, "vision"))
+    (folder.path / "job.json").write_text(json.dumps({**JOB, **change}))
+    assert (folder.job() is not None) is is_read
+
+
+@pytest.mark.parametrize("text", ["", "7", "[]", "{}", '{"claim": 1}', '{"run_id": "x", "image": []}'])
+def test_a_cluster_of_another_form_is_none(tmp_path: Path, text: str) -> None:
+    folder = Folder(tmp_path)
+    folder.keep_job(KnownJob("tr-a-1", "u", None, "vision"))
+    (folder.path / "cluster.json").write_text(text)
+    assert folder.cluster() is None
