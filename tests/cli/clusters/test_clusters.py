@@ -62,6 +62,17 @@ def test_clusters_are_listed_and_shown(cli: Cli, workspace: Path) -> None:
     assert (row["name"], row["backend"], row["cpus"], row["line"]) == ("here", "local", 4, 7)
 
 
+def test_a_kubernetes_cluster_is_where_its_context_leads(cli: Cli, workspace: Path) -> None:
+    kube = "{backend: kubernetes, workspace: {claim: data}"
+    text = f"clusters:\n  lab: {kube}, context: lab-admin}}\n  own: {kube}}}\n"
+    (workspace / "clusters.yml").write_text(text)
+    assert cli("clusters", cwd=workspace).out.splitlines() == [
+        "name  backend     where                defined in",
+        "lab   kubernetes  context lab-admin    clusters.yml:2",
+        "own   kubernetes  the current context  clusters.yml:3",
+    ]
+
+
 def test_a_wrong_name_and_a_wrong_file_are_refused(cli: Cli, workspace: Path) -> None:
     done = cli("clusters", "check", "dgxx", cwd=workspace)
     assert (done.code, done.err) == (2, 'error: there is no cluster "dgxx"\nhint: did you mean "dgx"?\n')

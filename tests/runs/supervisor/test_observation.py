@@ -12,7 +12,7 @@ import pytest
 
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.catalog.load import load_network
-from taorunner.events import CheckpointSaved, Event, MetricReported, RunState
+from taorunner.events import CheckpointSaved, Event, MetricReported, Notice, RunState
 from taorunner.planning.model.plan import ResumePoint, RunPlan
 from taorunner.runs.supervisor.observation import Observation
 
@@ -233,3 +233,17 @@ def test_the_errors_of_a_stereo_training_come_from_its_event_file(
         ("val/epe", 1.0, 3), ("val/bp1", 0.25, 3),
     ]  # fmt: skip
     assert {event.direction for event in found} == {"down"}
+
+
+def test_an_exit_code_that_nobody_confirms_is_a_notice(tmp_path: Path) -> None:
+    plan = RunPlan(
+        project="p", experiment="e", action="evaluate", backend="kubernetes", argv=("x",), workspace=tmp_path,
+        contract=load_network("dino").contract("evaluate"), results_dir=tmp_path, results_inside=str(tmp_path),
+        run_inside="/r",
+    )  # fmt: skip
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    for text in ("the exit code is the run's own word", None):
+        status = EngineStatus(EngineState.EXITED, 0, unconfirmed=text)
+        _, events = Observation(plan, "r", at).judge(status, stop_requested=False, at=at)
+        said = [one.text for one in events if isinstance(one, Notice) and one.code == "exit-unconfirmed"]
+        assert said == ([text] if text else [])

@@ -139,7 +139,13 @@ class CopyProgress:
 
 
 def _where(cluster: Cluster) -> str:
-    return f"ssh {cluster.host}" if cluster.host is not None else "this machine"
+    """The machine that takes the commands, or what of a program's own configuration names the place."""
+    if cluster.host is not None:
+        return f"ssh {cluster.host}"
+    if "context" in cluster.target.settings:
+        named = cluster.settings.get("context")
+        return f"context {named}" if named else "the current context"
+    return "this machine"
 
 
 def _written(cluster: Cluster) -> str:
