@@ -12,7 +12,7 @@ from taorunner.errors import Finding
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
-from taorunner.specs.templates.template import Value
+from taorunner.specs.templates.template import SpecValue
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def check_template(
     spec_format: str,
     names: Collection[str],
     against: Against | None = None,
-    values: Mapping[str, Value] | None = None,
+    values: Mapping[str, SpecValue] | None = None,
     memory: SpecMemory | None = None,
 ) -> tuple[Finding, ...]:
     loaded = load_spec(path)

@@ -90,8 +90,21 @@ def test_a_field_that_is_not_shown_is_a_field_all_the_same() -> None:
     assert [(own.name, own.repr) for own in dataclasses.fields(Password)] == [
         ("name", True), ("text", False), ("given", False),
     ]  # fmt: skip
-    with pytest.raises(TypeError, match="missing or unknown: text"):
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'text'"):
         Password("login")  # type: ignore[call-arg]
+
+
+def test_a_field_that_is_not_compared_counts_neither_for_equality_nor_for_the_hash() -> None:
+    one, other = Placed("a", line=1), Placed("a", line=2)
+    assert one == other != Placed("b", line=1)
+    assert hash(one) == hash(other)
+    assert replace(other, name="c").line == 2
+    assert [own.compare for own in dataclasses.fields(Placed)] == [True, False]
+
+
+class Placed(Value):
+    name: str
+    line: int | None = field(default=None, compare=False)
 
 
 def test_it_is_frozen_but_for_a_mutable_one() -> None:
@@ -102,6 +115,19 @@ def test_it_is_frozen_but_for_a_mutable_one() -> None:
         del point.x
     position.x = 3
     assert position == Position(3)
+
+
+def test_a_class_with_more_fields_than_its_used_base_takes_them_all() -> None:
+    class Base(Value):
+        values: int  # a name that the compiled constructor might use itself
+
+    assert Base(1).values == 1
+
+    class Wider(Base):
+        made: list[int] = field(default_factory=list)
+
+    assert Wider(2, [3]) == Wider(values=2, made=[3]) != Wider(2)
+    assert Base(2) == Base(values=2)
 
 
 def test_copies() -> None:

@@ -7,9 +7,9 @@ and schemas and spec files are shared between experiments.
 
 from __future__ import annotations
 
-import os
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from taorunner.catalog.network import Network
@@ -28,6 +28,7 @@ from taorunner.planning.inputs.resources import resource_findings
 from taorunner.planning.inputs.run_mounts import outside_findings
 from taorunner.planning.inputs.variables import STAND_INS, VARIABLES, own_values
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.model.folder_listing import FolderListing
 from taorunner.planning.model.forcing import OF_PATHS, OF_RULES
 from taorunner.planning.model.looked_at import LookedAt
 from taorunner.planning.model.request import ActionRequest
@@ -52,13 +53,14 @@ from taorunner.specs.spec_file import SpecFile, check_loaded, load_spec
 from taorunner.specs.templates.variables import FILL_IN_CODE
 from taorunner.targets import default_target, sees_host_paths, target_of
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import MutableValue, field, replace
 
+_KNOWN = frozenset(VARIABLES)
 _SpecName = tuple[str, Contract, SpecContract, tuple[int, str] | None]
 """Action, contract, its spec, and the file that serves: which of the experiment's spec folders, and its name there."""
 
 
-@dataclass(slots=True)
-class _Checks:
+class _Checks(MutableValue):
     """State shared by all experiments that are checked."""
 
     workspace: Workspace
@@ -68,15 +70,23 @@ class _Checks:
     memory: SpecMemory
     datasets: DatasetPreflight
     machine: MachineGpus
-    heads: frozenset[str] = field(init=False)
     contracts: dict[tuple[str, str | None], dict[str, Contract]] = field(default_factory=dict)
-    folders: dict[str, frozenset[str]] = field(default_factory=dict)
-    linked: dict[str, bool] = field(default_factory=dict)
-    weights: WeightsChecks = field(init=False)
+    listing: FolderListing = field(default_factory=FolderListing)
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
-    kept: KeptSchemas = field(init=False)
     specs: set[str] = field(default_factory=set)
+
+    @cached_property
+    def heads(self) -> frozenset[str]:
+        return frozenset(self.networks.names)
+
+    @cached_property
+    def kept(self) -> KeptSchemas:
+        return KeptSchemas(self.workspace.spec_schemas_dir, self.memory)
+
+    @cached_property
+    def weights(self) -> WeightsChecks:
+        return WeightsChecks(self.workspace.repositories_dir)
 
     def against(self, contract: Contract, image: str | None, *, missing: bool) -> Against | None:
         """The schema of a contract with the experiment's ``image``. One for all experiments, so that it is one key."""
@@ -91,11 +101,6 @@ class _Checks:
         is_locked = chosen.image is not None and self.lock.digest_of(chosen.image) is not None
         return replace(chosen, image=self.lock.resolved(chosen.image or "")) if is_locked else chosen
 
-    def __post_init__(self) -> None:
-        self.heads = frozenset(self.networks.names)
-        self.kept = KeptSchemas(self.workspace.spec_schemas_dir, self.memory)
-        self.weights = WeightsChecks(self.workspace.repositories_dir)
-
     def contracts_of(self, network: Network, release: str | None) -> dict[str, Contract]:
         """By action. Raises UserFilesError for an unknown release, and for one of which nothing is known."""
         key = (network.name, release)
@@ -106,20 +111,11 @@ class _Checks:
             self.contracts[key] = found
         return self.contracts[key]
 
-    def names_in(self, folder: Path) -> frozenset[str]:
-        path = str(folder)
-        if path not in self.folders:
-            try:
-                self.folders[path] = frozenset(os.listdir(path))
-            except OSError:
-                self.folders[path] = frozenset()
-        return self.folders[path]
-
     def files_for(
         self, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
     ) -> Sequence[_SpecName]:
         """The file of each action that has a spec: one answer for all experiments whose folders hold the same names."""
-        names = tuple([self.names_in(folder) for folder in experiment.spec_dirs])
+        names = tuple([self.listing.names_in(str(folder)) for folder in experiment.spec_dirs])
         key = (network.name, experiment.release, names)
         if key not in self.found:
             self.found[key] = tuple(
@@ -205,7 +201,7 @@ def dataset_findings(
         if (own := project.paths.dataset_dir(one.dataset).resolve()).is_relative_to(wanted)
         or wanted.is_relative_to(own)
     }
-    found = _validate(checks, replace(project, experiments=experiments), mounts)
+    found = _validate(checks, dataclasses.replace(project, experiments=experiments), mounts)
     kept = [one for one in found if one.code in OF_PATHS | OF_RULES]
     placed = (placed_below(reading, folder) for reading in cross.readings)
     return list(dict.fromkeys(kept)), different(reading for reading in placed if reading is not None)
@@ -224,7 +220,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
         if name not in project.experiments and head is not None and head not in checks.heads:
             yield _unknown_head(project, name, head, checks.heads)
     spec_names: dict[str, frozenset[str]] = {}
-    with_results = checks.names_in(project.paths.models_dir)
+    with_results = checks.listing.names_in(str(project.paths.models_dir))
     for experiment in project.experiments.values():
         if experiment.head not in checks.heads:
             yield _unknown_head(project, experiment.name, experiment.head, checks.heads)
@@ -246,7 +242,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
 
             yield from existing_results(checks.workspace, project, experiment, network, contracts, mounts)
     if project.experiments or project.paths.experiments_file.exists():
-        yield from check_layout(project, spec_names, checks.folders)
+        yield from check_layout(project, spec_names, checks.listing.names)
     written = project.experiments.values()
     if any(not sees_host_paths(one.backend, one.backend_options) for one in written):
         yield from _covered(project, mounts)
@@ -284,7 +280,9 @@ def _experiment(
     yield from _specs(checks, project, experiment, network, contracts)
     mounts = Mounts.identity() if target.sees_host_paths else checks.cross.mounts
     is_read = "train" not in contracts or contracts["train"].reads_data_only
-    yield from outside_findings(project.paths, experiment.name, mounts, reads_data_only=is_read)
+    yield from outside_findings(
+        project.paths, experiment.name, mounts, checks.listing, reads_data_only=is_read
+    )
     yield from missing_arguments(project, experiment, contracts, mounts, checks.cross.data)
 
 
@@ -296,7 +294,7 @@ def _specs(
     contracts: Mapping[str, Contract],
 ) -> Iterator[Finding]:
     """Checks each file once, even if several actions read it; then the files against each other."""
-    known = frozenset((*VARIABLES, *experiment.vars))
+    known = frozenset((*VARIABLES, *experiment.vars)) if experiment.vars else _KNOWN
     loaded: dict[tuple[int, str], SpecFile | tuple[Finding, ...]] = {}
     readable: dict[str, FoundSpec] = {}
     findings: list[Finding] = []
@@ -307,7 +305,7 @@ def _specs(
             continue
         if found not in loaded:
             path = experiment.spec_dirs[found[0]] / found[1]
-            outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.linked)
+            outside = outside_link(path, checks.workspace, checks.cross.mounts, checks.listing)
             file = loaded[found] = (outside,) if outside is not None else load_spec(path)
             checks.specs.add(str(path))
             first = len(loaded) == 1
@@ -345,10 +343,11 @@ def _spec(
     """Overrides that no spec of the network takes are reported with the ``first`` one."""
     # a spec named after another action may lack what this one reads
     own_name = file.path.stem == spec.stems[0]
-    values = {**STAND_INS, **own_values(experiment.vars, STAND_INS)}
+    own = own_values(experiment.vars, STAND_INS)
+    values = {**STAND_INS, **own}
     if not experiment.overrides:
         against = checks.against(contract, experiment.image, missing=own_name)
-        return check_loaded(file, spec.format, known, against, values, checks.memory)
+        return check_loaded(file, spec.format, known, against, values, checks.memory, own)
     gpus = choose_gpus(experiment, ActionRequest(contract.action, (experiment.name,)), contract)
     chosen = checks.pinned(contract, experiment.image)
     return effective_spec(

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taorunner.errors import Finding, Severity
 from taorunner.text import MASK, did_you_mean, nearest, printable
-from taorunner.values.value import Value
+from taorunner.values.value import MutableValue, Value, field
 from taorunner.yaml_reader import YamlProblem
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ PlaceOf: TypeAlias = Callable[..., tuple[int, int]]
 """``YamlDocument.place``: path, and ``of_key``."""
 
 
-@dataclass(slots=True)
-class Suggestions:
+class Suggestions(MutableValue):
     """Finds nearest names until the budget of comparisons is spent."""
 
     _comparisons: int = 0
@@ -50,8 +48,7 @@ class Suggestions:
         return names if self._comparisons <= _MAX_COMPARISONS else []
 
 
-@dataclass(slots=True)
-class FindingList:
+class FindingList(MutableValue):
     """Collects the findings of one file. ``place_of`` gives the line and column of a path."""
 
     file: Path

@@ -7,7 +7,6 @@ Later values win. ``vars``, ``overrides``, ``env`` and ``backend_options`` are m
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,14 @@ from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.limits import NO_LIMITS, Limits, size_bytes, time_limit_s
 from taorunner.project.workspace import ProjectPaths
+from taorunner.values.value import Value, field, replace
 
 MAX_CHAIN = 32
 MERGED = ("vars", "overrides", "env", "backend_options")
 _OWN = ("extends", "tags", "description")
 
 
-@dataclass(frozen=True, slots=True)
-class Experiment:
+class Experiment(Value):
     """One usable experiment, with the values inherited from ``tao_config`` and ``extends``.
 
     ``gpus`` is None when the number is not set. ``gpu_ids`` are host ids (index or UUID), None for any free GPUs.

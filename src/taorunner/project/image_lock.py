@@ -9,7 +9,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity
@@ -17,6 +16,7 @@ from taorunner.image_names import is_digest, is_pinned, pinned, with_tag
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import Workspace
+from taorunner.values.value import Value, field
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 VERSION = 1
@@ -24,8 +24,7 @@ _HEAD = '# Written by "taorunner image lock": every run uses these digests. Keep
 _AGAIN = "taorunner image lock writes it again"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLock:
+class ImageLock(Value):
     """``digests`` by name with tag. Empty without a file, and when ``findings`` has an error."""
 
     file: Path

@@ -11,7 +11,6 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity
@@ -19,6 +18,7 @@ from taorunner.project.diagnostics import Suggestions, shown
 from taorunner.project.load import Project
 from taorunner.project.workspace import EXPERIMENTS_FILE, NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.text import nearest
+from taorunner.values.value import MutableValue, Value, field
 
 SPEC_STEMS = (
     "train", "convert", "dataset_convert", "evaluate", "prune", "retrain", "export", "inference",
@@ -84,8 +84,7 @@ def check_projects_folder(workspace: Workspace) -> list[Finding]:
     return found[:MAX_FINDINGS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Value):
     """``suffix`` is in small letters."""
 
     name: str
@@ -131,8 +130,7 @@ def _is_left_alone(name: str) -> bool:
     return name.startswith(".") or name.endswith(_LEFT_ALONE) or name == "__pycache__"
 
 
-@dataclass(slots=True)
-class _Check:
+class _Check(MutableValue):
     project: Project
     names: frozenset[str]
     spec_names: frozenset[str]

@@ -13,6 +13,9 @@ _Answer = TypeVar("_Answer")
 _Table = TypeVar("_Table", bound="Answers[Any, Any]")
 
 
+_NONE = object()
+
+
 class Answers(Generic[_Question, _Answer]):
     """Answers by question, ``MOST`` at most: the oldest is dropped for a new one."""
 
@@ -24,8 +27,9 @@ class Answers(Generic[_Question, _Answer]):
 
     def get(self, question: _Question, make: Callable[[], _Answer]) -> _Answer:
         """The cached answer; without one, the result of ``make``, which is cached."""
-        if question in self._known:
-            return self._known[question]
+        answer = self._known.get(question, _NONE)
+        if answer is not _NONE:
+            return cast("_Answer", answer)
         answer = make()
         if len(self._known) >= self.MOST:
             del self._known[next(iter(self._known))]

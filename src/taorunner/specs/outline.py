@@ -9,8 +9,8 @@ costs one parse, and one look at the requested numbers of each text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from functools import cached_property
 from itertools import islice
 
 from taorunner.errors import has_errors
@@ -21,6 +21,7 @@ from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, Prot
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
 from taorunner.specs.templates.template import Rendered, parse_template, render
+from taorunner.values.value import Value
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024
@@ -32,22 +33,20 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-Value = str | int | float | bool | None
-Read = Value | Unknown
+SpecValue = str | int | float | bool | None
+Read = SpecValue | Unknown
 Variables = Mapping[str, object]
 _Row = tuple[str, Read, int]
 """(key, value, offset in the rendered text)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
+class _Slot(Value):
     """A value that is the ``index``-th number of the text."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class Shape(Value):
     """The common part of all texts that differ only in numbers; one object for all of them.
 
     ``fixed`` maps a dotted key to its values, in the order of the text, where each text says the same to every
@@ -56,14 +55,41 @@ class Shape:
     ``written_out`` are the texts that may be paths, up to the first variable: (key, which of its values, text).
     """
 
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
     fixed: Mapping[str, tuple[Read, ...]]
     open: Mapping[str, tuple[Read | _Slot, ...]]
     variables: frozenset[str]
     written_out: tuple[tuple[str, int, str], ...]
 
+    @cached_property
+    def starts(self) -> Mapping[str, tuple[str | None, ...]]:
+        """For each value of a key the variable that it starts with, as in ``$dataset_raw/image_2``."""
+        matches = {
+            key: [_MARK.match(value) if isinstance(value, str) else None for value in values]
+            for key, values in (*self.fixed.items(), *self.open.items())
+        }
+        return {key: tuple([one[1] if one else None for one in found]) for key, found in matches.items()}
 
-@dataclass(frozen=True, slots=True)
-class Outline:
+    @cached_property
+    def pieces(self) -> Mapping[str, tuple[str, ...]]:
+        """The values with variables, each as text, name, text, name and so on, up to a last text."""
+        marked = (value for values in self.open.values() for value in values if isinstance(value, str))
+        return {value: tuple(_MARK.split(value)) for value in marked}
+
+    def slots(self, keys: Set[str]) -> tuple[int, ...]:
+        """The numbers of the text that are values of ``keys``."""
+        values = [value for key in self.open.keys() & keys for value in self.open[key]]
+        return tuple(sorted([value.index for value in values if isinstance(value, _Slot)]))
+
+    def texts(self) -> Iterator[str]:
+        """The keys that have a value that may be a text."""
+        for key, values in (*self.fixed.items(), *self.open.items()):
+            if any(isinstance(value, (str, Unknown)) for value in values):
+                yield key
+
+
+class Outline(Value):
     """One text: its shape and its numbers."""
 
     shape: Shape
@@ -87,10 +113,8 @@ class Outline:
         return self._value(found[-1], variables)
 
     def starts(self, key: str) -> tuple[str | None, ...]:
-        """For each value at ``key`` the variable that it starts with, as in ``$dataset_raw/image_2``."""
-        values = self.shape.open.get(key) or self.shape.fixed.get(key, ())
-        matches = (_MARK.match(value) if isinstance(value, str) else None for value in values)
-        return tuple([match[1] if match else None for match in matches])
+        """For each value at ``key`` the variable that it starts with; empty when it is absent."""
+        return self.shape.starts.get(key, ())
 
     def variable(self, key: str, index: int) -> str | None:
         """The variable that is the whole ``index``-th value at ``key``; None when it is something else."""
@@ -109,7 +133,7 @@ class Outline:
         if isinstance(value, _Slot):
             read = spec_scalar(self.numbers[value.index])
             return read if isinstance(read, (int, float)) else UNKNOWN
-        return _filled(value, variables) if isinstance(value, str) else value
+        return _filled(self.shape.pieces[value], variables) if isinstance(value, str) else value
 
 
 class _Shapes(Answers[tuple[str, str], Shape | None]):
@@ -150,8 +174,7 @@ def place_of(
     return rendered.locate(offsets[index]) if index < len(offsets) else None
 
 
-@dataclass(frozen=True, slots=True)
-class VariablePlace:
+class VariablePlace(Value):
     """A variable in the value at ``key``. Line and column are those of the value in the template, 1-based."""
 
     name: str
@@ -281,11 +304,14 @@ def _yaml_value(node: YamlNode) -> Read:
     return node.value if node.style else spec_scalar(node.value)
 
 
-def _filled(value: str, variables: Variables) -> Read:
-    whole = _MARK.fullmatch(value)
-    if whole is not None:
-        found = variables.get(whole[1], UNKNOWN)
+def _filled(pieces: tuple[str, ...], variables: Variables) -> Read:
+    """The value of a text of ``Shape.pieces``; that of the variable itself where it is the whole text."""
+    if len(pieces) == 3 and not pieces[0] and not pieces[2]:
+        found = variables.get(pieces[1], UNKNOWN)
         return found if isinstance(found, (str, int, float, bool)) else UNKNOWN
-    if any(match[1] not in variables for match in _MARK.finditer(value)):
+    names = pieces[1::2]
+    if any(name not in variables for name in names):
         return UNKNOWN
-    return _MARK.sub(lambda match: str(variables[match[1]]), value)
+    filled = list(pieces)
+    filled[1::2] = [str(variables[name]) for name in names]
+    return "".join(filled)

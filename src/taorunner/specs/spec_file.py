@@ -12,7 +12,6 @@ import stat
 import sys
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from taorunner.specs.templates.template import (
     Context,
     Rendered,
     SpecTemplate,
-    Value,
+    SpecValue,
     hides,
     parse_template,
     render,
@@ -36,7 +35,7 @@ from taorunner.specs.templates.template import (
 )
 from taorunner.specs.templates.variables import FILL_IN_CODE, UNKNOWN_VARIABLE, is_mark
 from taorunner.text import printable
-from taorunner.values.value import replace
+from taorunner.values.value import Value, field, replace
 
 MAX_SPEC_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
@@ -53,14 +52,12 @@ _PLACEHOLDER = re.compile(
 _SHOWN_PLACEHOLDERS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFile:
+class SpecFile(Value):
     path: Path
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedSpec:
+class PreparedSpec(Value):
     """``text`` is what the process will read; None when a finding is an error.
 
     ``draft`` is that text with words in place of values that are still to be written (``$FILL_IN``); None after any
@@ -100,19 +97,22 @@ def check_loaded(
     spec_format: str,
     known_names: Collection[str],
     against: Against | None = None,
-    values: Mapping[str, Value] | None = None,
+    values: Mapping[str, SpecValue] | None = None,
     memory: SpecMemory | None = None,
+    own: Mapping[str, SpecValue] | None = None,
 ) -> tuple[Finding, ...]:
     """Checks a spec file before a run: its syntax, its variables, and whether it matches the schema
-    once ``values``, known or stand-ins, are put in.
+    once ``values``, known or stand-ins, are put in. ``own`` are those of them that may still have to be filled in, all
+    by default.
 
     Costs one look-up when the same text has been seen with the same names, and hardly more when it differs from one
     only in numbers.
     """
     names = known_names if isinstance(known_names, frozenset) else frozenset(known_names)
     memory = memory or SpecMemory()
+    values = values or {}
     findings = _checked(loaded.text, spec_format, names, memory)
-    marked = {name for name, value in (values or {}).items() if is_mark(value)}
+    marked = {name for name, value in (values if own is None else own).items() if is_mark(value)}
     if marked:
         template = parse_template(loaded.text, spec_format, memory)
         uses = [
@@ -120,9 +120,9 @@ def check_loaded(
         ]
         findings = (*findings, *(template.fill_in(use) for use in uses))
     if against is not None and not hides(_but_variables(findings)):
-        held = dict(values or {})
+        held = values
         if hides(findings):
-            held |= parse_template(loaded.text, spec_format, memory).placeholders(names)
+            held = {**values} | parse_template(loaded.text, spec_format, memory).placeholders(names)
         findings = (*findings, *check_schema(loaded.text, against, held, memory))
     return tuple(replace(finding, file=loaded.path) for finding in findings)
 
@@ -130,7 +130,7 @@ def check_loaded(
 def prepare_spec(
     path: Path,
     spec_format: str,
-    values: Mapping[str, Value],
+    values: Mapping[str, SpecValue],
     overrides: Mapping[str, object] | None = None,
     keys: Mapping[str, object] | None = None,
     against: Against | None = None,

@@ -2,8 +2,9 @@
 
 ``@dataclass`` compiles up to six methods for each class when a module is imported, half a millisecond for a class: a
 fifth of the time until ``validate`` or ``train`` begins its work. Importing ``dataclasses`` itself takes as long as
-Python needs to start, half of the time of ``taorunner ps``. The methods of a ``Value`` are written once, here. To make
-an object takes three times as long: what is made for every box or spec file stays a dataclass with slots.
+Python needs to start, half of the time of ``taorunner ps``. The methods of a ``Value`` are written once, here, but for
+its constructor, which is compiled when the first object is made: most classes of a command are never used by it.
+What is made for every box of a dataset stays a dataclass with slots, which takes less memory.
 ``dataclasses.replace``, ``fields`` and ``asdict`` take a ``Value`` too.
 """
 
@@ -23,15 +24,19 @@ else:
         return lambda cls: cls
 
 
-def field(*, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:  # noqa: A002 (as dataclasses.field has it)
-    """A default that is made for each object, and whether the text of an object shows the field, as
-    ``dataclasses.field`` has them. Without a default the field is required."""
-    return _Field(default_factory, repr)
+def field(
+    *, default: Any = ..., default_factory: Callable[[], Any] | None = None, repr: bool = True, compare: bool = True,  # noqa: A002 (as dataclasses.field has it)
+) -> Any:  # fmt: skip
+    """A default, or one that is made for each object, and whether the text and the equality of objects take the field
+    into account, as ``dataclasses.field`` has them. Without a default the field is required."""
+    return _Field(default, default_factory, repr, compare)
 
 
 class _Field:
-    def __init__(self, make: Callable[[], Any] | None, is_shown: bool) -> None:
-        self.make, self.is_shown = make, is_shown
+    def __init__(
+        self, default: Any, make: Callable[[], Any] | None, is_shown: bool, is_compared: bool
+    ) -> None:
+        self.default, self.make, self.is_shown, self.is_compared = default, make, is_shown, is_compared
 
 
 class _DataclassFields:
@@ -45,7 +50,8 @@ class _DataclassFields:
             make = cls._factories.get(name)
             default = cls._defaults.get(name, dataclasses.MISSING)
             given: Any = {"default": default} if make is None else {"default_factory": make}
-            rows.append((name, kind, dataclasses.field(**given, repr=name not in cls._hidden)))
+            given |= {"repr": name not in cls._hidden, "compare": name in cls._compared}
+            rows.append((name, kind, dataclasses.field(**given)))
         made: Any = dataclasses.make_dataclass(cls.__name__, rows, kw_only=True)
         cls.__dataclass_fields__ = made.__dataclass_fields__
         return dict(cls.__dataclass_fields__)
@@ -60,8 +66,9 @@ class _Fields:
         _defaults: ClassVar[dict[str, Any]]
         _factories: ClassVar[dict[str, Callable[[], Any]]]
         _hidden: ClassVar[frozenset[str]]
+        _compared: ClassVar[tuple[str, ...]]
         __dataclass_fields__: ClassVar[Any]
-    _kinds, _names, _defaults, _factories, _hidden = {}, (), {}, {}, frozenset()
+    _kinds, _names, _defaults, _factories, _hidden, _compared = {}, (), {}, {}, frozenset(), ()
 
     def __init_subclass__(cls) -> None:
         own = {
@@ -69,36 +76,32 @@ class _Fields:
         }
         given = {name: vars(cls)[name] for name in own if name in vars(cls)}
         fields = {name: value for name, value in given.items() if isinstance(value, _Field)}
-        made = {name: value.make for name, value in fields.items() if value.make is not None}
-        required = fields.keys() - made.keys()
+        given.update((name, value.default) for name, value in fields.items())
         cls._kinds = {**cls._kinds, **own}
         cls._names = tuple(cls._kinds)
+        made = {name: value.make for name, value in fields.items() if value.make is not None}
         cls._factories = {**cls._factories, **made}
-        cls._defaults = {**cls._defaults, **{name: given[name] for name in given.keys() - required}}
+        cls._defaults = {**cls._defaults, **{name: one for name, one in given.items() if one is not ...}}
         cls._hidden = cls._hidden | {name for name, value in fields.items() if not value.is_shown}
+        left_out = {name for name, value in fields.items() if not value.is_compared}
+        cls._compared = (*cls._compared, *(name for name in own if name not in left_out))
         cls.__dataclass_fields__ = _DataclassFields()
+        if "__init__" not in vars(cls):
+            type.__setattr__(cls, "__init__", _Fields.__init__)  # that of a base has fewer fields
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        if args:
-            count = len(args) + len(given)
-            given.update(zip(self._names, args, strict=False))
-            if len(given) != count:
-                raise TypeError(f"{type(self).__name__}: too many values, or one of them twice")
-        values = vars(self)
-        values.update(self._defaults)
-        values.update(given)
-        if values.keys() != self._kinds.keys():
-            wrong = ", ".join(sorted(values.keys() ^ self._kinds.keys()))
-            raise TypeError(f"{type(self).__name__}: missing or unknown: {wrong}")
-        for name, make in self._factories.items():
-            if name not in given:
-                values[name] = make()
+        """Of the first object of a class; each later one is made by the compiled constructor."""
+        make = _constructor(type(self))
+        type.__setattr__(type(self), "__init__", make)
+        make(self, *args, **given)
 
     def __eq__(self, other: object) -> bool:
-        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(vars(self)[name] == vars(other)[name] for name in self._compared)
 
     def __hash__(self) -> int:
-        return hash((type(self), *map(vars(self).get, self._names)))
+        return hash((type(self), *map(vars(self).get, self._compared)))
 
     def __repr__(self) -> str:
         shown = [name for name in self._names if name not in self._hidden]
@@ -126,6 +129,24 @@ class Value(_Fields):
         raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
+def _constructor(cls: type[_Fields]) -> Any:
+    """``__init__`` with a parameter for each field. Its own names are in capitals, as no field's name is."""
+    parameters, lines, names = ["self"], ["VALUES = self.__dict__"], {"MADE": object()}
+    for name in cls._names:
+        if name in cls._factories:
+            names[f"MAKE_{name}"] = cls._factories[name]
+            parameters.append(f"{name}=MADE")
+            lines.append(f"VALUES[{name!r}] = MAKE_{name}() if {name} is MADE else {name}")
+        else:
+            parameters.append(f"{name}=DEFAULT_{name}" if name in cls._defaults else name)
+            lines.append(f"VALUES[{name!r}] = {name}")
+    names |= {f"DEFAULT_{name}": value for name, value in cls._defaults.items()}
+    exec(f"def __init__({', '.join(parameters)}):\n " + "\n ".join(lines), names)
+    made: Any = names["__init__"]
+    made.__qualname__ = f"{cls.__name__}.__init__"  # for the text of a TypeError
+    return made
+
+
 def names_of(value: _Fields | type[_Fields]) -> tuple[str, ...]:
     """The names of the fields, in their order."""
     return value._names
@@ -133,4 +154,5 @@ def names_of(value: _Fields | type[_Fields]) -> tuple[str, ...]:
 
 def replace(value: _Value, /, **changes: object) -> _Value:
     """A copy with other values for some fields: ``dataclasses.replace`` without importing that module."""
-    return type(value)(**{**vars(value), **changes})
+    held = vars(value)
+    return type(value)(**{**{name: held[name] for name in value._names}, **changes})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.planning.model.folder_listing import FolderListing
 from taorunner.planning.model.request import ActionRequest, Caller
 from taorunner.planning.planner import plan_action
 from taorunner.planning.spec.link_containment import outside_link
@@ -80,22 +81,20 @@ def test_how_one_comes_to_the_workspace_is_ones_own_affair(workspace: Workspace,
     assert outside_link(spec, there, default_mounts(there)) is None
 
 
-def test_a_folder_that_is_known_is_not_asked_for_again(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_listing_of_folders_gives_the_same_for_many_files(workspace: Workspace, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     folder = workspace.project("example_01").spec_dir("e2")
     folder.symlink_to(elsewhere)
-    folders: dict[str, bool] = {}
-    mounts = default_mounts(workspace)
-    for name in ("train.yaml", "evaluate.yaml"):
-        (elsewhere / name).write_text("a: 1\n")
-        assert outside_link(folder / name, workspace, mounts, folders) is not None
-    assert folders[str(folder)] is True
     fine = workspace.project("example_01").spec_dir("e1")
     (fine / "train.yaml").write_text("a: 1\n")
-    assert outside_link(fine / "train.yaml", workspace, mounts, folders) is None
     (fine / "evaluate.yaml").symlink_to(elsewhere / "evaluate.yaml")
-    assert outside_link(fine / "evaluate.yaml", workspace, mounts, folders) is not None
+    mounts, listing = default_mounts(workspace), FolderListing()
+    for name in ("train.yaml", "evaluate.yaml"):
+        (elsewhere / name).write_text("a: 1\n")
+        assert outside_link(folder / name, workspace, mounts, listing) is not None
+    assert outside_link(fine / "train.yaml", workspace, mounts, listing) is None
+    assert outside_link(fine / "evaluate.yaml", workspace, mounts, listing) is not None
 
 
 def test_a_link_into_a_default_folder_that_does_not_exist_yet_is_fine(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from taorunner.datasets.files.mask_reading import MaskReading
 from taorunner.datasets.model.class_names import kitti_class_names, merged_classes
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
+from taorunner.values.value import MutableValue, Value, field
 
 if TYPE_CHECKING:
     from taorunner.datasets.checks.kitti_labels import LabelFacts
@@ -28,8 +28,7 @@ def severity_in(subset: str) -> Severity:
     return Severity.WARNING if subset == "test" else Severity.ERROR
 
 
-@dataclass(frozen=True, slots=True)
-class ClassNeeds:
+class ClassNeeds(Value):
     """How one experiment's specs read its dataset. What they say against it is compared in ``planning``.
 
     ``num_classes`` limits the values in masks. ``input_size`` is the network's ``(width, height)``.
@@ -53,8 +52,7 @@ class ClassNeeds:
         return self.min_pixels * min(size[0] / self.input_size[0], size[1] / self.input_size[1])
 
 
-@dataclass(slots=True)
-class Spellings:
+class Spellings(MutableValue):
     """Collects the spellings of class names in label files: one finding for each spelling, not for each box."""
 
     counts: Counter[str] = field(default_factory=Counter)

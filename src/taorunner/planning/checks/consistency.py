@@ -6,9 +6,9 @@ A finding points at the place in the user's template, or at the override that se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from taorunner.planning.checks.paths.host_paths import HostPaths
 from taorunner.planning.checks.paths.made_inputs import made_inputs
 from taorunner.planning.checks.paths.resumed_from import resumed_from
 from taorunner.planning.checks.paths.written_places import WrittenPlaces
+from taorunner.planning.checks.rule_results import RuleResults
 from taorunner.planning.checks.rules import (
     dataset_rules,
     empty_set_rules,
@@ -40,7 +41,7 @@ from taorunner.planning.checks.rules import (
 from taorunner.planning.checks.rules.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.rules.word_list_rules import word_lists
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
-from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Rule, Training
+from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -50,28 +51,25 @@ from taorunner.specs.outline import outline_of, place_of
 from taorunner.specs.spec_file import SpecFile, flattened, load_spec
 from taorunner.targets import sees_host_paths
 from taorunner.text import for_dataset
-from taorunner.values.value import Value, replace
+from taorunner.values.value import MutableValue, Value, field, replace
 
+_TEXT_RULES = (
+    *spec_rules.TEXT_RULES, *dataset_rules.TEXT_RULES, *held_out_rules.TEXT_RULES, *empty_set_rules.TEXT_RULES,
+    training_inputs,
+)  # fmt: skip
 _NUMBER_RULES = (
     *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
     *example_rules.RULES, *number_rules.RULES,
 )  # fmt: skip
-_TEXT_RULES = (
-    *spec_rules.TEXT_RULES,
-    *dataset_rules.TEXT_RULES,
-    *held_out_rules.TEXT_RULES,
-    *empty_set_rules.TEXT_RULES,
-    training_inputs,
-)
-_VALIDATE_RULES = (*_TEXT_RULES, later_inputs)
+_RULES = (*_TEXT_RULES, *_NUMBER_RULES)
+_VALIDATE_RULES = (*_TEXT_RULES, later_inputs, *_NUMBER_RULES)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
 CROSS_CHECKED = ("train", _CONVERSION)
 """Actions whose specs are checked against each other and the dataset. All specs are searched for host paths."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundSpec:
+class FoundSpec(Value):
     """The spec of an action, read from its file."""
 
     contract: Contract
@@ -93,8 +91,7 @@ class Launch(Value):
     sets_aside: bool = False
 
 
-@dataclass(slots=True)
-class CrossChecks:
+class CrossChecks(MutableValue):
     """One for all experiments that are checked together. ``mounts`` are those of containers, ``layouts`` says what a
     network reads. ``readings`` collects how the checked experiments read their datasets, ``data``
     what was seen of them.
@@ -110,15 +107,15 @@ class CrossChecks:
     _conversions: dict[tuple[object, ...], Conversion] = field(default_factory=dict)
     _inputs: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
     _others: dict[tuple[str, str, str], Contract | None] = field(default_factory=dict)
-    _stray: HostPaths = field(init=False)
-    _written: WrittenPlaces = field(init=False)
-    _of_texts: _Sweep = field(init=False)
-    _of_numbers: _Sweep = field(init=False)
+    _results: RuleResults = field(default_factory=RuleResults)
 
-    def __post_init__(self) -> None:
-        self._stray = HostPaths(self.mounts)
-        self._written = WrittenPlaces(self.mounts)
-        self._of_texts, self._of_numbers = _Sweep(), _Sweep()
+    @cached_property
+    def _stray(self) -> HostPaths:
+        return HostPaths(self.mounts)
+
+    @cached_property
+    def _written(self) -> WrittenPlaces:
+        return WrittenPlaces(self.mounts)
 
     def before(
         self, contract: Contract, path: Path, network: Network, project: Project, experiment: Experiment, launch: Launch
@@ -190,13 +187,8 @@ class CrossChecks:
             training = Training(
                 experiment.head, contract, readers["train"], convert, gpus, self.data, _classmap(inference), layout
             )  # fmt: skip
-            text_rules = _TEXT_RULES if launch else _VALIDATE_RULES
-            faults = [
-                *self._of_texts.faults(training, experiment.vars, text_rules, ()),
-                *self._of_numbers.faults(
-                    training, experiment.vars, _NUMBER_RULES, (gpus, training.spec.outline.numbers)
-                ),
-            ]
+            rules = _RULES if launch else _VALIDATE_RULES
+            faults = [*self._results.faults(training, experiment.vars, rules)]
             if launch is None or not launch.resumes:
                 faults += resumed_from(training, sets_aside=launch is not None and launch.sets_aside)
             yield from placing.place(training.spec, faults)
@@ -320,46 +312,7 @@ def _classmap(inference: Contract | None) -> ClassMap | None:
     return ClassMap(spec.classmap, spec.classmap_first_id)
 
 
-@dataclass(slots=True)
-class _Sweep:
-    """Results of rules, shared by all trainings of which the rules read the same."""
-
-    _found: dict[tuple[object, ...], dict[tuple[tuple[str, object], ...], tuple[Fault, ...]]] = field(
-        default_factory=dict
-    )
-    _read: dict[tuple[object, ...], frozenset[str]] = field(default_factory=dict)
-
-    def faults(
-        self, training: Training, own: Mapping[str, object], rules: tuple[Rule, ...], besides: Hashable
-    ) -> tuple[Fault, ...]:
-        """``own`` are the experiment's variables; a result that depends on one of them is not cached. ``besides`` is
-        what the rules read besides the shape of the spec, the dataset and variables: of some rules, the numbers."""
-        spec, variables = training.spec, training.spec.variables
-        release = training.contract.release
-        key = (
-            spec.outline.shape, training.convert, training.network, release, spec.mounts.is_identity, besides
-        )  # fmt: skip
-        names = self._read.get(key)
-        if names is not None and not spec.overlay and names.isdisjoint(own):
-            known = self._found[key].get(_values(variables, names))
-            if known is not None:
-                return known
-        with variables.recorded() as read:
-            faults = tuple([fault for rule in rules for fault in rule(training)])
-        names = frozenset(read)
-        if not spec.overlay and names.isdisjoint(own):
-            if self._read.get(key) != names:
-                self._read[key], self._found[key] = names, {}
-            self._found[key][_values(variables, names)] = faults
-        return faults
-
-
-def _values(variables: HostVariables, names: frozenset[str]) -> tuple[tuple[str, object], ...]:
-    return tuple([(name, variables.made_of(name)) for name in names])
-
-
-@dataclass(frozen=True, slots=True)
-class _Placing:
+class _Placing(Value):
     project: Project
     experiment: Experiment
     typed: Mapping[str, object]

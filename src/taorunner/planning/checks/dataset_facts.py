@@ -13,7 +13,6 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
 from taorunner.values.bounded_reading import TooMuchError, parse_json, read_file
-from taorunner.values.value import Value
+from taorunner.values.value import MutableValue, Value, field
 
 MAX_LABEL_FILES = 500
 """This many files show the usual classes in a tenth of a second. With more files, a missing class is not reported."""
@@ -44,8 +43,7 @@ class Labels(Value):
     is_all: bool
 
 
-@dataclass(slots=True)
-class DatasetFacts:
+class DatasetFacts(MutableValue):
     _images: dict[str, Mapping[str, int]] = field(default_factory=dict)
     _folders: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _stems: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -55,7 +53,7 @@ class DatasetFacts:
     _lines: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     _arrays: dict[str, int | None] = field(default_factory=dict)
     _maskless: dict[str, int | None] = field(default_factory=dict)
-    _kinds: dict[str, str | None] = field(default_factory=dict)
+    _kind_of: dict[str, str | None] = field(default_factory=dict)
     _filled: dict[str, bool] = field(default_factory=dict)
     _broken: dict[str, str | None] = field(default_factory=dict)
 
@@ -68,9 +66,9 @@ class DatasetFacts:
 
     def kind(self, path: str) -> str | None:
         """``folder`` or ``file``; None where nothing is, empty where it cannot be known."""
-        if path not in self._kinds:
-            self._kinds[path] = _kind(path)
-        return self._kinds[path]
+        if path not in self._kind_of:
+            self._kind_of[path] = _kind(path)
+        return self._kind_of[path]
 
     def is_empty(self, path: str) -> bool:
         """True for a file of no bytes, and for a folder in which nothing is."""

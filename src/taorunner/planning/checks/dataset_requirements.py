@@ -8,7 +8,6 @@ compared in ``dataset_rules``, not here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
@@ -21,6 +20,7 @@ from taorunner.planning.inputs.variables import STAND_INS, own_values
 from taorunner.project.experiments import Experiment
 from taorunner.specs.outline import Shape
 from taorunner.specs.spec_file import prepare_spec
+from taorunner.values.value import Value, replace
 
 _SIZES = (
     ("augmentation_config.output_width", "augmentation_config.output_height"),
@@ -37,8 +37,7 @@ READ_BY = ("train", "dataset_convert", "convert")
 """Actions before which the dataset is checked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Value):
     """``dataset`` is its name in experiments.yml, ``folder`` its place on this host. ``is_own_layout``: the network
     reads files of a layout of its own, which is none of the formats of datasets."""
 

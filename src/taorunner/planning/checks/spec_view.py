@@ -9,19 +9,26 @@ import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths
 from taorunner.specs.outline import UNKNOWN, Outline, Read, Unknown
 from taorunner.specs.spec_file import SpecFile
+from taorunner.values.value import MutableValue, Value, field
 
 _FOLDERS = frozenset({"dataset_raw", "dataset", "dataset_tfrecord", "tfrecords", "results_dir"})
 _NAMES = frozenset({*_FOLDERS, "experiment", "project", "num_gpus"})
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _LARGEST = 10**15
 """No valid count in a spec is larger. A larger one is a typing error and would only break calculations."""
+
+
+class WhatWasRead(MutableValue):
+    """The names of variables and the keys of specs that a result was made of."""
+
+    names: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
 
 class HostVariables(Mapping[str, object]):
@@ -41,7 +48,7 @@ class HostVariables(Mapping[str, object]):
             elif (match := _REFERENCE.match(str(value))) and (match[1] or match[2]) in _FOLDERS:
                 self._roots[name] = match[1] or match[2]
         self._known: dict[str, object] = {}
-        self._recorded: set[str] | None = None
+        self._recorded: WhatWasRead | None = None
 
     def __getitem__(self, name: str) -> object:
         self._record(name)
@@ -66,20 +73,25 @@ class HostVariables(Mapping[str, object]):
         return sum(1 for _ in self)
 
     @contextmanager
-    def recorded(self) -> Iterator[set[str]]:
-        """Gives the names that are read inside the block, for the caller to look at after it.
+    def recorded(self) -> Iterator[WhatWasRead]:
+        """Gives what is read inside the block, for the caller to look at after it.
 
         A result that read only these is the same for another experiment with the same values. Blocks do not nest.
         """
-        self._recorded = names = set[str]()
+        self._recorded = read = WhatWasRead()
         try:
-            yield names
+            yield read
         finally:
             self._recorded = None
 
     def _record(self, name: str) -> None:
         if self._recorded is not None:
-            self._recorded.add(name)
+            self._recorded.names.add(name)
+
+    def record_key(self, key: str) -> None:
+        """Notes that a key of the spec that these variables are put in is read."""
+        if self._recorded is not None:
+            self._recorded.keys.add(key)
 
     def is_host_path(self, name: str | None) -> bool:
         """True for a variable that is a path here, whatever it is called inside."""
@@ -123,8 +135,7 @@ class HostVariables(Mapping[str, object]):
         return {"experiment": experiment.name, "project": self._paths.name, "num_gpus": self._gpus}[name]
 
 
-@dataclass(frozen=True, slots=True)
-class SpecReader:
+class SpecReader(Value):
     """``overlay``: the values of overrides, by key without numbers; an uncertain one is ``UNKNOWN``."""
 
     file: SpecFile
@@ -145,11 +156,13 @@ class SpecReader:
                 else (one if isinstance(one, (str, int, float, bool)) else UNKNOWN)
                 for one in self._given(key)
             )
+        self.variables.record_key(key)
         return self.outline.values(key, self.variables)
 
     def last(self, key: str) -> Read:
         """The effective value: the last one of a scalar that occurs twice. UNKNOWN when there is none."""
         if not self.overlay or key not in self.overlay:
+            self.variables.record_key(key)
             return self.outline.last(key, self.variables)
         found = self.values(key)
         return found[-1] if found else UNKNOWN

@@ -6,7 +6,6 @@ A fact that is uncertain is None; a rule reports nothing about an unknown fact.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 from taorunner.catalog.layouts import DataLayout
@@ -30,8 +29,7 @@ _RECORDS = ("dataset_tfrecord", "tfrecords")
 _COCO_PICTURES = "dataset.train_data_sources.image_dir"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Value):
     """A contradiction. It is reported at ``key``; ``index`` selects one of its values, ``path`` is the path there."""
 
     severity: Severity
@@ -43,9 +41,10 @@ class Fault:
     path: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Conversion:
+class Conversion(Value):
     """The spec that makes records of a KITTI dataset. Source: tao/tensorflow.md section 7."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     spec: SpecReader
     data: DatasetFacts
@@ -96,11 +95,12 @@ class ClassMap(Value):
     first_id: int
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
+class Training(Value):
     """``convert`` is the experiment's own conversion, ``classmap`` the way inference reads the class names, ``layout``
     what the network reads; None where there is none.
     """
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     network: str
     contract: Contract
@@ -110,6 +110,12 @@ class Training:
     data: DatasetFacts
     classmap: ClassMap | None = None
     layout: DataLayout | None = None
+
+    def afresh(self) -> Training:
+        """The same, without what a rule has computed of it."""
+        return Training(
+            self.network, self.contract, self.spec, self.convert, self.gpus, self.data, self.classmap, self.layout
+        )  # fmt: skip
 
     def refreshed(self, key: str, otherwise: str) -> str:
         """The command that computes the value at ``key`` again, as a hint; ``otherwise`` where there is none."""

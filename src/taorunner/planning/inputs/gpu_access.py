@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from taorunner.project.load import Project
 from taorunner.project.mounts import Mounts
 from taorunner.targets import Files, GpuSource, Target
 from taorunner.text import amount, printable, whole_number
-from taorunner.values.value import replace
+from taorunner.values.value import MutableValue, field, replace
 
 if TYPE_CHECKING:
     from taorunner.gpu.inventory import Inventory
@@ -74,20 +73,25 @@ def _seen(value: str, gpus: int) -> int:
     return len(shown)
 
 
-@dataclass(slots=True)
-class MachineGpus:
+class MachineGpus(MutableValue):
     """The GPUs of this machine, and its driver. ``environ`` is the caller's environment, which names the engine. NVML
     and the signs of a driver are asked once for each command, and only when needed."""
 
     environ: Mapping[str, str]
     _asked: list[Inventory | None] = field(default_factory=list)
     _drivers: list[str | None] = field(default_factory=list)
+    _floors: dict[tuple[str | None, int], Finding | None] = field(default_factory=dict)
 
     def driver_finding(self, image: str | None, gpus: int) -> Finding | None:
         """An error where nothing works with this driver, a warning where NVIDIA gives no support; without a place.
 
         None without a driver, and for an engine on another machine.
         """
+        if (image, gpus) not in self._floors:
+            self._floors[image, gpus] = self._below_floor(image, gpus)
+        return self._floors[image, gpus]
+
+    def _below_floor(self, image: str | None, gpus: int) -> Finding | None:
         version = image_version(image) if image is not None and gpus else None
         driver = self._driver() if version is not None else None
         if driver is None:

@@ -17,6 +17,7 @@ from taorunner.container_options import Mount
 from taorunner.errors import Finding, Severity
 from taorunner.image_names import is_digest, registry_of
 from taorunner.planning.inputs.environment import HOME_INSIDE, RUN_INSIDE
+from taorunner.planning.model.folder_listing import FolderListing
 from taorunner.planning.model.request import Site
 from taorunner.project.mounts import MountEntry, Mounts
 from taorunner.project.workspace import STATE, ProjectPaths, Workspace
@@ -113,12 +114,18 @@ def state_findings(
 
 
 def outside_findings(
-    project: ProjectPaths, experiment: str, mounts: Mounts, *, reads_data_only: bool
+    project: ProjectPaths,
+    experiment: str,
+    mounts: Mounts,
+    listing: FolderListing | None = None,
+    *,
+    reads_data_only: bool,
 ) -> Iterator[Finding]:
     """Links that lead what is to be written to a place that is read-only inside: an error for results, which are
     written in any case, a warning for data."""
     places = (f"{project.root}/models", project.results_text(experiment), f"{project.root}/data")
-    if not any(map(os.path.islink, places)) or not any(_closed_around(project, mounts)):
+    listing = listing or FolderListing()
+    if not any(map(listing.is_link, places)) or not any(_closed_around(project, mounts)):
         return
     results = project.results_dir(experiment)
     hint = "put the folder itself there; or name what may be written in .tao_mounts.json"

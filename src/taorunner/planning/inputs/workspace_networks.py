@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from taorunner.planning.inputs.argv import VALUES
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.text_files import read_text_file
 from taorunner.text import did_you_mean, printable
-from taorunner.values.value import Value
+from taorunner.values.value import MutableValue, Value, field
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
 
 _NAME = re.compile(r"\{([^{}]*?)[*?]?\}")
@@ -39,8 +38,7 @@ class _OwnFile(Value):
         return self.document.value if isinstance(self.document.value, dict) else {}
 
 
-@dataclass(slots=True)
-class Networks:
+class Networks(MutableValue):
     """The catalog with the files of ``folder``, None where there is no workspace. Each file is read on first use."""
 
     folder: Path | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,12 @@ from taorunner.specs.schema.template_check import library_refusal
 from taorunner.specs.schema.walk import Against
 from taorunner.specs.spec_file import PreparedSpec, is_unfilled, prepare_spec
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.specs.templates.template import Value, hides, unfilled
+from taorunner.specs.templates.template import SpecValue, hides, unfilled
 from taorunner.specs.templates.variables import FILL_IN_CODE
+from taorunner.values.value import Value, field, replace
 
 
-@dataclass(frozen=True, slots=True)
-class EffectiveSpec:
+class EffectiveSpec(Value):
     """``prepared`` and ``path`` are None where there is no spec file; an error among the findings says why if one is
     needed.
 
@@ -50,7 +49,7 @@ def effective_spec(
     project: Project,
     experiment: Experiment,
     contract: Contract,
-    variables: Mapping[str, Value],
+    variables: Mapping[str, SpecValue],
     gpus: GpuRequest,
     sets: Mapping[str, str],
     kept: KeptSchemas | None = None,

@@ -10,19 +10,17 @@ import os
 from pathlib import Path
 
 from taorunner.errors import Finding, Severity
+from taorunner.planning.model.folder_listing import FolderListing
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import Workspace
 from taorunner.text import printable
 
 
 def outside_link(
-    path: Path, workspace: Workspace, mounts: Mounts, folders: dict[str, bool] | None = None
+    path: Path, workspace: Workspace, mounts: Mounts, listing: FolderListing | None = None
 ) -> Finding | None:
-    """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted.
-
-    ``folders`` keeps for the next call which folders are reached through a link.
-    """
-    if not _has_link(str(path), len(str(workspace.root)), {} if folders is None else folders):
+    """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted."""
+    if not _has_link(str(path), len(str(workspace.root)), listing or FolderListing()):
         return None
     real = Path(os.path.realpath(path))
     allowed = (workspace.root, *(entry.source for entry in (*mounts.entries, *mounts.absent)))
@@ -33,11 +31,10 @@ def outside_link(
     return Finding(Severity.ERROR, "link-outside", message, hint, path)
 
 
-def _has_link(path: str, stop: int, folders: dict[str, bool]) -> bool:
+def _has_link(path: str, stop: int, listing: FolderListing) -> bool:
     """Checks only the path parts after ``stop`` characters, below the workspace; links on the way to it are allowed."""
-    if len(path) <= stop:
-        return False
-    folder = os.path.dirname(path)  # noqa: PTH120 (a str is faster: a thousand specs are checked)
-    if folder not in folders:
-        folders[folder] = _has_link(folder, stop, folders)
-    return folders[folder] or os.path.islink(path)  # noqa: PTH114
+    while len(path) > stop:
+        if listing.is_link(path):
+            return True
+        path = path.rpartition("/")[0]
+    return False

@@ -7,7 +7,6 @@ An override for another action's spec (``kitti_config.val_split`` while training
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taorunner.contracts import Contract
@@ -25,21 +24,20 @@ from taorunner.specs.schema.walk import ACTION_SECTIONS, Against
 from taorunner.specs.syntax.key_paths import dotted
 from taorunner.specs.syntax.literals import inside_text
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.specs.templates.template import Value
+from taorunner.specs.templates.template import SpecValue
 from taorunner.specs.templates.variables import FILL_IN, FILL_IN_CODE, is_mark
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import MutableValue, Value, field, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Value):
     """``place`` is its path in experiments.yml, None for one from ``--set``."""
 
     edit: Edit
     place: tuple[str | int, ...] | None
 
 
-@dataclass(slots=True)
-class Overrides:
+class Overrides(MutableValue):
     """The overrides for this spec, in the order in which they are set, and their findings."""
 
     items: list[Override] = field(default_factory=list)
@@ -55,7 +53,7 @@ def find_overrides(
     experiment: Experiment,
     contract: Contract,
     against: Against | None,
-    variables: Mapping[str, Value],
+    variables: Mapping[str, SpecValue],
     sets: Mapping[str, str],
     *,
     all_keys: bool = True,
@@ -169,7 +167,7 @@ def _typed(sets: Mapping[str, str], schema: Schema | None, findings: list[Findin
         yield from (Override(edit, None) for _written, edit in flat_edits({key: value}, schema))
 
 
-def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, Value]) -> dict[str, str]:
+def texts_with_variables(sets: Mapping[str, str], variables: Mapping[str, SpecValue]) -> dict[str, str]:
     """The values of ``--set`` for a command line: ``$variables`` replaced, a list as ``[0,1]``. Unknown ones stay."""
     texts = {}
     for key, text in sets.items():
@@ -223,7 +221,7 @@ def _given_twice(project: Project, one: Override, other: Override) -> Misfit:
     return Misfit(Severity.ERROR, "override-twice", message, "leave one of them out")
 
 
-def _unknown_variable(name: str, variables: Mapping[str, Value]) -> Misfit:
+def _unknown_variable(name: str, variables: Mapping[str, SpecValue]) -> Misfit:
     if name == FILL_IN or name in variables:
         what = "fill this in" if name == FILL_IN else f'"${name}" is not filled in'
         return Misfit(Severity.ERROR, FILL_IN_CODE, what, f"write the value in place of ${FILL_IN}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
@@ -23,6 +22,7 @@ from taorunner.project.load import Project
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.outline import outline_of
 from taorunner.specs.spec_file import SpecFile, flattened
+from taorunner.values.value import MutableValue, Value, field
 
 VARIABLE = "pretrained_model"
 
@@ -30,8 +30,7 @@ _ARGUMENT = re.compile(r"\{pretrained\*?\??\}")
 _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretrained_model\})")
 
 
-@dataclass(frozen=True, slots=True)
-class WeightsUse:
+class WeightsUse(Value):
     """``keys`` of the spec that name the weights; ``by_argument`` where the command line does."""
 
     keys: tuple[str, ...] = ()
@@ -88,8 +87,7 @@ def _uses(text: str, name: str) -> bool:
     return "$" in text and re.search(rf"(?<!\$)\$(?:{name}(?![A-Za-z0-9_])|\{{{name}\}})", text) is not None
 
 
-@dataclass(slots=True)
-class WeightsChecks:
+class WeightsChecks(MutableValue):
     """Looks at each folder once for all experiments that are checked together."""
 
     repositories: Path

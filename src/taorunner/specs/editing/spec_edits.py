@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.schema import Key, Schema
 from taorunner.specs.syntax.key_paths import dotted
-from taorunner.specs.syntax.literals import Value, inside_text
+from taorunner.specs.syntax.literals import SpecValue, inside_text
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.templates.variables import DOLLAR, find_uses
+from taorunner.values.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Value):
     """``steps`` lead to the value; a name with a dot in it is one step."""
 
     steps: tuple[str, ...]
@@ -49,7 +48,7 @@ def flat_edits(
             pending.append(((*written, name), (*steps, *more), inner))
 
 
-def with_variables(value: Any, values: Mapping[str, Value], *, omegaconf: bool) -> tuple[Any, list[str]]:
+def with_variables(value: Any, values: Mapping[str, SpecValue], *, omegaconf: bool) -> tuple[Any, list[str]]:
     """``value`` with ``$variables`` replaced, and the names of those that are unknown.
 
     A text that is one variable takes its type (``$gpu_ids`` is a list). With ``omegaconf`` an unknown ``${name}`` is

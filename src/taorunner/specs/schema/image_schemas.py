@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -18,6 +17,7 @@ from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import SchemaSet
 from taorunner.specs.schema.storage import SchemaFile, write_schemas
 from taorunner.values.bounded_reading import read_json
+from taorunner.values.value import Value, field
 
 _MAX_BYTES = 64 * 1024**2
 _INDEX = "images.json"
@@ -29,8 +29,7 @@ class _Indexes(Answers[tuple[Path, int], Mapping[str, str]]):
     """``images.json`` by folder and time of change."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeptSchemas:
+class KeptSchemas(Value):
     """``folder`` need not exist. ``memory`` is that of the command: each file is read once for it."""
 
     folder: Path

@@ -6,7 +6,6 @@ Which release has which key, the schemas know. Which key took the place of anoth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.specs.schema.schema import Key, Schema
 from taorunner.specs.schema.value_check import Misfit, accepted, yaml_misfit
 from taorunner.text import printable
+from taorunner.values.value import Value, replace
 from taorunner.yaml_reader import read_yaml
 
 FILE = Path(__file__).with_name("key_changes.yml")
@@ -23,8 +23,7 @@ Keys = tuple[str, ...]
 """The names that lead to a key."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChange:
+class KeyChange(Value):
     """``networks`` is empty for all of them. ``new`` is None for a key without a successor. ``write``: more about it.
 
     ``until``: the last release with ``old``, where no schema is known of any that has it.
@@ -37,8 +36,7 @@ class KeyChange:
     until: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ValueChange:
+class ValueChange(Value):
     """``key`` is the end of a path. ``value`` is one text, ``below`` all numbers below; without both any value that is
     refused now. ``now`` is what to write, where that is always the same."""
 
@@ -55,8 +53,7 @@ class ValueChange:
         return self.value is None or self.value == value
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Value):
     keys: tuple[KeyChange, ...]
     values: tuple[ValueChange, ...]
 
@@ -97,8 +94,7 @@ def changes_of(memory: SpecMemory) -> Changes:
     return memory.table(_Loaded).get(FILE, load_changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Value):
     """What to do with a key that a release does not have; ``until`` as in ``KeyChange``."""
 
     hint: str

@@ -7,12 +7,12 @@ guessed: a network or release without a file has no schema, and its specs are no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taorunner.specs.memory import Answers, SpecMemory
 from taorunner.values.bounded_reading import read_json
+from taorunner.values.value import MutableValue, Value, field
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 MISSING = "???"
@@ -21,8 +21,7 @@ MISSING = "???"
 NO_DEFAULT = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Value):
     """The type of one key. ``kind``: int, float, bool, str, enum, list, map, section, any, any_of.
 
     ``of`` is what a list or map holds, ``names`` the type of a map's names, ``section`` the number of a section.
@@ -45,9 +44,10 @@ class Key:
     any_of: tuple[Key, ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class _SchemaFile:
+class _SchemaFile(MutableValue):
     """All releases of one schema."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     format: str
     releases: dict[str, int]
@@ -60,9 +60,10 @@ class _SchemaFile:
         return self.sections[number]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Schema:
+class Schema(Value):
     """One release of one schema, or that of one image. Compared by identity: one memory gives one schema."""
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     name: str
     release: str
@@ -114,8 +115,7 @@ class Schema:
         return f"since {later[0]}" if later else f"until {having[-1]}"
 
 
-@dataclass(frozen=True, slots=True)
-class SchemaSet:
+class SchemaSet(Value):
     """The schemas of one folder. ``label`` is shown instead of a version for those of one image.
 
     Each file is read once for each ``memory``.
@@ -179,8 +179,7 @@ class SchemaSet:
         return None if found is None else Schema(name, found, file.releases[found], file, self)
 
 
-@dataclass(frozen=True, slots=True)
-class _Index:
+class _Index(Value):
     """``names`` have files of their own; ``same_as`` maps to the name of the file, None if the schema is unknown."""
 
     names: Mapping[str, Any]

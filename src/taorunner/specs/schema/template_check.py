@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.memory import Answers, SpecMemory
@@ -18,9 +17,9 @@ from taorunner.specs.schema.walk import Against, Walk, walk_prototxt, walk_yaml
 from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import SpecProblemError
-from taorunner.specs.templates.template import Rendered, Value, hides, parse_template, render
+from taorunner.specs.templates.template import Rendered, SpecValue, hides, parse_template, render
 from taorunner.specs.templates.variables import FILL_IN, MAX_PROBLEMS, PLACEHOLDER, find_uses
-from taorunner.values.value import replace
+from taorunner.values.value import MutableValue, field, replace
 
 NUMBER = re.compile(
     r"(:[ \t]*)(-?(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,12})?(?:[eE][-+]?[0-9]{1,2})?)(?=[ \t\r]*(?:#|$))",
@@ -34,11 +33,10 @@ _VALUES = {"str": '""', "section": "{}", "bool": "true"}
 
 _LARGE = 256 * 1024  # texts above this many characters are not kept
 
-_Used = tuple[tuple[str, Value], ...]
+_Used = tuple[tuple[str, SpecValue], ...]
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(MutableValue):
     """The limit of the ``index``-th number of a shape, and the numbers found ``fine``: a sweep varies few."""
 
     index: int
@@ -97,7 +95,7 @@ def _names_in(shape: str) -> tuple[str, ...]:
 
 
 def check_schema(
-    text: str, against: Against, values: Mapping[str, Value], memory: SpecMemory | None = None
+    text: str, against: Against, values: Mapping[str, SpecValue], memory: SpecMemory | None = None
 ) -> tuple[Finding, ...]:
     """Findings where the template ``text``, with ``values`` put in, contradicts the schema. The findings have no file.
 
@@ -184,8 +182,7 @@ def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory
     return findings
 
 
-@dataclass(slots=True)
-class _Seen:
+class _Seen(MutableValue):
     """The results for a shape. ``is_accepted``: the library accepts a text of it; ``limits``: see ``_limits``."""
 
     is_accepted: bool = False
@@ -233,5 +230,5 @@ def _walk(text: str, against: Against) -> Walk | None:
     return walk_yaml(text, document, against)
 
 
-def _frozen(value: Value) -> Value:
+def _frozen(value: SpecValue) -> SpecValue:
     return tuple(value) if isinstance(value, list) else value

@@ -7,7 +7,6 @@ they are checked without being parsed again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from taorunner.errors import Severity
@@ -15,6 +14,7 @@ from taorunner.specs.schema.omegaconf_values import converts, is_exactly
 from taorunner.specs.schema.schema import Key
 from taorunner.specs.syntax.prototxt_parser import ProtoScalar
 from taorunner.text import did_you_mean, printable
+from taorunner.values.value import Value
 
 _KIND_TEXTS = {
     "int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text", "enum": "a name",
@@ -23,16 +23,14 @@ _KIND_TEXTS = {
 _NAME_TEXTS = {"str": "texts", "int": "whole numbers", "float": "numbers", "bool": "true and false"}
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
+class Misfit(Value):
     severity: Severity
     code: str
     message: str
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Value):
     """The limits of a plain number at one place of a spec."""
 
     is_whole: bool

@@ -6,7 +6,6 @@ One walk finds all problems: it continues after each, where TAO's own check stop
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taorunner.errors import Severity
@@ -30,7 +29,7 @@ from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoM
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.variables import FILL_IN, PLACEHOLDER, is_stand
 from taorunner.text import did_you_mean, printable, whole_number
-from taorunner.values.value import Value
+from taorunner.values.value import MutableValue, Value, field, replace
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
 ACTION_SECTIONS = frozenset([
@@ -46,8 +45,7 @@ _OTHER_GROUPS = {"deploy": frozenset(["checkpoint"]), "model": frozenset(["trt_e
 ANYTHING = Key("any", is_optional=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Against:
+class Against(Value):
     """The schema that a spec is checked against.
 
     ``given``: dotted keys that get their value elsewhere, on the command line or by an override; they may be missing.
@@ -58,6 +56,11 @@ class Against:
     Source: hydra 1.3 ``compose`` with a structured config: ``train.num_gpus: abc`` in the file is "Error merging with
     schema", also with ``train.num_gpus=1`` behind it.
     """
+
+    __eq__, __hash__ = (
+        object.__eq__,
+        object.__hash__,
+    )  # one is made for all experiments, and is a part of many keys
 
     schema: Schema
     action: str | None = None
@@ -71,8 +74,7 @@ class SchemaProblem(Value):
     misfit: Misfit
 
 
-@dataclass(slots=True)
-class Walk:
+class Walk(MutableValue):
     """``limits``: offset of each checked value → the limit of a plain number there. ``stands``: offset of each value of
     protobuf text that is still to be written → the key that it is for."""
 

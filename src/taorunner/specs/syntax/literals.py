@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from taorunner.yaml_reader import resolve_scalar
 
-Value = str | int | float | bool | Sequence["str | int | float | bool"]
+SpecValue = str | int | float | bool | Sequence["str | int | float | bool"]
 """The types of a template variable's value."""
 
 _PLAIN = re.compile(r"[A-Za-z_/$](?:[\w./$+*@=~^()-]|:(?=[^\s:])|(?<=[\w.])[ ](?=[\w.]))*\Z")
@@ -31,7 +31,7 @@ def has_surrogates(text: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def inside_text(value: Value) -> str:
+def inside_text(value: SpecValue) -> str:
     """The value as a part of a longer string: ``models/$experiment``, ``"$gpu_ids"`` (``0,1``)."""
     if isinstance(value, str):
         return value

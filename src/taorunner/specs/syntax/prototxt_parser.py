@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from taorunner.specs.syntax.text_position import SpecProblemError
+from taorunner.values.value import MutableValue, field
 
 MAX_DEPTH = 100
 
@@ -40,8 +40,7 @@ _MAX_DIGITS = 1000
 Scalar = str | int | float | bool
 
 
-@dataclass(slots=True)
-class ProtoScalar:
+class ProtoScalar(MutableValue):
     """``kind`` is string, number or word (an enum name, true, inf). ``start`` and ``end`` are offsets.
 
     ``radix`` is 16, 8 or 2 for a number written like 0x1F, 017 or 0b11.
@@ -54,8 +53,7 @@ class ProtoScalar:
     radix: int = 10
 
 
-@dataclass(slots=True)
-class ProtoMessage:
+class ProtoMessage(MutableValue):
     """``start`` is the opening brace, ``end`` just after the closing one; the file itself has no braces."""
 
     start: int
@@ -63,15 +61,13 @@ class ProtoMessage:
     fields: list[ProtoField] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class ProtoList:
+class ProtoList(MutableValue):
     start: int
     end: int = 0
     items: list[ProtoScalar | ProtoMessage] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class ProtoField:
+class ProtoField(MutableValue):
     """``end`` is the end of the value, without a separator after it."""
 
     name: str

@@ -7,12 +7,12 @@ is safe.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
+from taorunner.values.value import MutableValue, field
 
-@dataclass(slots=True)
-class YamlNode:
+
+class YamlNode(MutableValue):
     """``start`` and ``end`` are offsets in the text, without anchor and tag.
 
     ``style`` of a scalar: ``""`` plain, ``'``, ``"``, ``|``, ``>``; of a collection ``flow`` or ``block``;

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from taorunner.errors import Finding, Severity
-from taorunner.specs.syntax.literals import Value, inside_text, is_number, proto_escaped, proto_value
+from taorunner.specs.syntax.literals import SpecValue, inside_text, is_number, proto_escaped, proto_value
 from taorunner.specs.syntax.prototxt_parser import parse_prototxt
 from taorunner.specs.syntax.text_position import Lines, SpecProblemError
 from taorunner.specs.templates.variables import (
@@ -90,7 +90,7 @@ def read_prototxt_template(text: str) -> SpecTemplate:
     )
 
 
-def written_in_prototxt(template: SpecTemplate, piece: Piece, values: Mapping[str, Value]) -> str:
+def written_in_prototxt(template: SpecTemplate, piece: Piece, values: Mapping[str, SpecValue]) -> str:
     """The text that takes the piece's place."""
     known = [use for use in piece.uses if use.name == DOLLAR or use.name in values]
     if not known:
@@ -106,7 +106,7 @@ def written_in_prototxt(template: SpecTemplate, piece: Piece, values: Mapping[st
     return f'"{proto_escaped(text)}"'
 
 
-def _alone(value: Value, piece: Piece) -> str:
+def _alone(value: SpecValue, piece: Piece) -> str:
     if isinstance(value, Stand):
         return value
     written = proto_value(value)
@@ -114,7 +114,7 @@ def _alone(value: Value, piece: Piece) -> str:
     return written[1:-1] if is_list and piece.is_item else written
 
 
-def _inside_quotes(text: str, piece: Piece, values: Mapping[str, Value]) -> str:
+def _inside_quotes(text: str, piece: Piece, values: Mapping[str, SpecValue]) -> str:
     out: list[str] = []
     position = piece.start
     quote = "'" if piece.style == "single" else '"'
@@ -134,7 +134,7 @@ def _inside_quotes(text: str, piece: Piece, values: Mapping[str, Value]) -> str:
     return "".join(out)
 
 
-def _parts(text: str, piece: Piece, values: Mapping[str, Value]) -> list[str]:
+def _parts(text: str, piece: Piece, values: Mapping[str, SpecValue]) -> list[str]:
     out: list[str] = []
     position = piece.start
     for use in piece.uses:

@@ -18,11 +18,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.memory import Answers, SpecMemory
-from taorunner.specs.syntax.literals import Value, has_surrogates
+from taorunner.specs.syntax.literals import SpecValue, has_surrogates
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.prototxt_template import read_prototxt_template, written_in_prototxt
 from taorunner.specs.templates.variables import (
@@ -35,9 +34,10 @@ from taorunner.specs.templates.variables import (
     is_mark,
 )
 from taorunner.specs.templates.yaml_template import read_yaml_template, written_in_yaml
+from taorunner.values.value import Value
 
 __all__ = [
-    "Context", "Rendered", "SpecTemplate", "Value", "VariableUse", "hides", "parse_template", "render", "unfilled",
+    "Context", "Rendered", "SpecTemplate", "SpecValue", "VariableUse", "hides", "parse_template", "render", "unfilled",
 ]  # fmt: skip
 
 _STOOD_FOR = frozenset({FILL_IN_CODE})
@@ -45,8 +45,7 @@ _STOOD_FOR = frozenset({FILL_IN_CODE})
 _LARGE = 256 * 1024  # templates above this many characters are not kept
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(Value):
     """``text`` is fit to be used only when no finding is an error. The findings carry no file.
 
     ``stands`` are the words in ``text`` for values that are still to be written, each with its place in the template.
@@ -86,7 +85,7 @@ def parse_template(text: str, spec_format: str, memory: SpecMemory | None = None
     return memory.table(_Templates).get((text, spec_format), lambda: _parse(text, spec_format))
 
 
-def render(template: SpecTemplate, values: Mapping[str, Value]) -> Rendered:
+def render(template: SpecTemplate, values: Mapping[str, SpecValue]) -> Rendered:
     """The text with every variable replaced. Unknown names stay unchanged and are findings.
 
     ``$FILL_IN``, and a variable whose value still has that mark, is a finding too; a ``Stand`` takes its place.
@@ -134,7 +133,7 @@ def unfilled(rendered: Rendered, text: str) -> tuple[Finding, ...]:
     return tuple(rendered.template.fill_in(use) for stand, use in rendered.stands if stand in text)
 
 
-def _unwritable(template: SpecTemplate, values: Mapping[str, Value]) -> list[Finding]:
+def _unwritable(template: SpecTemplate, values: Mapping[str, SpecValue]) -> list[Finding]:
     bad = {name for name, value in values.items() if _has_surrogates(value)}
     return [
         Finding(
@@ -146,7 +145,7 @@ def _unwritable(template: SpecTemplate, values: Mapping[str, Value]) -> list[Fin
     ]  # fmt: skip
 
 
-def _has_surrogates(value: Value) -> bool:
+def _has_surrogates(value: SpecValue) -> bool:
     if isinstance(value, str):
         return has_surrogates(value)
     return isinstance(value, (list, tuple)) and any(

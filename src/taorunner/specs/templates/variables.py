@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
@@ -68,8 +67,7 @@ class Context(str, Enum):
     COMMENT = "comment"
 
 
-@dataclass(frozen=True, slots=True)
-class VariableUse:
+class VariableUse(Value):
     """One ``$name`` of a template. ``name`` is ``$`` for ``$$``. Lines and columns are 1-based."""
 
     name: str
@@ -81,8 +79,7 @@ class VariableUse:
     is_braced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Value):
     """A range of the template that contains variables. It is rewritten; the rest is copied.
 
     ``start`` and ``end`` enclose a whole scalar where it may have to be quoted as a whole (``value`` is
@@ -99,8 +96,7 @@ class Piece:
     is_item: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SpecTemplate:
+class SpecTemplate(Value):
     """``problems`` are what is wrong with the template whatever its values; their findings carry no file."""
 
     text: str

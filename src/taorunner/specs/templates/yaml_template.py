@@ -11,7 +11,7 @@ from itertools import chain
 
 from taorunner.errors import Finding, Severity
 from taorunner.specs.syntax.literals import (
-    Value,
+    SpecValue,
     inside_text,
     is_number,
     is_simple_text,
@@ -80,7 +80,7 @@ def read_yaml_template(text: str) -> SpecTemplate:
     return SpecTemplate(text, "yaml", tuple(variables), tuple(pieces), problems, keys, tuple(comments))
 
 
-def written_in_yaml(template: SpecTemplate, piece: Piece, values: Mapping[str, Value]) -> str:
+def written_in_yaml(template: SpecTemplate, piece: Piece, values: Mapping[str, SpecValue]) -> str:
     """The text that takes the piece's place."""
     raw = template.text[piece.start : piece.end]
     used = [values[use.name] for use in piece.uses if use.name in values]
@@ -102,7 +102,9 @@ def written_in_yaml(template: SpecTemplate, piece: Piece, values: Mapping[str, V
     return f'"{yaml_double_quoted(_whole(template, piece, values))}"{end}'
 
 
-def _plain(template: SpecTemplate, piece: Piece, values: Mapping[str, Value], *, all_numbers: bool) -> str:
+def _plain(
+    template: SpecTemplate, piece: Piece, values: Mapping[str, SpecValue], *, all_numbers: bool
+) -> str:
     first = piece.uses[0]
     if len(piece.uses) == 1 and (first.start, first.end) == (piece.start, piece.end) and first.name != DOLLAR:
         value = values[first.name]
@@ -114,7 +116,7 @@ def _plain(template: SpecTemplate, piece: Piece, values: Mapping[str, Value], *,
 
 
 def _in_raw(
-    template: SpecTemplate, piece: Piece, values: Mapping[str, Value], escape: Callable[[str], str]
+    template: SpecTemplate, piece: Piece, values: Mapping[str, SpecValue], escape: Callable[[str], str]
 ) -> str:
     out: list[str] = []
     position = piece.start
@@ -131,7 +133,7 @@ def _in_raw(
     return "".join(out)
 
 
-def _whole(template: SpecTemplate, piece: Piece, values: Mapping[str, Value]) -> str:
+def _whole(template: SpecTemplate, piece: Piece, values: Mapping[str, SpecValue]) -> str:
     """The scalar's value with the variables put in."""
     out: list[str] = []
     position = 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from taorunner.errors import Severity
 from taorunner.planning.checks.spec_view import SpecReader
 from taorunner.planning.checks.training_facts import Fault
 from taorunner.project.mounts import Mounts
 from taorunner.text import printable
+from taorunner.values.value import MutableValue, field
 
 HOMES = re.compile(r"(?:/home/[^/\s]+/|/Users/[^/\s]+/|[A-Za-z]:\\)")
 CONTAINERS_OWN = (
@@ -30,8 +30,7 @@ OF_OTHERS = frozenset({
 _VARIABLES = "$dataset_raw, $results_dir or $pretrained_model"
 
 
-@dataclass(slots=True)
-class HostPaths:
+class HostPaths(MutableValue):
     """``mounts`` are those of containers. One object for many specs: each path is checked once."""
 
     mounts: Mounts

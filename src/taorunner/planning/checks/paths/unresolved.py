@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from taorunner.catalog.layouts import Input, InputKind
 from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN, HOMES
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader
 from taorunner.project.mounts import INSIDE, Mounts
 from taorunner.text import printable
+from taorunner.values.value import Value
 
 KINDS = (InputKind.FILE, InputKind.FOLDER, InputKind.ANY)
 """What is looked for before a start; records and results of other actions are made on the way."""
@@ -23,8 +23,7 @@ _EMPTY = ("/tmp/", "/var/tmp/", "/run/user/")
 _WRITE = "write $dataset_raw/..., or the whole path inside the container"
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(Value):
     """A value at a key that leads nowhere, and which of the key's values it is."""
 
     index: int

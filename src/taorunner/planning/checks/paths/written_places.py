@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from taorunner.contracts import Contract
 from taorunner.errors import Severity
@@ -18,6 +17,7 @@ from taorunner.project.mounts import Mounts
 from taorunner.specs.outline import Shape
 from taorunner.specs.schema.walk import ACTION_SECTIONS
 from taorunner.text import printable
+from taorunner.values.value import MutableValue, field
 
 _WRITTEN = re.compile(r"(?:^|_)(?:results?|output|outputs|out|save|saved|log|logs|cache|tmp|dump)(?:_|$)")
 _MODELS = {"export": "onnx_file", "gen_trt_engine": "trt_engine"}
@@ -26,8 +26,7 @@ _REPORTED = "train.results_dir"
 """By ``spec_rules.results_elsewhere``."""
 
 
-@dataclass(slots=True)
-class WrittenPlaces:
+class WrittenPlaces(MutableValue):
     """``mounts`` are those of containers. One object for many specs: the keys of each shape are chosen once."""
 
     mounts: Mounts
@@ -54,8 +53,8 @@ class WrittenPlaces:
         given = contract.spec.keys.get("results_dir", "") if contract.spec is not None else ""
         place = (spec.outline.shape, contract.action, given)
         if place not in self._keys:
-            keys = (*spec.outline.shape.fixed, *spec.outline.shape.open)
-            self._keys[place] = tuple(key for key in keys if _is_written(key, contract.action, given))
+            texts = spec.outline.shape.texts()
+            self._keys[place] = tuple(key for key in texts if _is_written(key, contract.action, given))
         yield from self._keys[place]
         yield from (key for key in spec.overlay if _is_written(key, contract.action, given))
 

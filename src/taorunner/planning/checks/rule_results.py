@@ -1,0 +1,96 @@
+"""What the rules found for one training, shared with every other training of which a rule reads the same.
+
+A sweep of a thousand experiments has one spec with a few other numbers: a rule that reads none of them runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from taorunner.planning.checks.spec_view import SpecReader
+from taorunner.planning.checks.training_facts import Fault, Rule, Training
+from taorunner.values.value import MutableValue, field
+
+
+class RuleResults(MutableValue):
+    """One for all experiments that are checked together."""
+
+    _of_like: dict[tuple[object, ...], _OfLike] = field(default_factory=dict)
+
+    def faults(
+        self, training: Training, own: Mapping[str, object], rules: tuple[Rule, ...]
+    ) -> tuple[Fault, ...]:
+        """``own`` are the experiment's variables; a result that depends on one of them is not cached."""
+        spec = training.spec
+        if spec.overlay:
+            return tuple([fault for rule in rules for fault in rule(training)])
+        like = (
+            spec.outline.shape, training.convert, training.network, training.contract.release, training.gpus,
+            spec.mounts.is_identity, rules,
+        )  # fmt: skip
+        if like not in self._of_like:
+            self._of_like[like] = _OfLike([_Known(rule) for rule in rules])
+        return self._of_like[like].faults(training, own)
+
+
+class _OfLike(MutableValue):
+    """Of trainings that differ in numbers and variables alone. ``names`` are the variables that a rule has read."""
+
+    rules: list[_Known]
+    names: frozenset[str] = frozenset()
+    _whole: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
+    """The results of all rules together, of trainings with equal numbers."""
+
+    def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
+        is_shared = self.names.isdisjoint(own)
+        whole = self._whole.get(self._question(training.spec)) if is_shared else None
+        if whole is not None:
+            return whole
+        found: list[Fault] = []
+        for rule in self.rules:
+            found += rule.faults(training, own) if rule.constant is None else rule.constant
+        names = frozenset().union(*(rule.names for rule in self.rules))
+        if names != self.names:
+            self.names, self._whole = names, {}
+        if names.isdisjoint(own):
+            self._whole[self._question(training.spec)] = tuple(found)
+        return tuple(found)
+
+    def _question(self, spec: SpecReader) -> tuple[object, ...]:
+        return (spec.outline.numbers, *[spec.variables.made_of(name) for name in self.names])
+
+
+class _Known(MutableValue):
+    """Results of one rule by what it read for each: ``names`` of variables, and numbers at ``keys`` of the spec.
+
+    ``constant`` is the result of one that read neither.
+    """
+
+    rule: Rule
+    names: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
+    constant: tuple[Fault, ...] | None = None
+    _slots: tuple[int, ...] = ()
+    _results: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
+
+    def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
+        spec = training.spec
+        is_shared = self.names.isdisjoint(own)
+        found = self._results.get(self._question(spec)) if is_shared else None
+        if found is not None:
+            return found
+        with spec.variables.recorded() as read:
+            found = tuple(self.rule(training.afresh()))
+        if read.names != self.names or read.keys != self.keys:  # these values led it another way
+            self.names, self.keys, self._results = frozenset(read.names), frozenset(read.keys), {}
+            self._slots = spec.outline.shape.slots(self.keys)
+            is_shared = self.names.isdisjoint(own)
+        if is_shared:
+            self._results[self._question(spec)] = found
+            self.constant = None if self.names or self._slots else found
+        return found
+
+    def _question(self, spec: SpecReader) -> tuple[object, ...]:
+        numbers = spec.outline.numbers
+        made = [spec.variables.made_of(name) for name in self.names]
+        return (*made, *[numbers[slot] for slot in self._slots])
