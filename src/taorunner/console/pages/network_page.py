@@ -5,7 +5,7 @@ Lines fit ``width``. The action table names the releases of each action, and wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.text import Text
 
@@ -20,6 +20,7 @@ from taorunner.console.pages.layout_page import layout_lines
 from taorunner.contracts import Contract, ResumeRule
 from taorunner.planning.spec.knob_settings import known_choices
 from taorunner.planning.spec.schema_choice import schema_of
+from taorunner.specs.memory import SpecMemory
 
 NOT_KNOWN = "not known"
 
@@ -82,9 +83,10 @@ def network_lines(
     ]
     for label, value in facts.items():
         lines += folded_fact(label, value, width)
-    lines += [Text(), *_action_lines(network, release, contracts, width, symbols)]
+    refused = {name: network.unknown_actions(name) for name in network.releases}
+    lines += [Text(), *_action_lines(network, release, contracts, refused, width, symbols)]
     if network.releases:
-        lines += [Text(), *_release_lines(network, width, symbols)]
+        lines += [Text(), *_release_lines(network, refused, width, symbols)]
     lines += _key_lines(contracts.values(), width, symbols)
     lines += _option_lines(contracts, width, symbols)
     if layout is not None:
@@ -114,10 +116,12 @@ def _key_lines(contracts: Iterable[Contract], width: int, symbols: Symbols) -> l
 
 def _option_lines(contracts: Mapping[str, Contract], width: int, symbols: Symbols) -> list[Text]:
     """One row per option and key that it sets, with the actions in which it does."""
+    memory = SpecMemory()
+    schemas = {action: schema_of(contract, memory=memory) for action, contract in contracts.items()}
     actions: dict[tuple[str, str], list[str]] = {}
     for knob, (option, _) in KNOBS.items():
         for action, contract in contracts.items():
-            for choice in known_choices(contract, knob, schema_of(contract)):
+            for choice in known_choices(contract, knob, schemas[action]):
                 for key in choice.keys:
                     actions.setdefault((option, key), []).append(action)
     rows = []
@@ -138,9 +142,10 @@ def _role(pair: tuple[str, str]) -> str:
 
 
 def _action_lines(
-    network: Network, release: str | None, contracts: dict[str, Contract], width: int, symbols: Symbols
-) -> list[Text]:
-    """The actions of all releases, those of the shown release first.
+    network: Network, release: str | None, contracts: dict[str, Contract],
+    refused: Mapping[str, Collection[str]], width: int, symbols: Symbols,
+) -> list[Text]:  # fmt: skip
+    """The actions of all releases, those of the shown release first. ``refused`` are those of each that are unknown.
 
     ``evaluate`` is called ``deploy.evaluate`` in a release where two groups have it.
     """
@@ -148,10 +153,9 @@ def _action_lines(
     known = {_own_name(name, group): name for name, group in shown.items()}
     has: dict[tuple[str, str], list[str]] = {action: [] for action in known}
     for r in network.releases:
-        refused = network.unknown_actions(r)
         for name, group in network.actions(r).items():
             known.setdefault(_own_name(name, group), name)
-            has.setdefault(_own_name(name, group), []).extend([] if name in refused else [r])
+            has.setdefault(_own_name(name, group), []).extend([] if name in refused[r] else [r])
     rows = []
     for action, name in known.items():
         is_shown = _own_name(name, shown.get(name, "")) == action
@@ -182,7 +186,9 @@ def _own_name(name: str, group: str) -> tuple[str, str]:
 _SUFFIXES = {"yaml": "yaml", "prototxt": "txt"}
 
 
-def _release_lines(network: Network, width: int, symbols: Symbols) -> list[Text]:
+def _release_lines(
+    network: Network, refused: Mapping[str, Collection[str]], width: int, symbols: Symbols
+) -> list[Text]:
     """The image tags of each release, and whether its actions are known."""
     columns = [
         Column("release"),
@@ -196,8 +202,8 @@ def _release_lines(network: Network, width: int, symbols: Symbols) -> list[Text]
             _tag(network.image(group.name, known), network) if group.name in groups else ""
             for group in network.groups
         ]
-        refused = len(network.unknown_actions(known)) == len(network.actions(known))
-        cells = (known, *tags, "actions unknown" if refused else "")
+        is_unknown = len(refused[known]) == len(network.actions(known))
+        cells = (known, *tags, "actions unknown" if is_unknown else "")
         rows.append(Row(tuple(map(Text, cells))))
     return laid_out(columns, rows, width, symbols)
 
