@@ -7,6 +7,7 @@ symbolic link to the latest one. Files are written atomically (temporary file, t
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import zipfile
@@ -57,9 +58,13 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     arrays = {f"network/{name}": value for name, value in checkpoint.network.items()}
     arrays |= {f"optimiser/{name}": value for name, value in checkpoint.optimiser.items()}
     beside = folder / f".{path.name}.{os.getpid()}.part"
+    packed = (
+        io.BytesIO()
+    )  # numpy 1 leaves an archive open when its file cannot be written, and Python reports that
+    np.savez(packed, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     try:
         with beside.open("wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+            file.write(packed.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
