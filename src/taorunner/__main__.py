@@ -1,6 +1,6 @@
 """The entry point of ``taorunner``, ``tao-runner`` and ``python -m taorunner``.
 
-Completion, the first help page, the version and lists of runs are answered before any slow import.
+Completion, the first help page, the version, lists of runs and ``validate`` are answered before any slow import.
 """
 
 from __future__ import annotations
@@ -36,12 +36,9 @@ def main() -> None:
     gc.disable()  # objects of imports and plans live to the end; collecting costs 5 % of the time
     if len(sys.argv) == 2 and _print_text_of(sys.argv[1]):
         _leave(0)
-    if sys.argv[1:2] in (["ps"], ["runs"]):
-        from taorunner.cli.fast.lists import quick
-
-        answered = quick(sys.argv[1:])
-        if answered is not None:
-            _leave(answered)
+    answered = _answered(sys.argv[1:])
+    if answered is not None:
+        _leave(answered)
     supervisor = _early_supervisor(sys.argv[1:])
     from taorunner.cli.app import run
 
@@ -86,6 +83,19 @@ def _print_text_of(flag: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _answered(argv: list[str]) -> int | None:
+    """The exit code of a command that needs no Typer. None when the full command line must answer."""
+    if argv[:1] in (["ps"], ["runs"]):
+        from taorunner.cli.fast.lists import quick
+
+        return quick(argv)
+    if argv[:1] == ["validate"]:
+        from taorunner.cli.fast.validation import quick as quick_validate
+
+        return quick_validate(argv)
+    return None
 
 
 def _open_closed_streams() -> None:

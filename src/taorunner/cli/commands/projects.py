@@ -20,7 +20,6 @@ from taorunner.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taorunner.planning.model.looked_at import LookedAt
     from taorunner.project.workspace import Workspace
 
 
@@ -80,39 +79,13 @@ def _validate(
     verbose: VerboseOption = False,
     json: JsonOption = False,
 ) -> int:
-    import os
-    import sys
-
-    from taorunner.errors import has_errors
-    from taorunner.planning.validate import validate_projects
+    from taorunner.cli.fast.validation import validate
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
     names = _projects_named(context.obj, root, projects or (), project)
-    looked_at: list[LookedAt] = []
-    findings = validate_projects(root, names, os.environ, strict=strict, looked_at=looked_at.append)
     is_verbose = verbose or context.obj.is_verbose
-    if json:
-        from taorunner.console.base.findings_text import findings_json
-        from taorunner.console.base.json_output import write_json
-        from taorunner.console.base.typed_commands import hints_as_typed
-
-        write_json(findings_json(hints_as_typed(findings)), sys.stdout.buffer)
-    elif not findings:  # lines without styles: importing rich would take longer than checking a project
-        from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
-
-        if not context.obj.is_quiet:
-            print("".join(f"{line}\n" for line in looked_at_lines(looked_at)), end="")
-        print(NO_PROBLEMS if looked_at else NO_PROJECT)
-    else:
-        from taorunner.console.base.theme import make_console
-        from taorunner.console.base.validation_text import print_validation
-
-        print_validation(
-            make_console(sys.stdout, os.environ), findings, looked_at, workspace=root.root,
-            with_infos=is_verbose, is_quiet=context.obj.is_quiet,
-        )  # fmt: skip
-    return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
+    return validate(root, names, strict=strict, verbose=is_verbose, json=json, is_quiet=context.obj.is_quiet)
 
 
 def _projects_named(

@@ -1,0 +1,85 @@
+"""``validate``, answered without importing Typer: that takes as long as checking a project does.
+
+``quick`` reads plain command lines. Every other line and every refusal goes to the full command line, which calls the
+same function for what is checked and printed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from taorunner.errors import ExitCode, has_errors
+
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
+if TYPE_CHECKING:
+    from taorunner.planning.model.looked_at import LookedAt
+    from taorunner.project.workspace import Workspace
+
+_SWITCHES = frozenset({"--strict", "--json", "--verbose", "-v"})
+
+
+def validate(
+    workspace: Workspace,
+    names: Sequence[str],
+    *,
+    strict: bool,
+    verbose: bool,
+    json: bool,
+    is_quiet: bool = False,
+) -> int:
+    """Checks the named projects, all without a name, and prints what was found. Raises TaorunnerError."""
+    from taorunner.planning.validate import validate_projects
+
+    looked_at: list[LookedAt] = []
+    findings = validate_projects(workspace, names, os.environ, strict=strict, looked_at=looked_at.append)
+    if json:
+        from taorunner.console.base.findings_text import findings_json
+        from taorunner.console.base.json_output import write_json
+        from taorunner.console.base.typed_commands import hints_as_typed
+
+        write_json(findings_json(hints_as_typed(findings)), sys.stdout.buffer)
+    elif not findings:  # lines without styles: importing rich would take longer than checking a project
+        from taorunner.console.base.formatting import NO_PROBLEMS, NO_PROJECT, looked_at_lines
+
+        if not is_quiet:
+            print("".join(f"{line}\n" for line in looked_at_lines(looked_at)), end="")
+        print(NO_PROBLEMS if looked_at else NO_PROJECT)
+    else:
+        from taorunner.console.base.theme import make_console
+        from taorunner.console.base.validation_text import print_validation
+
+        print_validation(
+            make_console(sys.stdout, os.environ), findings, looked_at, workspace=workspace.root,
+            with_infos=verbose, is_quiet=is_quiet,
+        )  # fmt: skip
+    return ExitCode.USER_FILES if has_errors(findings) else ExitCode.DONE
+
+
+def quick(argv: Sequence[str]) -> int | None:
+    """The exit code, or None when the full command line must answer: ``argv`` is more than ``validate``, names of
+    projects and switches, or it is refused."""
+    words = argv[1:]
+    switches = {word for word in words if word.startswith("-")}
+    names = list(dict.fromkeys(word for word in words if word not in switches))
+    if list(argv[:1]) != ["validate"] or not switches <= _SWITCHES:
+        return None
+    try:
+        from taorunner.project.workspace import find_workspace
+
+        workspace = find_workspace(Path.cwd(), None, os.environ)
+        if not set(names) <= set(workspace.project_names()):
+            return None
+        code = validate(
+            workspace, names, strict="--strict" in switches, json="--json" in switches,
+            verbose=not switches.isdisjoint({"--verbose", "-v"}),
+        )  # fmt: skip
+        sys.stdout.flush()  # what cannot be written is reported by the full command line
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except Exception:  # the full command line meets it again and reports it
+        return None
