@@ -116,6 +116,13 @@ def _renamed_words(home: Home, before: str, count: int) -> None:
     write(file, "".join(f"{before if at < count else ''}{line}\n" for at, line in enumerate(lines)))
 
 
+def _category_below_zero(content: dict[str, Any]) -> None:
+    first = content["categories"][0]["id"]
+    content["categories"][0]["id"] = -1
+    for one in content["annotations"]:
+        one["category_id"] = -1 if one["category_id"] == first else one["category_id"]
+
+
 def _first_box(**values: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["annotations"][0].update(values)
 
@@ -236,6 +243,13 @@ FAULTS = (
     Fault("class-that-only-validates", "classification_tf2", "class-sets-differ", lambda h: shutil.copytree(h.data / "val/nut", h.data / "val/clip") and None, True),
     Fault("two-colours-in-one", "segformer", "mask-value", lambda h: h.spec("rgb: [1]", "rgb: [0]"), True),
     Fault("box-of-no-number", "ssd", "label-not-finite", lambda h: write(h.data / "train/labels/002.txt", label("bolt", "nan 10.00 100.00 110.00")), True),
+    Fault("boxes-of-texts", "rtdetr", "coco-annotation", lambda h: h.coco("train", _first_box(bbox=["10", "10", "20", "20"])), True),
+    Fault("category-below-zero", "rtdetr", "coco-category", lambda h: [h.coco(part, _category_below_zero) for part in ("train", "val")] and None, True),
+    Fault("boxes-without-categories", "rtdetr", "coco-category", lambda h: h.coco("val", lambda c: c.pop("categories")), True),
+    Fault("label-that-validates-cut-off", "ssd", "label-columns", lambda h: write(sorted((h.data / "val/labels").iterdir())[2], label("bolt")[:-6] + "\n")),
+    Fault("list-without-a-class", "classification_pyt", "class-list-differs", lambda h: write(h.data / "classes.txt", "bolt\nscrew\n"), True),
+    Fault("list-with-a-class-too-many", "classification_pyt", "class-list-differs", lambda h: write(h.data / "classes.txt", "bolt\nnut\nscrew\n"), True, "warning"),
+    Fault("mark-before-the-first-word", "ocrnet", "word-list-line", lambda h: write(h.data / "train/labels.txt", "\ufeff" + (h.data / "train/labels.txt").read_text()), True),
     Fault("mask-of-another-size", "segformer", "mask-size", lambda h: Image.new("L", (64, 64), 1).save(h.data / "masks/train/003.png"), True),
     Fault("unknown-letters", "ocrnet", "character-unlisted", lambda h: write(h.data / "characters.txt", "a\n"), True),
     Fault("longer-than-allowed", "ocrnet", "text-too-long", lambda h: h.spec("max_label_length: 25", "max_label_length: 1"), True),

@@ -63,6 +63,7 @@ def folders(root: Path, classes: Sequence[str] = CLASSES) -> None:
             (root / part / name).mkdir(parents=True)
             for number in range(50):
                 (root / part / name / f"{number}.jpg").touch()
+    (root / "classes.txt").write_text("".join(f"{name}\n" for name in sorted(classes)))
 
 
 def masks(root: Path) -> None:

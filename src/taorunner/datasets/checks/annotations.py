@@ -21,6 +21,7 @@ _HINTS = {
     "box-inverted": "correct it: x_min y_min x_max y_max",
     "box-tiny": "too small to learn from; check whether it is a mistake",
 }
+_REWRITTEN = "taorunner dataset convert DATASET --to coco writes it as TAO reads it"
 _CLIPPED = "box-beyond-edge"
 
 
@@ -70,6 +71,13 @@ def coco_findings(dataset: DetectionDataset) -> Iterator[Finding]:
             share = f"{facts.without_area} of {facts.annotations}"
             message = f'{share} annotations have no "area", which TAO\'s loader needs'
             yield Finding(Severity.ERROR, "coco-area", message, "--fix adds it", file)
+        if facts.boxes_of_texts:
+            share = f"{facts.boxes_of_texts} of {facts.annotations}"
+            message = f"the boxes of {share} annotations are texts, not numbers: TAO's loader stops at them"
+            yield Finding(Severity.ERROR, "coco-annotation", message, _REWRITTEN, file)
+        if below := [number for number, _ in facts.categories if isinstance(number, int) and number < 0]:
+            message = f"the category id {below[0]} is below 0, and TAO takes ids as places in a list"
+            yield Finding(Severity.ERROR, "coco-category", message, _REWRITTEN, file)
         by_file[file] = tuple(sorted((i, n) for i, n in facts.categories if isinstance(i, int)))
     if len(set(by_file.values())) > 1:
         first, other = files[0], next(f for f in by_file if by_file[f] != by_file[files[0]])

@@ -30,6 +30,7 @@ from taorunner.text import amount, printable
 _LISTS = ("images", "annotations")
 _TOP = frozenset({*_LISTS, "categories"})
 _IMAGE = frozenset({"file_name", "width", "height"})
+_OF_BOXES = ('"images"', '"annotations"', '"file_name"', '"category_id"', '"bbox"')
 _OTHER_TASKS = ("captions", "person_keypoints", "stuff", "panoptic", "image_info")
 
 
@@ -42,6 +43,7 @@ def read(folder: Folder) -> DetectionDataset:
     classes: dict[str, None] = {}
     paths = documents(folder)
     _report_left_out(folder, paths)
+    _report_without_categories(folder)
     top: dict[str, Any] = {}
     class_fields: dict[str, dict[str, Any]] = {}
     files: dict[Path, CocoFile] = {}
@@ -113,6 +115,16 @@ def _report_left_out(folder: Folder, paths: list[str]) -> None:
         folder.warning("annotations-left-out", message, folder.root / left[0], hint=hint)
 
 
+def _report_without_categories(folder: Folder) -> None:
+    """Reports files of images and boxes without classes. Other tools' files have other words."""
+    for path in folder.with_suffix(".json"):
+        start = folder.peek(path) or ""
+        may_be = '"images"' in start or '"annotations"' in start
+        if may_be and not folder.mentions(path, '"categories"') and folder.mentions(path, *_OF_BOXES):
+            message = 'it has images and boxes, and no "categories": its boxes are not read'
+            folder.error("coco-category", message, folder.root / path, hint="copy those of the other file")
+
+
 def _of_stem(path: str) -> str:
     return subset_of(path.rpartition("/")[2])
 
@@ -162,7 +174,7 @@ class Document:
         self.metadata: dict[str, dict[str, Any]] = {}
         self._names = self._categories()
         self._rows = AnnotationRows(AnnotationTexts(self._document))
-        self._count = self._without_area = 0
+        self._count = self._without_area = self._of_texts = 0
         self._read_annotations()
         self._boxes = self._rows.by_image()
 
@@ -178,7 +190,7 @@ class Document:
             )
         except (TypeError, KeyError):
             return None
-        return CocoFile(self._count, self._without_area, listed)
+        return CocoFile(self._count, self._without_area, listed, self._of_texts)
 
     def entries(self) -> list[ImageEntry]:
         found = []
@@ -299,6 +311,7 @@ class Document:
         try:
             name = self._names[annotation["category_id"]]
             x, y, width, height = annotation["bbox"]
+            self._of_texts += any(isinstance(one, str) for one in (x, y, width, height))
             x, y, right, bottom = float(x), float(y), float(x) + float(width), float(y) + float(height)
             if not math.isfinite(x + y + right + bottom):
                 raise ValueError

@@ -47,12 +47,13 @@ class ImageEntry:
 
 
 class CocoFile(Value):
-    """What a COCO file has, as it is: the number of its annotations, and of those without ``area``; pairs of id and
-    name."""
+    """What a COCO file has, as it is: the number of its annotations, of those without ``area``, and of those whose box
+    has numbers as texts; pairs of id and name."""
 
     annotations: int
     without_area: int
     categories: tuple[tuple[int | str, str], ...]
+    boxes_of_texts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

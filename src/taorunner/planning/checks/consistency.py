@@ -177,7 +177,7 @@ class CrossChecks(MutableValue):
         layout = self.layouts(experiment.head)
         reading = self._finder.reading(experiment, readers, layout)
         if reading is not None:
-            self.readings.append(reading)
+            self.readings += (reading, *self._finder.beside(reading, readers.get("train")))
         for action in ("evaluate", "inference") if launch is not None else ():
             if action in readers:
                 faults = self._held_out_faults(experiment.head, specs[action].contract, readers[action], gpus)

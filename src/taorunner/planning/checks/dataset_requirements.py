@@ -33,6 +33,7 @@ _PICTURES_OF = {
     "annotations_file": "image_dir",
 }  # fmt: skip
 """Key of a COCO file, and beside it the key of the folder that its file names count from. Source: tao/layouts.md."""
+_VALIDATED = "dataset_config.validation_data_sources.label_directory_path"
 READ_BY = ("train", "dataset_convert", "convert")
 """Actions before which the dataset is checked."""
 
@@ -54,6 +55,7 @@ class ReadingFinder:
     def __init__(self) -> None:
         self._pairs: dict[Shape, tuple[tuple[str, str], ...]] = {}
         self._folders: dict[str, Path] = {}
+        self._subsets: dict[str, Path] = {}
 
     def reading(
         self, experiment: Experiment, readers: Mapping[str, SpecReader], layout: DataLayout | None
@@ -80,6 +82,23 @@ class ReadingFinder:
         )
         is_own_layout = layout is not None and layout.form is None
         return Reading(experiment.dataset, folder, needs, experiment.head, is_own_layout)
+
+    def beside(self, reading: Reading, train: SpecReader | None) -> tuple[Reading, ...]:
+        """The subset that validates, where the training reads its labels as they are and the dataset is another
+        subset."""
+        named = train.path(_VALIDATED) if train is not None else None
+        if named is None:
+            return ()
+        if named not in self._subsets:
+            self._subsets[named] = Path(named).parent
+        folder = self._subsets[named]
+        if folder == reading.folder or folder.parent != reading.folder.parent:
+            return ()
+        above = reading.dataset.rpartition("/")[0]
+        dataset = f"{above}/{folder.name}" if above else folder.name
+        return (
+            Reading(dataset, folder, ClassNeeds(reading.needs.spec), reading.network, reading.is_own_layout),
+        )
 
     def _image_folders(self, spec: SpecReader, dataset: Path) -> Iterator[tuple[Path, Path]]:
         """Each COCO file that the spec names below ``dataset``, and the folder of its images."""

@@ -14,7 +14,7 @@ _PATHS = """
     missing-input wrong-input empty-input empty-dataset missing-dataset not-mounted host-path not-made-yet relative-path
 """
 _RULES = """
-    batch-beyond-samples class-map-shifted class-not-in-dataset class-not-mapped class-with-blank
+    batch-beyond-samples class-list-differs class-map-shifted class-not-in-dataset class-not-mapped class-with-blank
     class-with-capitals class-without-colour empty-set empty-training-fold examples-differ image-extension input-size
     label-shared last-batch-left-out
     lists-differ mask-missing no-class-in-dataset not-above-zero

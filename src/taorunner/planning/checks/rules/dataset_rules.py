@@ -88,6 +88,25 @@ def class_count(training: Training) -> Iterator[Fault]:
             yield from _COUNTED[one.counts](training, one)
 
 
+def class_list(training: Training) -> Iterator[Fault]:
+    """Source: tao/layouts.md: ids are the lines of <root_dir>/classes.txt, and other class folders are passed over."""
+    root = training.spec.path("dataset.root_dir") if training.network == "classification_pyt" else None
+    folder = training.spec.path("dataset.train_dataset.images_dir")
+    names = training.data.lines(f"{root}/classes.txt") if root is not None else None
+    if not names or folder is None:
+        return
+    folders = training.data.folders(folder)
+    left = [one for one in folders if one not in names]
+    if left:
+        message = f"classes.txt lacks {_listed(frozenset(left))}, of which there are folders: no image of them is read"
+        hint = "add them, or remove the file: TAO then writes it from the folders"
+        yield Fault(Severity.ERROR, "class-list-differs", message, hint, "dataset.root_dir")
+    elif folders and (absent := [one for one in names if one and one not in folders]):
+        message = f"classes.txt has {_listed(frozenset(absent))}, and there is no such folder to train on"
+        hint = "add images of it, or remove the name"
+        yield Fault(Severity.WARNING, "class-list-differs", message, hint, "dataset.root_dir")
+
+
 def class_map(training: Training) -> Iterator[Fault]:
     """Source: tao/real_runs.md C2: a class map with the wrong first id silently misnames every class."""
     if training.classmap is None or training.spec.last("dataset.remap_mscoco_category") is True:
@@ -215,7 +234,9 @@ def converted_pictures(conversion: Conversion) -> Iterator[Fault]:
         yield Fault(Severity.WARNING, "image-extension", message, hint, place)
 
 
-NUMBER_RULES: tuple[Rule, ...] = (batch_size, logged_steps, class_count, class_map, input_size)
+NUMBER_RULES: tuple[Rule, ...] = (
+    batch_size, logged_steps, class_count, class_list, class_map, input_size,
+)  # fmt: skip
 TEXT_RULES: tuple[Rule, ...] = (class_names,)
 """Rules that read no numbers: their result for one spec of a sweep holds for all."""
 

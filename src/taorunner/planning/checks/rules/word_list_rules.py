@@ -41,6 +41,7 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
         file = spec.path(key)
         if separator is None:
             yield from _texts_that_do_not_fit(file, key, spec)
+        yield from _marked(file, key, severity)
         yield from _names_of_no_image(file, key, folder, separator, spec)
         for number, line in enumerate(_lines(file), 1):
             if len(line.split(separator)) != 2:
@@ -56,6 +57,14 @@ def word_lists(network: str, action: str, spec: SpecReader, *, is_certain: bool)
                 )
                 yield Fault(severity, "word-list-line", message, hint, key)
                 break
+
+
+def _marked(file: str | None, key: str, severity: Severity) -> Iterator[Fault]:
+    """Source: tao/layouts.md: the first name of a list with a byte order mark is not found."""
+    if next(iter(_lines(file)), "").startswith("\ufeff"):
+        message = f"{printable(file or '')} begins with a byte order mark, which TAO takes for a part of the first name"
+        hint = "save it as UTF-8 without a mark; dataset convert --to ocrnet writes it so"
+        yield Fault(severity, "word-list-line", message, hint, key)
 
 
 def _names_of_no_image(
