@@ -55,7 +55,7 @@ class ReadingFinder:
     def __init__(self) -> None:
         self._pairs: dict[Shape, tuple[tuple[str, str], ...]] = {}
         self._folders: dict[str, Path] = {}
-        self._subsets: dict[str, Path] = {}
+        self._beside: dict[tuple[str, str], tuple[Reading, ...]] = {}
 
     def reading(
         self, experiment: Experiment, readers: Mapping[str, SpecReader], layout: DataLayout | None
@@ -85,20 +85,20 @@ class ReadingFinder:
 
     def beside(self, reading: Reading, train: SpecReader | None) -> tuple[Reading, ...]:
         """The subset that validates, where the training reads its labels as they are and the dataset is another
-        subset."""
-        named = train.path(_VALIDATED) if train is not None else None
+        subset. It is the same object for all experiments of a dataset."""
+        named = train.path(_VALIDATED) if train is not None and _VALIDATED in train else None
         if named is None:
             return ()
-        if named not in self._subsets:
-            self._subsets[named] = Path(named).parent
-        folder = self._subsets[named]
-        if folder == reading.folder or folder.parent != reading.folder.parent:
-            return ()
-        above = reading.dataset.rpartition("/")[0]
-        dataset = f"{above}/{folder.name}" if above else folder.name
-        return (
-            Reading(dataset, folder, ClassNeeds(reading.needs.spec), reading.network, reading.is_own_layout),
-        )
+        known = self._beside.get((named, reading.dataset))
+        if known is None:
+            folder = Path(named).parent
+            above = reading.dataset.rpartition("/")[0]
+            dataset = f"{above}/{folder.name}" if above else folder.name
+            needs = ClassNeeds(reading.needs.spec)
+            is_other = folder != reading.folder and folder.parent == reading.folder.parent
+            found = Reading(dataset, folder, needs, reading.network, reading.is_own_layout)
+            known = self._beside[named, reading.dataset] = (found,) if is_other else ()
+        return known
 
     def _image_folders(self, spec: SpecReader, dataset: Path) -> Iterator[tuple[Path, Path]]:
         """Each COCO file that the spec names below ``dataset``, and the folder of its images."""
