@@ -224,7 +224,8 @@ class CheckpointContract(Value):
     ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
     group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match the
     files that training resumes from, if these are not the weights. ``untrained_pattern`` matches the names of weights
-    that a failed start leaves behind; they are no result, whatever epoch the name has.
+    that a failed start leaves behind; they are no result, whatever epoch the name has. ``best_pattern`` matches the
+    names of those that TAO itself keeps as the best by a metric.
     """
 
     globs: tuple[str, ...] = ()
@@ -236,6 +237,7 @@ class CheckpointContract(Value):
     suffixes: tuple[str, ...] = ()
     resume_globs: tuple[str, ...] = ()
     untrained_pattern: str | None = None
+    best_pattern: str | None = None
 
 
 class Contract(Value):

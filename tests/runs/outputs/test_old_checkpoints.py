@@ -9,7 +9,7 @@ import pytest
 
 from taorunner.catalog.load import load_network
 from taorunner.errors import UsageError
-from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
+from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.epoch_scores import EpochScores
 from taorunner.runs.outputs.old_checkpoints import (
     KeepRule,
@@ -90,6 +90,19 @@ def test_what_a_training_resumes_from_stays(results: Path) -> None:
 def test_not_a_number_is_never_the_best(results: Path) -> None:
     odd = EpochScores("mAP", values={1: float("nan"), 2: 0.2, 3: 0.1}, is_lower_better=False)
     assert removed(results, "best:1", odd) == [1, 3, 4]
+
+
+def test_what_tao_keeps_as_the_best_stays(tmp_path: Path) -> None:
+    """nvidia-tao-pytorch 7.1.0 and later, with train.checkpointer.enable_topk."""
+    contract = load_network("dino").contract("train", "7.1.0").checkpoints
+    (tmp_path / "train").mkdir()
+    names = ["model_best_001.pth", *(f"model_epoch_{epoch:03}_step_00010.pth" for epoch in range(5))]
+    for file in names:
+        (tmp_path / "train" / file).write_bytes(b"PK\x03\x04 weights")
+    found = find_checkpoints(tmp_path, contract)
+    assert [epoch_of(path, contract) for path in found if path.name == "model_best_001.pth"] == [2]
+    old = old_checkpoints(found, tmp_path, contract, parse_keep_rule("last:1"), None)
+    assert [one.path.name for one in old] == [f"model_epoch_{epoch:03}_step_00010.pth" for epoch in range(4)]
 
 
 def test_only_what_the_catalog_calls_a_checkpoint_is_old(results: Path) -> None:

@@ -1,8 +1,8 @@
 """``--keep-checkpoints``: which checkpoints of a training are old, and their removal.
 
-The best one, the newest ones and the one that a training would resume from always stay. Only regular files that the
-catalog names as checkpoints are removed, and folders are opened one by one, so no link leads out of the results: what
-is there was written by a container.
+The best one, those that TAO keeps as the best, the newest ones and the one that a training would resume from always
+stay. Only regular files that the catalog names as checkpoints are removed, and folders are opened one by one, so no
+link leads out of the results: what is there was written by a container.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def old_checkpoints(
     if contract.latest is not None and (results / contract.latest).is_symlink():
         aimed = (results / contract.latest).resolve()
         keep |= {path for path in found if path.resolve() == aimed}
+    if contract.best_pattern is not None:  # TAO replaces them itself
+        keep |= {path for path in found if re.search(contract.best_pattern, path.name)}
     best = set(ranked[: rule.count if rule.is_best else 1])
     keep |= {path for path, epoch in by_epoch.items() if epoch in best}
     if not rule.is_best:
