@@ -1,6 +1,7 @@
 """Gives changed forms of valid data to every parser of data that others write: 10^6 inputs take about an hour.
 
     python tools/foreign_data.py --inputs 100000 --first 0 --minutes 20 --only NGC --keep FOLDER
+    python tools/foreign_data.py --guided --minutes 20 --first SEED --keep FOLDER
 
 Ends with 1 when a parser raised what it must not raise, took longer than two seconds, or the process took more than
 300 MiB. Each fault is printed with the seed that makes its input again.
@@ -23,14 +24,21 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument(
+        "--guided", action="store_true", help="change further what reaches new code; needs --minutes"
+    )
     parser.add_argument("--only", default="", help="readers with this text in their name")
     parser.add_argument("--keep", type=Path, help="folder for the inputs that were faults")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests" / "foreign_data"))
-    from trial import try_all
+    from trial import try_all, try_guided
 
     with tempfile.TemporaryDirectory() as place:
-        result = try_all(Path(place), given.first, given.inputs, given.minutes * 60, given.only)
+        if given.guided:
+            result, steps = try_guided(Path(place), given.first, given.minutes * 60, given.only)
+            print(f"{steps} steps of the program were reached")
+        else:
+            result = try_all(Path(place), given.first, given.inputs, given.minutes * 60, given.only)
     for number, fault in enumerate(result.faults):
         count = result.kinds[(fault.reader, fault.where)]
         print(f"{fault.where} ({count}x), seed {fault.seed!r}: {fault.what!r}; {len(fault.data)} bytes")

@@ -12,6 +12,8 @@ from hostile import changed
 from reader import Reader
 from trial import HANG_S, Hang
 
+from taorunner.text import printable
+
 TOOL = Path(__file__).parents[2] / "tools" / "foreign_data.py"
 INPUTS = 10_000
 
@@ -49,3 +51,24 @@ def test_faults_are_noticed() -> None:
         "KeyError: 'x'",
         f"{Hang.__name__}: longer than {HANG_S:.0f} s",
     ]
+
+
+def test_steps_of_the_program_are_seen_and_only_while_they_are_followed() -> None:
+    steps = trial.Steps()
+    with steps.followed():
+        printable("a")
+    few = len(steps.seen)
+    printable("\x1b")
+    assert len(steps.seen) == few > 0
+    with steps.followed():
+        printable("\x1b")
+    assert len(steps.seen) > few
+
+
+def test_inputs_are_led_to_new_code() -> None:
+    done = subprocess.run(
+        [sys.executable, str(TOOL), "--guided", "--minutes", "0.02", "--only", "Retry-After", "--keep", "/nowhere"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.splitlines()[0].endswith(" steps of the program were reached")
