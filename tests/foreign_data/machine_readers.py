@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster_readers import of_clusters
 from reader import ASSETS, AT, Reader, assets, dumped, from_file, text_of
 
 from taorunner.errors import TaorunnerError
@@ -17,7 +18,7 @@ from taorunner.errors import TaorunnerError
 def readers_of_machines(place: Path) -> list[Reader]:
     """``place`` is an empty folder for what a parser reads from files."""
     found: list[Reader] = []
-    for make in (_of_ngc, _of_engine, _of_images, _of_runs, _of_shared_folders):
+    for make in (_of_ngc, _of_engine, _of_images, _of_runs, _of_shared_folders, of_clusters):
         folder = place / make.__name__
         folder.mkdir()
         found += make(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,23 @@ def test_answers_of_slurm_control_no_terminal_and_have_their_columns() -> None:
     reason = refusal("sbatch: error: \x1b[2J" + "x" * 5000, Asked()).reason
     assert reason.startswith("sbatch refused the job: \ufffd[2Jxxx")
     assert len(reason) < 400
+
+
+def test_a_view_of_a_far_side_is_made_in_its_place_alone(folder: Folder) -> None:
+    """What a view no longer shows is removed."""
+    state = folder.run_dir.parent.parent
+    for seen, is_believed in (
+        (state / "far/x", True),
+        (state, False),
+        (state / "far/../y", False),
+        ("/home", False),
+    ):
+        shown = [{"there": "/w", "seen": str(seen), "whole": [], "ends": []}]
+        change(folder.path / "cluster.json", far={"run_dir": "/w/r", "shown": shown})
+        assert (folder.cluster() is not None) is is_believed
+
+
+def test_a_refusal_of_any_length_is_read_in_a_moment() -> None:
+    began = time.process_time()
+    refusal("docker.io " * 500_000 + "401 Unauthorized " * 500_000, Asked())
+    assert time.process_time() - began < 2

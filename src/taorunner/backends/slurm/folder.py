@@ -28,6 +28,7 @@ from taorunner.backends.slurm.script import (
 )
 from taorunner.backends.slurm.states import Asked
 from taorunner.backends.slurm.target import is_host
+from taorunner.project.clusters.far_place import VIEWS
 from taorunner.state_files import append_state, read_some, read_state, write_new
 from taorunner.text import printable
 from taorunner.values.value import Value
@@ -88,11 +89,17 @@ class Folder(RunFolder):
         try:
             asked, far = Asked(**body["asked"]), body.get("far")
             known = None if far is None else FarRun.from_json(far)
+            if known is not None and not all(map(self._is_view, (one.seen for one in known.shown))):
+                return None
             if not all_fit(asked) or not (body["host"] is None or is_host(body["host"])):
                 return None
             return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked, known)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
+
+    def _is_view(self, path: Path) -> bool:
+        """Whether a view may be made there: what it no longer shows is removed."""
+        return path.is_relative_to(self.run_dir.parent.parent / VIEWS) and ".." not in path.parts
 
     def begin_submit(self) -> None:
         self._write(_SUBMITTING, b"")

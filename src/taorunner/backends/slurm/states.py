@@ -199,8 +199,13 @@ _REFUSALS = (
 )
 
 
+_MOST_SAID = 16 * 1024
+"""Characters of an answer that are looked at, as of Slurm's messages in a run's folder."""
+
+
 def refusal(said: str, asked: Asked) -> EngineEnd:
     """What sbatch said when it refused a job, as a sentence with a next step."""
+    said = said[-_MOST_SAID:]
     for pattern, text, hint in _REFUSALS:
         match = re.search(pattern, said)
         if match is not None:
