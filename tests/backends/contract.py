@@ -88,6 +88,14 @@ def becomes(backend: Backend, handle: Handle, state: EngineState) -> EngineStatu
     return status
 
 
+def says_why(backend: Backend, handle: Handle, reason: str) -> None:
+    """Waits until the engine says why the run waits: it may know that later than that it does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (said := backend.inspect([handle])[handle.run_id].waiting) != reason:
+        assert time.monotonic() < deadline, f"it still says {said}"
+        time.sleep(0.02)
+
+
 class BackendContract:
     """Numbered as in ``taorunner.backends.contract``."""
 
@@ -309,7 +317,8 @@ class RequeueContract(BackendContract):
             preemption.take(handle.run_dir, "Preempted")
             assert list(stream) == []  # it ends by itself
             for instance in (backend, harness.make()):
-                assert becomes(instance, handle, EngineState.WAITING).waiting == "Preempted"
+                becomes(instance, handle, EngineState.WAITING)
+                says_why(instance, handle, "Preempted")
                 assert output(instance, handle) == {"stdout": first, "stderr": b""}
                 assert instance.find(handle.run_id, handle.run_dir) == handle
             preemption.give(handle.run_dir)

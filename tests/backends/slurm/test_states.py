@@ -10,10 +10,12 @@ from taorunner.backends.slurm.states import (
     Asked,
     Ended,
     end_of,
+    interrupted_text,
     limit_end,
     never_starts,
     no_checkpoint_end,
     refusal,
+    runtime_end,
     silent_end,
     state_of,
     waiting_text,
@@ -171,3 +173,40 @@ def test_a_step_that_was_created_late_was_started() -> None:
     found = silent_end(WAITED + "slurmstepd: error: no such user\n", ASKED)
     assert found is not None
     assert found.reason == "it could not be started: slurmstepd: error: no such user"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "ch-run[7]: error: can't mkdir: /img/mnt/x: Permission denied (ch_misc.c:355)",
+            "the image has no place for a mount, and none can be made in it: /img/mnt/x: Permission denied",
+        ),
+        (
+            "ch-run[7]: error: can't bind: destination not found: /img/x (ch_core.c:111)",
+            "the image has no place for a mount, and none can be made in it: /img/x",
+        ),
+        (
+            "ch-run[7]: error: can't find image: tao (ch-run.c:160)",
+            "Charliecloud could not start the container: can't find image: tao",
+        ),
+    ],
+)
+def test_what_charliecloud_says_in_place_of_the_run_is_the_reason(line: str, reason: str) -> None:
+    found = runtime_end(f"{line}\n", ASKED)
+    assert found is not None
+    assert (found.reason, found.hint is not None) == (reason, True)
+    assert runtime_end(f"{line}\nTraceback: it was started after all\n", ASKED) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("PREEMPTED", "Preempted"),
+        ("REQUEUED", "requeued with scontrol"),
+        ("NODE_FAIL", "NodeFail"),
+        (None, "interrupted, and in the queue again"),
+    ],
+)
+def test_why_a_start_was_interrupted(word: str | None, text: str) -> None:
+    assert interrupted_text(word) == text

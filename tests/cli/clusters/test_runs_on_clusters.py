@@ -114,8 +114,7 @@ def test_a_run_that_waits_runs_on_two_nodes_and_is_requeued(
     assert (run["state"], run["nodes"], run["attempt"]) == ("RUNNING", 2, 1)
     assert "dgx, 2 nodes" in cli("ps", cwd=workspace, env=environ).out
     slurm.checked("scontrol", "requeue", job())
-    wait_for(lambda: one_run(cli, workspace, environ)["state"] == "WAITING", 60)
-    assert "dgx: Preempted" in cli("ps", cwd=workspace, env=environ).out
+    wait_for(lambda: one_run(cli, workspace, environ)["waiting"] == "requeued with scontrol", 60)
     wait_for(lambda: one_run(cli, workspace, environ)["attempt"] == 2, 60)
     done = cli("stop", "--all", cwd=workspace, env=environ)
     assert (done.code, job()) == (0, ""), done.err

@@ -118,6 +118,11 @@ def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
     assert reasons(scene, runs, {"a": RunFacts("b", None, 2)})["a"] == "next; needs 2 GPUs, 1 is free"
     assert reasons(scene, runs, {"a": RunFacts("b", 1, 1)})["a"] == "next; --parallel 1 is reached"
     assert (
+        reasons(scene, runs, {"a": RunFacts("b", None, 1, most=1)})["a"] == "next; max_submitted 1 is reached"
+    )
+    elsewhere = {"a": RunFacts("b", None, 2, most=1, cluster="dgx")}
+    assert reasons(scene, runs, elsewhere)["a"] == "next; needs 2 GPUs, 1 is free"
+    assert (
         reasons(scene, runs, {"a": RunFacts("b", None, 0)})["a"]
         == "next; runs without GPU start one at a time"
     )

@@ -130,3 +130,30 @@ def test_a_run_on_a_cluster_names_it_and_its_nodes(store: RunStore) -> None:
     assert list(found.values()) == ["dgx, 2 nodes", "dgx: Priority"]
     assert [record.origin_json()["cluster"] for record in records] == ["dgx", "dgx"]
     assert read_facts(store, [records[0].id])[records[0].id].cluster == "dgx"
+
+
+def test_a_run_that_its_cluster_may_not_have_yet_says_so(
+    make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    store = RunStore(tmp_path / ".taorunner")
+    plans = [
+        (
+            f"20260101-00000{at}-e{at}-train-abc12{at}",
+            replace(
+                make_plan("sh", experiment=f"e{at}"),
+                cluster=cluster,
+                backend_options={"max_submitted": 1},
+                resources=Resources(gpus=ONE),
+            ),
+        )
+        for at, cluster in enumerate(("dgx", "dgx", "other"))
+    ]
+    batch = create_batch(store, plans, now(), environ={})
+    store.save(replace(store.load(batch.runs[0]), state=RunState.WAITING))
+    records = records_of(store)
+    found = places(store, records[1:2], snapshots_of(records[1:2]), with_backend=False)
+    assert [*found.values()] == ["max_submitted 1 is reached"]
+    store.save(replace(store.load(batch.runs[1]), state=RunState.STOPPED))
+    records = records_of(store)
+    found = places(store, records[1:], snapshots_of(records[1:]), with_backend=False)
+    assert [*found.values()] == ["next; needs 1 GPU"]

@@ -59,15 +59,14 @@ class Folder(RunFolder):
     folder, events_file, console_file, exit_file, stop_file = FOLDER, EVENTS, CONSOLE, EXIT, STOP
 
     @property
+    def last_output(self) -> str:
+        """The end of what the run itself printed, in any of its starts."""
+        return _end_of(self.console) or ""
+
+    @property
     def messages(self) -> str | None:
         """The end of what Slurm and the container runtime said; None where Slurm could not write it."""
-        try:
-            path = self.path / MESSAGES
-            at = max(0, path.stat().st_size - _MESSAGE_BYTES)
-            text = read_some(path, None, at, _MESSAGE_BYTES).decode("utf-8", "replace")
-            return "\n".join(map(printable, text.splitlines()))
-        except OSError:
-            return None
+        return _end_of(self.path / MESSAGES)
 
     def write(self, scripts: Mapping[str, str], cluster: Cluster) -> None:
         body = {
@@ -174,3 +173,13 @@ class Folder(RunFolder):
 def is_job(text: object) -> bool:
     """Whether it is the number of a job: it becomes a word of Slurm's commands."""
     return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def _end_of(path: Path) -> str | None:
+    """The last lines, without control characters."""
+    try:
+        at = max(0, path.stat().st_size - _MESSAGE_BYTES)
+        text = read_some(path, None, at, _MESSAGE_BYTES).decode("utf-8", "replace")
+        return "\n".join(map(printable, text.splitlines()))
+    except OSError:
+        return None

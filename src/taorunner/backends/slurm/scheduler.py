@@ -106,6 +106,7 @@ class Scheduler:
         self._silent_since: datetime | None = None
         self._error: SilentError | None = None
         self._asked_again_s = 0.0
+        self._interruptions: dict[tuple[str, int], str | None] = {}
         self._shared = SharedCall(self._jobs)
 
     @property
@@ -188,6 +189,23 @@ class Scheduler:
         return EndRow(
             row.id, row.state, int(match[1]), int(match[2]), row.name, by.by if by is not None else None
         )
+
+    def interruption(self, job: str, attempt: int) -> str | None:
+        """Slurm's word for the end of a start that was interrupted, from 0 on: PREEMPTED, REQUEUED or NODE_FAIL.
+
+        None while accounting does not know it, or where a cluster keeps none.
+        """
+        key = (job, attempt)
+        if key not in self._interruptions:
+            try:
+                done = self.ask(["sacct", "-D", "-X", "-n", "-P", "--format=State", "-j", job])
+            except TaorunnerError:
+                return None
+            words = [first_word(line) for line in done.stdout.splitlines()]
+            if done.succeeded and len(words) <= attempt + 1:
+                return None  # it trails by some seconds
+            self._interruptions[key] = words[attempt] if done.succeeded else None
+        return self._interruptions[key]
 
     def cancel(self, *words: str) -> None:
         """Raises as ``run``; a job that is gone is no error."""

@@ -143,7 +143,7 @@ def _of_job(
     if state is EngineState.WAITING:
         return _waiting(scheduler, handle, folder, cluster, row, last)
     if last is not None and last.ended is not None and last.was_requeued:
-        return EngineStatus(EngineState.WAITING, waiting=_interruption(last.ended, was_requeued=True))
+        return EngineStatus(EngineState.WAITING, waiting=states.TIME_LIMIT)
     return EngineStatus(EngineState.RUNNING, started_at=first)
 
 
@@ -159,7 +159,7 @@ def _waiting(
     if states.is_held_after_start(row.reason) and not _goes_on(last) and folder.begin_release():
         with suppress(TaorunnerError):
             scheduler.run(["scontrol", "release", handle.id])  # its script starts no finished run again
-    interrupted = None if last is None else _interruption(last.ended, was_requeued=last.was_requeued)
+    interrupted = None if last is None else _interruption(scheduler, handle.id, last)
     text = states.waiting_text(row.reason, interrupted, cluster.asked, handle.id)
     return EngineStatus(EngineState.WAITING, waiting=text)
 
@@ -206,8 +206,10 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
         ended.state not in ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL") or written[0] == 0
     ):
         own = states.oom_end(cluster.asked) if is_oom and written[0] else _own_end(last, cluster)
-        if own is None and written[0] and not folder.has_output:
-            own = states.silent_end(folder.messages or "", cluster.asked)
+        if own is None and written[0]:
+            output = folder.last_output
+            said = states.runtime_end if output else states.silent_end
+            own = said(output or folder.messages or "", cluster.asked)
         return KeptEnd(written[0], oom_killed=is_oom, at=at, end=own)
     if first is None and ended.state == "CANCELLED":
         code = None  # Slurm has 0 for a job that never began
@@ -229,10 +231,11 @@ def _own_end(last: Start | None, cluster: Cluster) -> EngineEnd | None:
     return states.limit_end(cluster.asked) if last.ended == "limit" and not last.was_requeued else None
 
 
-def _interruption(ended: str | None, *, was_requeued: bool) -> str:
-    if was_requeued or ended == "limit":
-        return "TimeLimit"
-    return "NodeFail" if ended is None else "Preempted"
+def _interruption(scheduler: Scheduler, job: str, last: Start) -> str:
+    """Why the last start is over. The script gets the same signal for a preemption and for ``scontrol requeue``."""
+    if last.was_requeued or last.ended == "limit":
+        return states.TIME_LIMIT
+    return states.interrupted_text(scheduler.interruption(job, last.attempt))
 
 
 def _exited(folder: Folder, kept: KeptEnd) -> EngineStatus:

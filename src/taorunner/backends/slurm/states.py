@@ -103,6 +103,15 @@ _WAITS = {
 }
 
 
+TIME_LIMIT = "TimeLimit"
+_INTERRUPTED = {"PREEMPTED": "Preempted", "REQUEUED": "requeued with scontrol", "NODE_FAIL": "NodeFail"}
+
+
+def interrupted_text(word: str | None) -> str:
+    """Why a start was interrupted. ``word`` is that of the accounting, None where that says nothing."""
+    return _INTERRUPTED.get(word or "", "interrupted, and in the queue again")
+
+
 def is_held_after_start(reason: str) -> bool:
     """squeue writes the words with blanks, scontrol with underscores."""
     return reason.replace(" ", "_") == HELD_AFTER_START
@@ -219,6 +228,7 @@ def refusal(said: str, asked: Asked) -> EngineEnd:
     )
 
 
+_CH_RUN_SAYS = r"(?P<what>[^\n]+?)(?: \([\w-]+\.c:\d+\))?$"
 _SAID = (
     (
         r"unrecognized option '--container-image",
@@ -246,9 +256,19 @@ _SAID = (
         "setting workspace: its path as the nodes see it",
     ),
     (
-        r"(ch-run|apptainer|docker)[^\n]*(command )?not found",
+        r"(ch-run|apptainer|docker): (command )?not found",
         "the container runtime is not there on the node",
         "setup: a line such as module load apptainer, or another container.runtime",
+    ),
+    (
+        rf"ch-run\[\d+\]: error: (?:can't mkdir|can't bind: destination not found): {_CH_RUN_SAYS}",
+        "the image has no place for a mount, and none can be made in it: {what}",
+        "an image folder in container.images that you may write to, or an image that has that folder",
+    ),
+    (
+        rf"ch-run\[\d+\]: error: {_CH_RUN_SAYS}",
+        "Charliecloud could not start the container: {what}",
+        "taorunner --dry-run shows how it is started; clusters check tries it on a node",
     ),
     (
         r"No such file or directory: [^\n]*\.(sqsh|sif)|[^\n]*\.(sqsh|sif)[^\n]*No such file",
@@ -339,8 +359,10 @@ def oom_end(asked: Asked) -> EngineEnd:
 def said_end(messages: str, asked: Asked) -> EngineEnd | None:
     """What Slurm or a container runtime said of a start that failed; None where the table does not know it."""
     for pattern, text, hint in _SAID:
-        if re.search(pattern, messages):
-            return EngineEnd(text.replace("{workspace}", asked.workspace), hint)
+        match = re.search(pattern, messages, re.MULTILINE)
+        if match is not None:
+            what = match.groupdict().get("what") or ""
+            return EngineEnd(text.replace("{workspace}", asked.workspace).replace("{what}", what), hint)
     return None
 
 
@@ -348,6 +370,13 @@ _STEP_ENDED = re.compile(r"srun: (launch/slurm: _step_signal|Force Terminated|er
 """What srun says when the command itself has ended with an error: it was started."""
 _STEP_CREATED = re.compile(r"^srun: Step created for .*$", re.MULTILINE)
 """What srun says at last when a controller that has just come back let it wait."""
+
+
+def runtime_end(output: str, asked: Asked) -> EngineEnd | None:
+    """Why the container was not started: its runtime says so in the place of the run's output, as its last words."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    is_runtime = bool(lines) and re.match(r"ch-run\[\d+\]: error: ", lines[-1]) is not None
+    return said_end(lines[-1], asked) if is_runtime else None
 
 
 def silent_end(messages: str, asked: Asked) -> EngineEnd | None:

@@ -25,11 +25,13 @@ class Turn(Value):
 
 
 class Need(Value):
-    """``count`` GPUs of one node, None where it is unknown; ``ids`` are the GPUs that were named."""
+    """``count`` GPUs of one node, None where it is unknown; ``ids`` are the GPUs that were named. ``most`` is how many
+    runs of a batch its cluster has at once."""
 
     count: int | None = None
     ids: tuple[str, ...] | None = None
     nodes: int = 1
+    most: int | None = None
 
 
 def turns(
@@ -66,9 +68,11 @@ def read_need(store: RunStore, run_id: str) -> Need:
         resources = body.get("resources") or {"gpus": body.get("gpus")}  # plans of 0.1.0 have no resources
         gpus = resources.get("gpus") or {}
         ids = gpus.get("ids")
+        most = (body.get("backend_options") or {}).get("max_submitted")
         return Need(
-            gpus.get("count"), None if ids is None else tuple(map(str, ids)), int(resources.get("nodes") or 1)
-        )
+            gpus.get("count"), None if ids is None else tuple(map(str, ids)), int(resources.get("nodes") or 1),
+            most if type(most) is int else None,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Need()
 
@@ -82,6 +86,10 @@ def need_text(count: int | None, ids: Sequence[str] | None) -> str:
 
 ONE_AT_A_TIME = "runs without GPU start one at a time"
 """Why a run that needs no GPU waits while another one of its batch runs."""
+
+
+def most_text(most: int) -> str:
+    return f"max_submitted {most} is reached"
 
 
 def limit_text(parallel: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from taorunner.console.live.queue_order import ONE_AT_A_TIME, limit_text, need_text, turns
+from taorunner.console.live.queue_order import ONE_AT_A_TIME, limit_text, most_text, need_text, turns
 from taorunner.console.live.run_facts import RunFacts
 from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
@@ -55,9 +55,19 @@ def queue_reasons(
             elif turn.behind is not None:
                 reasons[run_id] = f"behind {names.get(turn.behind, turn.behind)}"
             else:
+                same = [one for one in members if known[one.id].cluster == known[run_id].cluster]
+                if (most := _reached(by_id[run_id], same, known[run_id])) is not None:
+                    reasons[run_id] = f"next; {most}"
+                    continue
                 reason = _of_next(by_id[run_id], runs, members, known[run_id], gpus, now)
                 reasons[run_id] = f"next; {reason}" if reason else "next"
     return reasons
+
+
+def _reached(run: RunSnapshot, on_cluster: Sequence[RunSnapshot], facts: RunFacts) -> str | None:
+    """That the cluster of a run has as many runs of its batch as it may have at once."""
+    there = [one for one in _active(on_cluster) if one.backend == run.backend]
+    return most_text(facts.most) if facts.most is not None and len(there) >= facts.most else None
 
 
 def _of_next(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RunFacts:
     """``gpu_count`` is that of one node; ``gpu_ids`` are the GPUs that were named. ``attempt`` is the one at which the
     events of this run begin. ``parallel`` is the limit of its batch. ``after`` is the run of its chain that has to
-    succeed first."""
+    succeed first. ``most`` as in ``Need``."""
 
     batch: str = ""
     parallel: int | None = None
@@ -28,6 +28,7 @@ class RunFacts:
     attempt: int = 1
     after: str | None = None
     cluster: str | None = None
+    most: int | None = None
 
 
 def read_facts(store: RunStore, run_ids: Sequence[str]) -> dict[str, RunFacts]:
@@ -48,4 +49,4 @@ def _facts(store: RunStore, run_id: str, parallels: dict[str, int | None]) -> Ru
             parallels[batch] = store.load_batch(batch).parallel
     parallel = parallels.get(batch)
     need = read_need(store, run_id)
-    return RunFacts(batch, parallel, need.count, need.ids, need.nodes, attempt, after, cluster)
+    return RunFacts(batch, parallel, need.count, need.ids, need.nodes, attempt, after, cluster, need.most)

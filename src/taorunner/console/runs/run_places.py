@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from taorunner.console.live.queue_order import ONE_AT_A_TIME, Need, limit_text, need_text, read_need, turns
+from taorunner.console.live.queue_order import (
+    ONE_AT_A_TIME,
+    Need,
+    limit_text,
+    most_text,
+    need_text,
+    read_need,
+    turns,
+)  # fmt: skip
 from taorunner.events import RunState
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -83,6 +92,9 @@ class _Queue:
         records = [run for run in runs if isinstance(run, RunRecord) and not run.state.is_final]
         self._names = {record.id: record.experiment for record in records}
         self._active = sum(record.state is not RunState.QUEUED for record in records)
+        self._engines = {record.id: (record.backend, record.cluster) for record in records}
+        active = (self._engines[record.id] for record in records if record.state is not RunState.QUEUED)
+        self._submitted = Counter(active)
         self._needs: dict[str, Need] = {}
         self._turns = turns(
             records,
@@ -102,6 +114,8 @@ class _Queue:
         if parallel is not None and self._active >= parallel:
             return limit_text(parallel)
         need = self._need(run_id)
+        if need.most is not None and self._submitted[self._engines[run_id]] >= need.most:
+            return most_text(need.most)
         needs = need_text(need.count, need.ids)
         if need.count == 0 and self._active:
             needs = ONE_AT_A_TIME
