@@ -40,6 +40,7 @@ from taorunner.planning.spec.spec_files import SUFFIXES, missing_spec
 from taorunner.planning.spec.variable_values import at_definition
 from taorunner.planning.weights.agreement import backbone_findings
 from taorunner.planning.weights.use import WeightsChecks, weights_use
+from taorunner.project.clusters.cluster_file import findings_about_clusters
 from taorunner.project.experiments import Experiment
 from taorunner.project.image_lock import ImageLock, read_image_lock
 from taorunner.project.layout import check_layout, check_projects_folder
@@ -213,8 +214,7 @@ def _strict(finding: Finding) -> Finding:
 
 def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Finding]:
     yield from project.findings
-    if project.clusters is not None:
-        yield from project.clusters.findings
+    yield from findings_about_clusters(checks.workspace, project.clusters)
     for name in project.names:
         head = project.head_of(name)
         if name not in project.experiments and head is not None and head not in checks.heads:

@@ -139,3 +139,29 @@ def test_a_run_that_would_wait_for_ever_is_refused_before_it_is_recorded(
     (workspace / "clusters.yml").write_text("clusters:\n  a: {backend: slurm, account: visoin}\n")
     done = cli(*words, cwd=workspace, env=site)
     assert (done.code, 'the account "visoin" is not yours' in done.err) == (5, True), done.err
+
+
+def test_a_spec_is_shown_as_a_run_on_the_cluster_reads_it(cli: Cli, workspace: Path) -> None:
+    spec = workspace / "projects/example_01/specs/e/train.yaml"
+    spec.parent.mkdir(parents=True, exist_ok=True)
+    spec.write_text("results_dir: $results_dir\ntrain:\n  num_epochs: 3\n")
+    here = str(workspace / "projects/example_01/models/e")
+    shown = {}
+    for words in ((), ("--cluster", "here"), ("--cluster", "dgx")):
+        done = cli("specs", "show", "e", *words, cwd=workspace)
+        assert done.code == 0, done.err
+        shown[words] = here in done.out
+    assert list(shown.values()) == [False, True, True]
+    unknown = cli("specs", "show", "e", "--cluster", "dxg", cwd=workspace)
+    assert (unknown.code, unknown.out) == (2, "")
+    assert 'there is no cluster "dxg"' in unknown.err and 'did you mean "dgx"?' in unknown.err
+
+
+def test_a_broken_file_that_no_experiment_uses_is_a_note_of_validate(cli: Cli, workspace: Path) -> None:
+    (workspace / "projects/example_01/specs/e").mkdir(parents=True, exist_ok=True)
+    before = cli("validate", "--json", cwd=workspace)
+    (workspace / "clusters.yml").write_text("clusters:\n  a: {backend: slurn}\n")
+    after = cli("validate", "--json", cwd=workspace)
+    (note,) = [one for one in after.json if one["code"] == "clusters-broken"]
+    assert (after.code, len(after.json)) == (before.code, len(before.json) + 1)
+    assert (note["severity"], note["line"]) == ("info", 2)

@@ -9,7 +9,7 @@ import pytest
 
 from taorunner.cli.fast.cluster_names import cluster_names
 from taorunner.errors import Finding
-from taorunner.project.clusters.cluster_file import Cluster, load_clusters
+from taorunner.project.clusters.cluster_file import Cluster, findings_about_clusters, load_clusters
 from taorunner.project.limits import Limits
 from taorunner.project.load import Project
 from taorunner.project.workspace import Workspace
@@ -174,3 +174,17 @@ def test_a_cluster_that_cannot_be_used_is_a_finding_at_its_name(workspace: Works
         ),
     ]  # fmt: skip
     assert project.experiments["d"].cluster is None
+
+
+def test_clusters_that_no_experiment_uses_are_one_note(
+    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    workspace.clusters_file.write_text(DGX)
+    assert [*findings_about_clusters(workspace, None)] == []
+    workspace.clusters_file.write_text("clusters:\n  a: {backend: slurn}\n  b: {nodes: 0}\n")
+    (note,) = findings_about_clusters(workspace, None)
+    assert (note.severity.value, note.code, note.line) == ("info", "clusters-broken", 2)
+    assert note.message == "3 errors in clusters.yml, whose clusters no experiment here uses"
+    used = load_clusters(workspace, {})
+    assert [*findings_about_clusters(workspace, used)] == [*used.findings]

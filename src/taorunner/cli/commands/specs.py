@@ -54,13 +54,16 @@ def _show(
     ] = "",
     release: Release = None,
     sets: Sets = None,
+    cluster: Annotated[
+        Optional[str], option("--cluster", "As a run on this cluster of clusters.yml", word="NAME")
+    ] = None,
     project: ProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
     from taorunner.console.pages.specs_view import print_spec
 
-    spec = _shown(context, experiment, action, release, sets, project, workspace)
+    spec = _shown(context, experiment, action, release, sets, project, workspace, cluster)
     print_spec(spec, json=json)
     return ExitCode.DONE
 
@@ -222,6 +225,7 @@ def _shown(
     sets: list[str] | None,
     project: str | None,
     workspace: object,
+    cluster: str | None = None,
 ) -> ShownSpec:
     import os
 
@@ -231,5 +235,7 @@ def _shown(
     context.obj.refuse_extra()
     place = context.obj.open_workspace(workspace)
     name, experiment = context.obj.experiment_named(place, experiment, project)
-    request = ActionRequest(action, (experiment,), release=release, overrides=split_pairs(sets or ()))
+    request = ActionRequest(
+        action, (experiment,), cluster=cluster, release=release, overrides=split_pairs(sets or ())
+    )
     return shown_spec(place, name, experiment, request, os.environ)

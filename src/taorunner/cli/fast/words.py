@@ -131,8 +131,8 @@ _OPTIONS_35: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "fi
 _OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_37: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
     "--yes": ""}
-_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--release": "release", "--set": "key", "--workspace": "folder"}
+_OPTIONS_38: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
+    "--project": "project", "--release": "release", "--set": "key", "--workspace": "folder"}
 _OPTIONS_39: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
 _OPTIONS_40: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",

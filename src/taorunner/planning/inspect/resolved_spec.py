@@ -15,6 +15,7 @@ from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity, UnknownNameError, UsageError, UserFilesError, has_errors
 from taorunner.planning.inputs.argv import build_argv
+from taorunner.planning.inputs.backend_choice import placed_by
 from taorunner.planning.inputs.environment import split_secrets
 from taorunner.planning.inputs.precedence import (
     choose_contract,
@@ -89,7 +90,11 @@ def shown_spec(
         UserFilesError: there is no such experiment or spec, or it cannot be rendered; with all findings.
     """
     check_sets(request.overrides)
-    project = load_project(workspace, project_name)
+    loaded = load_project(workspace, project_name, environ)
+    project = placed_by(loaded, request, workspace, environ)
+    misplaced = [one for one in project.findings if one.is_error and one not in loaded.findings]
+    if misplaced:
+        raise refusal(misplaced)(f'the spec of "{name}" cannot be shown', findings=misplaced)
     experiment, network = find_experiment(workspace, project, name)
     contract = spec_contract(network, experiment, request)
     backend = request.backend or experiment.backend or default_backend(contract)

@@ -16,10 +16,10 @@ from taorunner.project import limits
 from taorunner.project.diagnostics import FindingList, described, shown
 from taorunner.project.limits import MAX_CPUS, MAX_NODES, Limits
 from taorunner.project.text_files import read_text_file
-from taorunner.project.workspace import NAME_RULE, Workspace, cluster_files, is_name
+from taorunner.project.workspace import CLUSTERS_FILE, NAME_RULE, Workspace, cluster_files, is_name
 from taorunner.target_names import target_names
 from taorunner.targets import SETTINGS_PREFIX, Target, target_of
-from taorunner.text import did_you_mean
+from taorunner.text import amount, did_you_mean
 from taorunner.values.value import Value, field, replace
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
 
@@ -110,6 +110,19 @@ def load_clusters(workspace: Workspace, environ: Mapping[str, str]) -> Clusters:
         tuple(of_files),
         workspace.clusters_file,
     )
+
+
+def findings_about_clusters(workspace: Workspace, used: Clusters | None) -> Iterable[Finding]:
+    """Those of the clusters that a project uses. One note where it uses none, and their files have errors."""
+    if used is not None:
+        return used.findings
+    errors = [one for one in load_clusters(workspace, os.environ).findings if one.is_error]
+    if not errors:
+        return ()
+    first = errors[0]
+    message = f"{amount(len(errors), 'error')} in {CLUSTERS_FILE}, whose clusters no experiment here uses"
+    hint = "taorunner clusters shows all of them"
+    return (Finding(Severity.INFO, "clusters-broken", message, hint, first.file, first.line, first.column),)
 
 
 def _read(file: Path) -> Clusters:
