@@ -15,11 +15,11 @@ from taorunner.console.live.queue_order import Turn, turns
 from taorunner.console.live.queue_reasons import queue_reasons
 from taorunner.console.live.run_facts import read_facts
 from taorunner.console.runs.run_places import places
-from taorunner.events import RunState, now
+from taorunner.events import Notice, RunStarted, RunState, now
 from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.snapshot import RunSnapshot
+from taorunner.runs.state.snapshot import Fold, RunSnapshot
 from taorunner.runs.state.store import RunStore
 
 ONE = GpuRequest(1)
@@ -157,3 +157,18 @@ def test_a_run_that_its_cluster_may_not_have_yet_says_so(
     records = records_of(store)
     found = places(store, records[1:], snapshots_of(records[1:]), with_backend=False)
     assert [*found.values()] == ["next; needs 1 GPU"]
+
+
+def test_an_engine_that_does_not_answer_is_shown_with_its_age(store: RunStore) -> None:
+    (record,) = [one for one in records_of(store) if one.state is RunState.RUNNING]
+    said: list[str] = []
+    fold = Fold(record.id)
+    fold.apply(RunStarted(run=record.id, at=now(), image=None, image_digest=None, gpus=(), handle="7"))
+    silent = f"docker does not answer since {now().astimezone():%H:}"
+    for text in ("the scheduler does not answer (since 10:00)", "the scheduler answers again") * 2:
+        fold.apply(Notice(run=record.id, at=now(), level="warning", code="engine", text=text))
+        (place,) = places(
+            store, [record], [replace(fold.snapshot, backend="docker")], with_backend=True
+        ).values()
+        said.append(place[: len(silent)])
+    assert said == [silent, "docker", silent, "docker"]

@@ -73,10 +73,23 @@ def _place(run: RunSnapshot, cluster: str | None, *, with_backend: bool) -> str:
         total = run.pull.bytes_total
         done = f", {min(99, 100 * run.pull.bytes_done // total)}%" if total else ""
         return f"pulling the container image{done}"
+    silent = _silence(run)
+    if silent is not None:
+        return f"{engine} {silent}"
     gpus = gpu_text(run.gpus)
     if with_backend or cluster:
         return f"{engine}, {gpus}" if gpus else engine
     return gpus or engine
+
+
+def _silence(run: RunSnapshot) -> str | None:
+    """``does not answer since 22:08``, of an engine that has a run which goes on as far as is known."""
+    said = next((notice for notice in reversed(run.notices) if notice.code == "engine"), None)
+    if said is None or run.state is not RunState.RUNNING or said.text.endswith("answers again"):
+        return None
+    if run.started_at is not None and said.at < run.started_at:
+        return None  # it answered when it started the run
+    return f"does not answer since {said.at.astimezone():%H:%M}"
 
 
 class _Queue:

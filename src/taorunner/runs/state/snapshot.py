@@ -245,7 +245,7 @@ class Fold:
             self._checkpoints.add(event.path)
             s.checkpoints, s.last_checkpoint = len(self._checkpoints), event.path
         elif isinstance(event, ev.Notice):
-            if all((event.code, event.text) != (n.code, n.text) for n in s.notices):
+            if event.code == "engine" or all((event.code, event.text) != (n.code, n.text) for n in s.notices):
                 s.notices = (*s.notices[-NOTICES_KEPT + 1 :], event)
         elif isinstance(event, ev.ImagePulling):
             if s.state in (RunState.QUEUED, RunState.STARTING) and (not s.pull or _aware(s.pull.at) <= at):
