@@ -32,6 +32,8 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "mariadbd": ("mariadb-server",),
     "kubectl": ("kubernetes-client",),  # a stand-in for a cluster: tests/rig/kubernetes
     "ch-run": ("charliecloud-runtime", "charliecloud"),
+    "ch-image": ("charliecloud-builders", "charliecloud"),
+    "openssl": ("openssl",),
 }
 
 

@@ -40,7 +40,6 @@ _CHECKS = {
 _TMP_VARIABLES = {
     "pyxis": ("ENROOT_TEMP_PATH",),
     "apptainer": ("APPTAINER_TMPDIR", "APPTAINER_CACHEDIR"),
-    "charliecloud": ("CH_IMAGE_STORAGE",),
 }
 _LOGINS = {
     "pyxis": "write the login of the registry into ~/.config/enroot/.credentials on the cluster",
@@ -89,7 +88,17 @@ def job_name(path: str) -> str:
 def import_script(settings: Mapping[str, Any], image: str, path: str) -> str:
     runtime, container = runtime_of(settings), settings["container"]
     tmp = container.get("tmp")
-    variables = [f"export {name}={shlex.quote(tmp)}" for name in _TMP_VARIABLES[runtime]] if tmp else []
+    variables = (
+        [f"export {name}={shlex.quote(tmp)}" for name in _TMP_VARIABLES.get(runtime, ())] if tmp else []
+    )
+    if (
+        runtime == "charliecloud"
+    ):  # its storage has one user at a time, and must be a folder that it makes itself
+        variables = [
+            f'storage={shlex.quote(tmp or "/var/tmp")}/"taorunner-$SLURM_JOB_ID"',
+            'export CH_IMAGE_STORAGE="$storage"',
+        ]
+    storage = ' "$storage"' if runtime == "charliecloud" else ""
     lines = [
         "#!/bin/bash",
         "# Written by taorunner. Imports an image once.",
@@ -100,7 +109,7 @@ def import_script(settings: Mapping[str, Any], image: str, path: str) -> str:
         f"whole={shlex.quote(path)}",
         '[ ! -e "$whole" ] || exit 0  # another job made it',
         'part="$whole.$SLURM_JOB_ID.part"',
-        "trap 'rm -rf \"$part\"' EXIT",
+        f"trap 'rm -rf \"$part\"{storage}' EXIT",
         "trap 'exit 143' TERM",
         "set -e",
         *_COMMANDS[runtime](image),
@@ -119,6 +128,7 @@ def _submit(scheduler: Scheduler, settings: Mapping[str, Any], image: str, path:
     ]  # fmt: skip
     if "account" in settings:
         argv.append(f"--account={settings['account']}")
+    argv += settings["container"].get("import_options", ())
     done = scheduler.run(argv, stdin=import_script(settings, image, path))
     job = done.stdout.strip().split(";")[0]
     if done.succeeded and job.isdecimal():
@@ -165,6 +175,8 @@ def _failure(scheduler: Scheduler, runtime: str, image: str, path: str) -> Engin
     hint = f"its whole log: {log}"
     if re.search(r"\b401\b|[Uu]nauthorized|Could not process JSON", text):
         hint = _LOGINS[runtime]
+    elif states.tells_of_oom(text):
+        hint = "container.import_options: more memory, such as --mem=16G"
     elif "No space left on device" in text:
         hint = "container.tmp: a folder on the nodes with more room"
     said = printable(lines[-1][:300]) if lines else "its job ended and said nothing"

@@ -87,7 +87,7 @@ SETTINGS: Mapping[str, Setting] = {
     "signal_before_s": Setting(int, "a whole number of seconds from 10 to 36000", _from(10, 36000)),
     "workspace": Setting(str, "the absolute path of this workspace on the nodes", _text(_ABSOLUTE)),
     "shared": Setting(bool, "true, or false where this machine does not see the disk of the cluster"),
-    "container": Setting(dict, "a mapping with runtime, and images, import_partition or tmp"),
+    "container": Setting(dict, "a mapping with runtime, and images, import_partition, import_options or tmp"),
     "env": Setting(dict, "a mapping of names of variables to values", _are_variables),
     "setup": Setting(list, "a list of lines of shell", _are_texts(r"[^\0]*")),
     "max_submitted": Setting(int, "a whole number from 1 to 100000", _from(1, 100_000)),
@@ -99,6 +99,9 @@ CONTAINER_SETTINGS: Mapping[str, Setting] = {
     "runtime": Setting(str, "one of " + ", ".join(RUNTIMES), lambda name: name in RUNTIMES),
     "images": Setting(str, "the absolute path of a folder on the nodes", _text(_ABSOLUTE)),
     "import_partition": Setting(str, "the name of a partition", _text(_WORD)),
+    "import_options": Setting(
+        list, "a list of options of sbatch, such as --mem=16G", _are_texts(r"--[a-z][^\0\n]*")
+    ),
     "tmp": Setting(str, "the absolute path of a folder on the nodes", _text(_ABSOLUTE)),
 }
 
