@@ -31,7 +31,7 @@ def commands_of(done: Done) -> list[str]:
     lines = [
         line
         for line in (done.out + done.err).splitlines()
-        if re.match(r"\s*(hint|next|then|and \d+ more|\d+ note)\b", line)
+        if re.match(r"\s*(hint|next|then|and \d+ more|\d+ infos?)\b", line)
     ]
     calls = [call for line in lines for call in re.split(r"(?=taorunner )", line)]
     found = (match[0] for call in calls if (match := _CALL.match(call)))
