@@ -11,6 +11,7 @@ SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _MAX_NAME, _MAX_COMPARED = 200, 2000
 _SHORT_NAME = 3
+_OF_DATASET = re.compile(r"taorunner dataset (?:check|convert|resize)(?=`| --)")
 """Of names that may come from others: comparing two takes time with the square of their length."""
 _MOST_DIGITS = 18
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
@@ -86,6 +87,17 @@ def for_dataset(hint: str | None, dataset: str) -> str | None:
     import shlex
 
     return hint.replace(" DATASET", f" {shlex.quote(dataset)}")
+
+
+def naming_dataset(hint: str, dataset: str) -> str:
+    """``hint`` with ``dataset`` in its commands for datasets that name none.
+
+    >>> naming_dataset("`taorunner dataset check --deep` reads every image", "parts")
+    '`taorunner dataset check parts --deep` reads every image'
+    """
+    import shlex
+
+    return _OF_DATASET.sub(lambda call: f"{call[0]} {shlex.quote(dataset)}", hint)
 
 
 def duration(seconds: float) -> str:

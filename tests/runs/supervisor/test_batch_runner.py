@@ -37,6 +37,7 @@ from taorunner.events import (
 )
 from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
+from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, Resources, RunPlan, SecretSource
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
@@ -409,6 +410,18 @@ def test_the_record_says_the_same_as_the_last_event(world: World) -> None:
         record.hint,
     )
     assert record.state is RunState.FAILED and "memory" in (record.reason or "")
+
+
+def test_a_hint_names_the_dataset_of_the_run(world: World) -> None:
+    damaged = Script(
+        [[b"OSError: image file is truncated (14 bytes not processed)\n"]],
+        [EngineStatus(EngineState.EXITED, exit_code=1)],
+    )
+    folder = world.root / "projects" / "p" / "data" / "odd one" / "train"
+    arguments = ArgumentValues({"dataset_raw": str(folder)})
+    plan = world.plan("e1", project="p", workspace=world.root, arguments=arguments)
+    record = world.store.load(world.run({"e1": damaged}, {"e1": plan}).ids["e1"])
+    assert "`taorunner dataset check 'odd one' --deep`" in (record.hint or "")
 
 
 def _stop_when_started(store: RunStore) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.planning.model.plan_dataset import dataset_folder
 from taorunner.runs.state.record import RunRecord, chain_of
 from taorunner.runs.state.resume_origin import records_of, with_resumed
 
@@ -49,7 +50,7 @@ def origin_of(store: RunStore, record: RunRecord) -> Origin:
     )  # then the plan is that of the retry
     made_from = _made_from(plan) if plan is not None and not (went_on_itself and plan.resume) else None
     return Origin(
-        _data(plan) if plan is not None else None, made_from, source,
+        dataset_folder(plan) if plan is not None else None, made_from, source,
         tuple((one.action, one.id) for one in chain[at + 1 :]), resumed_by,
         later.id if later is not None else None,
     )  # fmt: skip
@@ -90,17 +91,6 @@ def _chain(store: RunStore, record: RunRecord) -> list[RunRecord]:
         except RunStateError:
             continue
     return chain_of(record, mates)
-
-
-def _data(plan: RunPlan) -> Path | None:
-    """The dataset of experiments.yml. A container's path of it is that of a mount."""
-    inside = plan.arguments.values.get("dataset_raw")
-    if not isinstance(inside, str) or not inside:
-        return None
-    for mount in sorted(plan.mounts, key=lambda one: len(str(one.target)), reverse=True):
-        if Path(inside).is_relative_to(mount.target):
-            return Path(mount.source) / Path(inside).relative_to(mount.target)
-    return Path(inside) if Path(inside).is_relative_to(plan.workspace) else None
 
 
 def _made_from(plan: RunPlan) -> str | None:

@@ -14,6 +14,7 @@ from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
 from taorunner.events import Notice, RunFinished, RunState, now
+from taorunner.planning.model.plan_dataset import dataset_word
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.chain import Turn, turn, why_never
 from taorunner.runs.outputs.keeper import removed_by_rule
@@ -30,6 +31,7 @@ from taorunner.runs.supervisor.run_files import put_back
 from taorunner.runs.supervisor.run_journal import Journal
 from taorunner.runs.supervisor.worker import Ended
 from taorunner.scheduling.allocator import Allocator
+from taorunner.text import naming_dataset
 from taorunner.values.value import replace
 
 
@@ -137,6 +139,10 @@ class RunEnd:
         """Ends a run that could not be started."""
         self.finish(run_id, RunState.FAILED, error.message, hint=error.hint, error_code=error.exit_code)
 
+    def _for_its_data(self, run_id: str, hint: str) -> str:
+        dataset = dataset_word(self._journal.plans[run_id])
+        return hint if dataset is None else naming_dataset(hint, dataset)
+
     def finish(
         self, run_id: str, state: RunState, reason: str, *,
         hint: str | None = None, status: EngineStatus | None = None, error_code: ExitCode | None = None,
@@ -146,7 +152,7 @@ class RunEnd:
         if state is RunState.STOPPED:
             reason = self._journal.records[run_id].stop_reason or reason
         reason = self._journal.masked(run_id, reason)
-        hint = None if hint is None else self._journal.masked(run_id, hint)
+        hint = None if hint is None else self._journal.masked(run_id, self._for_its_data(run_id, hint))
         event = RunFinished(run=run_id, at=now(), state=state, reason=reason, exit_code=exit_code, hint=hint)
         active = self._active.pop(run_id, None)
         if active is not None:
