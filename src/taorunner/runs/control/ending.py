@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MEMORY_CAUSES = frozenset({"cuda-out-of-memory"})
 """Codes of causes that a smaller batch ends."""
+_FROM_OUTSIDE = frozenset({129, 130, 137, 143})
+"""Exit codes of a process that another one ended: SIGHUP, SIGINT, SIGKILL, SIGTERM."""
 _AFTER_STOP = {
     NextStep.RESUME: "resume {}",
     NextStep.START_AGAIN: "train {}",
@@ -181,7 +183,8 @@ def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
 
 
 def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
-    """A smaller batch after the GPU ran out of memory, where the network has a key for it and the spec a value."""
+    """A smaller batch after the GPU ran out of memory, where the network has a key for it and the spec a value. A
+    training that was ended from outside goes on from its newest checkpoint."""
     from taorunner.catalog.knobs import choices_of
     from taorunner.planning.inputs.earlier_results import holds_training
     from taorunner.planning.inputs.resume import results_seen_by, resumed
@@ -190,7 +193,12 @@ def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:
 
     cause = find_cause(record.reason or "")
     size = batch_size(plan)
-    if cause is None or cause.cause.code not in _MEMORY_CAUSES or size is None or size < 2:
+    lacks_memory = cause is not None and cause.cause.code in _MEMORY_CAUSES
+    if not lacks_memory and record.action == "train" and record.exit_code in _FROM_OUTSIDE:
+        if isinstance(resumed(plan), RunPlan):
+            yield "resume {}"
+        return
+    if not lacks_memory or size is None or size < 2:
         return
     command = f"{command_of(record.action)} {{}}"
     smaller = f"--batch-size {size // 2}"
