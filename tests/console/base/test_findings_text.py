@@ -166,9 +166,12 @@ def test_twelve_blocks_are_shown_and_all_with_v(tmp_path):
 
 @pytest.mark.parametrize(("before", "text"), [
     ("    image_dir: ", "$dataset_raw/valid"), ('  path: "', "/data/a b.txt"), ("  n: ", "4"), ("  [", "$a/b"),
+    ("  time: ", "5 parsecs"), ("  - a: ", "[1, 2]"), ("  ", "odd name"),
 ])  # fmt: skip
 def test_the_caret_marks_the_whole_value(before, text, tmp_path):
-    (tmp_path / "a.yaml").write_text(f"{before}{text}{chr(34) if before.endswith(chr(34)) else ''}  # why\n")
+    (tmp_path / "a.yaml").write_text(
+        f"{before}{text}{chr(34) if before.endswith(chr(34)) else ''}{':' if text == 'odd name' else ''}  # why\n"
+    )
     *_, caret = printed([finding(tmp_path / "a.yaml", 1, len(before) + 1)], tmp_path)
     assert caret.count("^") == len(text) and caret.endswith("^")
 

@@ -106,6 +106,13 @@ def test_a_retrain_from_a_pruned_model_needs_none(tmp_path: Path) -> None:
     assert place.verdict() == []
 
 
+@pytest.mark.parametrize("head", ["rtdetr", "detectnet_v2"])
+def test_of_a_spec_that_cannot_be_read_nothing_is_said(head: str, tmp_path: Path) -> None:
+    place = Place(tmp_path, head)
+    place.spec.write_text(place.spec.read_text() + "\n{ not: [closed\n")
+    assert place.verdict() == []
+
+
 def test_training_from_scratch_needs_neither_repository_nor_backbone(tmp_path: Path) -> None:
     place = Place(tmp_path, "detectnet_v2")
     place.without(place.spec, "pretrained_model_file")

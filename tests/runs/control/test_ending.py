@@ -168,12 +168,19 @@ def test_a_stopped_training_is_resumed(store: RunStore, ended: Ended) -> None:
 
 @pytest.mark.parametrize(
     ("exit_code", "files", "expected"),
-    [(137, CHECKPOINTS, ("resume {}",)), (143, CHECKPOINTS, ("resume {}",)), (137, (), ()), (1, CHECKPOINTS, ())],
+    [
+        (137, CHECKPOINTS, ("resume {}",)),
+        (143, CHECKPOINTS, ("resume {}",)),
+        (137, (), ()),
+        (1, CHECKPOINTS, ()),
+    ],
 )
 def test_a_training_that_was_ended_from_outside_is_resumed(
     exit_code: int, files: tuple[str, ...], expected: tuple[str, ...], store: RunStore, ended: Ended
 ) -> None:
-    record = ended("tinydet", "train", RunState.FAILED, reason="killed (SIGKILL), but not by taorunner", files=files)
+    record = ended(
+        "tinydet", "train", RunState.FAILED, reason="killed (SIGKILL), but not by taorunner", files=files
+    )
     assert steps(store, replace(record, exit_code=exit_code)) == expected
 
 

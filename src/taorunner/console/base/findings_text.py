@@ -27,6 +27,9 @@ from taorunner.text import amount, is_secret_name, masked_line
 SOURCE_WIDTH = 100
 """Cells of a source line. Of a longer line the part around the column is shown."""
 _VALUE = re.compile(r"""(?<=")[^"]+|(?<=')[^']+|"[^"]*"|'[^']*'|[^\s,#\[\]{}:"']+(?::[^\s,#\[\]{}]+)*""")
+_YAML_START = re.compile(r"\s*(?:- +)*(?:[^\s#:][^:#]*: +)?\Z")
+"""What stands before a key or a value of a line of YAML."""
+_YAML_VALUE = re.compile(r"\[[^][{}#]*\]|\{[^][{}#]*\}|[^][\s#\"'{}&*!|>,](?:(?!\s+#|\s*:(?:\s|\Z)|\s*\Z).)*")
 _FILE_LIMIT_BYTES = 4_000_000
 MOST_OF_A_KIND = 12
 """Findings with the same severity and code; ``-v`` prints all."""
@@ -242,7 +245,7 @@ def _source(
     gutter = f"  {finding.line:>4} {symbols.side} "
     text = [Text.assemble((gutter, "quiet"), shown, no_wrap=True)]
     if 1 <= column <= len(line) + 1:
-        marked = min(_width_of_value(line, column - 1), max(1, room - (column - 1 - start)))
+        marked = min(_width_of_value(line, column - 1, finding.file), max(1, room - (column - 1 - start)))
         carets = "^" * marked
         before = symbols.shown(clean(mark + line[start : column - 1] + "."))
         blank = " " * (len(gutter) - 2) + symbols.side + " " + " " * (cell_len(before) - 1)
@@ -257,9 +260,11 @@ def _source(
     return text
 
 
-def _width_of_value(line: str, start: int) -> int:
-    """Cells of the value, or the word, that begins at ``start``: of a text in quotes, without them."""
-    value = _VALUE.match(line, start)
+def _width_of_value(line: str, start: int, file: Path) -> int:
+    """Cells of the value, or the word, that begins at ``start``: of a text in quotes, without them. A value of YAML may
+    have blanks, and a list in it is marked as a whole."""
+    is_yaml = file.suffix in (".yaml", ".yml") and _YAML_START.match(line[:start]) is not None
+    value = (_YAML_VALUE.match(line, start) if is_yaml else None) or _VALUE.match(line, start)
     return max(1, cell_len(clean(value[0]))) if value is not None else 1
 
 

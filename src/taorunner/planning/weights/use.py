@@ -31,10 +31,12 @@ _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretraine
 
 
 class WeightsUse(Value):
-    """``keys`` of the spec that name the weights; ``by_argument`` where the command line does."""
+    """``keys`` of the spec that name the weights; ``by_argument`` where the command line does. ``is_unknown``: the spec
+    cannot be read, which is reported elsewhere."""
 
     keys: tuple[str, ...] = ()
     by_argument: bool = False
+    is_unknown: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.keys) or self.by_argument
@@ -53,9 +55,10 @@ def weights_use(
     }  # fmt: skip
     given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
     keys = [key for key, value in given.items() if any(_uses(str(value), name) for name in names)]
-    outline = None
+    outline, is_unknown = None, False
     if spec is not None and contract.spec is not None and "$" in spec.text:
         outline = outline_of(spec.text, contract.spec.format, memory)
+        is_unknown = outline is None
     if outline is not None and not names.isdisjoint(outline.shape.variables):
         marks = [f"@{{{name}}}@" for name in names]
         keys += [
@@ -64,7 +67,7 @@ def weights_use(
             if key not in given
             and any(mark in value for value in values for mark in marks if isinstance(value, str))
         ]
-    return WeightsUse(tuple(keys), _takes_argument(contract) and is_named(experiment))
+    return WeightsUse(tuple(keys), _takes_argument(contract) and is_named(experiment), is_unknown)
 
 
 def is_named(experiment: Experiment) -> bool:
@@ -103,6 +106,8 @@ class WeightsChecks(MutableValue):
     ) -> Iterator[Finding]:
         """Weights that are used and not there, used and not named, or named and not used."""
         place = ("experiments", experiment.name)
+        if use.is_unknown and not use:
+            return
         if not is_named(experiment):
             if use.keys:
                 yield _unnamed(project, experiment, contract, use)
