@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from taorunner.backends.run_folder import KeptEnd as KeptEnd
 from taorunner.backends.run_folder import RunFolder, all_fit, json_object
