@@ -87,12 +87,14 @@ class RunWaiting(Event):
 
 
 class RunStarted(Event):
-    """The process is running. ``gpus`` are host ids as in nvidia-smi (indices or UUIDs)."""
+    """The process is running. ``gpus`` are host ids as in nvidia-smi (indices or UUIDs), ``where`` names the nodes that
+    a scheduler has chosen, as it writes them."""
 
     image: str | None = None
     image_digest: str | None = None
     gpus: tuple[str, ...] = ()
     handle: str = ""
+    where: str | None = None
 
 
 class LogLine(Event):

@@ -149,6 +149,7 @@ class EngineStatus(Value):
     disk had no room when the process ended, where the backend looked. ``end`` is set when the engine ended the run.
     ``silent`` says since when the engine does not answer, of a run that goes on as far as its own files tell.
     ``unconfirmed`` says why the exit code is the run's own word alone.
+    ``where`` names the nodes of a run that runs, where the engine chooses them.
     """
 
     state: EngineState
@@ -162,6 +163,7 @@ class EngineStatus(Value):
     end: EngineEnd | None = None
     silent: str | None = None
     unconfirmed: str | None = None
+    where: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +206,13 @@ class LogStream(Protocol):
 class Started(Value):
     """``image_digest`` is the ``sha256:…`` of the image that runs, None without an image.
 
-    ``waiting``: the run is not started yet, and why. None when it was started.
+    ``waiting``: the run is not started yet, and why. None when it was started. ``where`` as in ``EngineStatus``.
     """
 
     handle: Handle
     image_digest: str | None = None
     waiting: str | None = None
+    where: str | None = None
 
 
 class PullProgress(Value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taorunner.backends.contract import EngineState
+from taorunner.backends.slurm.said import runtime_end, silent_end
 from taorunner.backends.slurm.scheduler import EndRow, JobRow, read_sacct, read_squeue
 from taorunner.backends.slurm.states import (
     Asked,
@@ -15,8 +16,6 @@ from taorunner.backends.slurm.states import (
     never_starts,
     no_checkpoint_end,
     refusal,
-    runtime_end,
-    silent_end,
     state_of,
     waiting_text,
 )
@@ -175,8 +174,8 @@ srun: Step created for job 4
 
 def test_a_step_that_was_created_late_was_started() -> None:
     ended = "srun: error: h1: task 0: Exited with exit code 4\n"
-    assert silent_end(WAITED + ended, ASKED) is None
-    found = silent_end(WAITED + "slurmstepd: error: no such user\n", ASKED)
+    assert silent_end(WAITED + ended, ASKED.workspace) is None
+    found = silent_end(WAITED + "slurmstepd: error: no such user\n", ASKED.workspace)
     assert found is not None
     assert found.reason == "it could not be started: slurmstepd: error: no such user"
 
@@ -199,10 +198,10 @@ def test_a_step_that_was_created_late_was_started() -> None:
     ],
 )
 def test_what_charliecloud_says_in_place_of_the_run_is_the_reason(line: str, reason: str) -> None:
-    found = runtime_end(f"{line}\n", ASKED)
+    found = runtime_end(f"{line}\n", ASKED.workspace)
     assert found is not None
     assert (found.reason, found.hint is not None) == (reason, True)
-    assert runtime_end(f"{line}\nTraceback: it was started after all\n", ASKED) is None
+    assert runtime_end(f"{line}\nTraceback: it was started after all\n", ASKED.workspace) is None
 
 
 @pytest.mark.parametrize(

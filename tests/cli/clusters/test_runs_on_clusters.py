@@ -131,7 +131,10 @@ def test_a_run_that_waits_runs_on_two_nodes_and_is_requeued(
     wait_for(lambda: one_run(cli, workspace, environ)["epoch"], 60)
     run = one_run(cli, workspace, environ)
     assert (run["state"], run["nodes"], run["attempt"]) == ("RUNNING", 2, 1)
-    assert "dgx, 2 nodes" in cli("ps", cwd=workspace, env=environ).out
+    nodes = slurm.checked("squeue", "-h", "-n", name, "-o", "%N")
+    wide = {**environ, "COLUMNS": "200"}
+    assert f"dgx, 2 nodes: {nodes}" in cli("ps", cwd=workspace, env=wide).out
+    assert f"dgx, 2 nodes: {nodes}" in cli("runs", "show", run["id"], cwd=workspace, env=wide).out
     slurm.checked("scontrol", "requeue", job())
     wait_for(lambda: one_run(cli, workspace, environ)["waiting"] == "requeued with scontrol", 60)
     wait_for(lambda: one_run(cli, workspace, environ)["attempt"] == 2, 60)

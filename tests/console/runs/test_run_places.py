@@ -172,3 +172,17 @@ def test_an_engine_that_does_not_answer_is_shown_with_its_age(store: RunStore) -
         ).values()
         said.append(place[: len(silent)])
     assert said == [silent, "docker", silent, "docker"]
+
+
+def test_the_nodes_that_a_scheduler_has_chosen_are_named(store: RunStore) -> None:
+    (record,) = [one for one in records_of(store) if one.state is RunState.RUNNING]
+    fold = Fold(record.id)
+    fold.apply(RunStarted(run=record.id, at=now(), handle="7", where="h[1-2]"))
+    shown = replace(fold.snapshot, backend="slurm")
+    for cluster, count, text in (
+        (None, 1, "slurm, h[1-2]"),
+        ("dgx", 1, "dgx, h[1-2]"),
+        ("dgx", 2, "dgx, 2 nodes: h[1-2]"),
+    ):
+        of_run = replace(record, cluster=cluster, nodes=count)
+        assert [*places(store, [of_run], [shown], with_backend=False).values()] == [text]

@@ -203,7 +203,7 @@ class SlurmBackend:
                 break
             time.sleep(_PAUSE_S)
         waiting = status.waiting or states.QUEUED if status.state is EngineState.WAITING else None
-        return Started(handle, waiting=waiting)
+        return Started(handle, waiting=waiting, where=status.where)
 
     def _has_ended(self, handle: Handle, within_s: float) -> bool:
         deadline = time.monotonic() + within_s

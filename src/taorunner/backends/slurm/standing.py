@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus, Handle
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.folder import Cluster, Folder, KeptEnd, Start
+from taorunner.backends.slurm.said import runtime_end, silent_end
 from taorunner.backends.slurm.scheduler import EndRow, JobRow, Scheduler
 from taorunner.backends.slurm.script import job_name
 from taorunner.errors import TaorunnerError
@@ -144,7 +145,7 @@ def _of_job(
         return _waiting(scheduler, handle, folder, cluster, row, last)
     if last is not None and last.ended is not None and last.was_requeued:
         return EngineStatus(EngineState.WAITING, waiting=states.TIME_LIMIT)
-    return EngineStatus(EngineState.RUNNING, started_at=first)
+    return EngineStatus(EngineState.RUNNING, started_at=first, where=row.nodes or None)
 
 
 def _waiting(
@@ -208,8 +209,8 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
         own = states.oom_end(cluster.asked) if is_oom and written[0] else _own_end(last, cluster)
         if own is None and written[0]:
             output = folder.last_output
-            said = states.runtime_end if output else states.silent_end
-            own = said(output or folder.messages or "", cluster.asked)
+            words = runtime_end if output else silent_end
+            own = words(output or folder.messages or "", cluster.asked.workspace)
         return KeptEnd(written[0], oom_killed=is_oom, at=at, end=own)
     if first is None and ended.state == "CANCELLED":
         code = None  # Slurm has 0 for a job that never began

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from taorunner.backends.contract import EngineEnd, EngineState
+from taorunner.backends.slurm.said import said_end
 from taorunner.text import printable
 from taorunner.values.value import Value
 
@@ -228,55 +229,6 @@ def refusal(said: str, asked: Asked) -> EngineEnd:
     )
 
 
-_CH_RUN_SAYS = r"(?P<what>[^\n]+?)(?: \([\w-]+\.c:\d+\))?$"
-_SAID = (
-    (
-        r"unrecognized option '--container-image",
-        "this cluster has no pyxis",
-        "another container.runtime: apptainer, charliecloud or docker",
-    ),
-    (
-        r"docker\.io[^\n]*401|401 Unauthorized[^\n]*docker\.io",
-        "the image was looked up at Docker Hub",
-        "a name with its registry: host#path:tag",
-    ),
-    (
-        r"Could not process JSON input|authn\.nvidia\.com|nvcr\.io[^\n]*401",
-        "the cluster has no login for NVIDIA's registry",
-        "two lines in ~/.config/enroot/.credentials of the cluster, for nvcr.io and authn.nvidia.com",
-    ),
-    (
-        r"(enroot|pyxis|mksquashfs)[^\n]*No space left on device",
-        "the node has no room left to unpack the image",
-        "another folder: container.tmp",
-    ),
-    (
-        r"couldn't chdir to|node\.sh: No such file|cannot open [^\n]*node\.sh",
-        'the workspace "{workspace}" is not there on the node',
-        "setting workspace: its path as the nodes see it",
-    ),
-    (
-        r"(ch-run|apptainer|docker): (command )?not found",
-        "the container runtime is not there on the node",
-        "setup: a line such as module load apptainer, or another container.runtime",
-    ),
-    (
-        rf"ch-run\[\d+\]: error: (?:can't mkdir|can't bind: destination not found): {_CH_RUN_SAYS}",
-        "the image has no place for a mount, and none can be made in it: {what}",
-        "an image folder in container.images that you may write to, or an image that has that folder",
-    ),
-    (
-        rf"ch-run\[\d+\]: error: {_CH_RUN_SAYS}",
-        "Charliecloud could not start the container: {what}",
-        "taorunner --dry-run shows how it is started; clusters check tries it on a node",
-    ),
-    (
-        r"No such file or directory: [^\n]*\.(sqsh|sif)|[^\n]*\.(sqsh|sif)[^\n]*No such file",
-        "the image is not imported yet",
-        "import it into the folder container.images",
-    ),
-)
-
 _NO_LOG = 53
 """In the place of a signal: the file of the output could not be made."""
 
@@ -320,7 +272,7 @@ def end_of(
     if ended.state == "CANCELLED":
         by = f"user {ended.by}" if ended.by else "somebody"
         return EngineEnd(f"stopped by {by} (scancel)", _GOES_ON, was_stopped=True)
-    if ended.state == "FAILED" and messages and (said := said_end(messages, asked)) is not None:
+    if ended.state == "FAILED" and messages and (said := said_end(messages, asked.workspace)) is not None:
         return said
     if ended.state == "FAILED" and ended.code == 128 + _NO_LOG and messages is None:
         return EngineEnd(
@@ -354,40 +306,6 @@ def oom_end(asked: Asked) -> EngineEnd:
     amount = f" ({asked.memory})" if asked.memory else ""
     hint = "more memory (mem_per_gpu), fewer workers, or a smaller batch"
     return EngineEnd(f"the memory of the job{amount} is used up", hint)
-
-
-def said_end(messages: str, asked: Asked) -> EngineEnd | None:
-    """What Slurm or a container runtime said of a start that failed; None where the table does not know it."""
-    for pattern, text, hint in _SAID:
-        match = re.search(pattern, messages, re.MULTILINE)
-        if match is not None:
-            what = match.groupdict().get("what") or ""
-            return EngineEnd(text.replace("{workspace}", asked.workspace).replace("{what}", what), hint)
-    return None
-
-
-_STEP_ENDED = re.compile(r"srun: (launch/slurm: _step_signal|Force Terminated|error: \S+: tasks? \d)")
-"""What srun says when the command itself has ended with an error: it was started."""
-_STEP_CREATED = re.compile(r"^srun: Step created for .*$", re.MULTILINE)
-"""What srun says at last when a controller that has just come back let it wait."""
-
-
-def runtime_end(output: str, asked: Asked) -> EngineEnd | None:
-    """Why the container was not started: its runtime says so in the place of the run's output, as its last words."""
-    lines = [line for line in output.splitlines() if line.strip()]
-    is_runtime = bool(lines) and re.match(r"ch-run\[\d+\]: error: ", lines[-1]) is not None
-    return said_end(lines[-1], asked) if is_runtime else None
-
-
-def silent_end(messages: str, asked: Asked) -> EngineEnd | None:
-    """Why a run ended that printed nothing at all: from the table, or the last line of what Slurm said."""
-    messages = _STEP_CREATED.split(messages)[-1]
-    found = said_end(messages, asked)
-    lines = [line.strip() for line in messages.splitlines() if line.strip()]
-    lines = [line for line in lines if _STEP_ENDED.match(line) is None]
-    if found is not None or not lines:
-        return found
-    return EngineEnd(f"it could not be started: {lines[-1][:300]}", "taorunner --dry-run shows its scripts")
 
 
 def no_checkpoint_end() -> EngineEnd:

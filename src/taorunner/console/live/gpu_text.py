@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 
 from taorunner.console.base.cells import fit
-from taorunner.console.base.formatting import used_of
+from taorunner.console.base.formatting import clean, used_of
 from taorunner.console.live.run_view import GpuReading, RunView
 from taorunner.text import amount, size
 
@@ -86,15 +86,16 @@ def panel_gpus(view: RunView, value_width: int, width: int, rows: int) -> list[t
 
 
 def cluster_text(view: RunView) -> str:
-    """``job 48213  2 nodes × 8 GPUs`` of a run whose GPUs its engine has given; "" for any other."""
+    """``job 48213  2 nodes × 8 GPUs  on h[1-2]`` of a run whose GPUs its engine has given; "" for any other."""
     notes, run = view.notes, view.run
-    if run.gpus or (notes.nodes < 2 and not notes.gpu_count):
+    if run.gpus or (notes.nodes < 2 and not notes.gpu_count and not run.where):
         return ""
     job = f"job {run.handle}" if run.handle and len(run.handle) <= _CLUSTER_ID else ""
     times = "×" if view.symbols.dot == "·" else "x"
     gpus = amount(notes.gpu_count, "GPU") if notes.gpu_count else ""
     nodes = amount(notes.nodes, "node") + (f" {times} {gpus}" if gpus else "")
-    return "  ".join(part for part in (job, nodes if notes.nodes > 1 else gpus) if part)
+    where = f"on {clean(run.where)}" if run.where else ""
+    return "  ".join(part for part in (job, nodes if notes.nodes > 1 else gpus, where) if part)
 
 
 def _one(reading: GpuReading, value_width: int, width: int, view: RunView) -> Text:

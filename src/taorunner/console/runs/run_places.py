@@ -76,10 +76,10 @@ def _place(run: RunSnapshot, cluster: str | None, *, with_backend: bool) -> str:
     silent = _silence(run)
     if silent is not None:
         return f"{engine} {silent}"
-    gpus = gpu_text(run.gpus)
-    if with_backend or cluster:
-        return f"{engine}, {gpus}" if gpus else engine
-    return gpus or engine
+    place = run.where or gpu_text(run.gpus)
+    if with_backend or cluster or run.where:
+        return f"{engine}{':' if run.where and ',' in engine else ','} {place}" if place else engine
+    return place or engine
 
 
 def _silence(run: RunSnapshot) -> str | None:

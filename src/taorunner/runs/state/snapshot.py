@@ -17,9 +17,8 @@ from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 from taorunner.values.value import MutableValue, Value, field, replace
 
-EPOCHS_MEASURED = 5
+EPOCHS_MEASURED = STEPS_MEASURED = 5
 """The number of completed epochs averaged for the ETA; it includes validations that run every few epochs."""
-STEPS_MEASURED = 5
 NOTICES_KEPT = 50
 
 
@@ -64,7 +63,7 @@ class RunSnapshot(MutableValue):
     ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,
     ``best`` the best finite ones, ``judged`` their meaning from the events. ``pull`` is set only during an image pull,
     ``waiting`` (the engine's reason) only in WAITING. ``requeued_at`` is when the engine put a running run back into
-    its queue; None once the run is started again. ``requeues`` counts these starts.
+    its queue; None once the run is started again. ``requeues`` counts these starts, ``where`` are nodes.
     """
 
     id: str
@@ -81,6 +80,7 @@ class RunSnapshot(MutableValue):
     image_digest: str | None = None
     gpus: tuple[str, ...] = ()
     handle: str = ""
+    where: str | None = None
     epoch: int | None = None
     epochs: int | None = None
     step: int | None = None
@@ -252,8 +252,7 @@ class Fold:
                 s.state, s.pull, s.image = RunState.STARTING, event, s.image or event.image
         elif isinstance(event, ev.ImagePulled):
             s.pull, s.image, s.image_digest = None, event.image, event.digest or s.image_digest
-            if s.state is RunState.QUEUED:
-                s.state = RunState.STARTING
+            s.state = RunState.STARTING if s.state is RunState.QUEUED else s.state
         elif isinstance(event, ev.RunQueued):
             s.project, s.experiment, s.action, s.backend = (
                 event.project, event.experiment, event.action, event.backend
@@ -277,7 +276,8 @@ class Fold:
         if s.requeued_at is not None or (s.started_at is not None and event.handle != s.handle):
             self._start_from_zero()
         s.started_at = s.started_at or at
-        s.handle, s.gpus, s.pull, s.waiting = event.handle, tuple(event.gpus), None, None
+        s.handle, s.gpus, s.where = event.handle, tuple(event.gpus), event.where
+        s.pull = s.waiting = None
         s.image, s.image_digest = event.image or s.image, event.image_digest or s.image_digest
         if not s.state.is_final:
             s.state = RunState.RUNNING

@@ -356,7 +356,7 @@ class BatchRunner:
             self._journal.emit(run_id, [pulled])
         begun = RunStarted(
             run=run_id, at=at, image=plan.image, image_digest=record.image_digest, gpus=active.launch.gpu_ids,
-            handle=started.handle.id,
+            handle=started.handle.id, where=started.where,
         )  # fmt: skip
         self._journal.emit(run_id, [begun])
 

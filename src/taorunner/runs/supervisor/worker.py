@@ -221,6 +221,7 @@ class Worker:
                     status.state is EngineState.EXITED and status.exit_code is None
                 ):  # it left the queue and was not started
                     return self._follow(started.handle, status) if was_launched else status
+                started = replace(started, where=status.where)
             if not is_launch_known:
                 self._inbox.put(Launched(self._launch.run_id, started))
             was_launched = True
