@@ -132,7 +132,7 @@ def test_a_time_limit_ends_one_start(kube_runs: KubeRuns) -> None:
     status = kube_runs.ended(kube_runs.start(kube_runs.made(STAYS, time_s=2)))
     assert (status.exit_code, status.end) == (
         143,
-        EngineEnd("the time limit of 2 s is over", "time:, a longer one"),
+        EngineEnd("the time limit of 2s is over", "time:, a longer one"),
     )
 
 

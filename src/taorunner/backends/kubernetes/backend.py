@@ -187,10 +187,11 @@ class KubernetesBackend:
                 raise EngineRefusedError(end.reason, hint=end.hint)
             there = client.get(kind, name)
             if not isinstance(there, Refusal):
-                if there["metadata"].get("annotations", {}).get(manifest.RUN_ID) != request.run_id:
+                about = there.get("metadata") or {}
+                if (about.get("annotations") or {}).get(manifest.RUN_ID) != request.run_id:
                     text = f'there is a {kind} "{name}" already, which is not of this run'
                     raise EngineRefusedError(text, hint=f"kubectl get {kind} {name} -o yaml")
-                if not there["metadata"].get("deletionTimestamp"):
+                if not about.get("deletionTimestamp"):
                     return there
             if time.monotonic() > deadline:
                 raise EngineRefusedError(

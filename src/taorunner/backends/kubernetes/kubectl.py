@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
@@ -28,6 +28,8 @@ COMMAND_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 20
 SILENT_PAUSE_S = 30.0
 """A server that does not answer is asked this often."""
+_REST_TIMES, _LONGEST_REST_S = 4, 10.0
+"""After a question about all objects: this many times as long as it took, so that many runs take no core."""
 _PATHS = {
     "Job": ("batch/v1", "jobs"),
     "Secret": ("v1", "secrets"),
@@ -82,8 +84,9 @@ class Kubectl:
     """One context and namespace; None for kubectl's own. Thread-safe."""
 
     def __init__(
-        self, context: str | None, namespace: str | None, environ: Mapping[str, str] | None = None
-    ) -> None:
+        self, context: str | None, namespace: str | None, environ: Mapping[str, str] | None = None,
+        rest: Callable[[float], None] = time.sleep,
+    ) -> None:  # fmt: skip
         self.context, self.namespace = context, namespace
         self._environ = dict(os.environ if environ is None else environ)
         self._lock = threading.Lock()
@@ -92,6 +95,8 @@ class Kubectl:
         self._error: SilentError | None = None
         self._asked_again_s = 0.0
         self._shared = SharedCall(self._objects)
+        self._rest = rest
+        self._rests_until_s = 0.0
 
     @property
     def where(self) -> str:
@@ -134,10 +139,15 @@ class Kubectl:
                 hint = "context: one of those that kubectl config get-contexts lists"
                 raise MachineError(f"kubectl cannot use {self.where}: {printable(said)}", hint=hint)
             body = _json(done.stdout)
-            contexts = body.get("contexts") or [{}]
-            inner = contexts[0].get("context") or {}
-            context = self.context or body.get("current-context") or None
-            self._place = Place(context, self.namespace or str(inner.get("namespace") or "default"))
+            contexts = body.get("contexts")
+            first = contexts[0] if isinstance(contexts, list) and contexts else None
+            inner = first.get("context") if isinstance(first, dict) else None
+            namespace = inner.get("namespace") if isinstance(inner, dict) else None
+            current = body.get("current-context")
+            context = self.context or (current if isinstance(current, str) and current else None)
+            self._place = Place(
+                context, self.namespace or (namespace if isinstance(namespace, str) else "default")
+            )
         return self._place
 
     def create(self, body: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any] | Refusal:
@@ -210,7 +220,13 @@ class Kubectl:
 
     def _objects(self) -> tuple[list[Job], list[Pod]]:
         words = ("get", "jobs,pods", "-l", f"{MANAGED_BY}={OWN}", "-o", "json")
+        begun = time.monotonic()
+        if begun < self._rests_until_s:
+            self._rest(self._rests_until_s - begun)  # whoever asks meanwhile shares the answer
+            begun = time.monotonic()
         done = self.ask(*words)
+        ended = time.monotonic()
+        self._rests_until_s = ended + min(_LONGEST_REST_S, _REST_TIMES * (ended - begun))
         if not done.succeeded and refusal_of(done).reason in ("Expired", "Gone"):
             done = self.run(*words)  # the list was too old while it was read in parts
         if not done.succeeded:

@@ -24,7 +24,7 @@ from taorunner.contracts import ResumeRule
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
 from taorunner.project.limits import size_bytes
-from taorunner.text import amount
+from taorunner.text import amount, duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _cluster(plan: RunPlan, launch: Launch, owner: int | None) -> Cluster:
         unknown_after_s=settings.get("unknown_after_s", DEFAULT_UNKNOWN_S), claim=str(settings["workspace"]["claim"]),
         image=plan.image or "", gpus=wanted.gpus.count, queue=settings.get("queue"),
         memory=None if wanted.memory_bytes is None else quantity(wanted.memory_bytes),
-        time=None if wanted.time_s is None else f"{wanted.time_s} s", owner=owner,
+        time=None if wanted.time_s is None else duration(wanted.time_s), owner=owner,
     )  # fmt: skip
 
 
