@@ -30,8 +30,9 @@ _MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
 def waiting_text(job: Job, pods: Iterable[Pod], events: Iterable[Event], cluster: Cluster) -> str:
     """Why a run does not run yet, or not again."""
     if job.is_suspended:
-        queue = f'the queue "{cluster.queue}"' if cluster.queue else "whoever suspended it"
-        return f"waits for {queue} (kubectl get workloads)"
+        if cluster.queue is None:
+            return "the Job is suspended: it waits until somebody resumes it"
+        return f'waits for the queue "{cluster.queue}" (kubectl get workloads)'
     current = [pod for pod in pods if not pod.is_over]
     seen = list(events)
     for pod in current:
