@@ -38,10 +38,16 @@ def commands_of(done: Done) -> list[str]:
     return list(dict.fromkeys(_EXPLAINED.sub("", one).strip() for one in found))
 
 
-def type_all(cli: Cli, done: Done, here: Path) -> list[str]:
-    """Types each command; an action only with ``--dry-run``. None is refused as a command line."""
+def type_all(cli: Cli, done: Done, here: Path, known: set[str] | None = None) -> list[str]:
+    """Types each command; an action only with ``--dry-run``. None is refused as a command line.
+
+    ``known`` are those with ``-p`` that were typed in the same workspace, where they mean the same: they are left out.
+    """
     typed = commands_of(done)
-    for line in typed:
+    known = set() if known is None else known
+    new = [line for line in typed if line not in known]
+    known.update(line for line in typed if line.startswith("taorunner -p "))
+    for line in new:
         words = shlex.split(line)[1:]
         words = [{"WIDTHxHEIGHT": "64x48", "PATTERN": "a"}.get(word, word) for word in words]
         if any(word in ACTIONS for word in words) and "dataset" not in words:
@@ -80,11 +86,12 @@ def test_validate_and_a_start_from_each_place(cli: Cli, workspace: Path, tmp_pat
     projects = workspace / "projects"
     spec = projects / "shots/specs/rtdetr_01/train.yaml"
     spec.write_text(spec.read_text().replace("num_classes: ", "num_classes: 9  # "))
+    known: set[str] = set()
     for here in (workspace, projects / "yard", projects / "shots"):
-        typed = type_all(cli, cli("validate", cwd=here), here)
+        typed = type_all(cli, cli("validate", cwd=here), here, known)
         needs = "" if here.name == "yard" else "-p yard "
         assert any(f"taorunner {needs}specs refresh detectnet_v2" in line for line in typed), (here, typed)
-        started = type_all(cli, cli("-p", "yard", "train", "detectnet_v2_resnet18_01", cwd=here), here)
+        started = type_all(cli, cli("-p", "yard", "train", "detectnet_v2_resnet18_01", cwd=here), here, known)
         assert f"taorunner {needs}convert detectnet_v2_resnet18_01 --then train" in started
     outside = type_all(cli, cli("--workspace", workspace, "validate", "yard", cwd=tmp_path), tmp_path)
     assert outside
