@@ -70,7 +70,7 @@ class DatasetPreflight:
     def findings(self, project: str, readings: Iterable[Reading]) -> Iterator[Finding]:
         """Errors and warnings of the datasets, each once; of ``PLACES`` and more of a kind the number."""
         ways: dict[Path, dict[str, Reading]] = {}
-        for reading in {id(one): one for one in readings}.values():  # many experiments share one
+        for reading in readings:
             ways.setdefault(reading.folder, {}).setdefault(_way(reading), reading)
         found: dict[Finding, None] = {}
         for folder, of_folder in ways.items():
