@@ -221,11 +221,11 @@ class VerdictContract(Value):
 class CheckpointContract(Value):
     """Where training writes its weights, relative to the results folder.
 
-    ``globs`` match full checkpoints only (never teacher, EMA or pretrained files); ``epoch_pattern`` has one
-    group, the epoch as written; ``first_epoch`` the number of the first one in that name. ``resume_globs`` match the
-    files that training resumes from, if these are not the weights. ``untrained_pattern`` matches the names of weights
-    that a failed start leaves behind; they are no result, whatever epoch the name has. ``best_pattern`` matches the
-    names of those that TAO itself keeps as the best by a metric.
+    ``globs`` match full checkpoints (never teacher or pretrained files), and the moving averages (EMA) beside them;
+    ``epoch_pattern`` has one group, the epoch as written; ``first_epoch`` the number of the first one in that name.
+    ``resume_globs`` match the files that training resumes from, if these are not the weights. ``untrained_pattern``
+    matches the names of weights that a failed start leaves behind; they are no result, whatever epoch the name has.
+    ``best_pattern`` matches the names of those that TAO itself keeps as the best by a metric.
     """
 
     globs: tuple[str, ...] = ()

@@ -105,6 +105,23 @@ def test_what_tao_keeps_as_the_best_stays(tmp_path: Path) -> None:
     assert [one.path.name for one in old] == [f"model_epoch_{epoch:03}_step_00010.pth" for epoch in range(4)]
 
 
+def test_moving_averages_stay_with_the_weights_of_their_epoch(tmp_path: Path) -> None:
+    """As rtdetr writes them with train.enable_ema; its link names the average."""
+    contract = load_network("rtdetr").contract("train", "7.0.1").checkpoints
+    (tmp_path / "train").mkdir()
+    for epoch in range(4):
+        for ending in ("", "-EMA"):
+            (tmp_path / f"train/model_epoch_{epoch:03}{ending}.pth").write_bytes(b"PK\x03\x04 weights")
+    (tmp_path / "train/rtdetr_model_latest.pth").symlink_to("model_epoch_003-EMA.pth")
+    found = find_checkpoints(tmp_path, contract)
+    assert {epoch_of(path, contract) for path in found} == {1, 2, 3, 4}
+    measured = EpochScores("mAP", values={1: 0.1, 2: 0.9, 3: 0.5, 4: 0.6}, is_lower_better=False)
+    old = old_checkpoints(found, tmp_path, contract, parse_keep_rule("last:1"), measured)
+    assert sorted(one.path.name for one in old) == [
+        "model_epoch_000-EMA.pth", "model_epoch_000.pth", "model_epoch_002-EMA.pth", "model_epoch_002.pth",
+    ]  # fmt: skip
+
+
 def test_only_what_the_catalog_calls_a_checkpoint_is_old(results: Path) -> None:
     (results / "train/notes_epoch_000.npz").write_text("mine")
     (results / "train" / name(1)).unlink()
