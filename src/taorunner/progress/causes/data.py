@@ -340,9 +340,10 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "class-count",
-        "umber of classes|to have shape|are incompatible|labels_size",
+        "umber of classes|to have shape|are incompatible|labels_size|same first dimension",
         r"(?P<what>[Nn]umber of classes[^\n]{0,120}(?:doesn't|does not|do not|don't) match[^\n]{0,60}"
         r"|expected [\w-]{1,60} to have shape \(\d{1,6},\) but got array with shape \(\d{1,6},\)"
+        r"|got logits shape \[[\d,]{1,30}\] and labels shape \[[\d,]{1,30}\]"
         r"|logits_size=\[\d{1,9},\d{1,9}\] labels_size=\[\d{1,9},\d{1,9}\]"
         r"|Shapes \(None, \d{1,6}\) and \(None, \d{1,6}\) are incompatible)",
         "data and spec (or weights) have different numbers of classes: {what}",

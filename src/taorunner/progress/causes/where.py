@@ -95,6 +95,16 @@ WHERE: tuple[Cause, ...] = (
         + r"|torch/_utils\.py\"[^\n]{0,30}in reraise",
     ),
     row(
+        "while-updating-weights",
+        _NEEDLES,
+        _ANY,
+        "the optimiser could not update the weights: {what}",
+        "after a resume: the checkpoint has the state of another model or release; start anew with it as pretrained "
+        "weights",
+        weight=Weight.GENERAL,
+        frame=_in(r"torch/optim/|torch/cuda/amp/|torch/amp/|keras/\S{0,40}optimizers?"),
+    ),
+    row(
         "while-computing-loss",
         _NEEDLES,
         _ANY,
