@@ -317,7 +317,10 @@ def gave_up_end(fault: str) -> EngineEnd:
     """Of a run of a chain. ``fault`` is what its script noted."""
     word, _, what = fault.partition(":")
     if word == "no_model":
-        return EngineEnd(f"{what} left no model that can be read", "taorunner results shows what it left")
+        return EngineEnd(
+            f"{what} left no model that can be read",
+            "taorunner runs list shows its run, taorunner runs show RUN what it left",
+        )
     return EngineEnd(f'"{what}" is there already', "--overwrite sets it aside (nothing is deleted)")
 
 
