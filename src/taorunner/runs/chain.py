@@ -81,7 +81,7 @@ def follows(
     earlier = [plans[run.id].contract for run in runs_before(record, records)]
     status_files = {name for contract in earlier for name in contract.progress.status_files}
     if (
-        not (is_same and target_of(plan.backend).chains)
+        not (is_same and target_of(plan.backend).with_settings(plan.backend_options).chains)
         or has_dependency
         or before.retries_left
         or status_files & set(plan.contract.progress.status_files)  # what it writes could not be told apart

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from clusters import Rootfs
 from command_line import Cli, wait_for
 from launch_workspaces import good_workspace
 from slurm_rig import Cluster
@@ -125,3 +126,30 @@ def test_a_training_is_stopped_resumed_and_followed(cli: Cli, far: Far) -> None:
     far.write_clusters(FAKE_EPOCH_S=0)
     done = cli("resume", "e1", cwd=far.root, env=far.environ)
     assert (done.code, "resumes after epoch" in done.out + done.err) == (0, True), done.out + done.err
+
+
+def test_a_container_trains_where_the_workspace_has_another_path(
+    cli: Cli, tmp_path: Path, slurm: Cluster, rootfs: Callable[..., Rootfs]
+) -> None:
+    root, place = good_workspace(tmp_path / "workspace", "dino"), tmp_path / "of the cluster"
+    for folder in (place, tmp_path / "images"):
+        folder.mkdir()
+    there = slurm.own_folder(place)
+    (tmp_path / "images" / "nvcr.io-nvidia-tao-tao-toolkit+7.0.1-pyt").symlink_to(rootfs("pyt7").folder)
+    container = {"runtime": "charliecloud", "images": str(tmp_path / "images")}
+    dgx = {
+        "backend": "slurm",
+        "partition": "low",
+        "host": slurm.login,
+        "shared": False,
+        "workspace": str(place),
+    }
+    (root / "clusters.yml").write_text(json.dumps({"clusters": {"dgx": {**dgx, "container": container}}}))
+    done = cli("clusters", "sync", "dgx", "--yes", cwd=root, env=slurm.elsewhere)
+    assert done.code == 0, done.err
+    done = cli("train", "e1", "--cluster", "dgx", "--release", "7.0.1", cwd=root, env=slurm.elsewhere)
+    assert done.code == 0, done.out + done.err
+    assert f"results of e1: {slurm.login}:{place}/projects/p/models/e1" in done.out
+    assert list((there / "projects/p/models/e1").rglob("*.pth"))
+    assert list(place.iterdir()) == []
+    assert not list((root / "projects/p/models").rglob("*.pth"))

@@ -53,7 +53,7 @@ class SlurmBackend:
         self._schedulers: dict[str | None, Scheduler] = {}
         self._lock = threading.Lock()
         self._far = FarSide(self._scheduler)
-        self._standings = Standings(self._scheduler)
+        self._standings = Standings(self._scheduler, self._far.refresh)
 
     def check(self) -> list[Finding]:
         """Whether this machine has Slurm's commands. A cluster behind ssh is checked by ``prepare``."""
@@ -94,7 +94,6 @@ class SlurmBackend:
         return self._started(self._handle(request.run_id, job, request.run_dir), folder, cluster)
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
-        self._far.refresh(self._standings.going_on(handles))
         return self._far.completed(handles, self._standings.of(handles))
 
     def find(self, run_id: str, run_dir: Path) -> Handle | None:

@@ -40,11 +40,17 @@ class _Seen:
     read_s: float
 
 
-class Standings:
-    """Keeps what it has read of the folders of runs that wait, because thousands may. Thread-safe."""
+Refresh = Callable[[Sequence[tuple[Folder, Cluster]]], None]
 
-    def __init__(self, scheduler: Callable[[str | None], Scheduler]) -> None:
-        self._scheduler = scheduler
+
+class Standings:
+    """Keeps what it has read of the folders of runs that wait, because thousands may. Thread-safe.
+
+    ``refresh`` brings what runs on a far side have written into their folders; it raises where it cannot.
+    """
+
+    def __init__(self, scheduler: Callable[[str | None], Scheduler], refresh: Refresh) -> None:
+        self._scheduler, self._refresh = scheduler, refresh
         self._known: dict[str, _Seen] = {}
 
     def of(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
@@ -60,15 +66,8 @@ class Standings:
             else:
                 asked.setdefault(seen.cluster.host, []).append((handle, seen))
         for host, runs in asked.items():
-            found.update(_ask(self._scheduler(host), runs))
+            found.update(_ask(self._scheduler(host), runs, self._refresh))
         return found
-
-    def going_on(self, handles: Sequence[Handle]) -> list[tuple[Folder, Cluster]]:
-        """The runs of which no end is known."""
-        looks = map(self._look, handles)
-        return [
-            (seen.folder, seen.cluster) for seen in looks if seen.cluster is not None and seen.end is None
-        ]
 
     def forget(self, run_id: str) -> None:
         self._known.pop(run_id, None)
@@ -99,11 +98,15 @@ def _stamp(folder: Folder) -> tuple[int, int]:
     return facts.st_ino, facts.st_mtime_ns
 
 
-def _ask(scheduler: Scheduler, runs: Sequence[tuple[Handle, _Seen]]) -> dict[str, EngineStatus]:
+def _ask(
+    scheduler: Scheduler, runs: Sequence[tuple[Handle, _Seen]], refresh: Refresh
+) -> dict[str, EngineStatus]:
+    """Folders are read after Slurm has answered: what an ended job has written is there then."""
     try:
         rows = {row.id: row for row in scheduler.jobs()}
         gone = [handle.id for handle, seen in runs if not _is_ours(rows.get(handle.id), seen.cluster)]
         ends = scheduler.ends(gone)
+        refresh([(seen.folder, seen.cluster) for _, seen in runs if seen.cluster is not None])
     except TaorunnerError as error:
         return {handle.run_id: _by_folder_alone(seen.folder, error.message) for handle, seen in runs}
     found = {}
@@ -259,7 +262,7 @@ def _by_folder_alone(folder: Folder, why: str) -> EngineStatus:
         return EngineStatus(
             EngineState.EXITED, exit_code=written[0], started_at=first, finished_at=written[1]
         )
-    if last is not None and last.ended is None:
+    if last is not None and not last.was_requeued and last.ended in (None, ""):  # or about to write its end
         return EngineStatus(EngineState.RUNNING, started_at=first, silent=why)
     return EngineStatus(EngineState.WAITING, waiting=why)
 

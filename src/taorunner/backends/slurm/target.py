@@ -129,7 +129,7 @@ def is_far(settings: Mapping[str, Any]) -> bool:
 
 
 def _changes(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    files = {"files": Files.FAR} if is_far(settings) else {}
+    files = {"files": Files.FAR, "chains": False} if is_far(settings) else {}
     if runtime_of(settings) == "none":
         return files
     return {**files, "sees_host_paths": False, "needs_image": True, "networks": NetworkKind.TAO}

@@ -97,6 +97,22 @@ def test_weights_have_a_start_an_end_and_a_hole_that_show_whether_they_were_cut_
     assert side.names() == ["train", "train/model_002.pth", "train/model_latest.pth"]
 
 
+def test_runs_of_one_experiment_share_a_view_and_each_sees_what_it_reads(side: Side) -> None:
+    status = side.write("train/status.json", b"one\n")
+
+    def show_other() -> None:
+        shown = Shown(str(side.there), side.seen, ("export/status.json",), ("train/*.json",))
+        show(shown, look(HERE, [], [str(side.there)]).files, lambda pieces: read_pieces(HERE, pieces))
+
+    show_other()
+    for text in (b"one\n", b"one\ntwo\n", b"one\ntwo\nthree\n"):
+        status.write_bytes(text)
+        show_other()
+        side.show()
+        show_other()
+        assert (side.seen / "train/status.json").read_bytes() == text
+
+
 def test_names_and_links_of_the_far_side_lead_nowhere_here(side: Side, tmp_path: Path) -> None:
     for name in HOSTILE:
         side.write(f"train/{name}", name.encode())

@@ -45,8 +45,8 @@ class Delivery(Value):
     """What a run needs on the far side before it is submitted.
 
     ``needed`` are pairs of a path here and there: what is here must be there. ``folders`` are made. ``earlier`` are
-    patterns of the shell: files of an earlier training that would be in the way. ``aside`` is moved away. ``sync`` is
-    the command that copies what is missing.
+    patterns of the shell: files of an earlier training that would be in the way. ``aside`` is moved away; ``views``
+    show it here. ``sync`` is the command that copies what is missing.
     """
 
     workspace: str
@@ -55,6 +55,7 @@ class Delivery(Value):
     needed: tuple[tuple[Path, str], ...]
     earlier: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    views: tuple[Path, ...] = ()
     sync: str = ""
 
 
@@ -73,11 +74,21 @@ def far_run(plan: RunPlan, launch: Launch, place: FarPlace) -> FarRun:
 
 
 def delivery(plan: RunPlan, launch: Launch, place: FarPlace, mounts: Sequence[Mount]) -> Delivery:
-    inside = Workspace(plan.workspace).inside_dir
+    workspace = Workspace(plan.workspace)
+    own = (plan.results_dir, *plan.make_dirs, workspace.inside_dir, launch.run_dir)
+    project = workspace.project(plan.project)
+    # folders of every workspace are made, also where a project needs nothing of them; files in them must be there
+    layout = {
+        workspace.root,
+        workspace.projects_dir,
+        workspace.repositories_dir,
+        project.root,
+        project.data_dir,
+    }
+    mounted = [mount.source for mount in mounts]
     made = [plan.results_dir, *plan.make_dirs]
-    made += [mount.source for mount in mounts if mount.source.is_relative_to(inside)]
-    own = (*made, launch.run_dir)
-    named = [mount.source for mount in mounts] + _named(plan, mounts)
+    made += [path for path in mounted if path in layout or path.is_relative_to(workspace.inside_dir)]
+    named = [path for path in [*mounted, *_named(plan, mounts)] if path not in layout]
     needed = [path for path in dict.fromkeys(named) if not any(path.is_relative_to(one) for one in own)]
     is_fresh = plan.contract.action == "train" and plan.resume is None
     results = shlex.quote(place.path(plan.results_dir))
@@ -90,6 +101,7 @@ def delivery(plan: RunPlan, launch: Launch, place: FarPlace, mounts: Sequence[Mo
         if is_fresh
         else (),
         aside=tuple(place.path(path) for path in plan.set_aside),
+        views=tuple(place.seen(path) for path in plan.set_aside),
         sync=shlex.join(["taorunner", "clusters", "sync", plan.cluster or "CLUSTER", plan.project]),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,7 +18,7 @@ from taorunner.backends.secrets import INPUT_DIR
 from taorunner.backends.slurm.far.files import FarFile, Look, look, packed, read_pieces
 from taorunner.backends.slurm.far.gathered_call import GatheredCall
 from taorunner.backends.slurm.far.run import Delivery, FarRun
-from taorunner.backends.slurm.far.view import show
+from taorunner.backends.slurm.far.view import forget, show
 from taorunner.backends.slurm.folder import FOLDER, Folder
 from taorunner.backends.slurm.scheduler import Scheduler
 from taorunner.backends.slurm.script import CONSOLE, EVENTS, EXIT, MESSAGES, STOP
@@ -66,6 +67,7 @@ class FarRuns:
         self._read = GatheredCall(self._read_all)
         self._deliver = GatheredCall(self._deliver_all, gather_s=_GATHER_S)
         self._listed_s: dict[Path, float] = {}
+        self._turn = threading.Lock()
 
     def refresh(self, folder: Folder, far: FarRun) -> None:
         """Reads what is new of a run. Raises SilentError, MachineError."""
@@ -91,6 +93,8 @@ class FarRuns:
         stamp = time.strftime("%Y%m%d-%H%M%S")
         moves = tuple((one, f"{one}.{stamp}") for one in delivery.aside)
         self._deliver(_Package(folder, scripts, delivery, moves))
+        for view in delivery.views:  # what is written now is new, also where it has the same names
+            forget(view)
         return moves
 
     def put_back(self, moves: Moves) -> None:
@@ -122,7 +126,12 @@ class FarRuns:
         for one in asked:
             if one.is_whole or one.folder.run_dir not in runs:
                 runs[one.folder.run_dir] = one
-        self._scheduler.reach(lambda: self._update(list(runs.values())))
+        with self._turn:  # runs of one experiment share a view
+            try:
+                self._scheduler.reach(lambda: self._update(list(runs.values())))
+            except OSError as error:
+                text = f"what was read of the runs cannot be written here: {(error.strerror or str(error)).lower()}"
+                raise MachineError(text) from error
         return [None for _ in asked]
 
     def _update(self, runs: Sequence[_Question]) -> None:
@@ -252,7 +261,7 @@ def _steps(number: int, delivery: Delivery, moved: Moves) -> str:
         'if [ -z "$fault" ]; then',
         *moves,
         f"{made} || say failed {quote(delivery.run_dir)}",
-        f'cp -R -- "$box/run{number}/." {quote(delivery.run_dir)} || say failed {quote(delivery.run_dir)}',
+        f'cp -Rp -- "$box/run{number}/." {quote(delivery.run_dir)} || say failed {quote(delivery.run_dir)}',
         "fi",
     ]
     return "\n".join(lines)

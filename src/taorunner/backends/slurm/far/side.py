@@ -27,15 +27,14 @@ class FarSide:
     def refresh(self, runs: Sequence[tuple[Folder, Cluster]]) -> None:
         """Brings what far runs have written into their folders here, one call for each host.
 
-        What cannot be read now is read later: the scheduler, asked next, says why.
+        Raises SilentError, MachineError where it cannot be read now.
         """
         by_host: dict[str | None, list[tuple[Folder, FarRun]]] = {}
         for folder, cluster in runs:
             if cluster.far is not None:
                 by_host.setdefault(cluster.host, []).append((folder, cluster.far))
         for host, known in by_host.items():
-            with suppress(TaorunnerError):
-                self._runs(host).refresh_all(known)
+            self._runs(host).refresh_all(known)
 
     def completed(
         self, handles: Sequence[Handle], found: Mapping[str, EngineStatus]

@@ -26,6 +26,8 @@ MOST_WHOLE_BYTES = 64 << 20
 """Of a larger file that is copied whole, no more is read."""
 _PIECE_BYTES = 4 << 20
 INDEX = ".index.json"
+_SIZE, _ENDS, _WHOLE = range(3)
+"""How much of a file is shown."""
 
 Reader = Callable[[Sequence[tuple[str, int, int]]], list[bytes]]
 """``(path, offset, length)`` of the far side, each as bytes."""
@@ -62,20 +64,30 @@ def show(shown: Shown, files: Sequence[FarFile], read: Reader, skew_s: float = 0
     now: dict[str, list[int | str]] = {}
     for name in sorted(found):
         one = found[name]
-        facts: list[int | str] = [one.kind, one.inode, one.size, one.modified_ns]
-        if known.get(name) != facts and not _take(shown, name, one, known.get(name), read, skew_s):
-            continue
+        before = known.get(name)
+        is_same = before is not None and before[:2] == [one.kind, one.inode]
+        depth = _WHOLE if _fits(name, shown.whole) else _ENDS if _fits(name, shown.ends) else _SIZE
+        if is_same and before is not None:  # another run of the experiment may want more of it
+            depth = max(depth, int(before[4]))
+        facts: list[int | str] = [one.kind, one.inode, one.size, one.modified_ns, depth]
+        if before != facts:
+            has_more = is_same and before is not None and before[4] == depth
+            if not _take(shown.seen / name, one, depth, read, skew_s, is_same=is_same, grows=has_more):
+                continue
         now[name] = facts
     if now != known:
         write_bytes(shown.seen / INDEX, json.dumps(now).encode())
 
 
+def forget(view: Path) -> None:
+    """Removes what is shown there: the far side has moved it."""
+    _remove(view)
+
+
 def _take(
-    shown: Shown, name: str, one: FarFile, known: Sequence[int | str] | None, read: Reader, skew_s: float
+    path: Path, one: FarFile, depth: int, read: Reader, skew_s: float, *, is_same: bool, grows: bool
 ) -> bool:
-    """Brings one entry up to date. False for one that is not shown."""
-    path = shown.seen / name
-    is_same = known is not None and list(known[:2]) == [one.kind, one.inode]
+    """Brings one entry up to date; with ``grows`` what is there is its beginning. False for one that is not shown."""
     if not is_same:
         _remove(path)
     if one.kind == "d":
@@ -91,10 +103,10 @@ def _take(
     if one.kind != "f":
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _fits(name, shown.whole):
-        _grow(path, one, read, is_same=is_same)
+    if depth == _WHOLE:
+        _grow(path, one, read, is_same=grows)
     else:
-        _sketch(path, one, read if _fits(name, shown.ends) else None)
+        _sketch(path, one, read if depth == _ENDS else None)
     time_ns = one.modified_ns - int(skew_s * 10**9)
     os.utime(path, ns=(time_ns, time_ns))
     return True
@@ -149,7 +161,9 @@ def _index(folder: Path) -> Mapping[str, list[int | str]]:
     with suppress(OSError, ValueError):
         body = read_json_state(folder / INDEX)
         if isinstance(body, dict):
-            return {name: facts for name, facts in body.items() if isinstance(facts, list)}
+            return {
+                name: facts for name, facts in body.items() if isinstance(facts, list) and len(facts) == 5
+            }
     return {}
 
 
