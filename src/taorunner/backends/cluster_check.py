@@ -28,6 +28,7 @@ from taorunner.project.clusters.far_place import far_place
 from taorunner.project.workspace import Workspace
 
 _ASK_S = 15.0
+_LOGIN_S = 40.0
 _SITE_KEYS = ("partition", "account", "qos")
 TOKEN = "cluster-check"
 """The file in the state folder that a node has to read."""
@@ -84,7 +85,11 @@ def _with_token_there(cluster: Cluster, resources: Resources, ask: Ask, path: st
     text = secrets.token_hex(16)
     script = 'umask 077; mkdir -p "${1%/*}" && echo "$2" >"$1"'
     try:
-        ask(["sh", "-c", script, "sh", path, text], _ASK_S)
+        try:
+            ask(["sh", "-c", script, "sh", path, text], _LOGIN_S)
+        except MachineError as error:
+            yield Finding(Severity.ERROR, "cluster-login", error.message, error.hint)
+            return
         yield from check_site(cluster.settings, resources, ask, (path, text))
     finally:
         with suppress(MachineError):
