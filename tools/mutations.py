@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation("api", "api/runs.py", "return all(self._store.load(run_id).state is RunState.SUCCEEDED",
              "return any(self._store.load(run_id).state is RunState.SUCCEEDED"),
     Mutation("ground", "state_files.py", "facts.st_nlink > 1", "facts.st_nlink > 2"),
-    Mutation("ground", "atomic_files.py", "    if durable:\n        _flush_folder(path.parent)\n", ""),
+    Mutation("ground", "atomic_files.py", "    if durable:\n        _flush(path.parent)\n", ""),
     Mutation("backends/docker", "backends/docker/log_resume.py", "unkept = len(self._tail) - end",
              "unkept = len(self._tail) - self._matched"),
     Mutation("backends/process", "backends/process/reaper.py",
@@ -85,8 +85,7 @@ MUTATIONS = (
              "value in _TRUE_OR_FALSE"),
     # a second kind in the rooms where a mistake costs most
     Mutation("runs/state", "runs/state/pruning.py", "(record.finished_at or record.queued_at)", "record.queued_at"),
-    Mutation("runs/state", "runs/state/store.py", 'file.truncate(data.rfind(b"\\n") + 1)',
-             'file.truncate(max(0, data.rfind(b"\\n")))'),
+    Mutation("ground runs/state", "state_files.py", 'end = tail.rfind(b"\\n") + 1', 'end = max(0, tail.rfind(b"\\n"))'),
     Mutation("runs/state", "runs/state/history.py", 'lines = [""] if self.is_torn else []', "lines: list[str] = []"),
     Mutation("runs/state", "runs/state/snapshot.py", "(s.state.is_final and s.state is not RunState.LOST)",
              "s.state.is_final"),
