@@ -52,7 +52,9 @@ def far_place(workspace: Path, backend: str | None, settings: Mapping[str, Any])
 
     Raises what ``target_of`` raises.
     """
-    if backend is None or target_of(backend).with_settings(settings).files is not Files.FAR:
+    if backend is None or "host" not in settings:  # without a host, files are nowhere else
+        return None
+    if target_of(backend).with_settings(settings).files is not Files.FAR:
         return None
     host, there = str(settings["host"]), str(settings.get("workspace") or workspace).rstrip("/")
     key = hashlib.sha256(f"{host}\0{there}".encode()).hexdigest()[:12]
