@@ -71,7 +71,7 @@ def make_launch(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[...,
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         run_id = run_id or f"{tmp_path.parent.name}-{tmp_path.name}-{worker}-{len(made)}".replace("_", "-")
         made.append(run_id)
-        run_dir = tmp_path / "runs" / run_id
+        run_dir = tmp_path / ".taorunner" / "runs" / run_id  # as in a workspace
         run_dir.mkdir(parents=True, exist_ok=True)
         return Launch(run_id, run_dir, gpu_ids)
 

@@ -16,6 +16,7 @@ SETTINGS = {"partition": "gpu,low", "account": "vision", "qos": "normal", "gpu_t
 
 
 def of_clusters(place: Path) -> Iterator[Reader]:
+    from taorunner.backends.slurm import said as sayings
     from taorunner.backends.slurm import states
     from taorunner.backends.slurm.node_probe import read_step, step_words
     from taorunner.backends.slurm.scheduler import read_sacct, read_squeue
@@ -48,7 +49,7 @@ def of_clusters(place: Path) -> Iterator[Reader]:
         text = text_of(data)
         states.refusal(text, asked)
         text = text[-16 * 1024 :]  # as the folder of a run gives them
-        states.silent_end(text, asked)
+        sayings.silent_end(text, asked.workspace)
         states.tells_of_oom(text)
         step_words(text)
         read_step(text)
@@ -111,7 +112,7 @@ def _of_files(place: Path) -> Iterator[Reader]:
         )
         if cluster is not None:
             assert isinstance(cluster.asked.gpu_words, str)
-        assert messages is None or messages.isprintable() or "\n" in messages
+        assert messages is None or messages.translate({9: " ", 10: " "}).isprintable()
 
     for name, seed in files.items():
         yield Reader(f"{name} of a job", [seed], from_file(folder.path / name, everything))

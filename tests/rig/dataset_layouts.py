@@ -69,6 +69,8 @@ def _content(layout: DataLayout, file: Path, number: int) -> bytes:
         return written.getvalue()
     if layout.form == "kitti" or file.parent.name == "label_2":
         return b"%s 0.0 0 0.0 1 1 20 20 0 0 0 0 0 0 0\n" % CLASSES[number % 3].encode()
+    if file.name == "classes.txt":
+        return "".join(f"{name}\n" for name in CLASSES).encode()
     if file.name == "characters.txt":
         return b"o\nn\ne\n"
     line = b"%03d.png\tone\n" if layout.form == "ocrnet" else b"%03d\n"

@@ -326,6 +326,9 @@ def _could_be(spec: SpecRead, contract: Contract, all_of_them: Iterable[Contract
 def _is_of_action_alone(spec: SpecRead, contract: Contract) -> bool:
     """True where the action has a schema of its own, and the text is one of these."""
     against = schema_for(contract, memory=spec.memory)
-    if against is None or "." not in against.schema.name or against.schema.format != spec.format:
+    if against is None or against.schema.format != spec.format:
+        return False
+    part = against.schema.name.partition(".")[2]
+    if part in ("", contract.group):  # that of the network, or of all its actions in an image of its own
         return False
     return fit_of(spec.section, against.schema).unknown == 0

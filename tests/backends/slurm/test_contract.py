@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ class TestSlurm(RequeueContract):
         make = create if "preemption" in request.fixturenames else Patient
         made = shell_harness(make, make_plan, make_launch, backend="slurm", backend_options=options)
         stays = make_plan("sh", "-c", "echo up; exec sleep 600", backend="slurm", backend_options=options)
-        return replace(made, stays=stays)
+        return dataclasses.replace(made, stays=stays)
 
     @pytest.fixture
     def preemption(self, own_slurm: Cluster) -> Iterator[Preemption]:

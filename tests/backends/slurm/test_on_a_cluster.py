@@ -167,7 +167,7 @@ def test_a_run_whose_answer_was_lost_is_adopted(run: Callable[..., Any], tmp_pat
     )
     with pytest.raises(MachineError, match="does not answer"):
         run("exec sleep 600", environ=environ)
-    (run_dir,) = (tmp_path / "runs").iterdir()
+    (run_dir,) = (tmp_path / ".taorunner" / "runs").iterdir()
     found = create().find(run_dir.name, run_dir)
     assert found is not None
     try:

@@ -36,9 +36,10 @@ def test_a_person_types_on_a_node(workspace: Path, slurm: Cluster, is_remote: bo
         person.type("echo on-$SLURMD_NODENAME-$SITE-$CUDA_VISIBLE_DEVICES; stty size\n")
         person.wait_for(rf"on-{slurm.layout.nodes[0][:7]}-[123]-a b-[0-3]\r\n", 60)
         person.wait_for(r"33 77\r\n")
-        person.type("sleep 600\n")
-        person.wait_for("sleep 600")
+        person.type("sh -c 'echo up-$((3 * 7)); exec sleep 600'\n")
+        person.wait_for(r"up-21\r\n")
         person.type("\x03")
+        person.wait_for(r"\^C")  # it drops what was typed and not read yet
         person.type("echo after-$((6 * 7)); exit 5\n")
         person.wait_for(r"after-42\r\n")
         assert person.end() == 5

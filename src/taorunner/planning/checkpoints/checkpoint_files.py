@@ -54,16 +54,17 @@ def find_pretrained(folder: Path, framework: Framework) -> tuple[Path | None, st
 
 
 def find_checkpoints(results: Path, contract: CheckpointContract) -> list[Path]:
-    """Full checkpoints of the experiment, newest epoch last, torn ones too.
+    """Full checkpoints of the experiment, newest epoch last, torn ones too; of one epoch the moving average first.
 
     Symlinks such as ``*_latest`` and untrained weights are passed over.
     """
-    found: dict[Path, tuple[int, float]] = {}
+    found: dict[Path, tuple[int, bool, float]] = {}
     for pattern in contract.globs:
         for path in matches(results, pattern):
             if path.is_symlink() or path.is_dir() != contract.is_directory or is_untrained(path, contract):
                 continue
-            found[path] = (epoch_of(path, contract) or 0, path.stat().st_mtime)
+            is_average = is_moving_average(path, contract)
+            found[path] = (epoch_of(path, contract) or 0, not is_average, path.stat().st_mtime)
     return sorted(found, key=lambda path: found[path])
 
 
@@ -76,6 +77,11 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
         return False
     names = [path.name, path.readlink().name] if path.is_symlink() else [path.name]
     return any(re.search(contract.untrained_pattern, name) for name in names)
+
+
+def is_moving_average(path: Path, contract: CheckpointContract) -> bool:
+    """Whether these are averaged weights (EMA) that were saved beside those of the training."""
+    return contract.average_pattern is not None and re.search(contract.average_pattern, path.name) is not None
 
 
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:

@@ -17,6 +17,7 @@ from taorunner.errors import Finding, Severity
 from taorunner.planning.checkpoints.checkpoint_files import (
     epoch_of,
     find_checkpoints,
+    is_moving_average,
     is_untrained,
     newest_whole,
     untrained_leftovers,
@@ -124,7 +125,10 @@ def resumable_files(results: Path, checkpoints: CheckpointContract) -> list[Path
         path
         for pattern in globs
         for path in matches(results, pattern)
-        if not path.is_symlink() and path.is_dir() == is_directory and not is_untrained(path, checkpoints)
+        if not path.is_symlink()
+        and path.is_dir() == is_directory
+        and not is_untrained(path, checkpoints)
+        and not is_moving_average(path, checkpoints)
     ]
 
 

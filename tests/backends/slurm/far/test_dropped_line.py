@@ -50,7 +50,7 @@ def test_a_run_goes_on_while_its_login_host_is_down(
 
     reader = threading.Thread(target=follow)
     runs.becomes(handle, EngineState.RUNNING)
-    (secret,) = there.glob("runs/*/input/secrets/key")
+    (secret,) = there.glob(".taorunner/runs/*/input/secrets/key")
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == (SECRET, 0o600)
     reader.start()
     while not chunks:

@@ -13,7 +13,8 @@ from taorunner.planning.checks.training_facts import Fault, Rule, Training
 
 _OTHERS = frozenset({*ACTIONS, "export", "gen_trt_engine", "prune"}) - {"train"}
 """Sections of a spec that other actions read."""
-_SIZE = re.compile(r"(?:^|[._])(?:size|width|height)\Z")
+_SIZE = re.compile(r"(?:^|\.)(?!min_)(?:\w*_)?(?:size|width|height)\Z")
+"""Not of the smallest box that is taken, which may be 0."""
 
 
 def not_above_zero(training: Training) -> Iterator[Fault]:
