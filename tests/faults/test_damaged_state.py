@@ -17,7 +17,7 @@ def test_no_damage_ends_or_hangs_a_reading_command() -> None:
     counts = re.match(r"(\d+) files, (\d+) of (\d+) damages, (\d+) commands, 0 kinds of faults", done.stdout)
     assert counts is not None, done.stdout
     files, tried, known, commands = map(int, counts.groups())
-    assert (files > 25, tried > 12, known > 15_000, commands > 100) == (True, True, True, True)
+    assert (files > 25, tried > 12, known > 15_000, commands >= 5 * tried) == (True, True, True, True)
 
 
 def test_an_internal_error_is_found(tmp_path: Path) -> None:

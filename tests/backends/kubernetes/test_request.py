@@ -100,8 +100,8 @@ def test_paths_of_the_workspace_become_paths_of_its_claim(
     assert [(one.claim, one.path, one.target, one.read_only) for one in request.job.mounts] == [
         ("vision-data", "team/ws/projects", "/workspace", True),
         ("datasets", "coco/a", "/data", False),
-        ("vision-data", f"team/ws/runs/{name}/input", "/taorunner/run", True),
-        ("vision-data", f"team/ws/runs/{name}/kubernetes/pod", "/taorunner/state", False),
+        ("vision-data", f"team/ws/.taorunner/runs/{name}/input", "/taorunner/run", True),
+        ("vision-data", f"team/ws/.taorunner/runs/{name}/kubernetes/pod", "/taorunner/state", False),
     ]
     with pytest.raises(EngineRefusedError, match='"/elsewhere/x" is on no claim of the cluster'):
         made(mounts=(Mount(Path("/elsewhere/x"), "/x"),))

@@ -90,9 +90,9 @@ def test_what_was_asked_is_what_it_says_or_nothing(folder: Folder, changes: dict
 
 
 @pytest.mark.parametrize(
-    "job", ["--user=root", "-1", "7 8", "7;8", "", None, 7, ["7"], "7" * 30, "\u0667", "7_1"]
+    "job", ["--user=root", "-1", "7 8", "7;8", "", None, 7, ["7"], "7" * 30, "\u0667", "7_", "_1", "7_1_2"]
 )
-def test_only_a_number_is_a_job(folder: Folder, job: object) -> None:
+def test_only_a_number_is_a_job_and_that_of_a_task(folder: Folder, job: object) -> None:
     change(folder.path / "job.json", id=job)
     assert folder.job() is None
 

@@ -25,7 +25,7 @@ from taorunner.backends.contract import (
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.far.side import FarSide
-from taorunner.backends.slurm.folder import Cluster, Folder, is_job
+from taorunner.backends.slurm.folder import Cluster, Folder, is_number
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import Scheduler, SilentError
@@ -162,7 +162,7 @@ class SlurmBackend:
             folder.forget_submit()
             raise
         job = done.stdout.strip().splitlines()[-1].split(";")[0] if done.stdout.strip() else ""
-        if done.succeeded and is_job(job):
+        if done.succeeded and is_number(job):
             folder.keep_job(job)
             return job
         if done.succeeded and (adopted := self._adopted(folder, request.cluster, patience_s=0)) is not None:
@@ -177,7 +177,9 @@ class SlurmBackend:
         deadline = time.monotonic() + patience_s
         while True:
             named = [row for row in scheduler.jobs() if row.name == job_name(cluster.run_id)]
-            rows = [row for row in named if is_job(row.id) and not states.was_refused(row.state, row.nodes)]
+            rows = [
+                row for row in named if is_number(row.id) and not states.was_refused(row.state, row.nodes)
+            ]
             jobs = sorted({row.id for row in rows} - folder.earlier_jobs(), key=int)
             if jobs:
                 for younger in jobs[1:]:

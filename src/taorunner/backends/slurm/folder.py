@@ -171,9 +171,15 @@ class Folder(RunFolder):
             (self.path / CONSOLE).unlink(missing_ok=True)
 
 
-def is_job(text: object) -> bool:
-    """Whether it is the number of a job: it becomes a word of Slurm's commands."""
-    return isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 20
+def is_number(text: str) -> bool:
+    """Whether it is the number of a job."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def is_job(text: str) -> bool:
+    """Whether it is a job, or a task of an array (``7_12``): it becomes a word of Slurm's commands."""
+    job, mark, task = text.partition("_")
+    return is_number(job) and (not mark or is_number(task))
 
 
 def _end_of(path: Path) -> str | None:

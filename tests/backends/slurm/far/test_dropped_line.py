@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_a_run_goes_on_while_its_login_host_is_down(
     monkeypatch.setattr(scheduler, "SILENT_PAUSE_S", 1.0)
     there = own_slurm.own_folder(tmp_path)
     runs = SlurmRuns(own_slurm, make_plan, make_launch, {**os.environ, **own_slurm.elsewhere})
-    script = f"for i in $(seq 8); do echo line $i; sleep 1; done; cat {tmp_path}/runs/*/input/secrets/env/KEY; exit 7"
+    script = f"for i in $(seq 8); do echo line $i; sleep 1; done; cat {tmp_path}/.taorunner/runs/*/input/secrets/env/KEY; exit 7"
     plan = runs.made(script, options={"host": own_slurm.login, "shared": False})
     plan = replace(plan, secrets=(SecretSource("key", f"literal:{SECRET}", variable="KEY"),))
     launch = make_launch()
@@ -55,6 +56,7 @@ def test_a_run_goes_on_while_its_login_host_is_down(
     reader.start()
     while not chunks:
         assert reader.is_alive()
+        time.sleep(0.05)
     own_slurm.kill("sshd")
     for pid in own_slurm.processes("login"):
         os.kill(pid, 9)
@@ -62,8 +64,9 @@ def test_a_run_goes_on_while_its_login_host_is_down(
     assert (status.state, "cannot be reached" in (status.silent or "")) == (EngineState.RUNNING, True)
     with pytest.raises(MachineError, match="cannot be reached"):
         backend.stop(handle, 1)
-    while not list(there.glob("runs/*/slurm/exit")):
+    while not list(there.glob(".taorunner/runs/*/slurm/exit")):
         assert reader.is_alive()
+        time.sleep(0.05)
     assert backend.inspect([handle])[handle.run_id].state is EngineState.RUNNING
     own_slurm.start("sshd")
     own_slurm.hide("sshd", tmp_path, there)
@@ -75,6 +78,6 @@ def test_a_run_goes_on_while_its_login_host_is_down(
     notices = [chunk.notice for chunk in chunks if chunk.notice]
     assert len(notices) == 2
     assert notices[1] == "the scheduler answers again"
-    assert not list(there.glob("runs/*/input/secrets"))
+    assert not list(there.glob(".taorunner/runs/*/input/secrets"))
     runs.backend().remove(handle)
-    assert list(there.glob("runs/*")) == []
+    assert list(there.glob(".taorunner/runs/*")) == []
