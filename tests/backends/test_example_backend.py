@@ -165,6 +165,7 @@ def test_it_can_be_named_on_the_command_line_and_completed(
             "local",
             "embedded",
             "slurm",
+            "kubernetes",
             "nice",
         ]
     typed = cli("train", "first", "--backend", "nic", cwd=workspace)
@@ -178,4 +179,4 @@ def test_without_its_package_the_name_is_wrong(
     (tmp_path / "home").mkdir()
     done = Cli(tmp_path / "home")("validate", cwd=write(workspace_factory, 7))
     assert done.code == 3
-    assert '"backend" must be docker, local, embedded or slurm, not "nice"' in done.out + done.err
+    assert '"backend" must be docker, local, embedded, slurm or kubernetes, not "nice"' in done.out + done.err
