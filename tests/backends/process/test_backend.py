@@ -254,7 +254,7 @@ def test_stop_reaches_the_whole_group(start: Callable[..., Handle], tmp_path: Pa
     child = int((tmp_path / "child").read_text())
     LocalBackend().stop(handle, 30)
     assert (status_of(handle).state, status_of(handle).exit_code) == (EngineState.EXITED, 143)
-    assert reaper.start_time(child) is None
+    wait_for(lambda: reaper.start_time(child) is None)  # whoever adopted it reaps it when it likes
     LocalBackend().stop(handle, 30)
 
 
