@@ -47,9 +47,11 @@ def test_training_goes_on_while_the_engine_is_restarted(place: Callable[..., Any
     out, err = viewer.communicate(timeout=60)
     assert viewer.returncode == 0, (out + err).decode()
     assert here.states() == {"e1": "SUCCEEDED"}
-    here.checks_whole(
-        "e1"
-    )  # its lines end with CR, as TAO's do: the engine had shown but not kept some of them
+    if any(notice["code"] == "log-gap" for notice in here.events("e1", "Notice")):
+        seen = here.numbered("e1")  # what the engine had in its memory is lost with it, and that is said
+        assert seen == sorted(set(seen))
+    else:
+        here.checks_whole("e1")
     assert here.containers() == here.open_batches() == []
 
 
