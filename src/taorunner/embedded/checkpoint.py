@@ -13,6 +13,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,13 +56,13 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         "architecture": dataclasses.asdict(checkpoint.architecture),
         "position": dataclasses.asdict(position),
     }
-    arrays = {f"network/{name}": value for name, value in checkpoint.network.items()}
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about))}
+    arrays |= {f"network/{name}": value for name, value in checkpoint.network.items()}
     arrays |= {f"optimiser/{name}": value for name, value in checkpoint.optimiser.items()}
     beside = folder / f".{path.name}.{os.getpid()}.part"
-    packed = (
-        io.BytesIO()
-    )  # numpy 1 leaves an archive open when its file cannot be written, and Python reports that
-    np.savez(packed, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
+    # in memory first: numpy 1 leaves an archive open when its file cannot be written, and Python reports that
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
     try:
         with beside.open("wb") as file:
             file.write(packed.getbuffer())
