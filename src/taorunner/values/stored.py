@@ -22,7 +22,7 @@ def fits(value: object, kinds: frozenset[str]) -> bool:
     if name not in kinds:
         return name == "int" and "float" in kinds and fits(value, frozenset({"int"}))
     if name == "str":
-        return isinstance(value, str) and "\0" not in value  # NUL is in no path
+        return isinstance(value, str) and "\0" not in value  # no path has NUL
     if name in _SIMPLE:
         return True
     if isinstance(value, int):

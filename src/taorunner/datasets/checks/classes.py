@@ -24,7 +24,7 @@ _RARE = 20  # times fewer boxes than the most frequent class
 
 
 def severity_in(subset: str) -> Severity:
-    """How bad it is when ``subset`` lacks classes that others have: nothing is learnt or chosen by test images."""
+    """The severity of a class that ``subset`` lacks: a test set neither trains a model nor selects one."""
     return Severity.WARNING if subset == "test" else Severity.ERROR
 
 

@@ -215,7 +215,7 @@ DATA: tuple[Cause, ...] = (
         "text-encoding",
         "codec can't encode",
         r"(?P<what>'[\w-]{1,20}' codec can't encode characters? [^\n]{1,60})",
-        "the container writes no letters beyond ASCII: {what}",
+        "the container cannot write letters beyond ASCII: {what}",
         'set LC_ALL to C.UTF-8 and PYTHONIOENCODING to utf-8 in "env", or use plain names',
     ),
     row(

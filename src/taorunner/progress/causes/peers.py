@@ -144,7 +144,7 @@ PEERS: tuple[Cause, ...] = (
         r"|malloc\(\): "
         r"|^Floating point exception|terminate called after throwing an instance of '(?P<what>[\w:]{1,80})'",
         "a library of the image crashed: {what}",
-        'the lines before it say what ran; try one loader worker or GPU less, else another "release"',
+        'the lines before it say what ran; try one loader worker or one GPU fewer, else another "release"',
         weight=Weight.SIGNAL,
     ),
     row(

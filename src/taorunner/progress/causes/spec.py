@@ -59,7 +59,7 @@ SPEC: tuple[Cause, ...] = (
         "spec-not-found",
         "MissingConfigException",
         r"MissingConfigException: (?P<what>[^\n]{1,200})",
-        "a part of the spec is not where it is looked for: {what}",
+        "a part of the spec was not found: {what}",
         "check the path of the spec file and the mounts; remove a defaults list from the spec",
     ),
     row(
@@ -75,7 +75,7 @@ SPEC: tuple[Cause, ...] = (
         r"(?:monitor=['\"](?P<what>[\w./@-]{1,60})['\"]\)?`? could not find|could not find the monitored key"
         r"|conditioned on metric `(?P<path>[\w./@-]{1,60})` which is not available)",
         'no validation computed the metric "{what}{path}", which decides on checkpoints or the end of the training',
-        "set train.validation_interval so that a validation comes, not above train.num_epochs",
+        "set train.validation_interval to train.num_epochs or less, so that there is a validation",
     ),
     row(
         "override-syntax",

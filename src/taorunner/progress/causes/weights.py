@@ -96,7 +96,7 @@ WEIGHTS: tuple[Cause, ...] = (
         "KeyError: '",
         r"KeyError: '(?P<what>[\w.]{1,60})'",
         "training cannot be resumed from this checkpoint: the optimiser's state in it is of another version: {what}",
-        "resume with the release that wrote it; or start anew with it as pretrained weights",
+        "resume with the release that wrote it; or train again with it as pretrained weights",
         frame=r"torch/optim/",
     ),
     row(

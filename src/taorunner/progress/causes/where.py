@@ -75,7 +75,7 @@ WHERE: tuple[Cause, ...] = (
         _NEEDLES,
         _ANY,
         "the processes of the run could not work together: {what}",
-        "look for what another rank printed before; one GPU shows whether it fails there too",
+        "look for what another rank printed before; try one GPU to see whether it fails there too",
         weight=Weight.GENERAL,
         frame=_in(r"torch/distributed/|horovod/"),
     ),
@@ -99,8 +99,8 @@ WHERE: tuple[Cause, ...] = (
         _NEEDLES,
         _ANY,
         "the optimiser could not update the weights: {what}",
-        "after a resume: the checkpoint has the state of another model or release; start anew with it as pretrained "
-        "weights",
+        "after a resume: the checkpoint has the state of another model or release; train again with it as "
+        "pretrained weights",
         weight=Weight.GENERAL,
         frame=_in(r"torch/optim/|torch/cuda/amp/|torch/amp/|keras/\S{0,40}optimizers?"),
     ),
@@ -109,7 +109,7 @@ WHERE: tuple[Cause, ...] = (
         _NEEDLES,
         _ANY,
         "the loss could not be computed: {what}",
-        "compare the labels with num_classes and the class mapping of the spec; NaN outputs ask for a lower "
+        "compare the labels with num_classes and the class mapping of the spec; for NaN outputs, lower the "
         "learning rate",
         weight=Weight.GENERAL,
         frame=_in(r"\w{0,40}(?:criterion|loss|losses|matcher|objective)\w{0,20}\.py"),
