@@ -165,7 +165,7 @@ def _judged(
 
 
 def _at_source(findings: Iterable[Finding], paths: ProjectPaths, source: Path) -> Iterator[Finding]:
-    """The findings on data of a project that does not stay, at the files of ``source`` that are linked there."""
+    """The findings about data of a project that is removed again, at the files of ``source`` it was made from."""
     findings = list(findings)
     written = {one.file for one in findings if one.file and one.file.is_relative_to(paths.data_dir)}
     identities = {_identity(file): file for file in written}

@@ -13,9 +13,6 @@ _Answer = TypeVar("_Answer")
 _Table = TypeVar("_Table", bound="Answers[Any, Any]")
 
 
-_NONE = object()
-
-
 class Answers(Generic[_Question, _Answer]):
     """Answers by question, ``MOST`` at most: the oldest is dropped for a new one."""
 
@@ -27,9 +24,10 @@ class Answers(Generic[_Question, _Answer]):
 
     def get(self, question: _Question, make: Callable[[], _Answer]) -> _Answer:
         """The cached answer; without one, the result of ``make``, which is cached."""
-        answer = self._known.get(question, _NONE)
-        if answer is not _NONE:
-            return cast("_Answer", answer)
+        try:
+            return self._known[question]  # hashed once: a question may be large
+        except KeyError:
+            pass
         answer = make()
         if len(self._known) >= self.MOST:
             del self._known[next(iter(self._known))]

@@ -33,8 +33,7 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
-SpecValue = str | int | float | bool | None
-Read = SpecValue | Unknown
+Read = str | int | float | bool | None | Unknown
 Variables = Mapping[str, object]
 _Row = tuple[str, Read, int]
 """(key, value, offset in the rendered text)."""

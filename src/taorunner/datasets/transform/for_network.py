@@ -189,9 +189,8 @@ def _folders(source: Path, output: Path, kind: str, wish: Wish, arranger: _Arran
             members = [image for image in made if image.subset == subset]
             write_part(kind, partial, subset, members, masks, placer, source)
             for name in classes if kind == CLASSIFICATION else ():
-                (partial / subset / name).mkdir(
-                    exist_ok=True
-                )  # where it is missing, other classes change numbers
+                # a missing folder changes the numbers of the other classes
+                (partial / subset / name).mkdir(exist_ok=True)
         write_classes(kind, partial, sorted(classes))
     return _laid_out("folders", dict(sorted(classes.items())), arranger, placer.counts, findings)
 

@@ -1,4 +1,4 @@
-"""What the rules found for one training, shared with every other training of which a rule reads the same.
+"""Results of rules, shared by all trainings for which a rule reads the same values.
 
 A sweep of a thousand experiments has one spec with a few other numbers: a rule that reads none of them runs once.
 """
@@ -34,12 +34,12 @@ class RuleResults(MutableValue):
 
 
 class _OfLike(MutableValue):
-    """Of trainings that differ in numbers and variables alone. ``names`` are the variables that a rule has read."""
+    """Results for trainings that differ only in numbers and variables. ``names`` are the variables that rules read."""
 
     rules: list[_Known]
     names: frozenset[str] = frozenset()
     _whole: dict[tuple[object, ...], tuple[Fault, ...]] = field(default_factory=dict)
-    """The results of all rules together, of trainings with equal numbers."""
+    """The results of all rules together, by all numbers and by the variables in ``names``."""
 
     def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
         is_shared = self.names.isdisjoint(own)
@@ -61,9 +61,9 @@ class _OfLike(MutableValue):
 
 
 class _Known(MutableValue):
-    """Results of one rule by what it read for each: ``names`` of variables, and numbers at ``keys`` of the spec.
+    """Results of one rule by the values it read: variables called ``names``, and numbers at ``keys`` of the spec.
 
-    ``constant`` is the result of one that read neither.
+    ``constant`` is the result of a rule that read neither.
     """
 
     rule: Rule

@@ -13,7 +13,7 @@ from taorunner.contracts import Contract
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts, Labels
 from taorunner.planning.checks.spec_view import SpecReader
-from taorunner.values.value import Value
+from taorunner.values.value import Value, replace
 
 SOURCES = "dataset_config.data_sources"
 NUM_CLASSES = "dataset.num_classes"
@@ -112,10 +112,8 @@ class Training(Value):
     layout: DataLayout | None = None
 
     def afresh(self) -> Training:
-        """The same, without what a rule has computed of it."""
-        return Training(
-            self.network, self.contract, self.spec, self.convert, self.gpus, self.data, self.classmap, self.layout
-        )  # fmt: skip
+        """A copy without the properties that a rule has computed."""
+        return replace(self)
 
     def refreshed(self, key: str, otherwise: str) -> str:
         """The command that computes the value at ``key`` again, as a hint; ``otherwise`` where there is none."""

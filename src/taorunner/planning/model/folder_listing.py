@@ -8,7 +8,8 @@ from taorunner.values.value import MutableValue, field
 
 
 class FolderListing(MutableValue):
-    """``names`` has those in each folder that was read, by the text of its path."""
+    """``names`` has those in each folder that was read, by the text of its path. ``_links`` has those that are links, and
+    None for a folder that cannot be listed."""
 
     names: dict[str, frozenset[str]] = field(default_factory=dict)
     _links: dict[str, frozenset[str] | None] = field(default_factory=dict)
@@ -28,17 +29,13 @@ class FolderListing(MutableValue):
         return name in links if links is not None else os.path.islink(path)  # noqa: PTH114 (a str is faster)
 
     def _read(self, folder: str) -> None:
-        names, links = [], []
-        is_read = True
+        found: dict[str, bool] | None = {}
         try:
             with os.scandir(folder) as entries:
-                for entry in entries:
-                    names.append(entry.name)
-                    if entry.is_symlink():
-                        links.append(entry.name)
+                found = {entry.name: entry.is_symlink() for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError:
-            is_read = False
-        self.names[folder] = frozenset(names) if is_read else frozenset()
-        self._links[folder] = frozenset(links) if is_read else None
+            found = None
+        self.names[folder] = frozenset(found or ())
+        self._links[folder] = None if found is None else frozenset(name for name in found if found[name])

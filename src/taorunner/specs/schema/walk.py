@@ -57,10 +57,8 @@ class Against(Value):
     schema", also with ``train.num_gpus=1`` behind it.
     """
 
-    __eq__, __hash__ = (
-        object.__eq__,
-        object.__hash__,
-    )  # one is made for all experiments, and is a part of many keys
+    # one is made for all experiments, and is a part of many keys
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     schema: Schema
     action: str | None = None
