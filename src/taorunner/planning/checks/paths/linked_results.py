@@ -7,7 +7,9 @@ machine would write to the user's, through a link that an earlier container left
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from taorunner.contained_files import is_contained
@@ -15,16 +17,17 @@ from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
 
 CODE = "link-in-results"
-_LOOKED_AT = 50_000
-"""Entries of the results. An experiment has some hundred; with inferred images, thousands."""
 
 
 def linked_results(results: Path, moved: Sequence[Path]) -> Iterator[Finding]:
-    """An error for links that lead out of ``results``, which may be a link itself, but for those in ``moved``, and for
-    paths of a container that are nowhere here."""
+    """An error for links that lead out of ``results``, which may be a link itself.
+
+    Passed over are those in ``moved``, which will be elsewhere at the start, and those to a folder that this machine
+    does not have, such as the absolute paths of a container.
+    """
     found = [
         link
-        for link in _links(results, set(moved))
+        for link in _links(results, {str(path) for path in moved})
         if not is_contained(results, link) and Path(os.path.realpath(link)).parent.is_dir()
     ]
     if not found:
@@ -33,19 +36,20 @@ def linked_results(results: Path, moved: Sequence[Path]) -> Iterator[Finding]:
     others = f", and {amount(len(found) - 1, 'other link')}" if len(found) > 1 else ""
     name, target = printable(str(first.relative_to(results))), printable(os.path.realpath(first))
     message = f'"{name}" in the results leads to "{target}"{others}: a run on this machine would write there'
-    hint = f"remove what you did not make: find {results} -type l; or give the experiment another name"
+    command = f"find {shlex.quote(str(results))} -type l"
+    hint = f"remove what you did not make: {command}; or give the experiment another name"
     yield Finding(Severity.ERROR, CODE, message, hint, first)
 
 
-def _links(results: Path, moved: set[Path]) -> Iterator[Path]:
-    left = _LOOKED_AT
-    for place, folders, names in os.walk(results):
-        here = Path(place)
-        folders[:] = sorted(name for name in folders if here / name not in moved)
-        for name in (*folders, *sorted(names)):
-            path = here / name
-            if path.is_symlink() and path not in moved:
-                yield path
-        left -= len(folders) + len(names)
-        if left <= 0:
-            return
+def _links(results: Path, moved: set[str]) -> Iterator[Path]:
+    """All of them: a container could hide one behind any number of files."""
+    folders = [str(results)]
+    while folders:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda one: one.name):
+                if entry.path in moved:
+                    continue
+                if entry.is_symlink():
+                    yield Path(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
