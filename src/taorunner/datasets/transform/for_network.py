@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.datasets.checks.classes import severity_in
@@ -150,11 +150,10 @@ def _texts(source: Path, output: Path, wish: Wish, progress: Progress) -> LaidOu
     """Images with texts: split where there is no subset that validates, before words are cropped from them."""
     made: list[Arranged] = []
 
-    def arrange(images: list[TextImage], kind: str) -> list[TextImage]:
+    def arrange(images: list[TextImage], kind: str) -> dict[Path, str]:
         entries = shared_out(images, WORDS if wish.form == "ocrnet" else kind)
         made.append(arranged(entries, source, wish.val, progress, together=kind == OUTLINES))
-        subsets = {image.path: image.subset for image in made[0].images}
-        return [replace(image, subset=subsets[image.path]) for image in images]
+        return {image.path: image.subset for image in made[0].images}
 
     done = lay_out_texts(
         source, output, to=wish.form, from_=wish.format, skip_bad=wish.skip_bad, progress=progress,

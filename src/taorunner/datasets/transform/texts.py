@@ -30,13 +30,13 @@ _RARE = 20
 def lay_out_texts(
     source: Path, output: Path, *, to: str, from_: str | None = None, overwrite: bool = False, skip_bad: bool = False,
     progress: Progress = lambda what, done, total: None,
-    arrange: Callable[[list[TextImage], str], list[TextImage]] | None = None,
+    arrange: Callable[[list[TextImage], str], Mapping[Path, str]] | None = None,
 ) -> Conversion:  # fmt: skip
-    """``to`` is one of ``FORMS``. ``arrange`` gets the images and their kind, and may give them other subsets, before
+    """``to`` is one of ``FORMS``. ``arrange`` gets the images and their kind, and gives the subset of each, before
     words are cropped from them.
 
-    Raises UserFilesError with every finding when something in ``source`` is wrong and
-    ``skip_bad`` is not set."""
+    Raises UserFilesError with every finding when something in ``source`` is wrong and ``skip_bad`` is not set.
+    """
     refuse_overlap(source, output)
     refuse_taken(output, overwrite=overwrite)
     folder = Folder(source, progress)
@@ -44,7 +44,7 @@ def lay_out_texts(
     usable = usable_texts(dataset)
     is_sound = skip_bad or not has_errors([*dataset.findings, *usable.findings])
     if arrange is not None and usable.images and is_sound:
-        subsets = {one.path: one.subset for one in arrange(usable.images, dataset.kind)}
+        subsets = arrange(usable.images, dataset.kind)
         images = (replace(one, subset=subsets.get(one.path, one.subset)) for one in dataset.images)
         dataset = replace(dataset, images=tuple(images))
         usable = usable_texts(dataset)
