@@ -88,6 +88,14 @@ def test_what_a_killed_command_left_below_the_state_is_removed(data: Path) -> No
     assert [path.name for path in left.iterdir()] == ["notes"]
 
 
+def test_two_results_that_one_process_writes_at_a_time_stay_apart(data: Path) -> None:
+    with new_folder(data / "first", overwrite=False) as first:
+        (first / "file").write_text("1")
+        with new_folder(data / "second", overwrite=False) as second:
+            (second / "file").write_text("2")
+    assert files(data) == {"first/file": "1", "second/file": "2"}
+
+
 @pytest.mark.parametrize("is_link", [True, False])
 def test_without_a_state_folder_a_result_is_written_beside_its_place(data: Path, is_link: bool) -> None:
     state = data.parents[3] / ".taorunner"

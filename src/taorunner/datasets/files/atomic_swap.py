@@ -122,13 +122,12 @@ def _left(target: Path, kind: str) -> Iterator[Path]:
     for entry in sorted(target.parent.iterdir()):
         numbers = entry.name.removeprefix(prefix).split("-")
         is_match = entry.name.startswith(prefix) and all(n.isdecimal() for n in numbers) and len(numbers) <= 2
-        if is_match and not is_alive(int(numbers[0])):
+        if is_match and (int(numbers[0]) == os.getpid() or not is_alive(int(numbers[0]))):
             yield entry
 
 
 def is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
+    """Whether a process has that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

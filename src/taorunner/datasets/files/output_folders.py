@@ -179,23 +179,16 @@ def _held(target: Path) -> Iterator[Path]:
 def _unseen_place(target: Path, held: Path) -> Path | None:
     """A new folder below ``.taorunner`` of the workspace that ``target`` is in; None where there is none, or where it
     could not be renamed to ``held``."""
-    real = Path(os.path.realpath(target.parent))
-    for above in (real, *real.parents):
-        try:
-            facts = (above / UNSEEN).lstat()
-        except OSError:
-            continue
-        if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
-            break
-    else:
+    state, number = _state_above(target), os.getpid()
+    if state is None:
         return None
-    place, number = above / UNSEEN / "datasets", os.getpid()
+    place = state / "datasets"
     made, tried = place / f"{number}-{target.name}", held.with_name(f".{target.name}.partial-{number}")
     try:
         place.mkdir(exist_ok=True)
         for left in place.iterdir():
             pid = left.name.partition("-")[0]
-            if pid.isdecimal() and not is_alive(int(pid)):
+            if left == made or (pid.isdecimal() and not is_alive(int(pid))):
                 remove(left)
         made.mkdir()
         try:
@@ -207,6 +200,18 @@ def _unseen_place(target: Path, held: Path) -> Path | None:
     except OSError:
         return None
     return made
+
+
+def _state_above(target: Path) -> Path | None:
+    """The user's own ``.taorunner`` that is nearest above ``target``."""
+    for above in Path(os.path.realpath(target)).parents:
+        try:
+            facts = (above / UNSEEN).lstat()
+        except OSError:
+            continue
+        if stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.geteuid():
+            return above / UNSEEN
+    return None
 
 
 @contextlib.contextmanager
