@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,11 +16,14 @@ from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
 from taorunner.contracts import Contract, Framework
+from taorunner.datasets.files.atomic_swap import is_alive
 from taorunner.datasets.files.output_folders import Way
 from taorunner.datasets.transform.archive_source import source_folder
 from taorunner.datasets.transform.for_network import FORMS, LaidOut, Wish, lay_out_for_network
 from taorunner.errors import Finding, Severity, UsageError, UserFilesError, has_errors
 from taorunner.planning.derived.derive import Change, DataFacts, read_facts, with_data
+from taorunner.planning.derived.numbers import held_out_percent
+from taorunner.planning.derived.spec_texts import SpecTexts
 from taorunner.planning.experiment_variables import set_variables, variables_of
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.new_project import new_project, workspace_around
@@ -38,7 +40,6 @@ from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, find
 from taorunner.text import amount, printable
 
 _WEIGHTS_MISSING = "pretrained-missing"
-_VAL_SPLIT = re.compile(r"^ *val_split: *(\d{1,3})\b", re.MULTILINE)
 Progress = Callable[[str, int, int], None]
 
 
@@ -138,11 +139,9 @@ def project_from_dataset(
 
 
 def _set_aside(specs: Path) -> int | None:
-    """The percentage of the training images that the spec of the conversion makes the ones to validate on."""
-    for file in sorted(specs.glob("convert.*")):
-        if (found := _VAL_SPLIT.search(file.read_text(encoding="utf-8"))) is not None:
-            return int(found[1]) or None
-    return None
+    """The percentage of the training images that the conversion sets aside for validation; None for none of them."""
+    files = {file.name: file.read_text(encoding="utf-8") for file in sorted(specs.glob("convert.*"))}
+    return int(held_out_percent(SpecTexts(files, {}, is_new=True)) or 0) or None
 
 
 def _judged(
@@ -169,6 +168,7 @@ def _at_source(findings: Iterable[Finding], paths: ProjectPaths, source: Path) -
     findings = list(findings)
     written = {one.file for one in findings if one.file and one.file.is_relative_to(paths.data_dir)}
     identities = {_identity(file): file for file in written}
+    identities.pop(None, None)  # what is gone
     places: dict[Path | None, Path] = {}
     for folder, _, names in os.walk(source):
         for file in (Path(folder, name) for name in names):
@@ -257,7 +257,7 @@ def _beside(paths: ProjectPaths) -> Iterator[Workspace]:
     start = f".new-{paths.name}-"
     for old in paths.root.parent.glob(f"{glob.escape(start)}*"):
         pid = old.name.removeprefix(start)
-        if pid.isdigit() and not _is_alive(int(pid)):
+        if pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(old, ignore_errors=True)
     folder = paths.root.with_name(f"{start}{os.getpid()}")
     try:
@@ -265,16 +265,6 @@ def _beside(paths: ProjectPaths) -> Iterator[Workspace]:
         yield Workspace(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _refuse_outside(data: Path, source: Path) -> None:

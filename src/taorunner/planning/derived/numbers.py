@@ -43,8 +43,13 @@ def set_numbers(source: Source, row: Computed) -> None:
 def samples(source: Source) -> int:
     """Images that train: without the part of records that is set aside for validation."""
     images = source.facts.train.images
-    percent = next((one for key in _VAL_SPLIT if (one := source.texts.number(key)) is not None), None)
+    percent = held_out_percent(source.texts)
     return images if percent is None else images - int(images * percent / 100)
+
+
+def held_out_percent(texts: SpecTexts) -> int | float | None:
+    """The percentage of the training images that a conversion sets aside for validation; None without one."""
+    return next((one for key in _VAL_SPLIT if (one := texts.number(key)) is not None), None)
 
 
 def steps_an_epoch(source: Source, batch_key: str, images: int) -> int | None:
