@@ -8,7 +8,7 @@ from taorunner.values.value import MutableValue, field
 
 
 class FolderListing(MutableValue):
-    """``names`` has those in each folder that was read, by the text of its path. ``_links`` has those that are links, and
+    """``names`` has those in each folder that was read, by the text of its path. ``_links`` has those that are links,
     None for a folder that cannot be listed."""
 
     names: dict[str, frozenset[str]] = field(default_factory=dict)
