@@ -226,7 +226,7 @@ class CheckpointContract(Value):
     ``resume_globs`` match the files that training resumes from, if these are not the weights. ``untrained_pattern``
     matches the names of weights that a failed start leaves behind; they are no result, whatever epoch the name has.
     ``best_pattern`` matches the names of those that TAO itself keeps as the best by a metric, ``average_pattern`` those
-    of moving averages: a training never goes on from them, and the weights of the same epoch come before them.
+    of moving averages: training does not resume from them, and the weights of the same epoch are preferred to them.
     """
 
     globs: tuple[str, ...] = ()

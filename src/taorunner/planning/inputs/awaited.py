@@ -92,9 +92,9 @@ def is_odd(text: str) -> bool:
 
 
 def places(one: Awaited, results_inside: str) -> tuple[tuple[str, str], ...]:
-    """The texts in a plan that stand for a model, in the order in which they are replaced, and what they become.
+    """Pairs of a text in a plan and what replaces it, in the order of replacement.
 
-    In place of the model itself, and of its name in the names of what is made of it.
+    The texts stand for the model itself, and for its name in the names of files that are made of it.
     """
     folder, name = PurePosixPath(results_inside), PurePosixPath(one.stand_in)
     whole = f"{folder.name}/{name.relative_to(folder)}"

@@ -33,7 +33,7 @@ class EarlierResults(Value):
     make_dirs: tuple[Path, ...] = ()
 
     def on(self, place: FarPlace) -> EarlierResults:
-        """Met in the view of a far side, as they are called there and here."""
+        """What was found in the view of ``place``, with the paths that the files have there."""
         found, aside, made = self.findings, self.set_aside, self.make_dirs
         return EarlierResults(
             tuple(map(place.shown, found)), tuple(map(place.own, aside)), tuple(map(place.own, made))

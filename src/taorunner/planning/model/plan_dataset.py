@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def dataset_folder(plan: RunPlan) -> Path | None:
-    """The folder of the dataset of experiments.yml, on the host. A container's path of it is that of a mount."""
+    """The folder on this host of the dataset that experiments.yml names; in a container it is below a mount."""
     inside = plan.arguments.values.get("dataset_raw")
     if not isinstance(inside, str) or not inside:
         return None

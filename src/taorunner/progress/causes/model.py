@@ -1,4 +1,4 @@
-"""Causes in what a model is fed and made of: sizes, number formats, devices, and values that are no numbers."""
+"""Causes in a model and its input: sizes, number formats, devices, and NaN."""
 
 from __future__ import annotations
 
