@@ -306,7 +306,7 @@ def test_a_run_is_handed_over_early_only_where_nothing_can_go_wrong(recorded: Re
     chain.options(1, partition="other")
     assert chain.of(1) is None
     for number in (0, 1):
-        chain.options(number, options=["--dependency=singleton"])
+        chain.options(number, options=["--dep=singleton"])
     assert chain.of(1) is None
     chain = Following(recorded)
     chain.plans = {run: replace(plan, backend="local") for run, plan in chain.plans.items()}

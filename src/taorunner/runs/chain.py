@@ -70,19 +70,13 @@ def follows(
     if before is None or before.handle is None or before.state not in (RunState.WAITING, RunState.RUNNING):
         return None
     one = plans[before.id]
-    is_same = (plan.backend, plan.cluster, plan.backend_options) == (
-        one.backend,
-        one.cluster,
-        one.backend_options,
-    )
-    has_dependency = any(
-        str(word).startswith("--dependency") for word in plan.backend_options.get("options", ())
+    is_same = all(
+        getattr(plan, name) == getattr(one, name) for name in ("backend", "cluster", "backend_options")
     )
     earlier = [plans[run.id].contract for run in runs_before(record, records)]
     status_files = {name for contract in earlier for name in contract.progress.status_files}
     if (
         not (is_same and target_of(plan.backend).with_settings(plan.backend_options).chains)
-        or has_dependency
         or before.retries_left
         or status_files & set(plan.contract.progress.status_files)  # what it writes could not be told apart
     ):

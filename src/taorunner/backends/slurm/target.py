@@ -129,10 +129,18 @@ def is_far(settings: Mapping[str, Any]) -> bool:
 
 
 def _changes(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    files = {"files": Files.FAR, "chains": False} if is_far(settings) else {}
+    changes: dict[str, Any] = {"files": Files.FAR} if is_far(settings) else {}
+    if is_far(settings) or _has_dependency(settings):
+        changes["chains"] = False
     if runtime_of(settings) == "none":
-        return files
-    return {**files, "sees_host_paths": False, "needs_image": True, "networks": NetworkKind.TAO}
+        return changes
+    return {**changes, "sees_host_paths": False, "needs_image": True, "networks": NetworkKind.TAO}
+
+
+def _has_dependency(settings: Mapping[str, Any]) -> bool:
+    """Whether the user gives the job a dependency, of which sbatch takes one; it takes the start of the name, too."""
+    options = settings.get("options")
+    return isinstance(options, list | tuple) and any(str(option).startswith("--dep") for option in options)
 
 
 def _check(settings: Mapping[str, Any]) -> Iterator[SettingProblem]:
