@@ -140,6 +140,10 @@ class CheckpointSaved(Event):
     epoch: int | None = None
 
 
+ANSWERS_AGAIN = "answers again"
+"""The end of a notice with the code ``engine`` that takes back the ones before it."""
+
+
 class Notice(Event):
     """A note for the user. ``level`` is info, warning or error; ``code`` is stable."""
 

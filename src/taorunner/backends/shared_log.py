@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from taorunner.backends.contract import EngineState, EngineStatus, LogChunk, LogPosition
 from taorunner.backends.run_folder import RunFolder
 from taorunner.errors import TaorunnerError
+from taorunner.events import ANSWERS_AGAIN
 from taorunner.state_files import read_some
 
 _READ_BYTES = 256 * 1024
@@ -45,7 +46,7 @@ class SharedLog:
             is_over = self._is_up_to_date() and self._is_over()
             is_silent = self._cut or self._silent
             if (was_silent is None) is not (is_silent is None):
-                yield LogChunk("stdout", b"", notice=is_silent or "the scheduler answers again")
+                yield LogChunk("stdout", b"", notice=is_silent or f"the scheduler {ANSWERS_AGAIN}")
             while not self._closed.is_set() and (data := self._read()):
                 self._at += len(data)
                 yield LogChunk("stdout", data)

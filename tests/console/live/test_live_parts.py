@@ -127,6 +127,9 @@ def test_the_queue_says_who_is_next_and_behind_whom(scene: Any) -> None:
         == "next; runs without GPU start one at a time"
     )
     assert reasons(scene, runs, {"a": RunFacts("b")})["a"] == "next"
+    on_slurm = [runs[0], replace(runs[1], backend="slurm"), *runs[2:]]
+    for count in (0, 2):
+        assert reasons(scene, on_slurm, {"a": RunFacts("b", None, count)})["a"] == "next"
     chained = {
         name: RunFacts("b", None, 1, after=after) for name, after in (("a", runs[0].id), ("b", runs[1].id))
     }

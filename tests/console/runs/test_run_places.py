@@ -117,6 +117,10 @@ def test_a_run_without_gpu_waits_for_the_one_that_runs(
     shown = snapshots_of(records_of(store))
     found = places(store, records_of(store), shown, with_backend=False)
     assert found[batch.runs[1]] == "next; runs without GPU start one at a time"
+    for backend in ("slurm", "kubernetes"):  # their own queue has no such rule
+        store.save(replace(store.load(batch.runs[1]), backend=backend))
+        found = places(store, records_of(store), shown, with_backend=False)
+        assert found[batch.runs[1]] == "next"
 
 
 def test_a_run_on_a_cluster_names_it_and_its_nodes(store: RunStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 
+from taorunner.errors import TaorunnerError
 from taorunner.events import RunState
 from taorunner.state_files import read_json_state
 from taorunner.text import amount
@@ -82,6 +83,16 @@ def need_text(count: int | None, ids: Sequence[str] | None) -> str:
     if ids:
         return f"needs GPU {','.join(ids)}"
     return f"needs {amount(count, 'GPU')}" if count else ""
+
+
+def needs_nothing_here(backend: str) -> bool:
+    """Whether an engine gives GPUs to runs itself, so that a run that is next waits for none of this machine."""
+    from taorunner.targets import GpuSource, target_of
+
+    try:
+        return target_of(backend).gpus is GpuSource.SCHEDULED
+    except TaorunnerError:
+        return False
 
 
 ONE_AT_A_TIME = "runs without GPU start one at a time"

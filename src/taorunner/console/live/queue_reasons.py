@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from taorunner.console.live.queue_order import ONE_AT_A_TIME, limit_text, most_text, need_text, turns
+from taorunner.console.live.queue_order import (
+    ONE_AT_A_TIME,
+    limit_text,
+    most_text,
+    need_text,
+    needs_nothing_here,
+    turns,
+)
 from taorunner.console.live.run_facts import RunFacts
 from taorunner.console.live.run_view import GpuReading
 from taorunner.events import Notice, RunState
@@ -82,7 +89,7 @@ def _of_next(
     running = _active(in_batch)
     if facts.parallel is not None and len(running) >= facts.parallel:
         return limit_text(facts.parallel)
-    if facts.gpu_count is None:
+    if facts.gpu_count is None or needs_nothing_here(run.backend):
         return ""
     if facts.gpu_count == 0:
         return ONE_AT_A_TIME if running else ""

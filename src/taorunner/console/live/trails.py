@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from taorunner.events import (
+    ANSWERS_AGAIN,
     CheckpointSaved,
     EpochProgress,
     Event,
@@ -23,7 +24,6 @@ from taorunner.events import (
 
 SILENT, ENGINE, UNDECIDED, RETRY = "silent", "engine", "undecided", "retry"
 _SIGNS_OF_ENGINE = (EpochProgress, MetricReported, CheckpointSaved, RunStarted, RunWaiting, RunFinished)
-_ANSWERS = "answers again"
 
 
 @dataclass(slots=True)
@@ -105,5 +105,5 @@ class Trails:
         elif event.code == UNDECIDED:
             trail.engine_silent_since = trail.engine_silent_since or event.at
         elif event.code == ENGINE:
-            answers = event.text.endswith(_ANSWERS)
+            answers = event.text.endswith(ANSWERS_AGAIN)
             trail.engine_silent_since = None if answers else trail.engine_silent_since or event.at

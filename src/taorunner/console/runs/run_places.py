@@ -11,10 +11,11 @@ from taorunner.console.live.queue_order import (
     limit_text,
     most_text,
     need_text,
+    needs_nothing_here,
     read_need,
     turns,
 )  # fmt: skip
-from taorunner.events import RunState
+from taorunner.events import ANSWERS_AGAIN, RunState
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import Batch, DamagedRun, RunStore
@@ -85,7 +86,7 @@ def _place(run: RunSnapshot, cluster: str | None, *, with_backend: bool) -> str:
 def _silence(run: RunSnapshot) -> str | None:
     """``does not answer since 22:08``, of an engine that has a run which goes on as far as is known."""
     said = next((notice for notice in reversed(run.notices) if notice.code == "engine"), None)
-    if said is None or run.state is not RunState.RUNNING or said.text.endswith("answers again"):
+    if said is None or run.state is not RunState.RUNNING or said.text.endswith(ANSWERS_AGAIN):
         return None
     if run.started_at is not None and said.at < run.started_at:
         return None  # it answered when it started the run
@@ -129,6 +130,8 @@ class _Queue:
         need = self._need(run_id)
         if need.most is not None and self._submitted[self._engines[run_id]] >= need.most:
             return most_text(need.most)
+        if needs_nothing_here(self._engines[run_id][0]):
+            return "next"
         needs = need_text(need.count, need.ids)
         if need.count == 0 and self._active:
             needs = ONE_AT_A_TIME

@@ -29,7 +29,7 @@ from taorunner.backends.contract import (
 from taorunner.backends.docker.log_resume import Tail
 from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, TaorunnerError
-from taorunner.events import ImagePulling
+from taorunner.events import ANSWERS_AGAIN, ImagePulling
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.values.value import Value, replace
@@ -327,7 +327,7 @@ class Worker:
                     self._inbox.put(Printed(handle.run_id, chunk.stream, chunk.data, chunk.unkept))
                 status = ended or self._settle(handle)
                 if silent_since is not None:
-                    self._inbox.put(Trouble(handle.run_id, "the engine answers again"))
+                    self._inbox.put(Trouble(handle.run_id, f"the engine {ANSWERS_AGAIN}"))
                 silent_since, attempt = None, min(attempt, 3)
                 if ended is not None or status.state in (EngineState.MISSING, EngineState.WAITING):
                     return status
