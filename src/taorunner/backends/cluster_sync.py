@@ -61,7 +61,10 @@ def transfer(
     host = cluster.host
     if host is None:
         message = f'the cluster "{cluster.name}" has no host: its nodes see the files of this machine'
-        raise UserFilesError(message, hint="host: a login node, where its files are elsewhere")
+        hint = (
+            "host: a login node, where its files are elsewhere" if "host" in cluster.target.settings else None
+        )
+        raise UserFilesError(message, hint=hint)
     folder = str(cluster.settings.get("workspace") or workspace.root).rstrip("/")
     ssh = ("-e", shlex.join(SSH))
     if results:

@@ -84,7 +84,10 @@ def test_a_wrong_name_and_a_wrong_file_are_refused(cli: Cli, workspace: Path) ->
     (workspace / "clusters.yml").unlink()
     done = cli("clusters", cwd=workspace)
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("no clusters: write it into ")
+    example = '"clusters: {NAME: {backend: slurm, host: LOGIN}}"'
+    assert done.err.startswith(f"no clusters: write {example} into ")
+    (workspace / "clusters.yml").write_text(f"{example[1:-1]}\n")
+    assert "NAME  slurm    ssh LOGIN" in cli("clusters", cwd=workspace).out
 
 
 def test_a_check_proves_the_site_line_by_line(cli: Cli, workspace: Path, site: dict[str, str]) -> None:

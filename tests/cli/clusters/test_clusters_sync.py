@@ -160,6 +160,14 @@ def test_a_copy_that_was_cut_goes_on_where_it_stopped(
     assert not half.exists()
 
 
+def test_a_host_is_asked_for_only_where_a_cluster_can_have_one(cli: Cli, workspace: Path) -> None:
+    (workspace / "clusters.yml").write_text(
+        "clusters:\n  site: {backend: slurm}\n  lab: {backend: kubernetes, workspace: {claim: c}}\n"
+    )
+    hints = {name: cli("clusters", "sync", name, cwd=workspace).err.count("hint: ") for name in ("site", "lab")}
+    assert hints == {"site": 1, "lab": 0}
+
+
 def test_what_cannot_be_reached_is_refused(cli: Cli, workspace: Path, far: Far) -> None:
     done = cli("clusters", "sync", "here", "--yes", cwd=workspace, env=far[1])
     assert (done.code, 'the cluster "here" has no host' in done.err) == (3, True)

@@ -84,7 +84,7 @@ class Clusters(Value):
             return meant
         if self.names:
             return f"there are {', '.join(self.names[:8])}" + (", …" if len(self.names) > 8 else "")
-        return f'write it into "{self.place}"'
+        return f'write "clusters: {{NAME: {{backend: slurm, host: LOGIN}}}}" into "{self.place}"'
 
 
 def load_clusters(workspace: Workspace, environ: Mapping[str, str]) -> Clusters:
