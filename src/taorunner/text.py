@@ -10,9 +10,9 @@ MASK = "***"
 SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
 _MAX_NAME, _MAX_COMPARED = 200, 2000
+"""Of names that may come from others: comparing two takes time with the square of their length."""
 _SHORT_NAME = 3
 _OF_DATASET = re.compile(r"taorunner dataset (?:check|convert|resize)(?=`| --)")
-"""Of names that may come from others: comparing two takes time with the square of their length."""
 _MOST_DIGITS = 18
 _NO_SECRETS = frozenset({"true", "false", "True", "False", "null", "~", ""})
 # compiled when they are first used: most commands redact nothing

@@ -54,10 +54,9 @@ def ps(
             sys.stderr.write(f"{_NOTHING}\n")
         return 0
     from taorunner.events import RunState
-
-    store = _store(place.state_dir)
     from taorunner.runs.state.lookup.unusable import shown_in_list
 
+    store = _store(place.state_dir)
     unfinished, damaged = store.open_runs()
     live = unfinished[::-1]
     live.sort(key=lambda run: run.state in (RunState.QUEUED, RunState.WAITING))

@@ -70,9 +70,7 @@ def scroll_limit(view: RunView, height: int) -> int:
 def _head(view: RunView, width: int) -> Text:
     run = view.run
     symbol, style = run_rows.mark(view)
-    labelled = view.label.replace(
-        "/", " "
-    ).split()  # with project or action where several runs would be named alike
+    labelled = view.label.replace("/", " ").split()  # it has the project or action where names would be alike
     parts = [*(clean(one) for one in (run.project, run.action) if one not in labelled), view.short_id]
     if view.notes.attempt > 1:
         parts.append(f"attempt {view.notes.attempt}")

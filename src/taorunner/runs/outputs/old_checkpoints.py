@@ -77,9 +77,8 @@ def old_checkpoints(
     best = set(ranked[: rule.count if rule.is_best else 1])
     keep |= {path for path, epoch in by_epoch.items() if epoch in best}
     if not rule.is_best:
-        newest = sorted(epochs)[
-            -rule.count :
-        ]  # an epoch may have two files: the weights and their moving average
+        # an epoch may have two files: the weights and their moving average
+        newest = sorted(epochs)[-rule.count :]
         keep |= {*found[-rule.count :], *(path for path, epoch in by_epoch.items() if epoch in newest)}
     elif not ranked:
         keep |= set(found)

@@ -46,12 +46,8 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
     place = far_place(plan.workspace, plan.backend, plan.backend_options)
     if place is not None:
         there = f"{place.host}:{place.path(plan.results_dir)}"
-        return [
-            (
-                "secrets-not-searched",
-                f"{there} was not searched for secrets of the run: it is not seen from here",
-            )
-        ]
+        text = f"{there} was not searched for secrets of the run: it is not seen from here"
+        return [("secrets-not-searched", text)]
     closed: list[Path] = []
     left: list[Path] = []
     unsearched: list[Path] = []
@@ -60,14 +56,9 @@ def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> li
     notices = []
     named = list(_with_secret_names(plan.results_dir, masking, since_s - CLOCK_SLACK_S))
     if named:
-        has = (
-            "has a secret of the run in its name"
-            if len(named) == 1
-            else "have a secret of the run in their names"
-        )
-        text = (
-            f"{masking.masked_text(_named(named, plan))} {has}, which others may see: rename it or remove it"
-        )
+        paths = masking.masked_text(_named(named, plan))
+        has, names = ("has", "its name") if len(named) == 1 else ("have", "their names")
+        text = f"{paths} {has} a secret of the run in {names}, which others may see: rename it or remove it"
         notices.append(("secret-in-results", text))
     if closed:
         holds = "holds" if len(closed) == 1 else "hold"

@@ -160,11 +160,8 @@ class Observation:
             for caution in verdict.cautions
         ]
         if status.unconfirmed is not None:
-            events.append(
-                Notice(
-                    run=self._run, at=at, level="warning", code="exit-unconfirmed", text=status.unconfirmed
-                )
-            )
+            text, code = status.unconfirmed, "exit-unconfirmed"
+            events.append(Notice(run=self._run, at=at, level="warning", code=code, text=text))
         return verdict, events
 
     def _last_events(self, at: datetime) -> list[Event]:

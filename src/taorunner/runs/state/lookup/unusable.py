@@ -15,7 +15,6 @@ TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunne
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
 _OF_EVERY_PLAN = frozenset({
     "project", "experiment", "action", "backend", "contract", "argv", "workspace", "results_dir",
 })  # fmt: skip
@@ -32,9 +31,7 @@ def fault_of(store: RunStore, record: RunRecord, *, is_thorough: bool = False) -
     return _fault(store, record, _batch_error(store, record.batch), is_thorough=is_thorough)
 
 
-def shown_in_list(
-    store: RunStore, runs: Sequence[RunRecord | DamagedRun]
-) -> list[RunRecord | DamagedRun]:  # fmt: skip
+def shown_in_list(store: RunStore, runs: Sequence[RunRecord | DamagedRun]) -> list[RunRecord | DamagedRun]:
     """The runs as a list of runs shows them. The file of each batch is read once."""
     known: dict[str, Exception | None] = {}
     shown: list[RunRecord | DamagedRun] = []
