@@ -6,7 +6,8 @@
     │   └── UnknownNameError         2  a name of the command line that does not exist: network, experiment, action
     ├── MachineError                 4  engine, driver, disk or credentials of this machine
     ├── EngineRefusedError           5  refused by the engine
-    └── RunStateError                6  no such run, or it is in the wrong state
+    └── RunStateError                6  a run is in the wrong state
+        └── NoSuchRunError           6  a name that no run has
 
 A subclass exists only where the exit code differs or where it is caught.
 Nothing here prints or exits: only ``cli`` turns errors into text.
@@ -161,3 +162,11 @@ class EngineRefusedError(TaorunnerError):
 class RunStateError(TaorunnerError):
     exit_code = ExitCode.NO_SUCH_RUN
     code = "run-state"
+
+
+class NoSuchRunError(RunStateError):
+    """``name`` is the word that means no run."""
+
+    def __init__(self, message: str, *, name: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.name = name

@@ -114,7 +114,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
-    here = at_definition(here, planning.project, experiment, planning.memory)
+    here = _in_one_step(at_definition(here, planning.project, experiment, planning.memory), experiment)
     planning.add(here)
     if stops(here, is_forced=request.force):
         return None
@@ -135,6 +135,15 @@ def _with_first_step(planning: Planning, experiment: Experiment, finding: Findin
     if not layout.trains_on_records or any(planning.cross.data.has_files(str(folder)) for folder in folders):
         return finding
     return replace(finding, hint=f"taorunner convert {experiment.name} --then train")
+
+
+def _in_one_step(findings: Sequence[Finding], experiment: Experiment) -> list[Finding]:
+    """With the chain that makes the checkpoint as the next step for missing records, too."""
+    convert = f"taorunner convert {experiment.name}"
+    chain = f"{convert} --then train"
+    if all(finding.hint != chain for finding in findings):
+        return list(findings)
+    return [replace(one, hint=chain) if one.hint == convert else one for one in findings]
 
 
 def _draft(planning: Planning, experiment: Experiment) -> Draft | None:

@@ -164,7 +164,9 @@ def test_a_host_is_asked_for_only_where_a_cluster_can_have_one(cli: Cli, workspa
     (workspace / "clusters.yml").write_text(
         "clusters:\n  site: {backend: slurm}\n  lab: {backend: kubernetes, workspace: {claim: c}}\n"
     )
-    hints = {name: cli("clusters", "sync", name, cwd=workspace).err.count("hint: ") for name in ("site", "lab")}
+    hints = {
+        name: cli("clusters", "sync", name, cwd=workspace).err.count("hint: ") for name in ("site", "lab")
+    }
     assert hints == {"site": 1, "lab": 0}
 
 

@@ -166,3 +166,11 @@ def test_logs_of_several_runs(cli: Cli, workspace: Path) -> None:
     assert cli("logs", "dino_01", "aaaaa5", "--since", "1h", cwd=workspace).out == ""
     wrong = cli("logs", "dino_01", "--since", "soon", cwd=workspace)
     assert (wrong.code, "--since takes an age" in wrong.err) == (2, True)
+
+
+def test_an_experiment_without_runs_names_the_command_that_starts_one(cli: Cli, workspace: Path) -> None:
+    for words in (["runs", "show", "idle_01"], ["logs", "yard/idle_01"], ["stop", "idle_01", "-p", "yard"]):
+        done = cli(*words, cwd=workspace)
+        hint = "hint: taorunner -p yard train idle_01\n"
+        assert (done.code, done.err) == (6, f'error: no run of "idle_01" yet\n{hint}')
+    assert "no run of" not in cli("runs", "show", "idle_01", "-p", "parts", cwd=workspace).err

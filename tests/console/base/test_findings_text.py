@@ -137,6 +137,15 @@ def validation(findings, *, with_infos=False):
     return stream.getvalue().splitlines()
 
 
+def test_nothing_is_printed_of_findings_that_cannot_all_be_shown():
+    stream = io.StringIO()
+    with pytest.raises(TypeError):
+        print_validation(
+            make_console(stream, {}), [finding(), finding(message=None)], [], with_infos=False
+        )  # the full command line prints all again
+    assert stream.getvalue() == ""
+
+
 def test_the_same_findings_of_another_file_are_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml")]

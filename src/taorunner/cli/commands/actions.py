@@ -126,7 +126,10 @@ def act(
         invocation, workspace, request, experiments, project=options.project, everything=options.everything
     )
     if options.dry_run:
-        return _show_dry_run(workspace, orders, json=options.json, is_verbose=invocation.is_verbose)
+        code = _show_dry_run(workspace, orders, json=options.json, is_verbose=invocation.is_verbose)
+        if not options.json:
+            invocation.note("nothing was started")
+        return code
     view = ViewOptions(
         options.detach, options.json, options.plain, invocation.is_quiet, invocation.is_verbose
     )

@@ -42,7 +42,8 @@ def print_validation(
     with_infos: bool,
     is_quiet: bool = False,
 ) -> None:
-    """Prints the findings of ``projects`` in ``workspace``.
+    """Prints the findings of ``projects`` in ``workspace``; nothing before all of it is known, as the full command line
+    prints it again when a quick answer fails.
 
     Without ``with_infos``, infos are only counted and the first blocks are printed; what was looked at is printed with
     it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
@@ -52,21 +53,23 @@ def print_validation(
     names = [one.project for one in projects]
     command = f"taorunner validate {' '.join(names)}".strip() + " -v"
     command = as_typed(command, Place(workspace) if workspace is not None else None)
+    lines: list[Text] = []
     if not is_quiet and (with_infos or not shown):
-        print_lines(console, [Text(line) for line in looked_at_lines(projects)])
+        lines += [Text(line) for line in looked_at_lines(projects)]
     blocks = list(_blocks(shown))
     kept = blocks if with_infos else blocks[:MOST_BLOCKS]
     hinted = last_with_hint(one for block in kept if not block.is_repeated for one in block.findings)
     for block in kept:
-        print_lines(console, _lines(block, console, hinted))
+        lines += _lines(block, console, hinted)
     left = [finding for block in blocks[len(kept) :] for finding in block.findings]
     if left:
         kinds = {one.severity.value for one in left}
         word = kinds.pop() if len(kinds) == 1 else "finding"
-        print_lines(console, [Text(f"and {amount(len(left), f'more {word}')}: {command}")])
-    print_lines(console, [Text(_last_line(shown, names, with_infos=with_infos))])
+        lines.append(Text(f"and {amount(len(left), f'more {word}')}: {command}"))
+    lines.append(Text(_last_line(shown, names, with_infos=with_infos)))
     if hidden and not is_quiet:
-        print_lines(console, [Text(infos_text(hidden, command), style="quiet")])
+        lines.append(Text(infos_text(hidden, command), style="quiet"))
+    print_lines(console, lines)
 
 
 class _Block(Value):

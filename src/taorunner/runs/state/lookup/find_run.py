@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taorunner.errors import RunStateError, TaorunnerError, UsageError
+from taorunner.errors import NoSuchRunError, RunStateError, TaorunnerError, UsageError
 from taorunner.planning.model.run_ids import NAME_LIMIT
 from taorunner.runs.state.folders import is_name
 from taorunner.runs.state.lookup.short_ids import short_ids
@@ -112,4 +112,4 @@ def _by_record(store: RunStore, name: str, project: str | None) -> RunRecord:
     close = nearest(name, [*known, *short.values(), *newest])
     hint = f'did you mean "{close}"?' if close is not None else "taorunner runs list shows the runs"
     where = f' in project "{project}"' if project is not None else ""
-    raise RunStateError(f'no run "{name}"{where}', hint=hint)
+    raise NoSuchRunError(f'no run "{name}"{where}', name=name, hint=hint)
