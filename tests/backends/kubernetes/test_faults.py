@@ -64,7 +64,7 @@ def test_a_field_that_the_cluster_does_not_know_is_refused_with_its_name(
 @pytest.mark.parametrize(
     ("code", "reason", "words"),
     [
-        (401, "Unauthorized", 'the login for the context "stand-in" has run out: '),
+        (401, "Unauthorized", 'the login for the context "stand-in" has expired: '),
         (429, "TooManyRequests", 'the server of the context "stand-in" asks to be asked later (since '),
         (503, "ServiceUnavailable", 'the server of the context "stand-in" asks to be asked later (since '),
     ],

@@ -71,6 +71,9 @@ def test_a_kubernetes_cluster_is_where_its_context_leads(cli: Cli, workspace: Pa
         "lab   kubernetes  context lab-admin    clusters.yml:2",
         "own   kubernetes  the current context  clusters.yml:3",
     ]
+    (workspace / "clusters.yml").write_text(f"clusters:\n  lab: {kube}, image_pull_secrets: [ngc]}}\n")
+    lines = cli("clusters", "lab", cwd=workspace).out.splitlines()
+    assert (lines[0], lines[-1]) == ("name               lab", "image_pull_secrets ngc")
 
 
 def test_a_wrong_name_and_a_wrong_file_are_refused(cli: Cli, workspace: Path) -> None:

@@ -96,5 +96,5 @@ def test_missing_rights_and_a_login_that_has_run_out(
     code, said = checked()
     assert (
         code,
-        said["cluster-login"][1].startswith('the login for the context "stand-in" has run out'),
+        said["cluster-login"][1].startswith('the login for the context "stand-in" has expired'),
     ) == (4, True)

@@ -238,7 +238,7 @@ class Kubectl:
         found = refusal_of(done)
         if found.reason == "Unauthorized":
             raise self._silent(
-                f"the login for {self.where} has run out: {printable(found.text)}",
+                f"the login for {self.where} has expired: {printable(found.text)}",
                 hint="log in again, and try: kubectl auth can-i create jobs",
             )
         if found.reason in _BUSY_REASONS:

@@ -19,7 +19,7 @@ from taorunner.errors import Finding, Severity
 from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.text import amount, duration, size
 
-_WIDTH_IN_PIPES = 100_000
+_WIDTH_IN_PIPES, _LEAST_LABEL = 100_000, 16
 _EVERY_S, _EVERY_IN_PIPES_S = 0.3, 60.0
 
 
@@ -74,10 +74,10 @@ def print_cluster(cluster: Cluster, *, json: bool) -> None:
     ]
     known = {label for label, _ in facts}
     facts += [(key, _value(value)) for key, value in cluster.settings.items() if key not in known]
-    for label, value in facts:
-        if value:
-            line = Text.assemble((f"{label:<16} ", "quiet"), clean(value))
-            console.print(line, soft_wrap=True)
+    shown = [(label, value) for label, value in facts if value]
+    wide = max(_LEAST_LABEL, *(len(label) for label, _ in shown))
+    for label, value in shown:
+        console.print(Text.assemble((f"{label:<{wide}} ", "quiet"), clean(value)), soft_wrap=True)
 
 
 def verdict_text(name: str, findings: Sequence[Finding]) -> str:
