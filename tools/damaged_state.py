@@ -28,8 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from taorunner.__main__ import quick_answer
 from taorunner.cli.app import run
-from taorunner.cli.fast.lists import quick
 
 SAMPLE = Path(__file__).parents[1] / "tests/assets/workspace_0_1_0"
 MADE_AT = "/srv/taorunner-sample"
@@ -39,97 +39,34 @@ BUSY_S, HANGS_S = 5.0, 60.0
 MOST_BYTES = 2 << 30
 """Of addresses of this process; a file of 5 GiB is one of the damages."""
 WORDS = (
-    ["ps", "-a", "--json"],
-    ["runs", "list", "--json"],
-    ["runs", "show", "RUN", "--json"],
-    ["logs", "RUN"],
-)
+    ["ps", "-a", "--json"], ["runs", "list", "--json"], ["runs", "show", "RUN", "--json"], ["logs", "RUN"],
+)  # fmt: skip
 """After every damage; between them they read each file."""
 OTHERS = (
-    ["ps"],
-    ["runs", "list"],
-    ["runs", "show", "RUN"],
-    ["logs", "RUN", "--since", "1h"],
-    ["runs", "list", "-p", "parts", "--state", "failed"],
-    ["runs", "prune", "--keep", "0"],
-    ["runs", "prune", "--results", "--keep", "0"],
-    ["runs", "restore", "EXPERIMENT"],
-    ["validate"],
-    ["resume", "EXPERIMENT", "--dry-run"],
-    ["train", "EXPERIMENT", "--dry-run", "--overwrite"],
-    ["evaluate", "EXPERIMENT", "--dry-run"],
-    ["projects"],
-)
+    ["ps"], ["runs", "list"], ["runs", "show", "RUN"], ["logs", "RUN", "--since", "1h"],
+    ["runs", "list", "-p", "parts", "--state", "failed"], ["runs", "prune", "--keep", "0"],
+    ["runs", "prune", "--results", "--keep", "0"], ["runs", "restore", "EXPERIMENT"], ["validate"],
+    ["resume", "EXPERIMENT", "--dry-run"], ["train", "EXPERIMENT", "--dry-run", "--overwrite"],
+    ["evaluate", "EXPERIMENT", "--dry-run"], ["projects"],
+)  # fmt: skip
 """After damage of a whole file, and after every fifteenth."""
 DEEP = b"[" * 100_000
 WHOLE = (
-    b"",
-    b"\n",
-    b"null",
-    b"[]",
-    b"{}",
-    b"5",
-    b'"x"',
-    b"true",
-    b"NaN",
-    b"9" * 5000,
-    DEEP,
-    b'{"a":' * 50_000,
-    b"\0\0",
-    b"\0" * 5000,
-    b"\xff\xfe",
-    b"\xef\xbb\xbf{}",
-    b'{"id": "\\ud800"}',
-    b'{"a": 1, "a": 2}',
-    b"{" * 3,
-    b"[null]",
-    b"[[]]",
-    b"[1e999]",
-    b"\r\n\r\n",
-    b"\xed\xa0\x80",
-    b"- a\n- b\n",
-    b"a\tb\tc\td\te\n" * 3,
-    b"x" * 300_000,
-)
+    b"", b"\n", b"null", b"[]", b"{}", b"5", b'"x"', b"true", b"NaN", b"9" * 5000, DEEP, b'{"a":' * 50_000,
+    b"\0\0", b"\0" * 5000, b"\xff\xfe", b"\xef\xbb\xbf{}", b'{"id": "\\ud800"}', b'{"a": 1, "a": 2}',
+    b"{" * 3, b"[null]", b"[[]]", b"[1e999]", b"\r\n\r\n", b"\xed\xa0\x80", b"- a\n- b\n",
+    b"a\tb\tc\td\te\n" * 3, b"x" * 300_000,
+)  # fmt: skip
 VALUES: tuple[object, ...] = (
-    None,
-    5,
-    -1,
-    0.5,
-    10**400,
-    2**63,
-    1e308,
-    float("nan"),
-    "x",
-    "",
-    "\0",
-    "\ud800",
-    "../../x",
-    "/etc/passwd",
-    "a" * 70_000,
-    "\x1b[2J",
-    "2026-01-01T00:00:00",
-    "9999-12-31T23:59:59+00:00",
-    "0001-01-01T00:00:00+14:00",
-    [],
-    {},
-    ["x", None],
-    [[[]]],
-    {"a": {"b": []}},
-    True,
-)
+    None, 5, -1, 0.5, 10**400, 2**63, 1e308, float("nan"), "x", "", "\0", "\ud800", "../../x",
+    "/etc/passwd", "a" * 70_000, "\x1b[2J", "2026-01-01T00:00:00", "9999-12-31T23:59:59+00:00",
+    "0001-01-01T00:00:00+14:00", [], {}, ["x", None], [[[]]], {"a": {"b": []}}, True,
+)  # fmt: skip
 CLASSES: tuple[tuple[str, bytes], ...] = (
-    ("digit", b"0123456789"),
-    ("letter", b"abcdefghijklmnopqrstuvwxyz"),
-    ("quote", b'"'),
-    ("open", b"{["),
-    ("close", b"}]"),
-    ("colon", b":"),
-    ("comma", b","),
-    ("blank", b" \t"),
-    ("line end", b"\n"),
+    ("digit", b"0123456789"), ("letter", b"abcdefghijklmnopqrstuvwxyz"), ("quote", b'"'), ("open", b"{["),
+    ("close", b"}]"), ("colon", b":"), ("comma", b","), ("blank", b" \t"), ("line end", b"\n"),
     ("mark", b"-./_+\\"),
-)
+)  # fmt: skip
 REPLACED = (b"", b"\0", b"\xff", b'"', b"{", b"]", b"9" * 40, b"\n", b"\\", b"\xe2\x80\xae", b"\x1b")
 
 Damage = Callable[[Path], None]
@@ -197,7 +134,7 @@ def _of_the_file(data: bytes) -> Iterator[tuple[str, Damage]]:
     yield "file: has two names", lambda file: file.with_name("other").hardlink_to(file)
     yield "file: 5 GiB of nothing", huge
     for mode in (0o000, 0o666, 0o664, 0o4755):
-        yield f"file: mode {mode:o}", lambda file, mode=mode: file.chmod(mode)  # type: ignore[misc]
+        yield f"file: mode {mode:o}", partial(Path.chmod, mode=mode)
     if os.geteuid() == 0:
         yield "file: another owner", lambda file: os.chown(file, 1234, 1234)
     for code in ("utf-16", "utf-8-sig", "utf-32"):
@@ -350,7 +287,7 @@ def said(words: list[str], into: int) -> tuple[int, str]:
     begin = time.process_time()
     signal.setitimer(signal.ITIMER_REAL, HANGS_S)
     try:
-        answered = quick(words) if words[0] in ("ps", "runs") else None
+        answered = quick_answer(words)
         code = run(words) if answered is None else answered
         sys.stdout.flush()
         sys.stderr.flush()
@@ -431,7 +368,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--every", type=int, default=1, help="one of so many damages")
+    parser.add_argument("--every", type=int, default=1, help="try one of this many damages")
     parser.add_argument("--what", default="", help="damages with this text in their description")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--only", default="", help="files with this text in their path")

@@ -10,6 +10,7 @@ Ends with 1 when a parser raised what it must not raise, took longer than two se
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -23,13 +24,15 @@ def main() -> int:
     )
     parser.add_argument("--inputs", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
-    parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument(
         "--guided", action="store_true", help="change further what reaches new code; needs --minutes"
     )
     parser.add_argument("--only", default="", help="readers with this text in their name")
     parser.add_argument("--keep", type=Path, help="folder for the inputs that were faults")
     given = parser.parse_args()
+    if given.guided and math.isinf(given.minutes):
+        parser.error("--guided needs --minutes")
     sys.path.insert(0, str(ROOT / "tests" / "foreign_data"))
     from trial import try_all, try_guided
 

@@ -36,7 +36,7 @@ def main() -> None:
     gc.disable()  # objects of imports and plans live to the end; collecting costs 5 % of the time
     if len(sys.argv) == 2 and _print_text_of(sys.argv[1]):
         _leave(0)
-    answered = _answered(sys.argv[1:])
+    answered = quick_answer(sys.argv[1:])
     if answered is not None:
         _leave(answered)
     supervisor = _early_supervisor(sys.argv[1:])
@@ -85,7 +85,7 @@ def _print_text_of(flag: str) -> bool:
     return True
 
 
-def _answered(argv: list[str]) -> int | None:
+def quick_answer(argv: list[str]) -> int | None:
     """The exit code of a command that needs no Typer. None when the full command line must answer."""
     if argv[:1] in (["ps"], ["runs"]):
         from taorunner.cli.fast.lists import quick
