@@ -52,7 +52,7 @@ def _mode(folder: Path, found: os.stat_result, prepare: str) -> Iterator[Finding
     if not os.access(folder, os.W_OK | os.X_OK):
         yield error("leases-unusable", f'you may not write into "{folder}", where GPUs are leased', prepare)
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
-        text = f'"{folder}" for GPU leases has no sticky bit: whoever may write there can remove the locks of others'
+        text = f'"{folder}" for GPU leases has no sticky bit: users can remove the locks of others'
         yield warning("leases-open", text, prepare)
 
 
