@@ -170,7 +170,7 @@ class Invocation:
         within, _, name = error.name.rpartition("/")
         wanted = asked or within
         for project in sorted(workspace.project_names(), key=lambda one: one != near):
-            if wanted in ("", project) and name in load_project(workspace, project).experiments:
+            if wanted in ("", project) and name in load_project(workspace, project).names:
                 self.root, self.project_found = workspace.root, project
                 step = first_steps(workspace, project, name)[0]
                 return RunStateError(f'no run of "{name}" yet', hint=f"taorunner {step}")
