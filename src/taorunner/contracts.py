@@ -225,8 +225,8 @@ class CheckpointContract(Value):
     ``epoch_pattern`` has one group, the epoch as written; ``first_epoch`` the number of the first one in that name.
     ``resume_globs`` match the files that training resumes from, if these are not the weights. ``untrained_pattern``
     matches the names of weights that a failed start leaves behind; they are no result, whatever epoch the name has.
-    ``best_pattern`` matches the names of those that TAO itself keeps as the best by a metric, ``average_pattern`` those
-    of moving averages: training does not resume from them, and the weights of the same epoch are preferred to them.
+    ``best_pattern`` matches the names of those that TAO itself keeps as the best by a metric, ``average_glob`` those of
+    moving averages: training does not resume from them, and the weights of the same epoch are preferred to them.
     """
 
     globs: tuple[str, ...] = ()
@@ -239,7 +239,7 @@ class CheckpointContract(Value):
     resume_globs: tuple[str, ...] = ()
     untrained_pattern: str | None = None
     best_pattern: str | None = None
-    average_pattern: str | None = None
+    average_glob: str | None = None
 
 
 class Contract(Value):

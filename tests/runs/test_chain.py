@@ -283,7 +283,7 @@ def test_a_scheduler_is_told_what_each_run_follows_and_reads(recorded: Recorded)
         ("export/CHECKPOINT-OF-THE-CHAIN.onnx",),
     )
     (model,) = export.models
-    assert (model.action, model.since) == ("train", None)
+    assert (model.action, model.since, model.average) == ("train", None, "*-EMA.pth")
     assert model.texts[1] == ("e1/CHECKPOINT-OF-THE-CHAIN", "e1/{path}")
     assert chain.of(2) is None  # the export is not handed over yet
     chain.change(1, state=RunState.WAITING, handle="8")

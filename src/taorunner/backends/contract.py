@@ -37,14 +37,16 @@ class ChosenModel(Value):
     """A model that an earlier run of a chain makes, chosen by the engine when the run that reads it begins.
 
     It is the newest file of ``patterns``, below the results, that is newer than the start of the run whose folder is
-    ``since``; any is new enough without one. ``action`` makes it. ``texts`` are replaced in the command and in the
-    spec, in their order: each pair is what stands there, and a form of the path: ``{path}``, ``{stem}``.
+    ``since``; without ``since`` its age does not matter. A file whose name matches ``average`` (a moving average) is
+    taken only where there is no other. ``action`` makes the model. ``texts`` are pairs of a text in the command or the
+    spec and its replacement, applied in their order; ``{path}`` and ``{stem}`` in a replacement are those of the model.
     """
 
     action: str
     patterns: tuple[str, ...]
     texts: tuple[tuple[str, str], ...]
     since: Path | None = None
+    average: str = ""
 
 
 class Follows(Value):

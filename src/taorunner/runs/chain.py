@@ -109,8 +109,9 @@ def _chosen(
     is_plain = not any(map(is_odd, [*plain, *(text for text, _ in texts)]))
     if not patterns or not is_plain or any(pattern.startswith("/") for pattern in patterns):
         return None
-    since = None if one.action == "train" else store.paths(maker.id).directory
-    return ChosenModel(one.action, patterns, texts, since)
+    if one.action == "train":
+        return ChosenModel(one.action, patterns, texts, average=contract.checkpoints.average_glob or "")
+    return ChosenModel(one.action, patterns, texts, store.paths(maker.id).directory)
 
 
 def _written_below(plan: RunPlan) -> tuple[str, ...] | None:

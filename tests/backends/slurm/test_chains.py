@@ -45,7 +45,7 @@ class Chain:
         )
         spec = RenderedSpec(self.results / "spec.yaml", "spec.yaml", f"model: e1/{STAND_IN}\n", "spec.yaml")
         plan = replace(plan, spec=spec)
-        model = ChosenModel("train", ("train/*.pth",), TEXTS)
+        model = ChosenModel("train", ("train/*.pth",), TEXTS, average="*-EMA.pth")
         follows = Follows(self.first, "train", (model,), written, overwrite)
         self.launch = launch = replace(self._runs.launch(), follows=follows)
         (launch.run_dir / "input").mkdir(exist_ok=True)
@@ -75,6 +75,21 @@ def test_the_newest_model_is_put_into_command_and_spec(runs: SlurmRuns, chain: C
     assert runs.console(handle) == "x/e1/train/m_2.pth out/e1/m_2.onnx m_2-b\n"
     assert (handle.run_dir / "input" / "spec.yaml").read_text() == "model: e1/train/m_2.pth\n"
     assert runs.backend().models_read(handle) == ["train/m_2.pth"]
+
+
+@pytest.mark.parametrize("has_weights", [True, False])
+def test_a_moving_average_is_read_only_where_there_are_no_other_weights(
+    runs: SlurmRuns, chain: Chain, has_weights: bool
+) -> None:
+    handle = chain.then(f"echo e1/{STAND_IN}")
+    chain.makes("m_1-EMA.pth", 1000)
+    if has_weights:
+        chain.makes("m_1.pth", 1000)
+        chain.makes("m_2.pth", 2000)
+    chain.makes("m_2-EMA.pth", 9000)
+    chain.release()
+    assert runs.becomes(handle).exit_code == 0
+    assert runs.console(handle) == f"e1/train/{'m_2.pth' if has_weights else 'm_2-EMA.pth'}\n"
 
 
 def test_without_a_model_the_run_says_so(runs: SlurmRuns, chain: Chain) -> None:

@@ -116,7 +116,7 @@ def _models(job: Job) -> str:
         )  # the words have been chosen so that nothing is to be quoted for sed or the shell
         newer = shlex.quote(f"{since}/{BATCH_SCRIPT}") if since else "''"
         steps.append(
-            f"model=$(choose {newer} {_newest(model.patterns)})\n"
+            f"model=$(choose {newer} {shlex.quote(model.average)} {_newest(model.patterns)})\n"
             f'[ -n "$model" ] || give_up "no_model:{model.action}"\n'
             f'stem=${{model##*/}} stem=${{stem%.*}}\nnote "reads:$model"\n{fills}'
         )
@@ -250,15 +250,21 @@ fi
 finish "$rc"
 """
 
-_CHOOSE = r"""# The models of the runs before it, in the places where their names stand. Odd names are passed over.
+_CHOOSE = r"""# Puts the models of the runs before it where their stand-ins are. Odd names are passed over. A moving
+# average counts only where there are no other weights.
 choose() {{
-    local file found= after=$1
-    shift
+    local file found= spare= after=$1 average=$2
+    shift 2
     for file; do
         case ${{file#"$R"/}} in *[!A-Za-z0-9._/+-]*) continue ;; esac
-        if [ -L "$file" ] || [ ! -f "$file" ] || [ ! -s "$file" ] || [ "$found" -nt "$file" ]; then continue; fi
-        if [ -z "$after" ] || [ "$file" -nt "$after" ]; then found=$file; fi
+        if [ -L "$file" ] || [ ! -f "$file" ] || [ ! -s "$file" ]; then continue; fi
+        if [ -n "$after" ] && [ ! "$file" -nt "$after" ]; then continue; fi
+        case ${{file##*/}} in
+        $average) [ "$spare" -nt "$file" ] || spare=$file ;;
+        *) [ "$found" -nt "$file" ] || found=$file ;;
+        esac
     done
+    found=${{found:-$spare}}
     printf %s "${{found#"$R"/}}"
 }}
 give_up() {{

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from taorunner.contained_files import files_below, link_on_the_way, matches
@@ -81,7 +82,7 @@ def is_untrained(path: Path, contract: CheckpointContract) -> bool:
 
 def is_moving_average(path: Path, contract: CheckpointContract) -> bool:
     """Whether these are averaged weights (EMA) that were saved beside those of the training."""
-    return contract.average_pattern is not None and re.search(contract.average_pattern, path.name) is not None
+    return contract.average_glob is not None and fnmatchcase(path.name, contract.average_glob)
 
 
 def untrained_leftovers(results: Path, contract: CheckpointContract) -> tuple[Path, ...]:

@@ -238,7 +238,7 @@ class _Checker:
             self.choice(value, path, _FORMATS, "a format")
         elif owner == "console":
             self.choice(value, path, tuple(CONSOLE_FAMILIES), "a kind of console lines")
-        elif owner in ("epoch_pattern", "untrained_pattern", "best_pattern", "average_pattern"):
+        elif owner in ("epoch_pattern", "untrained_pattern", "best_pattern"):
             self.pattern(value, path, has_epoch=owner == "epoch_pattern")
         elif owner == "artifacts":
             self.placeholders(value, path, more=("checkpoints",))
