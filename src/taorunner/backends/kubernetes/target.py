@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from taorunner.backends.setting_values import are_variables, from_to, text_like, texts_like
 from taorunner.project.limits import size_bytes
 from taorunner.targets import Files, GpuSource, Resource, Setting, SettingProblem, Target
 from taorunner.text import did_you_mean, printable
@@ -23,24 +24,11 @@ _KEY = r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61
 _VALUE = r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?"
 _CONTEXT = r"(?!-)[^\0\n]{1,253}"
 _INSIDE = r"(?!/)[^\0\n\\]{1,1000}"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 _PLACE_KEYS = ("claim", "path")
 _VOLUME_KEYS = ("here", "claim", "path")
 _TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
 _OPERATORS, _EFFECTS = ("Exists", "Equal"), ("NoSchedule", "PreferNoSchedule", "NoExecute")
-
-
-def _text(pattern: str) -> Callable[[Any], bool]:
-    return lambda value: re.fullmatch(pattern, value) is not None
-
-
-def _from(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: low <= value <= high
-
-
-def _are_names(values: Any) -> bool:
-    return all(isinstance(value, str) and re.fullmatch(_NAME, value) for value in values)
 
 
 def _is_labels(values: Any) -> bool:
@@ -53,35 +41,25 @@ def _is_labels(values: Any) -> bool:
     )
 
 
-def _are_variables(values: Any) -> bool:
-    return all(
-        isinstance(name, str)
-        and re.fullmatch(_VARIABLE, name) is not None
-        and (isinstance(value, str) or type(value) in (int, float))
-        and "\0" not in str(value)
-        for name, value in values.items()
-    )
-
-
 SETTINGS: Mapping[str, Setting] = {
-    "context": Setting(str, "the name of a context of kubectl", _text(_CONTEXT)),
-    "namespace": Setting(str, "the name of a namespace", _text(_LABEL)),
+    "context": Setting(str, "the name of a context of kubectl", text_like(_CONTEXT)),
+    "namespace": Setting(str, "the name of a namespace", text_like(_LABEL)),
     "workspace": Setting(dict, "a mapping with claim, and path where the workspace is a folder in it"),
     "volumes": Setting(list, "a list of mappings with here, claim and path"),
-    "queue": Setting(str, "the name of a LocalQueue of Kueue", _text(_LABEL)),
-    "priority_class": Setting(str, "the name of a PriorityClass", _text(_NAME)),
-    "service_account": Setting(str, "the name of a ServiceAccount", _text(_NAME)),
-    "runtime_class": Setting(str, "the name of a RuntimeClass, such as nvidia", _text(_NAME)),
-    "image_pull_secrets": Setting(list, "a list of names of Secrets", _are_names),
+    "queue": Setting(str, "the name of a LocalQueue of Kueue", text_like(_LABEL)),
+    "priority_class": Setting(str, "the name of a PriorityClass", text_like(_NAME)),
+    "service_account": Setting(str, "the name of a ServiceAccount", text_like(_NAME)),
+    "runtime_class": Setting(str, "the name of a RuntimeClass, such as nvidia", text_like(_NAME)),
+    "image_pull_secrets": Setting(list, "a list of names of Secrets", texts_like(_NAME)),
     "node_selector": Setting(dict, "a mapping of labels of nodes to values in quotes", _is_labels),
     "tolerations": Setting(list, "a list of mappings with key, operator, value and effect"),
     "labels": Setting(dict, "a mapping of labels to values in quotes", _is_labels),
-    "gpu_resource": Setting(str, "the name of a resource, such as nvidia.com/gpu", _text(_KEY)),
+    "gpu_resource": Setting(str, "the name of a resource, such as nvidia.com/gpu", text_like(_KEY)),
     "shm_size": Setting(str, "a size such as 16G", lambda size: (size_bytes(size) or 0) > 0),
-    "env": Setting(dict, "a mapping of names of variables to values", _are_variables),
-    "requeue": Setting(int, "a whole number from 0 to 1000", _from(0, 1000)),
-    "max_submitted": Setting(int, "a whole number from 1 to 100000", _from(1, 100_000)),
-    "unknown_after_s": Setting(int, "a whole number of seconds from 10 to 86400", _from(10, 86_400)),
+    "env": Setting(dict, "a mapping of names of variables to values", are_variables),
+    "requeue": Setting(int, "a whole number from 0 to 1000", from_to(0, 1000)),
+    "max_submitted": Setting(int, "a whole number from 1 to 100000", from_to(1, 100_000)),
+    "unknown_after_s": Setting(int, "a whole number of seconds from 10 to 86400", from_to(10, 86_400)),
 }
 
 

@@ -6,9 +6,10 @@ Most are words of Slurm and of the site (partition, account, QOS), passed on as 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from taorunner.backends.setting_values import are_variables, from_to, text_like, texts_like
 from taorunner.project.limits import EXPECTED, time_limit_s
 from taorunner.targets import Files, GpuSource, NetworkKind, Resource, Setting, SettingProblem, Target
 from taorunner.text import did_you_mean, printable
@@ -39,31 +40,6 @@ _MEMORY = r"[1-9][0-9]{0,9}[KMGT]?"
 _HOST = r"(?!-)[A-Za-z0-9_.@:\[\]%-]{1,255}"
 _ABSOLUTE = r"/[^\0\n]*"
 _OPTION = r"--?[A-Za-z][^\0\n]*"
-_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
-
-
-def _text(pattern: str) -> Callable[[Any], bool]:
-    return lambda value: re.fullmatch(pattern, value) is not None
-
-
-def _from(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: low <= value <= high
-
-
-def _are_texts(pattern: str) -> Callable[[Any], bool]:
-    return lambda values: all(
-        isinstance(value, str) and re.fullmatch(pattern, value, re.DOTALL) for value in values
-    )
-
-
-def _are_variables(values: Any) -> bool:
-    return all(
-        isinstance(name, str)
-        and re.fullmatch(_VARIABLE, name) is not None
-        and (isinstance(value, str) or type(value) in (int, float))
-        and "\0" not in str(value)
-        for name, value in values.items()
-    )
 
 
 def is_host(value: object) -> bool:
@@ -73,36 +49,36 @@ def is_host(value: object) -> bool:
 
 SETTINGS: Mapping[str, Setting] = {
     "host": Setting(str, "a host that ssh knows, such as login1 or me@login1.example.org", is_host),
-    "partition": Setting(str, "the name of a partition", _text(rf"{_WORD}(,{_WORD})*")),
-    "account": Setting(str, "the name of an account", _text(_WORD)),
-    "qos": Setting(str, "the name of a QOS", _text(_WORD)),
+    "partition": Setting(str, "the name of a partition", text_like(rf"{_WORD}(,{_WORD})*")),
+    "account": Setting(str, "the name of an account", text_like(_WORD)),
+    "qos": Setting(str, "the name of a QOS", text_like(_WORD)),
     "time": Setting(str, EXPECTED["time"], lambda text: time_limit_s(text) is not None),
-    "gpu_type": Setting(str, "a type of GPU as Slurm names it, such as h100", _text(_WORD)),
-    "cpus_per_gpu": Setting(int, "a whole number from 1 to 1024", _from(1, 1024)),
-    "mem_per_gpu": Setting(str, "a size as Slurm writes it, such as 64G", _text(_MEMORY)),
+    "gpu_type": Setting(str, "a type of GPU as Slurm names it, such as h100", text_like(_WORD)),
+    "cpus_per_gpu": Setting(int, "a whole number from 1 to 1024", from_to(1, 1024)),
+    "mem_per_gpu": Setting(str, "a size as Slurm writes it, such as 64G", text_like(_MEMORY)),
     "exclusive": Setting(bool, "true or false"),
-    "constraint": Setting(str, "features of nodes, such as a100&ib", _text(r"[A-Za-z0-9_.&|*()\[\]:=-]{1,200}")),
-    "options": Setting(list, "a list of options of sbatch, such as --reservation=tao", _are_texts(_OPTION)),
-    "requeue": Setting(int, "a whole number from 0 to 1000", _from(0, 1000)),
-    "signal_before_s": Setting(int, "a whole number of seconds from 10 to 36000", _from(10, 36000)),
-    "workspace": Setting(str, "the absolute path of this workspace on the nodes", _text(_ABSOLUTE)),
+    "constraint": Setting(str, "features of nodes, such as a100&ib", text_like(r"[A-Za-z0-9_.&|*()\[\]:=-]{1,200}")),
+    "options": Setting(list, "a list of options of sbatch, such as --reservation=tao", texts_like(_OPTION)),
+    "requeue": Setting(int, "a whole number from 0 to 1000", from_to(0, 1000)),
+    "signal_before_s": Setting(int, "a whole number of seconds from 10 to 36000", from_to(10, 36000)),
+    "workspace": Setting(str, "the absolute path of this workspace on the nodes", text_like(_ABSOLUTE)),
     "shared": Setting(bool, "true, or false where this machine does not see the disk of the cluster"),
     "container": Setting(dict, "a mapping with runtime, and images, import_partition, import_options or tmp"),
-    "env": Setting(dict, "a mapping of names of variables to values", _are_variables),
-    "setup": Setting(list, "a list of lines of shell", _are_texts(r"[^\0]*")),
-    "max_submitted": Setting(int, "a whole number from 1 to 100000", _from(1, 100_000)),
-    "umask": Setting(str, "a mode in quotes, such as \"0027\"", _text("0?[0-7]{3}")),
-    "unknown_after_s": Setting(int, "a whole number of seconds from 10 to 86400", _from(10, 86_400)),
+    "env": Setting(dict, "a mapping of names of variables to values", are_variables),
+    "setup": Setting(list, "a list of lines of shell", texts_like(r"[^\0]*")),
+    "max_submitted": Setting(int, "a whole number from 1 to 100000", from_to(1, 100_000)),
+    "umask": Setting(str, "a mode in quotes, such as \"0027\"", text_like("0?[0-7]{3}")),
+    "unknown_after_s": Setting(int, "a whole number of seconds from 10 to 86400", from_to(10, 86_400)),
 }  # fmt: skip
 
 CONTAINER_SETTINGS: Mapping[str, Setting] = {
     "runtime": Setting(str, "one of " + ", ".join(RUNTIMES), lambda name: name in RUNTIMES),
-    "images": Setting(str, "the absolute path of a folder on the nodes", _text(_ABSOLUTE)),
-    "import_partition": Setting(str, "the name of a partition", _text(_WORD)),
+    "images": Setting(str, "the absolute path of a folder on the nodes", text_like(_ABSOLUTE)),
+    "import_partition": Setting(str, "the name of a partition", text_like(_WORD)),
     "import_options": Setting(
-        list, "a list of options of sbatch, such as --mem=16G", _are_texts(r"--[a-z][^\0\n]*")
+        list, "a list of options of sbatch, such as --mem=16G", texts_like(r"--[a-z][^\0\n]*")
     ),
-    "tmp": Setting(str, "the absolute path of a folder on the nodes", _text(_ABSOLUTE)),
+    "tmp": Setting(str, "the absolute path of a folder on the nodes", text_like(_ABSOLUTE)),
 }
 
 
