@@ -1,8 +1,9 @@
 """What a run that a scheduler started writes into its folder, and what is kept of its end. Read first, and believed
 more than the scheduler, which forgets jobs.
 
-``run_dir/<folder>`` holds a line for each start and end (``events_file``), the exit code (``exit_file``), the output, a
-request to stop, and ``end.json``: what the scheduler said of the end.
+``run_dir/<folder>`` holds ``cluster.json`` (how the cluster is reached), ``submitting`` (written before the job is
+handed over), ``job.json``, and ``end.json``: what the scheduler said of the end. The run itself writes a line for each
+start and end (``events_file``), the exit code (``exit_file``) and its output; ``stop_file`` asks it to stop.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
-from taorunner.backends.contract import EngineEnd
+from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
 from taorunner.state_files import Trust, read_json_state, read_state, write_new
 from taorunner.text import whole_number
 from taorunner.values.bounded_reading import parse_json
 from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value
 
-_END = "end.json"
+CLUSTER, SUBMITTING, JOB, END = "cluster.json", "submitting", "job.json", "end.json"
+STOPPED_BEFORE_START = EngineEnd("stopped before it started", was_stopped=True)
 _MAX_LOG_BYTES = 1 << 20
 _OWN = frozenset({"end"})
 """Fields of a class of their own."""
@@ -65,6 +67,22 @@ class RunFolder:
         self.inner = self.path / self.written
         self.trust: Trust | None = None  # who may have written what the run itself writes
 
+    def job(self) -> object | None:
+        """The job in the form of its scheduler; None where none is known."""
+        raise NotImplementedError
+
+    def begin_submit(self) -> None:
+        self._write(SUBMITTING, b"")
+
+    @property
+    def is_answer_unknown(self) -> bool:
+        """Whether a job was handed over, and the answer never came back."""
+        return (self.path / SUBMITTING).exists() and self.job() is None
+
+    def forget_submit(self) -> None:
+        """The job was refused, and none was made."""
+        (self.path / SUBMITTING).unlink(missing_ok=True)
+
     @property
     def console(self) -> Path:
         return self.inner / self.console_file
@@ -87,7 +105,7 @@ class RunFolder:
         return None
 
     def kept_end(self) -> KeptEnd | None:
-        body = json_object(self.path / _END)
+        body = json_object(self.path / END)
         if body is None:
             return None
         try:
@@ -111,8 +129,25 @@ class RunFolder:
             "unconfirmed": found.unconfirmed,
         }
         if self.path.is_dir():
-            self._write(_END, json.dumps(body).encode())
+            self._write(END, json.dumps(body).encode())
         return self.kept_end() or found
+
+    def exited(self, kept: KeptEnd) -> EngineStatus:
+        """The status of a run that has ended like this."""
+        first, _ = self.starts()
+        return EngineStatus(
+            EngineState.EXITED,
+            exit_code=kept.exit_code,
+            oom_killed=kept.oom_killed,
+            started_at=first,
+            finished_at=kept.at,
+            end=kept.end,
+            unconfirmed=kept.unconfirmed,
+        )
+
+    def ended(self, found: KeptEnd) -> EngineStatus:
+        """As ``exited``; the end is kept. One that was kept before counts."""
+        return self.exited(self.keep_end(found))
 
     def request_stop(self) -> None:
         self._write(Path(self.written, self.stop_file).as_posix(), b"")

@@ -26,10 +26,11 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.kubernetes import manifest, reasons
 from taorunner.backends.kubernetes.folder import Cluster, Folder, KnownJob
-from taorunner.backends.kubernetes.judging import Seen, by_folder_alone, exited, judged, of_missing
+from taorunner.backends.kubernetes.judging import Seen, by_folder_alone, judged, of_missing
 from taorunner.backends.kubernetes.kubectl import Kubectl, Refusal, SilentError
 from taorunner.backends.kubernetes.objects import Event, read_job
 from taorunner.backends.kubernetes.request import KubernetesRequest, kubectl_line, kubernetes_request
+from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
 from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR
 from taorunner.backends.shared_log import SharedLog
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
@@ -38,15 +39,14 @@ from taorunner.state_files import Trust, read_state
 
 _ANSWER_WITHIN_S = 60.0
 """How long a Job of the same name may take to go."""
-_LOOK_AFTER_SUBMIT_S = 1.0
-_KILL_PATIENCE_S = 60.0
-_PAUSE_S = 0.2
 
 
-class KubernetesBackend:
+class KubernetesBackend(ScheduledBackend):
     """See ``contract`` for the rules."""
 
     name = "kubernetes"
+    undecided = reasons.UNDECIDED
+    pause_s = 0.2
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = environ
@@ -95,7 +95,7 @@ class KubernetesBackend:
             if cluster is None or job is None:
                 found[handle.run_id] = EngineStatus(EngineState.MISSING)
             elif (end := folder.kept_end()) is not None:
-                found[handle.run_id] = exited(folder, end)
+                found[handle.run_id] = folder.exited(end)
             else:
                 asked.setdefault((job.context, job.namespace), []).append((handle, folder, cluster, job))
         for (context, namespace), runs in asked.items():
@@ -110,7 +110,7 @@ class KubernetesBackend:
         return None if job is None else self._handle(run_id, job, run_dir)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
-        return SharedLog(Folder(handle.run_dir), position, lambda: self.inspect([handle])[handle.run_id])
+        return SharedLog(Folder(handle.run_dir), position, lambda: self._status(handle))
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Ends the pods, with KILL after ``grace_s``, and the Job. Blocks until they are gone."""
@@ -122,11 +122,7 @@ class KubernetesBackend:
         folder.request_stop()  # a start that is about to begin ends by itself
         client.end_pods(job.name, int(grace_s))
         client.delete(job.name)
-        deadline = time.monotonic() + grace_s + _KILL_PATIENCE_S
-        while time.monotonic() < deadline:
-            if self.inspect([handle])[handle.run_id].state in (EngineState.EXITED, EngineState.MISSING):
-                return
-            time.sleep(_PAUSE_S)
+        self._has_ended(handle, grace_s + KILL_PATIENCE_S)
 
     def remove(self, handle: Handle) -> None:
         self.stop(handle, 0)
@@ -198,7 +194,7 @@ class KubernetesBackend:
                     f'the {kind} "{name}" of an earlier start does not go',
                     hint=f"kubectl describe {kind} {name}",
                 )
-            time.sleep(_PAUSE_S)
+            time.sleep(self.pause_s)
 
     def _own(self, client: Kubectl, request: KubernetesRequest, uid: str) -> None:
         """Ties the Secret and the Service to the Job: they go with it, also when nobody asks taorunner."""
@@ -225,20 +221,6 @@ class KubernetesBackend:
         known = KnownJob(job.name, job.uid, place.context, place.namespace)
         folder.keep_job(known)
         return known
-
-    def _started(self, handle: Handle) -> Started:
-        """Looks for a moment whether it starts, waits, or would wait for ever."""
-        deadline = time.monotonic() + _LOOK_AFTER_SUBMIT_S
-        while True:
-            status = self.inspect([handle])[handle.run_id]
-            if status.state is EngineState.EXITED and status.end is not None and status.started_at is None:
-                raise EngineRefusedError(status.end.reason, hint=status.end.hint)
-            if status.state is not EngineState.WAITING or status.waiting not in reasons.UNDECIDED:
-                break
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_PAUSE_S)
-        return Started(handle, waiting=status.waiting if status.state is EngineState.WAITING else None)
 
     def _ask(
         self, client: Kubectl, runs: Sequence[tuple[Handle, Folder, Cluster, KnownJob]]

@@ -1,8 +1,7 @@
 """What a run's own folder says of its Job: how the cluster is reached, the Job, its starts and its end.
 
-``run_dir/kubernetes`` holds ``cluster.json``, ``submitting`` (written before the Job is handed over), ``job.json`` and
-``end.json``, which no pod sees. The folder ``pod`` in it is all that the pod sees: its log, its starts and its exit
-code are written there.
+``run_dir/kubernetes`` holds what ``run_folder`` names. The pod sees its folder ``pod`` alone, and writes its log, its
+starts and its exit code there.
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from taorunner.backends.kubernetes.entry import CONSOLE, EVENTS, EXIT, STOP, TOKEN
-from taorunner.backends.run_folder import RunFolder, all_fit, json_object
+from taorunner.backends.run_folder import CLUSTER, END, JOB, SUBMITTING, RunFolder, all_fit, json_object
 from taorunner.state_files import Trust, write_new
 from taorunner.values.value import Value
 
 FOLDER, POD, MANIFEST = "kubernetes", "pod", "job.yaml"
-_CLUSTER, _SUBMITTING, _JOB = "cluster.json", "submitting", "job.json"
 _NAME = re.compile(r"tr-[a-z0-9-]{1,60}")
 
 
@@ -72,33 +70,21 @@ class Folder(RunFolder):
         write_new(
             self.run_dir, f"{FOLDER}/{POD}/{TOKEN}", cluster.run_id.encode(), mode=0o600, folder_mode=0o700, owner=owner
         )  # fmt: skip
-        self._write(_CLUSTER, json.dumps(vars(cluster)).encode())
+        self._write(CLUSTER, json.dumps(vars(cluster)).encode())
 
     def cluster(self) -> Cluster | None:
-        body = json_object(self.path / _CLUSTER)
+        body = json_object(self.path / CLUSTER)
         try:
             found = None if body is None else Cluster(**body)
         except TypeError:
             return None
         return found if found is not None and all_fit(found) else None
 
-    def begin_submit(self) -> None:
-        self._write(_SUBMITTING, b"")
-
-    @property
-    def is_answer_unknown(self) -> bool:
-        """Whether a Job was handed over, and the answer never came back."""
-        return (self.path / _SUBMITTING).exists() and self.job() is None
-
-    def forget_submit(self) -> None:
-        """The Job was refused, and none was made."""
-        (self.path / _SUBMITTING).unlink(missing_ok=True)
-
     def keep_job(self, job: KnownJob) -> None:
-        self._write(_JOB, json.dumps(vars(job)).encode())
+        self._write(JOB, json.dumps(vars(job)).encode())
 
     def job(self) -> KnownJob | None:
-        body = json_object(self.path / _JOB)
+        body = json_object(self.path / JOB)
         try:
             found = None if body is None else KnownJob(**body)
         except TypeError:
@@ -109,7 +95,7 @@ class Folder(RunFolder):
     def silent_for_s(self) -> float:
         """For how long the run has written nothing."""
         times = [0.0]
-        for path in (self.path / _JOB, self.console, self.inner / EVENTS):
+        for path in (self.path / JOB, self.console, self.inner / EVENTS):
             with suppress(OSError):
                 times.append(path.stat().st_mtime)
         return max(0.0, time.time() - max(times))
@@ -117,6 +103,6 @@ class Folder(RunFolder):
     def remove(self) -> None:
         """The manifest stays for those who want to read it; the log is in the run's own ``console.log``."""
         shutil.rmtree(self.inner, ignore_errors=True)
-        for name in (_CLUSTER, _SUBMITTING, _JOB, "end.json"):
+        for name in (CLUSTER, SUBMITTING, JOB, END):
             with suppress(OSError):
                 (self.path / name).unlink()

@@ -10,7 +10,7 @@ from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
 from taorunner.backends.kubernetes import reasons
 from taorunner.backends.kubernetes.folder import Cluster, Folder
 from taorunner.backends.kubernetes.objects import Event, Job, Pod
-from taorunner.backends.run_folder import KeptEnd
+from taorunner.backends.run_folder import STOPPED_BEFORE_START, KeptEnd
 from taorunner.values.value import Value
 
 UNCONFIRMED = "the exit code is the run's own word: Kubernetes no longer knows its pod"
@@ -56,15 +56,15 @@ def judged(folder: Folder, cluster: Cluster, seen: Seen, events: list[Event]) ->
     code = next((pod.terminated.code for pod in reversed(main) if pod.terminated is not None), None)
     newest_is_over = bool(main) and main[-1].is_over
     if job.ended is not None or (written is not None and newest_is_over and code == written[0]):
-        return exited(folder, folder.keep_end(_end(folder, cluster, seen, code)))
+        return folder.ended(_end(folder, cluster, seen, code))
     if job.is_deleting and not any(not pod.is_over for pod in seen.pods):
-        return exited(folder, folder.keep_end(_end(folder, cluster, seen, code)))
+        return folder.ended(_end(folder, cluster, seen, code))
     if seen.is_waiting:
         now = datetime.now(timezone.utc)
         never = reasons.never_starts(job, seen.pods, events, cluster, now)
         if never is not None and first is None:
             kept = KeptEnd(None, oom_killed=False, at=now, end=never)
-            return exited(folder, folder.keep_end(kept))
+            return folder.ended(kept)
         text = reasons.waiting_text(job, seen.pods, events, cluster)
         if text in reasons.UNDECIDED and last is not None:
             text = reasons.interruption(main) or text
@@ -88,7 +88,7 @@ def _end(folder: Folder, cluster: Cluster, seen: Seen, code: int | None) -> Kept
     unconfirmed = UNCONFIRMED if code is None and written is not None else None
     end: EngineEnd | None
     if folder.is_stop_requested:
-        end = None if first is not None else EngineEnd("stopped before it started", was_stopped=True)
+        end = None if first is not None else STOPPED_BEFORE_START
         found_code = found_code if first is not None else None
         unconfirmed = None
     elif found_code == 0 or (last is not None and seen.job.ended == "Complete" and code is None):
@@ -127,29 +127,16 @@ def of_missing(folder: Folder, cluster: Cluster, pods: list[Pod]) -> EngineStatu
     now = datetime.now(timezone.utc)
     if folder.is_stop_requested:
         code = written[0] if written is not None else codes[-1] if codes else None
-        end = None if first is not None else EngineEnd("stopped before it started", was_stopped=True)
-        return exited(folder, folder.keep_end(KeptEnd(code, oom_killed=False, at=now, end=end)))
+        end = None if first is not None else STOPPED_BEFORE_START
+        return folder.ended(KeptEnd(code, oom_killed=False, at=now, end=end))
     if written is not None:
         unconfirmed = None if codes and codes[-1] == written[0] else UNCONFIRMED
         kept = KeptEnd(
             written[0], oom_killed=False, at=_not_before(written[1], first), end=None, unconfirmed=unconfirmed
         )
-        return exited(folder, folder.keep_end(kept))
+        return folder.ended(kept)
     kept = KeptEnd(codes[-1] if codes else None, oom_killed=False, at=now, end=deleted_end(name))
-    return exited(folder, folder.keep_end(kept))
-
-
-def exited(folder: Folder, kept: KeptEnd) -> EngineStatus:
-    first, _ = folder.starts()
-    return EngineStatus(
-        EngineState.EXITED,
-        exit_code=kept.exit_code,
-        oom_killed=kept.oom_killed,
-        started_at=first,
-        finished_at=kept.at,
-        end=kept.end,
-        unconfirmed=kept.unconfirmed,
-    )
+    return folder.ended(kept)
 
 
 def by_folder_alone(folder: Folder, why: str) -> EngineStatus:

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from taorunner.backends.contract import (
-    EngineState,
     EngineStatus,
     Handle,
     Launch,
@@ -22,6 +21,7 @@ from taorunner.backends.contract import (
     Report,
     Started,
 )
+from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.far.side import FarSide
@@ -38,15 +38,14 @@ from taorunner.planning.model.plan import RunPlan
 _ANSWER_WITHIN_S = 60.0
 """How long a job is searched for whose number never came back."""
 _FIND_WITHIN_S = 3.0
-_LOOK_AFTER_SUBMIT_S = 1.0
-_KILL_PATIENCE_S = 60.0
-_PAUSE_S = 0.1
 
 
-class SlurmBackend:
+class SlurmBackend(ScheduledBackend):
     """See ``contract`` for the rules."""
 
     name = "slurm"
+    undecided = states.UNDECIDED
+    pause_s = 0.1
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
@@ -91,7 +90,8 @@ class SlurmBackend:
             with self._far.delivered(request, folder):
                 folder.begin_submit()
                 job = self._submitted(request, folder, scheduler)
-        return self._started(self._handle(request.run_id, job, request.run_dir), folder, cluster)
+        handle = self._handle(request.run_id, job, request.run_dir)
+        return self._started(handle, may_end=cluster.asked.after is not None)
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:
         return self._far.completed(handles, self._standings.of(handles))
@@ -108,9 +108,7 @@ class SlurmBackend:
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)
-        return SharedLog(
-            folder, position, lambda: self.inspect([handle])[handle.run_id], self._far.reader(folder)
-        )
+        return SharedLog(folder, position, lambda: self._status(handle), self._far.reader(folder))
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Asks the script to end its step, and cancels the job after ``grace_s``. Blocks until it has ended."""
@@ -127,7 +125,7 @@ class SlurmBackend:
         if self._has_ended(handle, grace_s):
             return
         scheduler.cancel(name, job)
-        self._has_ended(handle, _KILL_PATIENCE_S)
+        self._has_ended(handle, KILL_PATIENCE_S)
 
     def remove(self, handle: Handle) -> None:
         self.stop(handle, 0)
@@ -189,32 +187,6 @@ class SlurmBackend:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(min(2.0, patience_s))
-
-    def _started(self, handle: Handle, folder: Folder, cluster: Cluster) -> Started:
-        """Looks for a moment whether it starts, waits, or would wait for ever."""
-        deadline = time.monotonic() + _LOOK_AFTER_SUBMIT_S
-        while True:
-            status = self.inspect([handle])[handle.run_id]
-            is_over = status.state is EngineState.EXITED and not folder.starts()[0]
-            if is_over and status.end is not None and cluster.asked.after is None:
-                raise EngineRefusedError(status.end.reason, hint=status.end.hint)
-            if status.state is not EngineState.WAITING or status.waiting not in states.UNDECIDED:
-                break
-            if time.monotonic() > deadline:
-                break
-            time.sleep(_PAUSE_S)
-        waiting = status.waiting or states.QUEUED if status.state is EngineState.WAITING else None
-        return Started(handle, waiting=waiting, where=status.where)
-
-    def _has_ended(self, handle: Handle, within_s: float) -> bool:
-        deadline = time.monotonic() + within_s
-        while True:
-            state = self.inspect([handle])[handle.run_id].state
-            if state in (EngineState.EXITED, EngineState.MISSING):
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_PAUSE_S)
 
 
 def create(environ: Mapping[str, str] | None = None) -> SlurmBackend:

@@ -1,8 +1,6 @@
 """What a run's own folder says of it: the job, its starts and its end. Read first, and believed more than Slurm.
 
-``run_dir/slurm`` holds ``cluster.json`` (how to reach its cluster), ``submitting`` (written before the job is handed
-over), ``job.json``, what ``run.sbatch`` writes (``slurm.jsonl``, ``exit``, ``console.log``), ``stop``, ``end.json``:
-what Slurm said of the end, kept because Slurm forgets it.
+``run_dir/slurm`` holds what ``run_folder`` names; ``run.sbatch`` writes ``slurm.jsonl``, ``exit`` and ``console.log``.
 """
 
 from __future__ import annotations
@@ -14,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.backends.run_folder import CLUSTER, JOB, RunFolder, all_fit, json_object
 from taorunner.backends.run_folder import KeptEnd as KeptEnd
-from taorunner.backends.run_folder import RunFolder, all_fit, json_object
 from taorunner.backends.run_folder import Start as Start
 from taorunner.backends.slurm.far.run import FarRun
 from taorunner.backends.slurm.script import (
@@ -35,7 +33,6 @@ from taorunner.text import printable
 from taorunner.values.value import Value
 
 FOLDER = "slurm"
-_CLUSTER, _SUBMITTING, _JOB = "cluster.json", "submitting", "job.json"
 _RELEASED = "released"
 _EARLIER = "slurm.jobs"
 """Beside the folder: the ids of jobs of earlier attempts, which have the same name."""
@@ -80,10 +77,10 @@ class Folder(RunFolder):
         (self.path / EXIT).unlink(missing_ok=True)  # of an earlier attempt
         for name, text in scripts.items():
             write_new(self.run_dir, name, text.encode(), mode=0o700)
-        self._write(_CLUSTER, json.dumps(body).encode())
+        self._write(CLUSTER, json.dumps(body).encode())
 
     def cluster(self) -> Cluster | None:
-        body = json_object(self.path / _CLUSTER)
+        body = json_object(self.path / CLUSTER)
         if body is None:
             return None
         try:
@@ -101,31 +98,19 @@ class Folder(RunFolder):
         """Whether a view may be made there: what it no longer shows is removed."""
         return path.is_relative_to(self.run_dir.parent.parent / VIEWS) and ".." not in path.parts
 
-    def begin_submit(self) -> None:
-        self._write(_SUBMITTING, b"")
-
-    @property
-    def is_answer_unknown(self) -> bool:
-        """Whether a job was handed over, and its number never came back."""
-        return (self.path / _SUBMITTING).exists() and self.job() is None
-
     def job(self) -> str | None:
-        body = json_object(self.path / _JOB)
+        body = json_object(self.path / JOB)
         job = None if body is None else body.get("id")
         return job if isinstance(job, str) and is_job(job) else None
 
     def submitted_s(self) -> float:
         with suppress(OSError):
-            return (self.path / _JOB).stat().st_mtime
+            return (self.path / JOB).stat().st_mtime
         return 0.0
 
     def keep_job(self, job: str) -> None:
         append_state(self.run_dir / _EARLIER, f"{job}\n".encode())
-        self._write(_JOB, json.dumps({"id": job}).encode())
-
-    def forget_submit(self) -> None:
-        """The job was refused, and none was made."""
-        (self.path / _SUBMITTING).unlink(missing_ok=True)
+        self._write(JOB, json.dumps({"id": job}).encode())
 
     def earlier_jobs(self) -> set[str]:
         with suppress(OSError):

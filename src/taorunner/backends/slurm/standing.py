@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus, Handle
+from taorunner.backends.run_folder import STOPPED_BEFORE_START
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.folder import Cluster, Folder, KeptEnd, Start
 from taorunner.backends.slurm.said import runtime_end, silent_end
@@ -62,7 +63,7 @@ class Standings:
             if seen.cluster is None or seen.job is None:
                 found[handle.run_id] = EngineStatus(EngineState.MISSING)
             elif seen.end is not None:
-                found[handle.run_id] = _exited(seen.folder, seen.end)
+                found[handle.run_id] = seen.folder.exited(seen.end)
             else:
                 asked.setdefault(seen.cluster.host, []).append((handle, seen))
         for host, runs in asked.items():
@@ -138,12 +139,12 @@ def _of_job(
                 end = scheduler.end_in_memory(row)
         code = _code(end) if end is not None else None
         ended = states.Ended(row.state, code or 0, None if end is None else end.by, row.nodes)
-        return _exited(folder, folder.keep_end(_judged(folder, cluster, ended, code)))
+        return folder.ended(_judged(folder, cluster, ended, code))
     if written is not None:
         silent_s = (datetime.now(timezone.utc) - written[1]).total_seconds()
         if state is EngineState.RUNNING and silent_s < _COMPLETES_WITHIN_S:
             return EngineStatus(EngineState.RUNNING, started_at=first)
-        return _exited(folder, folder.keep_end(_end_by_code(written)))
+        return folder.ended(_end_by_code(written))
     if state is EngineState.WAITING:
         return _waiting(scheduler, handle, folder, cluster, row, last)
     if last is not None and last.ended is not None and last.was_requeued:
@@ -159,7 +160,7 @@ def _waiting(
     if never is not None:
         scheduler.cancel(handle.id)
         kept = KeptEnd(None, oom_killed=False, at=datetime.now(timezone.utc), end=never)
-        return _exited(folder, folder.keep_end(kept))
+        return folder.ended(kept)
     if states.is_held_after_start(row.reason) and not _goes_on(last) and folder.begin_release():
         with suppress(TaorunnerError):
             scheduler.run(["scontrol", "release", handle.id])  # its script starts no finished run again
@@ -172,7 +173,7 @@ def _of_accounting(folder: Folder, cluster: Cluster, end: EndRow) -> EngineStatu
     if states.state_of(end.state) is not EngineState.EXITED:
         return _unknown(folder, cluster)
     ended = states.Ended(end.state, _code(end), end.by)
-    return _exited(folder, folder.keep_end(_judged(folder, cluster, ended, ended.code)))
+    return folder.ended(_judged(folder, cluster, ended, ended.code))
 
 
 def _code(end: EndRow) -> int:
@@ -199,11 +200,7 @@ def _judged(folder: Folder, cluster: Cluster, ended: states.Ended, code: int | N
     is_oom = ended.state == "OUT_OF_MEMORY" or states.tells_of_oom(folder.messages or "")
     at = written[1] if written is not None else datetime.now(timezone.utc)
     if folder.is_stop_requested:
-        found = (
-            None
-            if written is not None or first is not None
-            else EngineEnd("stopped before it started", was_stopped=True)
-        )
+        found = None if written is not None or first is not None else STOPPED_BEFORE_START
         stopped_code = written[0] if written is not None else None
         return KeptEnd(stopped_code, oom_killed=is_oom, at=at, end=found)
     if written is not None and (
@@ -242,18 +239,6 @@ def _interruption(scheduler: Scheduler, job: str, last: Start) -> str:
     return states.interrupted_text(scheduler.interruption(job, last.attempt))
 
 
-def _exited(folder: Folder, kept: KeptEnd) -> EngineStatus:
-    first, _ = folder.starts()
-    return EngineStatus(
-        EngineState.EXITED,
-        exit_code=kept.exit_code,
-        oom_killed=kept.oom_killed,
-        started_at=first,
-        finished_at=kept.at,
-        end=kept.end,
-    )
-
-
 def _by_folder_alone(folder: Folder, why: str) -> EngineStatus:
     """While the scheduler does not answer, no state changes: the run goes on, or waits."""
     written = folder.exit()
@@ -272,13 +257,11 @@ def _unknown(folder: Folder, cluster: Cluster) -> EngineStatus:
     written = folder.exit()
     first, last = folder.starts()
     if written is not None:
-        return _exited(
-            folder, folder.keep_end(KeptEnd(written[0], oom_killed=False, at=written[1], end=None))
-        )
+        return folder.ended(KeptEnd(written[0], oom_killed=False, at=written[1], end=None))
     if folder.is_stop_requested:
-        end = None if first is not None else EngineEnd("stopped before it started", was_stopped=True)
+        end = None if first is not None else STOPPED_BEFORE_START
         now = datetime.now(timezone.utc)
-        return _exited(folder, folder.keep_end(KeptEnd(None, oom_killed=False, at=now, end=end)))
+        return folder.ended(KeptEnd(None, oom_killed=False, at=now, end=end))
     if folder.silent_for_s() > cluster.unknown_after_s:
         return EngineStatus(EngineState.MISSING)
     if last is not None and last.ended is None:
