@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from taorunner.backends.shared_call import SharedCall
+from taorunner.backends.shared_call import GatheredCall, SharedCall
 
 
 def test_those_who_ask_during_a_call_share_the_next_one() -> None:
@@ -35,7 +36,7 @@ def test_those_who_ask_during_a_call_share_the_next_one() -> None:
     assert shared() == len(calls) - 1
 
 
-def test_an_error_reaches_everyone_and_the_next_one_is_asked_anew() -> None:
+def test_an_error_reaches_everyone_and_the_next_call_is_a_new_one() -> None:
     answers = iter([ValueError("down"), "up"])
 
     def ask() -> str:
@@ -48,3 +49,47 @@ def test_an_error_reaches_everyone_and_the_next_one_is_asked_anew() -> None:
     with pytest.raises(ValueError, match="down"):
         shared()
     assert shared() == "up"
+
+
+def test_questions_asked_while_a_call_runs_are_gathered_for_the_next_one() -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    calls: list[list[int]] = []
+
+    def call(questions: Sequence[int]) -> list[int | Exception]:
+        calls.append(sorted(questions))
+        if len(calls) == 1:
+            begun.set()
+            assert goes_on.wait(10)
+        return [ValueError("odd") if one % 2 else one * 10 for one in questions]
+
+    gathered = GatheredCall(call)
+    found: dict[int, int | str] = {}
+
+    def ask(number: int) -> None:
+        try:
+            found[number] = gathered(number)
+        except ValueError as error:
+            found[number] = str(error)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(5)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(gathered._open) < 4:
+        pass
+    goes_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert calls == [[0], [1, 2, 3, 4]]
+    assert found == {0: 0, 1: "odd", 2: 20, 3: "odd", 4: 40}
+
+
+def test_a_call_that_fails_raises_for_every_question() -> None:
+    def call(questions: Sequence[int]) -> list[int | Exception]:
+        raise OSError("no line")
+
+    gathered = GatheredCall(call)
+    for _ in range(2):
+        with pytest.raises(OSError, match="no line"):
+            gathered(1)

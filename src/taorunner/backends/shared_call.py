@@ -1,39 +1,66 @@
-"""A call that many threads share: those who ask while it runs all get the answer of the next one."""
+"""Calls that threads share when they ask at about the same time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 
-class SharedCall(Generic[T]):
-    """``call`` runs in the thread of one who asks. Its answer is never older than the question. Thread-safe."""
+class GatheredCall(Generic[Q, A]):
+    """``call`` gets questions and gives an answer for each, in their order; an exception is for the one who asked.
 
-    def __init__(self, call: Callable[[], T]) -> None:
-        self._call = call
-        self._changed = threading.Condition()
-        self._begun = self._done = 0
-        self._answer: Future[T] = Future()
+    It runs in the thread of one who asks, after it has waited ``gather_s`` for others. Those who ask while it runs
+    get theirs from the next one. Thread-safe.
+    """
 
-    def __call__(self) -> T:
-        """Raises what ``call`` raised."""
-        with self._changed:
-            wanted = self._begun + 1
-            while self._done < wanted and self._begun > self._done:
-                self._changed.wait()
-            if self._done >= wanted:
-                return self._answer.result()
-            self._begun += 1
-        answer: Future[T] = Future()
-        try:
-            answer.set_result(self._call())
-        except BaseException as error:  # all who wait are told, also of an interrupt
-            answer.set_exception(error)
-        with self._changed:
-            self._answer, self._done = answer, self._begun
-            self._changed.notify_all()
+    def __init__(self, call: Callable[[Sequence[Q]], Sequence[A | Exception]], gather_s: float = 0.0) -> None:
+        self._call, self._gather_s = call, gather_s
+        self._turn = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: list[tuple[Q, Future[A]]] = []
+
+    def __call__(self, question: Q) -> A:
+        """Raises what ``call`` raised, or gave for this question."""
+        answer: Future[A] = Future()
+        with self._lock:
+            self._open.append((question, answer))
+        with self._turn:
+            if not answer.done():
+                if self._gather_s:
+                    time.sleep(self._gather_s)
+                with self._lock:
+                    asked, self._open = self._open, []
+                self._answer(asked)
         return answer.result()
+
+    def _answer(self, asked: Sequence[tuple[Q, Future[A]]]) -> None:
+        try:
+            answers = self._call([question for question, _ in asked])
+        except (
+            BaseException
+        ) as error:  # every waiting thread gets it, an interrupt, too: none may wait for ever
+            for _, future in asked:
+                future.set_exception(error)
+            return
+        for (_, future), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+class SharedCall(Generic[A]):
+    """``call`` without a question: the threads that share it get the same answer, never one from before they asked."""
+
+    def __init__(self, call: Callable[[], A]) -> None:
+        self._gathered = GatheredCall[None, A](lambda asked: [call()] * len(asked))
+
+    def __call__(self) -> A:
+        """Raises what ``call`` raised."""
+        return self._gathered(None)

@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from taorunner.backends.secrets import INPUT_DIR
+from taorunner.backends.shared_call import GatheredCall
 from taorunner.backends.slurm.far.files import FarFile, Look, look, packed, read_pieces
-from taorunner.backends.slurm.far.gathered_call import GatheredCall
 from taorunner.backends.slurm.far.run import Delivery, FarRun
 from taorunner.backends.slurm.far.view import forget, show
 from taorunner.backends.slurm.folder import FOLDER, Folder
