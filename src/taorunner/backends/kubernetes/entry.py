@@ -70,7 +70,10 @@ if [ -e "$D/stop" ]; then note stopped; finish {stopped}; fi
 if [ "$attempt" -gt {requeues} ]; then note too_many_attempts; finish {interrupted}; fi
 why= child=
 trap 'why=term; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM
-pipe=$(mktemp -u "${{TMPDIR:-/tmp}}/console.XXXXXX") && mkfifo "$pipe" || refuse "no fifo can be made in /tmp"
+# A fifo instead of a pipeline, whose exit code and process id would be those of tee. It is on the pod's own disk,
+# because a claim may be a bucket, which has no fifos.
+pipes=$(mktemp -d) && mkfifo "$pipes/console" || refuse "no fifo can be made in ${{TMPDIR:-/tmp}}"
+pipe=$pipes/console
 note started
 tee -a "$D/console.log$suffix" <"$pipe" &  # for the claim, and for kubectl logs
 tee=$!
@@ -86,7 +89,7 @@ done
 guard=$!
 wait "$tee"
 kill "$guard" 2>/dev/null
-rm -f "$pipe"
+rm -rf "$pipes"
 note "ended:$rc:$why"
 [ ! -e "$D/stop" ] || finish "$rc"
 if [ "$why" = term ]; then  # an eviction: Kubernetes says whether it is over

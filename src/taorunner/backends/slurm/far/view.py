@@ -113,7 +113,7 @@ def _take(
 
 
 def _grow(path: Path, one: FarFile, read: Reader, *, is_same: bool) -> None:
-    """Reads what is new of a file that is written to at its end; a shorter one is read anew."""
+    """Reads what is new of a file that is written to at its end; one that became shorter is read from its beginning."""
     size = min(one.size, MOST_WHOLE_BYTES)
     have = path.stat().st_size if is_same and path.exists() else 0
     at = have if have < size else 0
