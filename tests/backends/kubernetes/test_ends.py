@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import pytest
 from kube_runs import KubeRuns
 
-from taorunner.backends.contract import EngineEnd, EngineState, LogPosition
-from taorunner.backends.kubernetes import reasons
+from taorunner.backends.contract import EngineEnd, EngineState, Handle, LogPosition
 from taorunner.backends.kubernetes.backend import KubernetesBackend
 from taorunner.backends.kubernetes.judging import UNCONFIRMED
 from taorunner.errors import EngineRefusedError
@@ -75,20 +73,27 @@ def test_a_claim_that_holds_something_else_ends_a_run_before_it_begins(kube_runs
     )
 
 
-def test_an_image_that_cannot_be_pulled_is_waited_for_and_then_given_up(
-    kube_runs: KubeRuns, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def patience_ends(kube_runs: KubeRuns, handle: Handle) -> None:
+    """The pod of the run has had its node for long."""
+    pod = kube_runs.cluster.pod(kube_runs.name(handle))
+    with kube_runs.cluster.store.changed:
+        (scheduled,) = (one for one in pod["status"]["conditions"] if one["type"] == "PodScheduled")
+        scheduled["lastTransitionTime"] = "2026-01-01T00:00:00Z"
+
+
+def test_an_image_that_cannot_be_pulled_is_waited_for_and_then_given_up(kube_runs: KubeRuns) -> None:
     kube_runs.cluster.runner.pull_errors["nvcr.io/x/tao:1"] = "401 Unauthorized"
     handle = kube_runs.start(kube_runs.made("echo done", image="nvcr.io/x/tao:1"))
     kube_runs.becomes(handle, EngineState.WAITING, 'no right to pull "nvcr.io/x/tao:1": ')
-    monkeypatch.setattr(reasons, "PULL_PATIENCE_S", -1)
+    patience_ends(kube_runs, handle)
     end = kube_runs.ended(handle).end
     assert end is not None and end.hint == "image_pull_secrets: [NAME], a Secret of the registry"
-    reason, hint = why_not(kube_runs, kube_runs.made("echo done", image="nowhere/none:1"))
-    assert (reason.startswith('there is no image "nowhere/none:1": '), hint) == (
-        True,
-        "image:, or --image IMAGE",
-    )
+    handle = kube_runs.start(kube_runs.made("echo done", image="nowhere/none:1"))
+    kube_runs.becomes(handle, EngineState.WAITING, 'there is no image "nowhere/none:1": ')
+    patience_ends(kube_runs, handle)
+    end = kube_runs.ended(handle).end
+    assert end is not None and end.reason.startswith('there is no image "nowhere/none:1": ')
+    assert end.hint == "image:, or --image IMAGE"
 
 
 def test_a_used_up_quota_is_waited_for_and_a_forbidden_pod_is_not(kube_runs: KubeRuns) -> None:

@@ -16,12 +16,6 @@ from taorunner.errors import EngineRefusedError, MachineError
 FORBIDDEN = 'jobs.batch is forbidden: User "me" cannot create resource "jobs" in API group "batch" in the namespace "vision"'
 
 
-@pytest.fixture(autouse=True)
-def asks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that was silent is asked again at the next question."""
-    monkeypatch.setattr(kubectl, "SILENT_PAUSE_S", 0)
-
-
 @pytest.mark.parametrize(
     ("code", "reason", "said", "expected", "hint"),
     [
@@ -116,7 +110,7 @@ def test_a_job_whose_answer_never_came_back_is_found_again(kube_runs: KubeRuns) 
     assert handle is not None
     assert KubernetesBackend().submit(request).handle == handle
     assert len(cluster.store.all("jobs")) == 1
-    backend.remove(handle)
+    KubernetesBackend().remove(handle)
 
 
 def swallow_answers(cluster: KubeCluster) -> None:

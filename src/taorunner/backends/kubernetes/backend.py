@@ -27,12 +27,13 @@ from taorunner.backends.contract import (
 from taorunner.backends.kubernetes import manifest, reasons
 from taorunner.backends.kubernetes.folder import Cluster, Folder, KnownJob
 from taorunner.backends.kubernetes.judging import Seen, by_folder_alone, judged, of_missing
-from taorunner.backends.kubernetes.kubectl import Kubectl, Refusal, SilentError
+from taorunner.backends.kubernetes.kubectl import Kubectl, Refusal
 from taorunner.backends.kubernetes.objects import Event, read_job
 from taorunner.backends.kubernetes.request import KubernetesRequest, kubectl_line, kubernetes_request
 from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
 from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR
 from taorunner.backends.shared_log import SharedLog
+from taorunner.backends.silence import SilentError
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.state_files import Trust, read_state

@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime, timezone
 from typing import Any
 
 from taorunner import host_commands
 from taorunner.backends.kubernetes.manifest import MANAGED_BY, OWN, RUN_LABEL
 from taorunner.backends.kubernetes.objects import Event, Job, Pod, read_objects
 from taorunner.backends.shared_call import SharedCall
+from taorunner.backends.silence import Silence
 from taorunner.errors import MachineError
 from taorunner.text import printable
 from taorunner.values.value import Value
 
 COMMAND_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 20
-SILENT_PAUSE_S = 30.0
+_SILENT_PAUSE_S = 30.0
 """A server that does not answer is asked this often."""
 _REST_TIMES, _LONGEST_REST_S = 4, 10.0
 """After a question about all objects: this many times as long as it took, so that many runs take no core."""
@@ -47,10 +46,6 @@ _SILENT = (
 _BUSY_REASONS = frozenset(
     {"TooManyRequests", "ServiceUnavailable", "InternalError", "Timeout", "ServerTimeout"}
 )
-
-
-class SilentError(MachineError):
-    """The server does not answer, asks to be asked later, or does not take this login any more. Runs go on."""
 
 
 class Refusal(Value):
@@ -89,11 +84,8 @@ class Kubectl:
     ) -> None:  # fmt: skip
         self.context, self.namespace = context, namespace
         self._environ = dict(os.environ if environ is None else environ)
-        self._lock = threading.Lock()
         self._place: Place | None = None
-        self._silent_since: datetime | None = None
-        self._error: SilentError | None = None
-        self._asked_again_s = 0.0
+        self._silence = Silence(_SILENT_PAUSE_S)
         self._shared = SharedCall(self._objects)
         self._rest = rest
         self._rests_until_s = 0.0
@@ -115,19 +107,17 @@ class Kubectl:
             done = host_commands.run([*argv, *words], timeout_s=timeout_s, env=self._environ, stdin=stdin)
         except MachineError as error:
             if "took longer" in error.message:
-                raise self._silent("kubectl does not answer") from error
+                raise self._silence.error("kubectl does not answer") from error
             hint = "install kubectl, and try: kubectl get jobs"
             raise MachineError(error.message, hint=hint) from error
         if not done.succeeded:
             self._raise_if_silent(done)
-        self._silent_since = self._error = None
+        self._silence.end()
         return done
 
     def ask(self, *words: str) -> host_commands.CommandResult:
         """As ``run``, for questions: while nothing answers, only one in a while is really asked."""
-        with self._lock:
-            if self._error is not None and time.monotonic() < self._asked_again_s:
-                raise self._error
+        self._silence.check()
         return self.run(*words)
 
     def place(self) -> Place:
@@ -222,7 +212,7 @@ class Kubectl:
         words = ("get", "jobs,pods", "-l", f"{MANAGED_BY}={OWN}", "-o", "json")
         begun = time.monotonic()
         if begun < self._rests_until_s:
-            self._rest(self._rests_until_s - begun)  # whoever asks meanwhile shares the answer
+            self._rest(self._rests_until_s - begun)  # threads that ask in this time share the answer
             begun = time.monotonic()
         done = self.ask(*words)
         ended = time.monotonic()
@@ -237,22 +227,14 @@ class Kubectl:
     def _raise_if_silent(self, done: host_commands.CommandResult) -> None:
         found = refusal_of(done)
         if found.reason == "Unauthorized":
-            raise self._silent(
+            raise self._silence.error(
                 f"the login for {self.where} has expired: {printable(found.text)}",
                 hint="log in again, and try: kubectl auth can-i create jobs",
             )
         if found.reason in _BUSY_REASONS:
-            raise self._silent(f"the server of {self.where} asks to be asked later")
+            raise self._silence.error(f"the server of {self.where} asks to be asked later")
         if not found.reason and any(words in done.stderr for words in _SILENT):
-            raise self._silent(f"the server of {self.where} does not answer")
-
-    def _silent(self, text: str, hint: str = "runs go on; nothing is lost") -> SilentError:
-        with self._lock:
-            self._silent_since = self._silent_since or datetime.now(timezone.utc)
-            since = self._silent_since.astimezone().strftime("%H:%M")
-            self._error = SilentError(f"{text} (since {since})", hint=hint)
-            self._asked_again_s = time.monotonic() + SILENT_PAUSE_S
-            return self._error
+            raise self._silence.error(f"the server of {self.where} does not answer")
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from taorunner.text import amount, printable
 ADMITTED, CREATED, STARTS = "the Job is new", "its pod is made", "its container starts"
 UNDECIDED = frozenset({ADMITTED, CREATED, STARTS})
 """What says nothing yet about whether it will start."""
-PULL_PATIENCE_S = 300
+_PULL_PATIENCE_S = 300
 """How long an image that cannot be pulled is waited for."""
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"})
 _NEVER_PULL = frozenset({"InvalidImageName", "ErrImageNeverPull"})
@@ -102,7 +102,7 @@ def _blocked_for_ever(pod: Pod, cluster: Cluster, now: datetime) -> EngineEnd | 
     why, message = pod.blocked or ("", "")
     since = pod.scheduled_at or pod.created_at
     waited_s = (now - since).total_seconds() if since is not None else 0.0
-    if why in _NEVER_PULL or (why in _PULL and waited_s > PULL_PATIENCE_S):
+    if why in _NEVER_PULL or (why in _PULL and waited_s > _PULL_PATIENCE_S):
         hint = (
             "image_pull_secrets: [NAME], a Secret of the registry"
             if _has_no_right(message)
@@ -112,7 +112,7 @@ def _blocked_for_ever(pod: Pod, cluster: Cluster, now: datetime) -> EngineEnd | 
     if why in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
         if "not found" in message and "secret" in message:
             return EngineEnd(f"a Secret of the run was removed: {_short(message)}", "start the run again")
-        if why != "CreateContainerConfigError" or "non-root" in message or waited_s > PULL_PATIENCE_S:
+        if why != "CreateContainerConfigError" or "non-root" in message or waited_s > _PULL_PATIENCE_S:
             return EngineEnd(
                 f"the container cannot be made: {_short(message)}", "kubectl describe pod " + pod.name
             )

@@ -23,12 +23,13 @@ from taorunner.backends.contract import (
 )
 from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
 from taorunner.backends.shared_log import SharedLog
+from taorunner.backends.silence import SilentError
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.far.side import FarSide
 from taorunner.backends.slurm.folder import Cluster, Folder, is_number
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
-from taorunner.backends.slurm.scheduler import Scheduler, SilentError
+from taorunner.backends.slurm.scheduler import SILENT_PAUSE_S, Scheduler
 from taorunner.backends.slurm.script import BATCH_SCRIPT, job_name, sbatch_argv
 from taorunner.backends.slurm.shell import shell_command
 from taorunner.backends.slurm.standing import Standings
@@ -47,8 +48,12 @@ class SlurmBackend(ScheduledBackend):
     undecided = states.UNDECIDED
     pause_s = 0.1
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, *, silent_pause_s: float = SILENT_PAUSE_S
+    ) -> None:
+        """``silent_pause_s`` is how long a scheduler that did not answer is left alone."""
         self._environ = os.environ if environ is None else environ
+        self._silent_pause_s = silent_pause_s
         self._schedulers: dict[str | None, Scheduler] = {}
         self._lock = threading.Lock()
         self._far = FarSide(self._scheduler)
@@ -144,7 +149,7 @@ class SlurmBackend(ScheduledBackend):
 
     def _scheduler(self, host: str | None) -> Scheduler:
         with self._lock:
-            return self._schedulers.setdefault(host, Scheduler(host, self._environ))
+            return self._schedulers.setdefault(host, Scheduler(host, self._environ, self._silent_pause_s))
 
     def _handle(self, run_id: str, job: str, run_dir: Path) -> Handle:
         return Handle(self.name, run_id, job, run_dir)

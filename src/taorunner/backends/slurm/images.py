@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from taorunner.backends.contract import EngineState, PullProgress, Report
+from taorunner.backends.silence import SilentError
 from taorunner.backends.slurm import states
 from taorunner.backends.slurm.containers import image_file
-from taorunner.backends.slurm.scheduler import Scheduler, SilentError
+from taorunner.backends.slurm.scheduler import Scheduler
 from taorunner.backends.slurm.target import runtime_of
 from taorunner.errors import EngineRefusedError
 from taorunner.text import printable

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import NamedTuple, TypeVar
 
 from taorunner import host_commands
 from taorunner.backends.login_host import LoginHost, UnreachableError
 from taorunner.backends.shared_call import SharedCall
+from taorunner.backends.silence import Silence, SilentError
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.text import printable
 from taorunner.values.value import Value
@@ -54,10 +52,6 @@ class EndRow(Value):
     signal: int
     name: str
     by: str | None = None
-
-
-class SilentError(MachineError):
-    """The scheduler, or the host of its commands, does not answer."""
 
 
 def read_squeue(text: str) -> list[JobRow]:
@@ -99,13 +93,15 @@ def _number(text: str) -> int:
 class Scheduler:
     """The commands of one cluster. ``host`` is None for those of this machine. Thread-safe."""
 
-    def __init__(self, host: str | None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        host: str | None,
+        environ: Mapping[str, str] | None = None,
+        silent_pause_s: float = SILENT_PAUSE_S,
+    ) -> None:
         self.host = host
         self.login = LoginHost(host, {**(os.environ if environ is None else environ), "TZ": "UTC"})
-        self._lock = threading.Lock()
-        self._silent_since: datetime | None = None
-        self._error: SilentError | None = None
-        self._asked_again_s = 0.0
+        self._silence = Silence(silent_pause_s)
         self._interruptions: dict[tuple[str, int], str | None] = {}
         self._shared = SharedCall(self._jobs)
 
@@ -118,36 +114,32 @@ class Scheduler:
         words = argv if self.host is None else ["env", "TZ=UTC", *argv]
         done = self._reached(lambda: self.login.run(words, timeout_s=COMMAND_TIMEOUT_S, stdin=stdin))
         if not done.succeeded and any(words in done.stderr for words in _DOWN):
-            raise self._silent("the scheduler does not answer")
+            raise self._silence.error("the scheduler does not answer")
         if self.host is not None and done.code == 127:
             raise MachineError(
                 f'there is no command "{argv[0]}" on "{self.host}"', hint="host: a login node of the cluster"
             )
-        self._silent_since = self._error = None
+        self._silence.end()
         return done
 
     def ask(self, argv: Sequence[str]) -> host_commands.CommandResult:
         """As ``run``, for questions: while nothing answers, only one a minute is really asked."""
-        with self._lock:
-            if self._error is not None and time.monotonic() < self._asked_again_s:
-                raise self._error
+        self._silence.check()
         return self.run(argv)
 
     def reach(self, call: Callable[[], T]) -> T:
         """The answer of a call to the login host, asked as rarely as ``ask`` where nothing answers."""
-        with self._lock:
-            if self._error is not None and time.monotonic() < self._asked_again_s:
-                raise self._error
+        self._silence.check()
         return self._reached(call)
 
     def _reached(self, call: Callable[[], T]) -> T:
         try:
             return call()
         except UnreachableError as error:
-            raise self._silent(error.message) from error
+            raise self._silence.error(error.message) from error
         except MachineError as error:
             if "took longer" in error.message:
-                raise self._silent(error.message) from error
+                raise self._silence.error(error.message) from error
             hint = "name a login node of the cluster: host: login1" if self.host is None else error.hint
             raise MachineError(error.message, hint=hint) from error
 
@@ -210,11 +202,3 @@ class Scheduler:
     def cancel(self, *words: str) -> None:
         """Raises as ``run``; a job that is gone is no error."""
         self.run(["scancel", *words])
-
-    def _silent(self, text: str) -> SilentError:
-        with self._lock:
-            self._silent_since = self._silent_since or datetime.now(timezone.utc)
-            since = self._silent_since.astimezone().strftime("%H:%M")
-            self._error = SilentError(f"{text} (since {since})", hint="runs go on; nothing is lost")
-            self._asked_again_s = time.monotonic() + SILENT_PAUSE_S
-            return self._error

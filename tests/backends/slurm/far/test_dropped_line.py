@@ -14,7 +14,7 @@ from slurm_runs import SlurmRuns
 
 from taorunner.backends.contract import EngineState, Launch, LogChunk, LogPosition
 from taorunner.backends.secrets import write_secrets
-from taorunner.backends.slurm import scheduler
+from taorunner.backends.slurm.backend import SlurmBackend
 from taorunner.errors import MachineError
 from taorunner.planning.model.plan import RunPlan, SecretSource
 from taorunner.values.value import replace
@@ -24,17 +24,16 @@ SECRET = "hunter2-is-my-secret"
 
 def test_a_run_goes_on_while_its_login_host_is_down(
     own_slurm: Cluster, make_plan: Callable[..., RunPlan], make_launch: Callable[..., Launch], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(scheduler, "SILENT_PAUSE_S", 1.0)
     there = own_slurm.own_folder(tmp_path)
-    runs = SlurmRuns(own_slurm, make_plan, make_launch, {**os.environ, **own_slurm.elsewhere})
+    environ = {**os.environ, **own_slurm.elsewhere}
+    runs = SlurmRuns(own_slurm, make_plan, make_launch, environ)
     script = f"for i in $(seq 8); do echo line $i; sleep 1; done; cat {tmp_path}/.taorunner/runs/*/input/secrets/env/KEY; exit 7"
     plan = runs.made(script, options={"host": own_slurm.login, "shared": False})
     plan = replace(plan, secrets=(SecretSource("key", f"literal:{SECRET}", variable="KEY"),))
     launch = make_launch()
     write_secrets(plan, launch.run_dir, os.environ)
-    backend = runs.backend()
+    backend = SlurmBackend(environ, silent_pause_s=1.0)
     handle = backend.submit(backend.request(plan, launch)).handle
     chunks: list[LogChunk] = []
 
