@@ -114,7 +114,7 @@ def test_a_dry_run_shows_its_request(cli: Cli, workspace_factory: Callable[..., 
 def test_its_time_limit_reaches_the_command(cli: Cli, workspace_factory: Callable[..., Path]) -> None:
     workspace = write(workspace_factory, 7)
     done = cli("train", "first", "--dry-run", "--time", "12:00:00", cwd=workspace)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "nothing was started\n")
     assert "time       12h 00m" in done.out.splitlines()
     assert " timeout --signal=TERM --kill-after=30 43200 nice -n 7 dino train " in done.out.splitlines()[-1]
     refused = cli("train", "first", "--dry-run", "--time", "12:00", cwd=workspace)
