@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -254,6 +255,20 @@ def test_a_batch_is_no_orphan_while_it_is_made_or_supervised(tmp_path: Path) -> 
     assert (orphans(store), store.unfinished()) == ([], [])
 
 
+def test_a_batch_is_taken_over_beside_one_who_looks_at_it(tmp_path: Path) -> None:
+    """A process that is halted by the machine while it looks whether the batch is supervised shares its lock."""
+    store = RunStore(tmp_path / ".taorunner")
+    batch = create_batch(store, [(RUN, plain_plan(tmp_path, "e1"))], now(), environ={})
+    paths = store.batch_paths(batch.id)
+    with paths.lock.open("ab") as looker:
+        fcntl.flock(looker, fcntl.LOCK_SH)
+        going_on = threading.Timer(0.4, lambda: fcntl.flock(looker, fcntl.LOCK_UN))
+        going_on.start()
+        with owning(paths) as is_owner:
+            assert is_owner and is_supervised(paths)
+        going_on.join()
+
+
 def test_a_batch_whose_making_was_killed_is_reported_as_never_started(tmp_path: Path) -> None:
     """kill -9 after one of two records, with the other one's secret on disk."""
     code = f"""
@@ -341,7 +356,7 @@ def test_the_engine_of_the_batch_is_asked_and_our_environment_stays(
         marking.start()
         for _ in range(2):  # looked at, then asked
             engine.accept()[0].close()
-        marking.join(30)
+        marking.join(100)
     assert begun.ends() == [(RunState.LOST, "marked as lost by hand")]
     assert dict(os.environ) == before
 

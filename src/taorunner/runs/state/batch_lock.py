@@ -12,7 +12,7 @@ from taorunner.errors import MachineError
 from taorunner.runs.state.store import BatchPaths, RunStore
 from taorunner.state_files import is_locked, open_state, read_state, write_all
 
-_TRIES, _TRY_EVERY_S = 20, 0.005
+_TRIES, _TRIES_BESIDE_AN_OWNER, _TRY_EVERY_S = 2000, 20, 0.005
 
 
 def is_supervised(paths: BatchPaths) -> bool:
@@ -54,7 +54,7 @@ def owning(paths: BatchPaths) -> Iterator[bool]:
         reason = (error.strerror or str(error)).lower()
         raise MachineError(f"{paths.lock} cannot be opened: {reason}") from error
     with lock:
-        is_owner = _take(lock.fileno())
+        is_owner = _take(lock.fileno(), paths)
         if is_owner:
             lock.truncate(0)
         yield is_owner
@@ -74,12 +74,15 @@ def is_orphan(store: RunStore, batch_id: str) -> bool:
     )
 
 
-def _take(handle: int) -> bool:
-    """Retries briefly, because ``is_supervised`` holds the lock for a few microseconds."""
-    for _ in range(_TRIES):
+def _take(handle: int, paths: BatchPaths) -> bool:
+    """Retries, because ``is_supervised`` shares the lock for a few microseconds, or for as long as a busy machine halts
+    it there: a supervisor that gave up then would leave its batch to nobody."""
+    for attempt in range(_TRIES):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            if attempt >= _TRIES_BESIDE_AN_OWNER and is_supervised(paths):
+                return False
             time.sleep(_TRY_EVERY_S)
         else:
             return True
