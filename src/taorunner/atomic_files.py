@@ -52,7 +52,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int | None = None, durable: bo
             os.unlink(beside)  # noqa: PTH108
         raise
     if durable:
-        _flush(path.parent)
+        flush(path.parent)
 
 
 def write_text(path: Path, text: str, *, mode: int | None = None) -> None:
@@ -82,7 +82,7 @@ def flush_all(paths: Iterable[Path]) -> None:
     def work() -> None:
         for path in waiting:  # an iterator of a list gives each item to one thread
             try:
-                _flush(path)
+                flush(path)
             except OSError as error:
                 failed.append(error)
 
@@ -93,6 +93,19 @@ def flush_all(paths: Iterable[Path]) -> None:
         worker.join()
     if failed:
         raise failed[0]
+
+
+def flush(path: Path) -> None:
+    """Flushes a file or a folder to disk. Links are not followed. Raises OSError, naming the path."""
+    with naming(path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some network file systems
+                raise
+        finally:
+            os.close(descriptor)
 
 
 def write_fields(path: Path, body: Mapping[str, Any], *, durable: bool = False) -> None:
@@ -109,15 +122,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _flush(path: Path) -> None:
-    with naming(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # folders of some network file systems
-                raise
-        finally:
-            os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The power fails right after a command: what it recorded is on the disk, for a disk of its own is copied as it is then."""
+"""The power fails at a moment: what was recorded by then is on the disk, for a disk of its own is copied as it is then."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import pytest
 from plain_runs import plain_plan
 
 from taorunner.atomic_files import flush_all
-from taorunner.events import RunFinished, RunState, now
+from taorunner.backends.contract import Handle, Started
+from taorunner.backends.process.backend import LocalBackend, ProcessRequest
+from taorunner.backends.slurm.folder import Folder
+from taorunner.events import RunFinished, RunStarted, RunState, now
+from taorunner.gpu.inventory import Inventory
+from taorunner.gpu.leases import Leases
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.control.join_batch import join
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.store import RunStore
+from taorunner.runs.supervisor.batch_runner import BatchRunner
+from taorunner.scheduling.gpu_allocator import FreeGpus
 
 ONE, TWO, LATE = (f"20261120-00000{number}-e{number}-evaluate-aaaaa{number}" for number in range(3))
 mounted = pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
@@ -93,6 +100,55 @@ def test_the_end_of_a_run_and_its_changed_plan_are_whole(
     store.save(store.load(ONE).finished(end))
     left = RunStore(after_a_cut())
     assert (left.load(ONE).state, left.load_plan(ONE)) == (RunState.SUCCEEDED, plan)
+
+
+class Cut(LocalBackend):
+    """Keeps what the disk has when a run is about to start, and before what the engine has of it is removed."""
+
+    def __init__(self, cut: Callable[[], Path]) -> None:
+        super().__init__()
+        self._cut = cut
+        self.at_start: RunStore | None = None
+        self.at_removal: RunStore | None = None
+
+    def submit(self, request: ProcessRequest) -> Started:
+        self.at_start = RunStore(self._cut())
+        return super().submit(request)
+
+    def remove(self, handle: Handle) -> None:
+        self.at_removal = RunStore(self._cut())
+        super().remove(handle)
+
+
+@mounted
+def test_a_start_is_on_the_disk_before_it_and_the_log_before_that_of_the_engine_goes(
+    workspace: Path, after_a_cut: Callable[[], Path]
+) -> None:
+    store = RunStore(workspace / ".taorunner")
+    plan = plain_plan(workspace, ONE, argv=("sh", "-c", "echo hello"))
+    batch = create_batch(store, [(ONE, plan)], now(), environ={})
+    backend = Cut(after_a_cut)
+    gpus = FreeGpus(Leases(workspace.with_name("leases")), Inventory)
+    BatchRunner(store, batch, make_backend=lambda _: backend, gpus=gpus, environ=os.environ).run()
+    assert backend.at_start is not None
+    assert backend.at_removal is not None
+    assert backend.at_start.load(ONE).state is RunState.STARTING
+    assert backend.at_removal.load(ONE).state is RunState.SUCCEEDED
+    assert backend.at_removal.paths(ONE).console.read_bytes() == b"hello\n"
+    assert any(isinstance(event, RunStarted) for event in backend.at_removal.read_events(ONE)[0])
+
+
+@mounted
+def test_a_job_that_is_handed_over_to_slurm_is_searched_for_after_a_cut(
+    workspace: Path, after_a_cut: Callable[[], Path]
+) -> None:
+    folder = Folder(workspace / ".taorunner" / ONE)
+    folder.run_dir.mkdir(parents=True)
+    os.sync()
+    folder.begin_submit()
+    assert Folder(after_a_cut() / ONE).is_answer_unknown
+    folder.keep_job("7")
+    assert Folder(after_a_cut() / ONE).job() == "7"
 
 
 def test_a_file_that_cannot_be_flushed_is_named(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
+from taorunner.atomic_files import flush
 from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
 from taorunner.state_files import Trust, read_json_state, read_state, write_new
 from taorunner.text import whole_number
@@ -72,7 +73,9 @@ class RunFolder:
         raise NotImplementedError
 
     def begin_submit(self) -> None:
+        """It is on disk on return: a job that was handed over is searched for also after a power cut."""
         self._write(SUBMITTING, b"")
+        self._flush(SUBMITTING)
 
     @property
     def is_answer_unknown(self) -> bool:
@@ -185,6 +188,10 @@ class RunFolder:
                 if isinstance(body, dict):
                     found.append(body)
         return found
+
+    def _flush(self, name: str) -> None:
+        for path in (self.path / name, self.path, self.run_dir):
+            flush(path)
 
     def _write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         write_new(self.run_dir, f"{self.folder}/{name}", data, mode=mode)

@@ -111,6 +111,7 @@ class Folder(RunFolder):
     def keep_job(self, job: str) -> None:
         append_state(self.run_dir / _EARLIER, f"{job}\n".encode())
         self._write(JOB, json.dumps({"id": job}).encode())
+        self._flush(JOB)
 
     def earlier_jobs(self) -> set[str]:
         with suppress(OSError):

@@ -61,7 +61,7 @@ TICK_WAITING_S = 0.08
 STATUS_EVERY_S, STOPS_EVERY_S = 0.5, 0.2
 _INBOX_SIZE = 32
 """The queue size in messages; a chunk of output has at most 256 KiB. Excess output waits in the pipe, not in memory."""
-_MESSAGES_A_TURN = 64
+_MESSAGES_A_TURN = 64  # a run with much output must not delay stop requests and statuses
 
 
 class BatchRunner:
@@ -264,6 +264,7 @@ class BatchRunner:
         worker.start()
 
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
+        self._journal.wait_for_disk(launch.run_id)  # a start that is not on record would be made again
         texts = prepare_attempt(
             backend, self._statuses[plan.backend], plan, launch, self._store.paths(launch.run_id),
             is_retry=self._journal.records[launch.run_id].retries_made > 0,
@@ -291,7 +292,6 @@ class BatchRunner:
     def _take_some(self) -> None:
         try:
             self._take(self._inbox.get(timeout=self._tick_s))
-            # Bounded: a run with much output must not delay stop requests and statuses.
             for _ in range(_MESSAGES_A_TURN):
                 self._take(self._inbox.get_nowait())
         except queue.Empty:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from taorunner.backends.contract import Backend, EngineStatus
+from taorunner.backends.contract import Backend, EngineStatus, Handle
 from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
@@ -157,6 +157,7 @@ class RunEnd:
         active = self._active.pop(run_id, None)
         if active is not None:
             active.log.close()
+            self._journal.flush_output(run_id)
         release(self._store.paths(run_id).directory)
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
@@ -167,15 +168,24 @@ class RunEnd:
         self._store.paths(run_id).position.unlink(missing_ok=True)
         self._monitor.end(run_id)
         if active is not None and active.handle is not None and status is not None:
-            try:  # also where the engine has no such run: a killed process leaves its files
-                active.backend.remove(active.handle)
-            except TaorunnerError as error:
-                self.uncleared.add(run_id)
-                text = f"the finished run could not be removed from the engine: {error.message}"
-                self._journal.notice(run_id, "not-removed", text)
+            self._remove(run_id, active.backend, active.handle)
         self._gpus.release(run_id)
         self._record_results(record, secrets)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
+
+    def _remove(self, run_id: str, backend: Backend, handle: Handle) -> None:
+        """Removes the run from its engine, also where that has no such run: a killed process leaves its files.
+
+        Its log is on disk first. A later supervisor removes what is left.
+        """
+        try:
+            self._journal.wait_for_disk(run_id)
+            backend.remove(handle)
+        except (OSError, TaorunnerError) as error:
+            self.uncleared.add(run_id)
+            why = error.message if isinstance(error, TaorunnerError) else f"its log is not on disk: {error}"
+            text = f"the finished run could not be removed from the engine: {why}"
+            self._journal.notice(run_id, "not-removed", text)
 
     def _secure_results(self, run_id: str) -> tuple[str, ...]:
         """Says which results hold a secret of the run, and closes them to others. Gives the secrets."""

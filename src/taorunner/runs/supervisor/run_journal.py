@@ -13,6 +13,7 @@ from taorunner.backends.masking import Masking
 from taorunner.errors import RunStateError
 from taorunner.events import Event, Notice, now
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.flushing import Flusher
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.alarms import RunMonitor
@@ -28,6 +29,7 @@ class Journal:
         self.records: dict[str, RunRecord] = {}
         self.plans: dict[str, RunPlan] = {}
         self.maskings: dict[str, Masking] = {}
+        self._flusher = Flusher()
 
     def open(self, run_id: str, batch_id: str) -> bool:
         """Loads a run of the batch. False, and the run is skipped, if it is missing, damaged or of another batch."""
@@ -46,8 +48,22 @@ class Journal:
         return self.records[run_id], self.plans[run_id]
 
     def save(self, record: RunRecord) -> None:
+        """A final record is on disk on return, others soon after; see ``wait_for_disk``."""
         self.records[record.id] = record
         self._store.save(record)
+        if not record.state.is_final:
+            paths = self._store.paths(record.id)
+            self._flusher.begin(record.id, (paths.record, paths.directory))
+
+    def flush_output(self, run_id: str) -> None:
+        """Begins to flush what the run printed and reported. Returns at once."""
+        paths = self._store.paths(run_id)
+        written = (paths.console, paths.events, paths.history)
+        self._flusher.begin(run_id, (path for path in written if path.exists()))
+
+    def wait_for_disk(self, run_id: str) -> None:
+        """Blocks until all that was saved or flushed of the run is on disk. Thread-safe. Raises OSError."""
+        self._flusher.wait(run_id)
 
     def save_plan(self, run_id: str, plan: RunPlan) -> None:
         self.plans[run_id] = plan
