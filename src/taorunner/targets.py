@@ -101,8 +101,9 @@ class Target(Value):
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
     limits that it applies to a run. ``chains``: it takes a run before the run that this one follows has ended.
-    ``check`` gets the known settings when each is right by itself, for rules about several. ``changes`` gives the
-    fields that other settings change; see ``with_settings``.
+    ``check`` gets the known settings when each is right by itself, for rules about several; ``cautions`` gets right
+    settings, and says what follows from them. ``changes`` gives the fields that other settings change; see
+    ``with_settings``.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Target(Value):
     chains: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
+    cautions: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
     changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_changes
 
     def with_settings(self, settings: Mapping[str, Any]) -> Target:

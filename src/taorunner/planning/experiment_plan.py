@@ -157,9 +157,9 @@ def _draft(planning: Planning, experiment: Experiment) -> Draft | None:
     target = target_of(backend)
     options = backend_options_for(experiment, target, contract.framework)
     target, place = target.with_settings(options), far_place(planning.workspace.root, target.name, options)
-    trouble = list(_backend_findings(planning, experiment, contract, target))
-    if trouble:
-        planning.add(trouble)
+    of_backend = list(_backend_findings(planning, experiment, contract, target))
+    planning.add(of_backend)
+    if any(one.severity is Severity.ERROR for one in of_backend):
         return None
     on_host = target.sees_host_paths
     mounts = Mounts.identity() if on_host else planning.mounts

@@ -88,6 +88,15 @@ def test_a_container_runtime_decides_what_runs_see(runtime: str | None) -> None:
     assert target.runs(Framework.PYT)
 
 
+def test_only_a_runtime_without_read_only_mounts_has_a_caution() -> None:
+    target = target_of("slurm")
+    said = {name: [*target.cautions({"container": {"runtime": name}})] for name in RUNTIMES}
+    assert [name for name in RUNTIMES if said[name]] == ["charliecloud"]
+    assert [*target.cautions({})] == []
+    (one,) = said["charliecloud"]
+    assert (one.code, one.path) == ("nothing-read-only", ("container", "runtime"))
+
+
 def test_an_unknown_setting_does_not_hide_what_is_wrong_within_another() -> None:
     problems = target_of("slurm").check_settings({"partitionn": "gpu", "container": {"runtime": "pyxiss"}})
     assert [problem.path for problem in problems] == [("partitionn",), ("container", "runtime")]

@@ -116,3 +116,20 @@ def test_an_action_of_one_node_is_not_started_on_two(write: Write) -> None:
     assert place(planned(workspace, cluster="dgx"))[3] == 1, (
         "what the cluster gives by default is not asked for"
     )
+
+
+def test_a_runtime_without_read_only_mounts_is_said_once_where_it_is_written(write: Write) -> None:
+    container = "container: {runtime: charliecloud, images: /i}"
+    keys = (
+        f", backend: slurm, backend_options: {{{container}}}}}\n  e2: {{head: dino, dataset: d, cluster: ch"
+    )
+    workspace = write(keys)
+    workspace.clusters_file.write_text(f"clusters:\n  ch: {{backend: slurm, {container}}}\n")
+    found = [one for one in validate_projects(workspace, (), {}) if one.code == "nothing-read-only"]
+    experiments = workspace.project("example_01").experiments_file
+    assert [(one.file, one.line, one.is_error) for one in found] == [
+        (experiments, 2, False),
+        (workspace.clusters_file, 2, False),
+    ]
+    of_plan = [one for one in planned(workspace, dry_run=True).findings if one.code == "nothing-read-only"]
+    assert [(one.file, one.line) for one in of_plan] == [(experiments, 2)]

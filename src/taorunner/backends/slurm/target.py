@@ -163,6 +163,16 @@ def _container_problems(container: Mapping[str, Any]) -> Iterator[SettingProblem
         )
 
 
+def _cautions(settings: Mapping[str, Any]) -> Iterator[SettingProblem]:
+    if runtime_of(settings) == "charliecloud":
+        message = (
+            "charliecloud mounts nothing read-only: a run can change experiments.yml, specs, data, weights and other "
+            "results, and what it writes there counts as yours"
+        )
+        hint = "use it with images that you trust; pyxis, apptainer and docker mount read-only"
+        yield SettingProblem("nothing-read-only", message, ("container", "runtime"), hint)
+
+
 def _option_problems(index: int, option: str) -> Iterator[SettingProblem]:
     name = option.split("=", 1)[0].lstrip("-")
     path = ("options", index)
@@ -196,5 +206,6 @@ SLURM = Target(
     resources=frozenset({Resource.NODES, Resource.CPUS, Resource.MEMORY, Resource.TIME}),
     settings=SETTINGS,
     check=_check,
+    cautions=_cautions,
     changes=_changes,
 )

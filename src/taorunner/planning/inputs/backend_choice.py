@@ -29,7 +29,10 @@ def backend_findings(
     project: Project, experiment: Experiment, target: Target, network: str, framework: Framework,
     typed: str | None = None,
 ) -> Iterator[Finding]:  # fmt: skip
-    """Errors at ``backend``, or at each wrong setting; without a place for a backend that was ``typed``."""
+    """Errors at ``backend``, or at each wrong setting; without a place for a backend that was ``typed``.
+
+    Where there are none, warnings of what the settings allow, at their cluster where they are of one.
+    """
     path = ("experiments", experiment.name)
     if not target.runs(framework):
         is_embedded = framework is Framework.EMBEDDED
@@ -44,11 +47,21 @@ def backend_findings(
             return
         yield project.finding(Severity.ERROR, "wrong-backend", message, (*path, "backend"), hint=hint)
         return
-    for problem in target.check_settings(backend_options_for(experiment, target, framework)):
+    settings = backend_options_for(experiment, target, framework)
+    problems = target.check_settings(settings)
+    for problem in problems:
         place = (*path, "backend_options", *problem.path)
         yield project.finding(
             Severity.ERROR, problem.code, problem.message, place, hint=problem.hint, of_key=problem.of_key
         )
+    cluster = None if project.clusters is None else project.clusters.usable.get(experiment.cluster or "")
+    for one in () if problems else target.cautions(settings):
+        if cluster is not None and one.path[0] not in experiment.written_options:
+            place_of = (cluster.file, cluster.line, cluster.column)
+            yield Finding(Severity.WARNING, one.code, one.message, one.hint, *place_of)
+        else:
+            place = (*path, "backend_options", *one.path)
+            yield project.finding(Severity.WARNING, one.code, one.message, place, hint=one.hint)
 
 
 def placed_by(
