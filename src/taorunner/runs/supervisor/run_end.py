@@ -14,6 +14,7 @@ from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
 from taorunner.events import Notice, RunFinished, RunState, now
+from taorunner.planning.checks.paths import linked_results
 from taorunner.planning.model.plan_dataset import dataset_word
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.chain import Turn, turn, why_never
@@ -31,6 +32,7 @@ from taorunner.runs.supervisor.run_files import put_back
 from taorunner.runs.supervisor.run_journal import Journal
 from taorunner.runs.supervisor.worker import Ended
 from taorunner.scheduling.allocator import Allocator
+from taorunner.targets import sees_host_paths
 from taorunner.text import naming_dataset
 from taorunner.values.value import replace
 
@@ -161,6 +163,7 @@ class RunEnd:
         release(self._store.paths(run_id).directory)
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
+        self._look_for_links(run_id)
         secrets = self._secure_results(run_id)
         remove_secrets(self._store.paths(run_id).directory)
         record = self._journal.records[run_id].finished(event)
@@ -186,6 +189,18 @@ class RunEnd:
             why = error.message if isinstance(error, TaorunnerError) else f"its log is not on disk: {error}"
             text = f"the finished run could not be removed from the engine: {why}"
             self._journal.notice(run_id, "not-removed", text)
+
+    def _look_for_links(self, run_id: str) -> None:
+        """A run in a container can follow a link to its own files alone."""
+        record, plan = self._journal.records[run_id], self._journal.plans[run_id]
+        if record.started_at is None or linked_results.CODE in plan.forced:
+            return
+        with suppress(OSError, TaorunnerError):
+            text = None
+            if sees_host_paths(plan.backend, plan.backend_options):
+                text = linked_results.planted_links(plan.results_dir)
+            if text is not None:
+                self._journal.notice(run_id, linked_results.CODE, text)
 
     def _secure_results(self, run_id: str) -> tuple[str, ...]:
         """Says which results hold a secret of the run, and closes them to others. Gives the secrets."""
