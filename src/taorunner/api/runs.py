@@ -149,7 +149,7 @@ class Run:
         """Stops it, and returns when it is over. Does nothing to a run that is over.
 
         Raises:
-            TaorunnerError: no supervisor stays alive to stop it.
+            TaorunnerError: no supervisor stays alive to stop it, or its engine does not answer: it is stopped later.
 
         Example:
             >>> run.stop()
@@ -261,7 +261,7 @@ class Batch:
         """Stops all runs that are not over, and returns when they are.
 
         Raises:
-            TaorunnerError: no supervisor stays alive to stop them.
+            TaorunnerError: no supervisor stays alive to stop them, or an engine does not answer: it is done later.
 
         Example:
             >>> batch.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,26 @@ def test_a_run_that_waits_runs_on_two_nodes_and_is_requeued(
     wait_for(lambda: one_run(cli, workspace, environ)["attempt"] == 2, 60)
     done = cli("stop", "--all", cwd=workspace, env=environ)
     assert (done.code, job()) == (0, ""), done.err
+
+
+@pytest.mark.slow
+def test_a_stop_while_the_controller_is_down_is_said_and_carried_out_later(
+    cli: Cli, workspace: Path, own_slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
+) -> None:
+    environ = {**tao_commands("pyt_7"), **own_slurm.here}
+    write_clusters(workspace, environ, FAKE_EPOCHS=600, FAKE_EPOCH_S=1)
+    done = cli("train", "e1", "--cluster", "dgx", "-d", cwd=workspace, env=environ)
+    assert done.code == 0, done.err
+    wait_for(lambda: one_run(cli, workspace, environ)["epoch"], 60)
+    own_slurm.kill("slurmctld")
+    for _ in range(2):  # typed again, it says the same
+        done = cli("stop", "--all", cwd=workspace, env=environ)
+        assert (done.code, done.out.split()[1]) == (4, "running"), done.out
+        assert " will be stopped when the engine answers: the scheduler does not answer (since " in done.err
+        assert "the stop is on record, also after a restart; taorunner attach " in done.err
+    (lock,) = workspace.glob(".taorunner/batches/*/supervisor.lock")
+    os.kill(int(lock.read_text()), signal.SIGKILL)
+    own_slurm.start("slurmctld")
+    wait_for(lambda: cli("ps", "--json", cwd=workspace, env=environ).json == [], 60)
+    (run,) = cli("runs", "list", "--json", cwd=workspace, env=environ).json
+    assert run["state"] == "STOPPED"

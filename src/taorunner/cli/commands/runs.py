@@ -271,7 +271,7 @@ def _stop(
     from taorunner.errors import RunStateError, UsageError
     from taorunner.events import RunState
     from taorunner.runs.control.ending import endings
-    from taorunner.runs.control.stop import stop_runs
+    from taorunner.runs.control.stop import NotStoppedError, stop_runs
     from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
@@ -300,7 +300,12 @@ def _stop(
             f'run "{store.short_id(over[0])}" has already ended',
             hint="taorunner ps lists the runs that have not",
         )
-    ended = stop_runs(store, [record.id for record in records], only_queued=queued)
+    try:
+        ended = stop_runs(store, [record.id for record in records], only_queued=queued)
+    except NotStoppedError as error:
+        for record in () if json else error.records:
+            typer.echo(_ended(store, record))
+        raise
     if json:
         return _print_json(store, ended)
     for record in ended:

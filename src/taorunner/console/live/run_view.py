@@ -8,15 +8,15 @@ from datetime import datetime
 from functools import cached_property
 
 from taorunner.console.base.theme import Symbols
-from taorunner.events import Notice, RunState
+from taorunner.events import STOP_WAITS, Notice, RunState
 from taorunner.runs.state.lookup.short_ids import LENGTH
 from taorunner.runs.state.metric_names import kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 
 TRAININGS = ("train", "distill")
-_OF_THE_RUNNING = frozenset(
-    {"engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back"}
-)
+_OF_THE_RUNNING = frozenset({
+    "engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back", STOP_WAITS,
+})  # fmt: skip
 """Notices about how a run is operated, which say nothing about its result."""
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from taorunner.events import (
     ANSWERS_AGAIN,
+    UNDECIDED,
     CheckpointSaved,
     EpochProgress,
     Event,
@@ -22,7 +23,7 @@ from taorunner.events import (
     RunWaiting,
 )
 
-SILENT, ENGINE, UNDECIDED, RETRY = "silent", "engine", "undecided", "retry"
+SILENT, ENGINE, RETRY = "silent", "engine", "retry"
 _SIGNS_OF_ENGINE = (EpochProgress, MetricReported, CheckpointSaved, RunStarted, RunWaiting, RunFinished)
 
 

@@ -6,7 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 from taorunner.backends.contract import Backend, ChoosesModels, Handle, Launch
-from taorunner.errors import TaorunnerError
+from taorunner.errors import MachineError, TaorunnerError
+from taorunner.events import STOP_WAITS
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import with_models_read
 from taorunner.runs.state.log.console_log import ConsoleLog
@@ -36,6 +37,7 @@ class Active:
     printed: bool = False
     _stop_sent: bool = False
     _kill_sent: bool = False
+    _stop_waits: bool = False
     _stoppers: list[threading.Thread] = field(default_factory=list)
 
     def take_models(self, store: RunStore, journal: Journal) -> None:
@@ -82,8 +84,13 @@ class Active:
             try:
                 self.backend.stop(handle, grace_s)
                 self.statuses.hurry()
-            except TaorunnerError:
+            except TaorunnerError as error:
                 self._stop_sent = self._kill_sent = False  # repeated at the next tick
+                if not self._stop_waits:
+                    self._stop_waits = True
+                    is_silent = isinstance(error, MachineError)
+                    how = "will be stopped when the engine answers" if is_silent else "is not stopped yet"
+                    self.worker.notice(STOP_WAITS, f"{how}: {error.message}")
 
         thread = threading.Thread(target=ask, name=f"stop-{handle.run_id}", daemon=True)
         self._stoppers.append(thread)

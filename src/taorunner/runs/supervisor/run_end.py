@@ -13,7 +13,7 @@ from taorunner.backends.contract import Backend, EngineStatus, Handle
 from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
-from taorunner.events import Notice, RunFinished, RunState, now
+from taorunner.events import UNDECIDED, Notice, RunFinished, RunState, now
 from taorunner.planning.checks.paths import linked_results
 from taorunner.planning.model.plan_dataset import dataset_word
 from taorunner.progress.verdict import Verdict
@@ -261,7 +261,7 @@ class RunEnd:
             active.log.close()
         self.undecided.add(run_id)
         text = f"state unknown: {why}; taorunner ps checks again"
-        self._journal.notice(run_id, "undecided", text)
+        self._journal.notice(run_id, UNDECIDED, text)
 
     def put_back_results(self, run_id: str) -> None:
         """Moves back results that were set aside for a run that did not start."""

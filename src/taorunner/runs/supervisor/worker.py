@@ -95,7 +95,8 @@ class Printed:
 
 
 class Trouble(Value):
-    """The engine does not answer, or answers again, or may have lost output. The run itself may still be running."""
+    """The engine does not answer, or answers again, may have lost output, or has not taken a stop. The run itself may
+    still be running."""
 
     run_id: str
     text: str
@@ -186,6 +187,10 @@ class Worker:
     def abandon(self) -> None:
         """Cancels a pull in progress. Does nothing once the process is started."""
         self._abandoned.set()
+
+    def notice(self, code: str, text: str) -> None:
+        """A notice of the run, from any thread but the runner's."""
+        self._inbox.put(Trouble(self._launch.run_id, text, code))
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
