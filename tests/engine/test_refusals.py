@@ -459,3 +459,12 @@ def test_what_to_do_about_an_image_that_does_not_exist(image: str, hint: str) ->
 def test_the_address_of_a_name_server_is_left_out() -> None:
     text = "dial tcp: lookup nvcr.io on 10.0.0.1:53: no such host"
     assert without_server(text) == "dial tcp: lookup nvcr.io: no such host"
+
+
+def test_a_service_is_restarted_as_this_machine_does_it() -> None:
+    text = (
+        RUNC
+        + "apparmor failed to apply profile: write /proc/self/attr/exec: no such file or directory: unknown"
+    )
+    error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
+    assert error.hint == f"{service_command('restart', 'apparmor')} && {service_command('restart')}"

@@ -289,6 +289,24 @@ def test_a_network_and_a_backend_that_do_not_fit(
     assert [code for code, _ in errors(plan(ws, "train", "e1", backend=backend))] == ["wrong-backend"]
 
 
+def test_a_cluster_that_does_not_run_the_network_is_left_out_where_it_was_named(
+    workspace: Callable[..., Workspace],
+) -> None:
+    where = {"far": '"cluster"', None: "--cluster"}
+    said = []
+    for named in where:
+        entry = {"head": "tinydet", "dataset": "kitti/train"} | ({"cluster": named} if named else {})
+        ws = workspace({"e1": entry}, specs={"e1/train.yaml": "a: 1\n"})
+        text = "clusters:\n  far: {backend: kubernetes, workspace: {claim: c, path: w}}\n"
+        (ws.root / "clusters.yml").write_text(text)
+        (found,) = [
+            one for one in plan(ws, "train", "e1", cluster=None if named else "far").findings if one.is_error
+        ]
+        said.append((found.message, found.hint, found.line is not None))
+    message = '"tinydet" runs only on the embedded backend, not on the cluster "far" (kubernetes)'
+    assert said == [(message, 'remove "cluster"', True), (message, "leave --cluster out", False)]
+
+
 def test_an_action_the_network_lacks_names_the_nearest(workspace: Callable[..., Workspace]) -> None:
     ws = workspace({"e1": {"head": "dino", "dataset": "kitti/train"}}, specs={"e1/train.yaml": TRAIN_YAML})
     (finding,) = [f for f in plan(ws, "evalute", "e1").findings if f.is_error]

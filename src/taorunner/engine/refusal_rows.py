@@ -194,7 +194,7 @@ START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"apparmor",
         "the engine could not set its AppArmor profile",
-        "sudo systemctl restart apparmor && {restart}",
+        "{restart_apparmor} && {restart}",
         of_machine=True,
     ),
     RefusalRow(
@@ -279,7 +279,7 @@ REGISTRY_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"proxyconnect tcp: (?P<what>[^\n\"]+)",
         "the proxy of the docker engine does not answer: {what}",
-        "check HTTP_PROXY and HTTPS_PROXY: systemctl show docker --property Environment",
+        "check the proxies that docker info shows",
         of_machine=True,
     ),
 )

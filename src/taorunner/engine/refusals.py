@@ -117,7 +117,10 @@ def is_going(error: BaseException) -> bool:
 def _of_row(row: RefusalRow, match: re.Match[str], asked: Asked) -> TaorunnerError:
     image = asked.image or "the image"
     words = {name: (value or "").strip() for name, value in match.groupdict().items()}
-    words |= {"image": image, "registry": image.split("/")[0], "restart": service_command("restart")}
+    words |= {
+        "image": image, "registry": image.split("/")[0], "restart": service_command("restart"),
+        "restart_apparmor": service_command("restart", "apparmor"),
+    }  # fmt: skip
     error = MachineError if row.of_machine else EngineRefusedError
     return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words))
 

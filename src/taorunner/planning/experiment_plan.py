@@ -308,8 +308,12 @@ def _continued(planning: Planning, experiment: Experiment, plan: RunPlan) -> Run
 def _backend_findings(
     planning: Planning, experiment: Experiment, contract: Contract, target: Target
 ) -> Iterator[Finding]:
+    request = planning.request
+    typed = (
+        "--backend" if request.backend is not None else "--cluster" if request.cluster is not None else None
+    )
     yield from backend_findings(
-        planning.project, experiment, target, contract.network, contract.framework, planning.request.backend
+        planning.project, experiment, target, contract.network, contract.framework, typed
     )
     if target.runs(contract.framework) and target.needs_image and contract.image is None:
         message = (

@@ -207,7 +207,7 @@ def _next_steps(
         is_found = False
     program = "taorunner" if is_found else f"taorunner -p {paths.name}"
     train = f"{program} train {experiment}"
-    first = (f"taorunner pretrained pull -p {paths.name}",) if is_missing else ()
+    first = (f"taorunner -p {paths.name} pretrained pull",) if is_missing else ()
     if not layout.trains_on_records:
         return *first, train
     return *first, f"{program} convert {experiment} --then train"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +70,15 @@ def test_objects_of_another_form_are_read_as_empty_ones(
 ) -> None:
     jobs, pods = Kubectl(None, None, says(text)).objects()
     assert all(job.name == "" for job in jobs) and all(pod.name == "" for pod in pods)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_no_current_context_is_said_in_plain_words(tmp_path: Path) -> None:
+    """By the real kubectl, where the configuration of the caller is empty."""
+    (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\n")
+    with pytest.raises(MachineError) as caught:
+        Kubectl(None, None, {**os.environ, "KUBECONFIG": str(tmp_path / "config")}).place()
+    assert (str(caught.value), caught.value.hint) == (
+        "kubectl has no current context",
+        "context: NAME in clusters.yml, or kubectl config use-context NAME",
+    )

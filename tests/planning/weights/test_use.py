@@ -72,7 +72,7 @@ def test_missing_weights_that_a_spec_uses_are_an_error_everywhere(tmp_path: Path
     place = Place(tmp_path, "yolo_v4")
     assert place.verdict() == ["error pretrained-missing"]
     (finding,) = place.validated()
-    assert finding.hint == "taorunner pretrained pull -p p, or correct repository and backbone"
+    assert finding.hint == "taorunner -p p pretrained pull, or correct repository and backbone"
     assert finding.line is not None
     assert [one.repository for one in needed_weights(place.workspace, "p")] == ["pretrained_object_detection"]
     assert [one.severity.value for one in place.planned("evaluate")] == ["info"]

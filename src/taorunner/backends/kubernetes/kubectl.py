@@ -38,6 +38,7 @@ _PATHS = {
 }
 _OF_NO_NAMESPACE = frozenset({"selfsubjectaccessreviews"})
 _REASON = re.compile(r"Error from server(?: \((?P<reason>[A-Za-z]+)\))?: (?P<text>.*)", re.DOTALL)
+_NO_CURRENT = "current-context must exist"
 _SILENT = (
     "Unable to connect to the server", "was refused - did you specify the right host or port", "i/o timeout",
     "TLS handshake timeout", "context deadline exceeded", "no route to host", "connection refused", "EOF",
@@ -126,6 +127,9 @@ class Kubectl:
             done = self.run("config", "view", "--minify", "-o", "json")
             if not done.succeeded:
                 said = refusal_of(done).text
+                if _NO_CURRENT in said:
+                    hint = "context: NAME in clusters.yml, or kubectl config use-context NAME"
+                    raise MachineError("kubectl has no current context", hint=hint)
                 hint = "context: one of those that kubectl config get-contexts lists"
                 raise MachineError(f"kubectl cannot use {self.where}: {printable(said)}", hint=hint)
             body = _json(done.stdout)

@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         group, "list", _list, summary, "taorunner pretrained list", "taorunner pretrained list rtdetr"
     )
     summary = "Download weights [default: what a project needs]"
-    add_command(group, "pull", _pull, summary, "taorunner pretrained pull -p parts")
+    add_command(group, "pull", _pull, summary, "taorunner -p parts pretrained pull")
     app.add_typer(group, name="pretrained")
 
 

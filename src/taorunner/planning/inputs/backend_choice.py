@@ -29,23 +29,30 @@ def backend_findings(
     project: Project, experiment: Experiment, target: Target, network: str, framework: Framework,
     typed: str | None = None,
 ) -> Iterator[Finding]:  # fmt: skip
-    """Errors at ``backend``, or at each wrong setting; without a place for a backend that was ``typed``.
+    """Errors at ``backend`` or ``cluster``, or at each wrong setting. ``typed`` is the option of the command line that
+    chose the backend; what it chose has no place in a file.
 
     Where there are none, warnings of what the settings allow, at their cluster where they are of one.
     """
     path = ("experiments", experiment.name)
     if not target.runs(framework):
-        is_embedded = framework is Framework.EMBEDDED
-        own = default_target(framework).name
-        message = f'"{network}" is not an embedded network'
-        if is_embedded:
-            message = f'"{network}" runs only on the {own} backend, not on "{target.name}"'
-        hint = "leave backend out" if is_embedded else 'only "tinydet" runs on it; use docker or local'
+        key = "backend" if experiment.cluster is None else "cluster"
+        message, hint = (
+            f'"{network}" is not an embedded network',
+            'only "tinydet" runs on it; use docker or local',
+        )
+        if framework is Framework.EMBEDDED:
+            where = (
+                f'"{target.name}"'
+                if key == "backend"
+                else f'the cluster "{experiment.cluster}" ({target.name})'
+            )
+            message = f'"{network}" runs only on the {default_target(framework).name} backend, not on {where}'
+            hint = f'remove "{key}"' if typed is None else f"leave {typed} out"
         if typed is not None:
-            hint = "leave --backend out" if is_embedded else hint
             yield Finding(Severity.ERROR, "wrong-backend", message, hint, typed=True)
             return
-        yield project.finding(Severity.ERROR, "wrong-backend", message, (*path, "backend"), hint=hint)
+        yield project.finding(Severity.ERROR, "wrong-backend", message, (*path, key), hint=hint)
         return
     settings = backend_options_for(experiment, target, framework)
     problems = target.check_settings(settings)

@@ -120,7 +120,7 @@ class WeightsChecks(MutableValue):
         if problem is not None:
             severity = Severity.ERROR if contract.action in TRAININGS else Severity.INFO
             message = f'the pretrained weights of "{experiment.name}" are missing: {problem}'
-            hint = f"taorunner pretrained pull -p {project.paths.name}, or correct repository and backbone"
+            hint = f"taorunner -p {project.paths.name} pretrained pull, or correct repository and backbone"
             yield project.finding(severity, "pretrained-missing", message, (*place, "repository"), hint=hint)
 
     def _problem(self, experiment: Experiment, framework: Framework) -> str | None:

@@ -59,7 +59,7 @@ GPU: tuple[Cause, ...] = (
         r"Error 802: system not yet initialized|cudaErrorSystemNotReady|CUDA_ERROR_SYSTEM_NOT_READY"
         r"|[Ff]abric [Mm]anager (?:is )?not running",
         "the GPUs' NVSwitch is not set up: the fabric manager does not run",
-        "sudo systemctl start nvidia-fabricmanager (its version must be the driver's)",
+        "start the service nvidia-fabricmanager on the GPUs' machine (its version must be the driver's)",
         weight=Weight.MACHINE,
     ),
     row(
