@@ -16,7 +16,7 @@ from taorunner.console.base.cells import labels
 from taorunner.console.base.theme import ASCII, UNICODE
 from taorunner.console.live.run_view import GpuReading, RunNotes
 from taorunner.console.runs.live_view import LiveView, Picture
-from taorunner.events import RunState, RunWaiting
+from taorunner.events import Notice, RunState, RunWaiting
 from taorunner.runs.state.snapshot import fold
 
 SIZES = [(80, 24), (120, 40), (200, 60)]
@@ -68,6 +68,33 @@ def test_eight_runs_with_a_queue_and_a_failure(scene, golden):
         scene.waiting("dino_big", "Priority, job 48213, starts about 23:40"),
     ]  # fmt: skip
     golden.check("live_queue_80x24", drawn(scene, runs, notes=notes, has_keys=True))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_nodes_attempts_stalls_and_reasons_to_wait(scene, golden, width, height):
+    """One run on this machine, one on two nodes of a cluster, a third attempt that stalls, and each reason to wait."""
+    here, far, third = scene.training(0, 12), scene.training(1, 20), scene.training(2, 9)
+    far = replace(far, gpus=(), backend="slurm", handle="48213")
+    waiting = replace(scene.waiting("dino_big", "Priority, job 48214, starts about 23:40"), backend="slurm")
+    text = "no progress for 12m 00s; an epoch takes 1m 02s"
+    stall = Notice(run=third.id, at=scene.at, level="warning", code="silent", text=text)
+    third, moved_at = replace(third, notices=(stall,)), scene.at - timedelta(minutes=13)
+    reasons = {
+        "first": "next; needs 2 GPUs: 1 free, GPU 1 used by pid 4121 (python)",
+        "second": "behind first",
+        "third": "--parallel 8 is reached",
+    }
+    runs = [
+        scene.finished("doubtful"), scene.finished("rtdetr_04", RunState.FAILED), here, far, third,
+        *(scene.queued(name) for name in reasons), waiting,
+    ]  # fmt: skip
+    notes = {run.id: RunNotes(curves=curves) for run in runs for curves in [scene.curves([run])[run.id]]}
+    notes |= {f"run-{name}": RunNotes(queue=reason) for name, reason in reasons.items()}
+    notes[far.id] = replace(notes[far.id], nodes=2, gpu_count=8, cluster="dgx")
+    notes[third.id] = replace(notes[third.id], attempt=3, stall=stall, moved_at=moved_at)
+    notes[waiting.id] = RunNotes(cluster="dgx")
+    text = drawn(scene, runs, width, height, notes=notes, has_keys=True)
+    golden.check(f"live_places_{width}x{height}", text)
 
 
 def test_ascii_terminals_get_ascii(scene, golden):
