@@ -190,7 +190,7 @@ def test_a_run_on_several_nodes_names_them(scene: Any) -> None:
     run = replace(scene.training(), gpus=(), backend="dgx", handle="48213")
     notes = RunNotes(nodes=2, gpu_count=8)
     assert "job 48213  2 nodes × 8 GPUs" in "\n".join(panel(scene, run, notes=notes))
-    assert "job 48213  2 nodes × 8 GPUs" in run_rows.pair(view(scene, run, notes=notes), 80, 10)[1].plain
+    assert "dgx  job 48213  2 nodes × 8 GPUs" in run_rows.pair(view(scene, run, notes=notes), 80, 10)[1].plain
 
 
 def test_the_last_warning_is_shown_and_an_info_is_not(scene: Any) -> None:

@@ -40,7 +40,8 @@ def compact_gpus(view: RunView) -> list[Text]:
     gpus = view.run.gpus
     if not gpus:
         where = cluster_text(view)
-        return [Text(where, style="quiet"), Text(view.engine, style="quiet")] if where else []
+        names = (f"{view.engine}  {where}", where, view.engine) if where else ()
+        return [Text(name, style="quiet") for name in names]
     ids = gpu_ids(gpus, view.gpus)
     readings = [view.gpus[gpu] for gpu in gpus if gpu in view.gpus]
     known = loads(readings)
