@@ -13,7 +13,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
-RUNTIME_EXTRAS = ("embedded", "datasets", "formats", "huggingface")
+RUNTIME_EXTRAS = ("embedded", "datasets", "evaluation", "formats", "huggingface")
 
 
 @nox.session

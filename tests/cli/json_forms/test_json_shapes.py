@@ -118,6 +118,11 @@ def test_every_command_prints_what_its_schema_says(
     check("spec-changes", "specs", "refresh", "tiny")
     check("findings", "dataset", "check", "shapes/train")
     check("stats", "dataset", "stats", "shapes/train")
+    predictions = workspace / "predictions"
+    predictions.mkdir()
+    for label in next(workspace.glob("projects/*/data/shapes/train")).glob("label*/*.txt"):
+        (predictions / label.name).write_text(label.read_text().replace("\n", " 0.9\n"))
+    check("evaluation", "dataset", "evaluate", "predictions", "--truth", "shapes/train")
     check("conversion", "dataset", "convert", "shapes/train", "--to", "coco")
     check("split", "dataset", "split", "shapes/train", "--val", "0.2")
     check("resize", "dataset", "resize", "shapes/train", "--size", "64x64")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from taorunner.cli.commands.results import dataset_evaluate
 from taorunner.cli.dataset_folders import (
     answer_keeper,
     check_format,
@@ -75,6 +76,7 @@ def register(app: typer.Typer) -> None:
         "Resize all images and their labels",
         "taorunner dataset resize parts --size 960x544",
     )
+    dataset_evaluate.register(group)
     app.add_typer(group, name="dataset")
 
 

@@ -115,30 +115,32 @@ _OPTIONS_28: dict[str, str] = {"--from": "format", "--help": "", "--html": "file
 _OPTIONS_29: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
     "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project":
     "project", "--size": "any", "--workspace": "folder"}
-_OPTIONS_30: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
+_OPTIONS_30: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p":
+    "project", "--project": "project", "--split": "any", "--truth": "dataset", "--workspace": "folder"}
+_OPTIONS_31: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_31: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_32: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_32: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_33: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag":
     "any", "--target": "any"}
-_OPTIONS_33: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
-_OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
+_OPTIONS_34: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
+_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
-_OPTIONS_35: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_36: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_37: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
+_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_38: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
     "--yes": ""}
-_OPTIONS_38: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
+_OPTIONS_39: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_39: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
+_OPTIONS_40: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_40: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_41: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
     "release", "--workspace": "folder"}
-_OPTIONS_41: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_42: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
@@ -246,47 +248,50 @@ TABLE: dict[str, Command] = {
     "dataset resize": Command(
         "Resize all images and their labels", _OPTIONS_29, ("dataset", "none",)
     ),
+    "dataset evaluate": Command(
+        "Score predicted boxes against the labels of a dataset", _OPTIONS_30, ("any", "none",)
+    ),
     "image ls": Command(
         "List the images that experiments need", _OPTIONS_22, ("project",)
     ),
     "image pull": Command(
-        "Pull images [default: those that experiments need]", _OPTIONS_30, ("any",)
+        "Pull images [default: those that experiments need]", _OPTIONS_31, ("any",)
     ),
     "image lock": Command(
-        "Pin the digest of each tag in taorunner.lock", _OPTIONS_31, ("none",)
+        "Pin the digest of each tag in taorunner.lock", _OPTIONS_32, ("none",)
     ),
     "image build": Command(
-        "Build an image from a Dockerfile", _OPTIONS_32, ("folder", "none",)
+        "Build an image from a Dockerfile", _OPTIONS_33, ("folder", "none",)
     ),
     "image test": Command(
-        "Run a command (after --) in an image", _OPTIONS_33, ("any", "none",)
+        "Run a command (after --) in an image", _OPTIONS_34, ("any", "none",)
     ),
     "image push": Command(
-        "Push an image and print its digest", _OPTIONS_34, ("any", "none",)
+        "Push an image and print its digest", _OPTIONS_35, ("any", "none",)
     ),
     "image release": Command(
-        "Build a source tree's wheel and its release image", _OPTIONS_35, ("folder", "none",)
+        "Build a source tree's wheel and its release image", _OPTIONS_36, ("folder", "none",)
     ),
     "clusters show": Command(
         "List clusters, or show one", _OPTIONS_22, ("cluster", "none",)
     ),
     "clusters check": Command(
-        "Check whether a cluster can be used", _OPTIONS_36, ("cluster", "none",)
+        "Check whether a cluster can be used", _OPTIONS_37, ("cluster", "none",)
     ),
     "clusters sync": Command(
-        "Copy projects to a cluster, or results back", _OPTIONS_37, ("cluster", "project",)
+        "Copy projects to a cluster, or results back", _OPTIONS_38, ("cluster", "project",)
     ),
     "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_38, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_39, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_39, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_40, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_40, ("key", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_41, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what follows from the data", _OPTIONS_41, ("experiment", "none",)
+        "Compute again what follows from the data", _OPTIONS_42, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",

@@ -75,6 +75,20 @@ _SHAPES: Mapping[str, Note] = {
     "findings": ["@finding"],
     "runs": ["@run"],
     "started": [{"run": "str"}],
+    "evaluation": {
+        "protocol": {"library": "str", "version": "str", "iou": ["num"], "max_dets": "int", "min_score": "num"},
+        "data": {"name": "str", "split": "str?", "images": "int"}, "overall": {"*": "num?"},
+        "per_class": [{
+            "name": "str", "truths": "int", "AP": "num?", "AP50": "num?", "best_f1": "num?", "at_score": "num?",
+        }],
+        "errors": {"*": "num"}, "confusion": {"classes": ["str"], "score": "num", "matrix": [["int"]]},
+        "pr": {"*": [["num"]]}, "worst": [{"image": "str", "tp": "int", "fp": "int", "fn": "int"}],
+        "label_suspects": [{
+            "image": "str", "kind": "missing_annotation|wrong_label", "predicted": "str", "truth": "str?",
+            "score": "num", "box": ["num"],
+        }],
+        "missing": "int", "findings": ["@finding"],
+    },
     "log-lines": {"run": "str", "experiment": "str", "text": "str"},
     "added": {
         "project": "str", "experiment": "str", "file": "str", "line": "int?", "made": ["str"],
@@ -200,7 +214,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),
     "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion", "laid-out"),
-    "dataset split": ("split",), "dataset stats": ("stats",), "dataset resize": ("resize",), "image ls": ("images",),
+    "dataset split": ("split",), "dataset stats": ("stats",), "dataset evaluate": ("evaluation",),
+    "dataset resize": ("resize",), "image ls": ("images",),
     "image pull": ("pulled-images",), "image lock": ("locked-images", "findings"), "image build": ("built-image",),
     "image push": ("pushed-image",), "image release": ("released-image",), "specs show": ("spec",),
     "specs diff": ("spec-differences",), "specs explain": ("explained-key",), "specs refresh": ("spec-changes",),
