@@ -30,14 +30,14 @@ from taorunner.runs.supervisor.hooks import parse_hook
 class RequestOptions(TypedDict, total=False):
     """What a run is, as on the command line of an action. Everything is optional.
 
-    ``cluster`` is a name of clusters.yml.
-    ``gpus`` is their number or ``"all"``, ``gpu_ids`` are ids as in nvidia-smi. ``nodes``, ``cpus``,
-    ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides`` sets dotted keys of the
-    spec; ``epochs``, ``batch_size`` (of one GPU), ``lr`` and ``seed`` set the keys that the network has for them.
-    ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a name in the results, ``best``,
-    ``latest`` or ``epoch=N``. ``overwrite`` sets earlier results aside; ``resume`` continues a training from its newest
-    checkpoint. ``env`` are further variables (a secret as ``env:NAME`` or ``file:PATH``), ``volumes`` are further
-    mounts, each ``SRC:DST[:ro]``. ``then`` are actions that follow, each on the result of the one before.
+    ``cluster`` is a name of clusters.yml. ``gpus`` is their number or ``"all"``, ``gpu_ids`` are ids as in nvidia-smi.
+    ``nodes``, ``cpus``, ``memory`` and ``time`` are as in experiments.yml: ``"64G"``, ``"12:00:00"``. ``overrides``
+    sets dotted keys of the spec; ``epochs``, ``batch_size`` (of one GPU), ``lr``, ``seed`` and ``min_score`` set the
+    keys that the network has for them. ``extra`` are arguments that TAO gets as they are. ``checkpoint`` is a path, a
+    name in the results, ``best``, ``latest`` or ``epoch=N``. ``overwrite`` sets earlier results aside; ``resume``
+    continues a training from its newest checkpoint. ``env`` are further variables (a secret as ``env:NAME`` or
+    ``file:PATH``), ``volumes`` are further mounts, each ``SRC:DST[:ro]``. ``then`` are actions that follow, each on the
+    result of the one before.
     """
 
     backend: str
@@ -55,6 +55,7 @@ class RequestOptions(TypedDict, total=False):
     batch_size: int
     lr: float
     seed: int
+    min_score: float
     extra: Sequence[str]
     checkpoint: str | os.PathLike[str]
     overwrite: bool
@@ -227,7 +228,8 @@ def _request(action: str, experiments: str | Sequence[str], options: RequestOpti
         limits=limits, release=options.get("release"), image=options.get("image"),
         overrides={key: _spec_text(value) for key, value in options.get("overrides", {}).items()},
         knobs=read_knobs(
-            options.get("epochs"), options.get("batch_size"), options.get("lr"), options.get("seed")
+            options.get("epochs"), options.get("batch_size"), options.get("lr"), options.get("seed"),
+            options.get("min_score"),
         ),
         extra=tuple(options.get("extra", ())),
         checkpoint=os.fspath(checkpoint) if checkpoint is not None else None,

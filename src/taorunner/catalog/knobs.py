@@ -1,4 +1,4 @@
-"""``--epochs``, ``--batch-size``, ``--lr`` and ``--seed``: which keys of a spec each becomes. Pure.
+"""``--epochs``, ``--batch-size``, ``--lr``, ``--seed`` and ``--min-score``: which keys of a spec each becomes. Pure.
 
 The keys are data of the catalog (``spec.knobs`` of a layer); those of epochs, and of the batch size of a training, are
 the roles of the same name in ``spec.keys``.
@@ -16,8 +16,11 @@ KNOBS = {
     "batch_size": ("--batch-size", "the batch size"),
     "lr": ("--lr", "the learning rate"),
     "seed": ("--seed", "the seed"),
+    "min_score": ("--min-score", "the lowest score of what is found"),
 }
 """Each knob with its option and what it sets."""
+OF_TRAINING = ("epochs", "lr", "seed")
+"""Those that only a training has."""
 
 _CHOICE = re.compile(r"(?P<keys>\S+(?: \S+)*?)(?P<total> of all GPUs)?(?: if (?P<key>\S+)=(?P<value>\S+))?\Z")
 _WORDS = {"if", "of"}

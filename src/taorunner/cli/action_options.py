@@ -109,6 +109,15 @@ BatchSize = Annotated[
 ]
 LearningRate = Annotated[Optional[float], option("--lr", "Set the learning rate", word="X", group="Training")]
 Seed = Annotated[Optional[int], option("--seed", "Set the seed", word="N", group="Training", min=0)]
+MinScore = Annotated[
+    Optional[float],
+    option(
+        "--min-score",
+        "Write boxes of at least this score (0 to 1)",
+        word="X",
+        group="Training",
+    ),
+]
 Checkpoint = Annotated[
     Optional[str],
     option(
@@ -117,6 +126,18 @@ Checkpoint = Annotated[
         word="WHICH",
         group="Training",
     ),
+]
+OnHost = Annotated[
+    bool,
+    option("--on-host", "Infer, then score the boxes here as COCO does", group="Training"),
+]
+Truth = Annotated[
+    Optional[str],
+    option("--truth", "With --on-host: compare with this dataset", word="DATASET", group="Training"),
+]
+Split = Annotated[
+    Optional[str],
+    option("--split", "With --on-host: compare with this subset", word="NAME", group="Training"),
 ]
 Parallel = Annotated[
     Optional[int],
@@ -169,8 +190,12 @@ class ActionOptions:
     batch_size: BatchSize = None
     lr: LearningRate = None
     seed: Seed = None
+    min_score: MinScore = None
     sets: Sets = None
     checkpoint: Checkpoint = None
+    on_host: OnHost = False
+    truth: Truth = None
+    split: Split = None
     resume: Resume = False
     backend: BackendOption = None
     cluster: ClusterOption = None

@@ -17,10 +17,11 @@ from typing import Any
 
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.text import amount, printable
-from taorunner.values.bounded_reading import JsonError, TooMuchError, read_json
+from taorunner.values.bounded_reading import JsonError, TooMuchError, read_file, read_json
 
 _COLUMNS = 15
 """After the class name: 14 numbers of KITTI and the score."""
+_MOST_LABEL_BYTES = 64 * 1024**2
 MOST_BYTES = 1024**3
 """Of a JSON file."""
 _FOLDERS = ("labels", "inference/labels", "predictions")
@@ -61,14 +62,16 @@ class _Names(dict[str, int]):
         return self[name]
 
 
-def read_predictions(place: Path, truth: Mapping[str, Any] | None = None) -> Predictions:
-    """The boxes of a folder of label files, or of a JSON file. ``truth``: the COCO document whose numbers the latter
-    uses.
+def read_predictions(
+    place: Path, truth: Mapping[str, Any] | None = None, *, since_s: float = 0.0
+) -> Predictions:
+    """The boxes of a folder of label files, or of a JSON file.
 
-    Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
+    ``truth`` is the COCO document whose numbers the latter uses; label files from before ``since_s``, in seconds of the
+    epoch, are left out. Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
     """
     if place.is_dir():
-        return _read_folder(place)
+        return _read_folder(place, since_s)
     if not place.is_file():
         raise UnknownNameError(
             f'there is no "{printable(str(place))}"',
@@ -90,16 +93,20 @@ def label_folder(place: Path) -> Path:
     return place
 
 
-def _read_folder(place: Path) -> Predictions:
+def _read_folder(place: Path, since_s: float) -> Predictions:
     folder = label_folder(place)
-    files = sorted(path for path in folder.rglob("*.txt") if path.is_file())
+    files = sorted(path for path in folder.rglob("*.txt") if path.is_file() and not path.is_symlink())
     if not files:
         raise UserFilesError(
             f'there is no label file (.txt) in "{printable(str(place))}"',
             hint="name the folder of labels that the inference wrote: …/inference/labels",
         )
     made, names, problems = Predictions(), _Names(), _Problems()
-    for path in files:
+    new = [path for path in files if path.stat().st_mtime >= since_s]
+    if len(new) < len(files):
+        message = f"{amount(len(files) - len(new), 'label file')} of an earlier inference left out"
+        made.findings.append(Finding(Severity.WARNING, "prediction-earlier", message, file=folder))
+    for path in new:
         made.keys.append(path.relative_to(folder).with_suffix("").as_posix())
         _read_labels(path, made, names, problems)
     made.names = list(names)
@@ -114,7 +121,11 @@ def _read_folder(place: Path) -> Predictions:
 
 def _read_labels(path: Path, made: Predictions, names: _Names, problems: _Problems) -> None:
     image = len(made.keys) - 1
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        text = read_file(path, most_bytes=_MOST_LABEL_BYTES).decode("utf-8-sig", "replace")
+    except TooMuchError:
+        problems.add("large-file", path, None)
+        return
     for number, line in enumerate(text.splitlines(), 1):
         columns = line.split()
         if not columns:
@@ -168,6 +179,7 @@ _SAID = {
     "no-score": ("without a score, KITTI's 16th column", "give the labels of an inference"),
     "bad-line": ("the line is not that of KITTI with a score", "a class name, 14 numbers, and the score"),
     "bad-box": ("the corners are swapped, or no numbers", "correct what writes the predictions"),
+    "large-file": ("the label file is larger than 64 MiB", "write the labels again"),
     "unknown-image": ("the truth has no image of that number", "give the dataset that the results are of"),
     "unknown-category": (
         "the truth has no category of that number",

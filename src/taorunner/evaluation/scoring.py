@@ -36,7 +36,7 @@ _AT_50, _AT_75 = 0, 5
 
 def score(compared: Compared, predictions: Predictions, *, data: Mapping[str, Any]) -> Evaluation:
     """The evaluation of all classes. Raises MachineError where the extra is not installed."""
-    library = _library()
+    library = check_library()
     truth, truths, owners = _truth(library, compared)
     rows = list(compared.kept(predictions))
     measured = _run(library, truth, _detections(compared, predictions, rows))
@@ -62,7 +62,8 @@ def score(compared: Compared, predictions: Predictions, *, data: Mapping[str, An
     )  # fmt: skip
 
 
-def _library() -> Any:
+def check_library() -> Any:
+    """The module of hotcoco. Raises MachineError where the extra is not installed."""
     try:
         import hotcoco
     except ImportError:

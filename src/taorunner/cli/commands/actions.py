@@ -39,19 +39,23 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 """Summary and examples."""
 
 _NOT_OF: dict[str, tuple[str, ...]] = {
-    "train": (),
-    **dict.fromkeys(("evaluate", "export", "inference"), ("epochs", "lr", "seed")),
-    **dict.fromkeys(("convert", "prune"), ("epochs", "batch_size", "lr", "seed")),
+    "train": ("min_score",),
+    "inference": ("epochs", "lr", "seed"),
+    "evaluate": ("epochs", "lr", "seed"),
+    "export": ("epochs", "lr", "seed", "min_score"),
+    **dict.fromkeys(("convert", "prune"), ("epochs", "batch_size", "lr", "seed", "min_score")),
 }
 """Options that no network has for this action; they are refused by name."""
+ON_HOST = ("on_host", "truth", "split")
 
 
 def register(app: typer.Typer) -> None:
     for name, texts in COMMANDS.items():
-        without = () if name == "train" else ("resume", "keep_checkpoints")
+        of_training = () if name == "train" else ("resume", "keep_checkpoints")
+        without = (*of_training, *(() if name == "evaluate" else ON_HOST))
         command = with_options(_command(name), without=without, hidden=_NOT_OF.get(name, ()))
         add_command(app, name, command, *texts, passes_on=True)
-    run = with_options(_run, without=("resume", "keep_checkpoints"))
+    run = with_options(_run, without=("resume", "keep_checkpoints", *ON_HOST))
     examples = ("taorunner run gen_trt_engine rtdetr_01", "taorunner run deploy.evaluate rtdetr_01")
     add_command(app, "run", run, "Run any other action of a network", *examples, passes_on=True)
 
@@ -71,7 +75,16 @@ def _command(action: str) -> Callable[..., int]:
     def command(
         context: typer.Context, experiments: ExperimentsArgument = None, *, options: ActionOptions
     ) -> int:
-        return act(context.obj, action, experiments or [], options, typed=action)
+        invocation, words = context.obj, experiments or []
+        if options.on_host:
+            from taorunner.cli.commands.results.evaluate_on_host import evaluate_on_host
+
+            return evaluate_on_host(
+                invocation, words, options, lambda low: act(invocation, "inference", words, low, typed=action)
+            )
+        if options.truth is not None or options.split is not None:
+            raise UsageError("--truth and --split need --on-host", hint="add --on-host")
+        return act(invocation, action, words, options, typed=action)
 
     return command
 
@@ -113,7 +126,9 @@ def act(
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time, dashes="--"),
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()),
-        knobs=read_knobs(options.epochs, options.batch_size, options.lr, options.seed),
+        knobs=read_knobs(
+            options.epochs, options.batch_size, options.lr, options.seed, options.min_score
+        ),
         extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
         then=chain_actions(options.then),

@@ -7,14 +7,14 @@ from dataclasses import replace
 import typer
 
 from taorunner.cli.action_options import ActionOptions
-from taorunner.cli.commands.actions import act
+from taorunner.cli.commands.actions import ON_HOST, act
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
 from taorunner.cli.options import ExperimentsArgument
 
 
 def register(app: typer.Typer) -> None:
-    command = with_options(_resume, without=("checkpoint", "overwrite", "resume"))
+    command = with_options(_resume, without=("checkpoint", "overwrite", "resume", "min_score", *ON_HOST))
     summary = "Continue a training from its newest checkpoint"
     add_command(app, "resume", command, summary, "taorunner resume rtdetr_01", passes_on=True)
 

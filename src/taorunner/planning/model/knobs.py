@@ -1,4 +1,5 @@
-"""The values of ``--epochs``, ``--batch-size``, ``--lr`` and ``--seed``, and the settings of the spec they become."""
+"""The values of ``--epochs``, ``--batch-size``, ``--lr``, ``--seed`` and ``--min-score``, and the settings of the spec
+they become."""
 
 from __future__ import annotations
 
@@ -9,16 +10,20 @@ from taorunner.values.value import Value
 
 
 class Knobs(Value):
-    """None: not given. ``batch_size`` counts the images that one GPU takes at once."""
+    """None: not given. ``batch_size`` counts the images that one GPU takes at once. ``min_score`` is a fraction."""
 
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
     seed: int | None = None
+    min_score: float | None = None
 
     def given(self) -> dict[str, int | float]:
         """The knobs that have a value, by name, in the order of the fields."""
-        values = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, "seed": self.seed}
+        values = {
+            "epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr, "seed": self.seed,
+            "min_score": self.min_score,
+        }  # fmt: skip
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -47,7 +52,13 @@ class KnobSetting(Value):
         return f"{self.option} → {self.key} = {self.value.strip(QUOTE)}{before}"
 
 
-def read_knobs(epochs: int | None, batch_size: int | None, lr: float | None, seed: int | None) -> Knobs:
+def read_knobs(
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int | None,
+    min_score: float | None = None,
+) -> Knobs:
     """The knobs as they are typed.
 
     Raises:
@@ -68,7 +79,13 @@ def read_knobs(epochs: int | None, batch_size: int | None, lr: float | None, see
             shown = f"{lr:g}" if isinstance(lr, (int, float)) else lr
             raise UsageError(f'--lr must be a number above 0, not "{shown}"', hint="for example --lr 1e-4")
         lr = float(lr)
-    return Knobs(epochs, batch_size, lr, seed)
+    if min_score is not None:
+        if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
+            raise UsageError(
+                f'--min-score must be from 0 to 1, not "{min_score}"', hint="for example --min-score 0.001"
+            )
+        min_score = float(min_score)
+    return Knobs(epochs, batch_size, lr, seed, min_score)
 
 
 def number_text(value: int | float) -> str:

@@ -121,11 +121,11 @@ def _limits(own: Limits, before: Limits) -> Limits:
 
 
 def _knobs(values: Mapping[str, int | float]) -> Knobs:
-    lr = values.get("lr")
-    counts = {name: int(value) for name, value in values.items() if name != "lr"}
+    fractions = {name: float(value) for name, value in values.items() if name in ("lr", "min_score")}
+    counts = {name: int(value) for name, value in values.items() if name not in fractions}
     return Knobs(
-        counts.get("epochs"), counts.get("batch_size"), float(lr) if lr is not None else None,
-        counts.get("seed"),
+        counts.get("epochs"), counts.get("batch_size"), fractions.get("lr"), counts.get("seed"),
+        fractions.get("min_score"),
     )  # fmt: skip
 
 

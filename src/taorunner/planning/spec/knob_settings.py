@@ -1,4 +1,4 @@
-"""What ``--epochs``, ``--batch-size``, ``--lr`` and ``--seed`` set in the spec of one action, and what goes with them.
+"""What ``--epochs``, ``--batch-size``, ``--lr`` and their like set in the spec of one action, and what goes with them.
 
 With fewer epochs a checkpoint interval may be longer than the training: it is set to the number of epochs, and what
 counts the steps of the whole training follows in proportion. Both are shown. Nothing is written here.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from taorunner.catalog.knobs import KNOBS, KnobKeys, choices_of
+from taorunner.catalog.knobs import KNOBS, OF_TRAINING, KnobKeys, choices_of
 from taorunner.contracts import TRAININGS, Contract
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.knobs import Knobs, KnobSetting, number_text
@@ -246,7 +246,7 @@ def _not_read(contract: Contract, knob: str, value: int | float, schema: Schema 
     iterations = contract.spec.keys.get("iterations") if contract.spec is not None else None
     others = [KNOBS[name][0] for name in KNOBS if name != knob and known_choices(contract, name, schema)]
     hint = f"leave {option} out"
-    if contract.action not in TRAININGS and knob != "batch_size":
+    if contract.action not in TRAININGS and knob in OF_TRAINING:
         message = f"{action} trains nothing: it has no {option}"
         hint += f"; it is an option of train: taorunner train EXPERIMENT {option} {number_text(value)}"
     elif contract.spec is None:

@@ -19,7 +19,7 @@ def register(group: typer.Typer) -> None:
     """``group`` is ``dataset``."""
     add_command(
         group, "evaluate", _evaluate, "Score predicted boxes against the labels of a dataset",
-        "taorunner dataset evaluate models/rtdetr_01/inference --truth parts --split val",
+        "taorunner dataset evaluate labels --truth parts --split val",
     )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def _evaluate(
     predictions: Annotated[
         Path,
         typer.Argument(
-            help="Folder of the labels that an inference wrote, or a COCO results file",
+            help="Labels that an inference wrote, or COCO results",
             metavar="PREDICTIONS",
             show_default=False,
         ),

@@ -21,11 +21,13 @@ _ERRORS = {
 _MOST = 3
 
 
-def print_evaluation(done: Evaluation, *, json: bool) -> None:
-    """Findings to stderr; the table and what follows to stdout."""
+def print_evaluation(done: Evaluation, *, json: bool, title: str | None = None) -> None:
+    """Findings to stderr; the table and what follows to stdout, below the ``title``."""
     console = print_opening(done, json=json)
     if console is None:
         return
+    if title is not None:
+        console.print(Text(f"\nscores of {clean(title)}, on this machine"), soft_wrap=True)
     columns = [
         Column("class", shrinks_to=12), Column("truths", right=True, drop=1), Column("AP", right=True),
         Column("AP50", right=True), Column("best F1", right=True, drop=3), Column("at score", right=True, drop=2),
@@ -35,7 +37,7 @@ def print_evaluation(done: Evaluation, *, json: bool) -> None:
     rows.append(_row("all", truths, done.overall["AP"], done.overall["AP50"], None, None))
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
-    for text in _texts(done):
+    for text in _texts(done, has_json=title is None):
         console.print(Text(text), soft_wrap=True)
 
 
@@ -52,7 +54,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _texts(done: Evaluation) -> Iterator[str]:
+def _texts(done: Evaluation, *, has_json: bool) -> Iterator[str]:
     how, data = done.protocol, done.data
     low, high = how.iou
     subset = f"{clean(data['split'])}, " if data["split"] else ""
@@ -72,6 +74,9 @@ def _texts(done: Evaluation) -> Iterator[str]:
     if done.label_suspects:
         yield "labels to look at:"
         yield from _suspects(done)
+        more = len(done.label_suspects) - _MOST
+        if more > 0:
+            yield f"  and {more} more" + (" (--json lists them)" if has_json else "")
 
 
 def _confused(done: Evaluation) -> list[str]:
@@ -98,6 +103,3 @@ def _suspects(done: Evaluation) -> Iterator[str]:
     for one in done.label_suspects[:_MOST]:
         there = "has no label" if one.truth is None else f'is labelled "{clean(one.truth)}"'
         yield f'  a "{clean(one.predicted)}" ({one.score:.2f}) in {clean(one.image)} {there}'
-    more = len(done.label_suspects) - _MOST
-    if more > 0:
-        yield f"  and {more} more (--json lists them)"
