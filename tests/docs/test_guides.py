@@ -39,7 +39,7 @@ def test_the_network_of_the_guide_has_no_findings_and_ranks_by_map(tmp_path: Pat
 def test_the_page_on_trust_names_each_variable_that_a_batch_gives_and_each_code() -> None:
     text = (DOCS / "trust.md").read_text(encoding="utf-8")
     assert [name for name in (*batch_index._ENGINE, *batch_index._PROGRAMS) if f"`{name}`" not in text] == []
-    source = "".join(path.read_text() for path in (DOCS.parent / "src/taorunner/planning").rglob("*.py"))
+    source = "".join(path.read_text() for path in (DOCS.parent / "src/taorunner").rglob("*.py"))
     known = re.findall(r"^\| `([a-z-]+)`(?:, `([a-z-]+)`)? \|", text, re.MULTILINE)
     codes = [code for row in known for code in row if code]
     assert len(codes) == 7
