@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from command_line import Cli, end_what_runs, wait_for
 from contract import Harness, Preemption, RequeueContract, installed, shell_harness
+from killing import kill_supervisors
 
 from taorunner.backends.contract import EngineState, Launch
 from taorunner.backends.registry import load_backend
@@ -29,7 +29,7 @@ EXPERIMENTS = """\
 tao_config:
   backend: spot
 experiments:
-  first: {head: dino, dataset: d, gpus: 0, env: {FAKE_EPOCH_S: '0.7', FAKE_STEPS: '2'}}
+  first: {head: dino, dataset: d, gpus: 0, env: {FAKE_EPOCH_S: '0.3', FAKE_STEPS: '2', FAKE_GATE: '1'}}
 """
 
 
@@ -99,7 +99,7 @@ def test_a_worker_follows_every_launch_and_reads_each_byte_once(
         receives(Waits, number)
         give(launch.run_dir)
     receives(Ended, 1)
-    worker.join(10)
+    worker.join(100)
     expected = "".join(
         "".join(f"launch {number} line {line}\n" for line in range(1, 20001)) + f"open {number}"
         for number in (1, 2, 3)
@@ -148,14 +148,12 @@ class Training:
         wait_for(lambda: any(event["completed"] for event in self.events("EpochProgress")))
         take(self.run_dir, reason)
         wait_for(lambda: self.record["state"] == "WAITING")
+        (
+            self.workspace / "projects/example_01/models/first/go"
+        ).touch()  # from its second start on it goes on
 
     def kill_supervisor(self) -> None:
-        (lock,) = self.workspace.glob(".taorunner/batches/*/supervisor.lock")
-        pid = int(lock.read_text())
-        os.kill(pid, signal.SIGKILL)
-        wait_for(
-            lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes()
-        )
+        assert kill_supervisors(self.workspace) == 1
 
 
 @pytest.fixture

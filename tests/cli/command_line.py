@@ -16,6 +16,8 @@ from typing import Any
 from forked import server_of, serves
 
 PROGRAM = (sys.executable, "-m", "taorunner")
+PATIENCE_S = 120.0
+"""How long a test waits for what must happen."""
 CALLER = 1234
 """Another uid than ours, when we are root: what a run leaves must belong to the user who typed the command."""
 
@@ -52,7 +54,7 @@ class Cli:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
-        timeout_s: float = 60,
+        timeout_s: float = PATIENCE_S,
         program: Sequence[str] | None = None,
     ) -> Done:
         """Without a ``program`` the process is forked from a Python that has imported the command line, where ``env``
@@ -105,7 +107,8 @@ class Cli:
         return {**base, **self.env, **(more or {})}
 
 
-def wait_for(what: Callable[[], bool], timeout_s: float = 30) -> None:
+def wait_for(what: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
+    """Patient, because how long something takes depends on what else the machine does; it costs nothing."""
     deadline = time.monotonic() + timeout_s
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -6,6 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+from command_line import wait_for
+
+from taorunner.state_files import is_locked
+
 
 def kill(pid: int | None) -> bool:
     """Whether there was a process to kill; one that has ended and only waits to be collected does not count."""
@@ -19,10 +23,25 @@ def kill(pid: int | None) -> bool:
 
 
 def is_ended(pid: int) -> bool:
+    """Whether it has ended with all its threads. The first one may wait to be collected while another one still ends:
+    until that is over, the process has its files open and holds its locks."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state in ("Z", "X") and len(os.listdir(f"/proc/{pid}/task")) <= 1
     except OSError:
         return True
+
+
+def kill_supervisors(workspace: Path) -> int:
+    """Kills the supervisors of a workspace and waits until each has let go of its batch: a command that comes before
+    that finds it supervised. How many there were."""
+    killed = 0
+    for lock in sorted(workspace.glob(".taorunner/batches/*/supervisor.lock")):
+        pid = lock.read_text().strip()
+        if pid and is_locked(lock):
+            killed += kill(int(pid))
+            wait_for(lambda lock=lock: not is_locked(lock))  # type: ignore[misc]
+    return killed
 
 
 def child_of(pid: int) -> int | None:

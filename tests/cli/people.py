@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from command_line import CALLER, Cli, Done, end_what_runs
 from registries import images, open_registry
+
+from taorunner.project.keys import MAX_GPU_INDEX
 
 __all__ = ["images", "open_registry"]
 
@@ -46,6 +49,22 @@ def cli_inside(
         return Done(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def blocks_of_gpus() -> Iterator[range]:
+    """Six GPUs each, those of a worker in turn: of 1,024 numbers the first 16 are for who names some of their own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    blocks = [range(first, first + 6) for first in range(16, MAX_GPU_INDEX - 4, 6)]
+    return itertools.cycle(blocks[worker::workers])
+
+
+@pytest.fixture
+def own_gpus(blocks_of_gpus: Iterator[range]) -> range:
+    """Numbers of six GPUs that no other test has. All tests have one engine, and a run waits for a GPU that a container
+    of any of them uses; without NVML any number is a GPU."""
+    return next(blocks_of_gpus)
 
 
 @pytest.fixture

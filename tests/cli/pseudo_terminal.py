@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from command_line import PATIENCE_S
 
 
 class PseudoTerminal:
@@ -45,7 +46,7 @@ class PseudoTerminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def wait_for(self, pattern: str, timeout_s: float = 30) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout_s: float = PATIENCE_S) -> re.Match[str]:
         """The match in what was shown since the last one."""
         deadline = time.monotonic() + timeout_s
         while (match := re.search(pattern, self.shown)) is None:
@@ -55,7 +56,7 @@ class PseudoTerminal:
         self.shown = self.shown[match.end() :]
         return match
 
-    def end(self, timeout_s: float = 30) -> int:
+    def end(self, timeout_s: float = PATIENCE_S) -> int:
         """Reads on until the command has ended; its exit code."""
         deadline = time.monotonic() + timeout_s
         while self.process.poll() is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Cli, end_what_runs
+from command_line import Cli, end_what_runs, wait_for
 
 SPEC = """\
 results_dir: $results_dir
@@ -58,6 +58,18 @@ class Place:
         ).stdout.split()
         return names
 
+    def goes_on(self, name: str) -> None:
+        """Opens the gate at which a training with ``gate`` waits."""
+        results = self.root / "projects/example_01/models" / name
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "go").touch()
+
+    def is_left_clean(self) -> None:
+        """Waits until no batch is open, the last thing that a supervisor does: viewers see the end of a run before. By
+        then no container is left."""
+        wait_for(lambda: self.open_batches() == [])
+        assert self.containers() == []
+
     def numbered(self, name: str) -> list[tuple[int, int]]:
         """(epoch, line) of each numbered line of the log, in its order."""
         text = (self.records()[name]["directory"] / "console.log").read_text()
@@ -86,10 +98,11 @@ MakePlace = Callable[..., Place]
 
 
 @pytest.fixture
-def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[MakePlace]:
+def place(tmp_path: Path, workspace_factory: Callable[..., Path], own_gpus: range) -> Iterator[MakePlace]:
     """``place(engine, image, {"e1": {…}}, epoch_s=0.3)``: experiments of dino unless they say otherwise.
 
-    ``epoch_s="3,0.1"``: the first epoch takes 3 s, each of the others 0.1 s.
+    ``epoch_s="3,0.1"``: the first epoch takes 3 s, each of the others 0.1 s. ``gate=1``: after the first epoch a
+    training waits until it ``goes_on``. In containers GPUs have numbers of this test, GPU 0 is the first one.
     """
     home = tmp_path / "home"
     home.mkdir()
@@ -97,9 +110,11 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
 
     def make(
         engine: Any, image: str | None, experiments: Mapping[str, Mapping[str, Any]], epoch_s: float | str = 0.3,
-        env: Mapping[str, str] | None = None, specs: Mapping[str, str] | None = None, **folders: Any,
+        gate: int | None = None, env: Mapping[str, str] | None = None, specs: Mapping[str, str] | None = None, **folders: Any,
     ) -> Place:  # fmt: skip
         steered = {"FAKE_LINES": str(LINES), "FAKE_EPOCH_S": str(epoch_s), **(env or {})}
+        if gate is not None:
+            steered["FAKE_GATE"] = str(gate)
         plain = {
             "head": "dino",
             "dataset": "coco",
@@ -108,8 +123,12 @@ def place(tmp_path: Path, workspace_factory: Callable[..., Path]) -> Iterator[Ma
             "gpus": 1,
             "env": steered,
         }
+        bodies = {name: {**plain, **body} for name, body in experiments.items()}
+        if image is not None:
+            for body in bodies.values():
+                body["gpu_indices"] = [own_gpus[index] for index in body.get("gpu_indices", [0])]
         root = workspace_factory(
-            {"experiments": {name: {**plain, **body} for name, body in experiments.items()}},
+            {"experiments": bodies},
             specs=specs or {f"{name}/train.yaml": SPEC for name in experiments},
             data={"coco/annotations.json": "{}", "coco/train/file": "x"},
             **folders,

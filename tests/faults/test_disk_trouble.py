@@ -121,7 +121,7 @@ class Disk:
                 if line.split()[1] == str(self.place)
             )
             Path("/sys/fs/ext4", Path(source).name, "trigger_fs_error").write_text("test")
-            wait_for(lambda: not self._is_writable(), 5)
+            wait_for(lambda: not self._is_writable())
         elif self.kind == "inodes":
             with contextlib.suppress(OSError):
                 for number in range(1000):
@@ -206,7 +206,7 @@ class Trial:
         try:
             if self.moment != "start" or self.disk.kind == "shm":
                 self._meet(viewer)
-            out, err = viewer.communicate(timeout=60)
+            out, err = viewer.communicate(timeout=120)
         finally:
             viewer.kill()
         return viewer.returncode, (out + err).decode()
@@ -326,7 +326,7 @@ def test_trouble_with_a_disk_is_named_and_the_record_is_whole(
     attached = trial("attach", "e1")
     assert "internal error" not in attached.err, attached
     record = trial.record()
-    wait_for(lambda: not os.listdir(trial.disk.place / ".taorunner/open"), 20)
+    wait_for(lambda: not os.listdir(trial.disk.place / ".taorunner/open"))
     record = trial.record()
     unaffected = backend == "embedded" and trouble == "shm"
     is_late = moment == "end" and backend != "embedded" and trouble != "shm"  # all results were written

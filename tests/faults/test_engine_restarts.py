@@ -34,7 +34,7 @@ def stored_lines(path: Any) -> list[tuple[int, int]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120 + 60 * ROUNDS)
+@pytest.mark.timeout(300 + 60 * ROUNDS)
 def test_restarts_of_the_engine_lose_no_line_without_a_word(
     place: Callable[..., Any], own_engine: Any, seed: int
 ) -> None:
@@ -61,8 +61,8 @@ def test_restarts_of_the_engine_lose_no_line_without_a_word(
             if way == "supervisor killed after":
                 kill(child_of(viewer.pid))
             again = here.cli("attach", cwd=here.root, timeout_s=120)
-            viewer.wait(60)
-            wait_for(lambda: here.open_batches() == [], 15)
+            viewer.wait(120)
+            here.is_left_clean()
             kept = stored_lines(stored)
         seen = here.numbered("e1")
         gap = [event for event in here.events("e1", "Notice") if event["code"] == "log-gap"]
@@ -74,7 +74,6 @@ def test_restarts_of_the_engine_lose_no_line_without_a_word(
         )
         print(result, flush=True)
         assert again.code == 0, again.err
-        assert here.containers() == []
         if seen != EXPECTED and not (gap and seen == sorted(set(seen))):
             wrong.append(result)
     assert wrong == []

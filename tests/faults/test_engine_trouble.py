@@ -14,11 +14,9 @@ import images
 import private_daemon
 import pytest
 from command_line import wait_for
+from killing import kill_supervisors
 
 import rig
-
-LINES = 150
-"""Of an epoch, as in ``place``."""
 
 
 @pytest.fixture
@@ -39,12 +37,19 @@ def start(here: Any, *experiments: str) -> Any:
     return viewer
 
 
+def kill_with_supervisor(here: Any, viewer: subprocess.Popen[bytes]) -> None:
+    """The viewer first: it would start another supervisor."""
+    viewer.kill()
+    viewer.communicate()
+    assert kill_supervisors(here.root) == 1
+
+
 @pytest.mark.slow
 def test_training_goes_on_while_the_engine_is_restarted(place: Callable[..., Any], own_engine: Any) -> None:
     here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s=1.0)
     viewer = start(here, "e1")
     rig.restart(own_engine.home)
-    out, err = viewer.communicate(timeout=60)
+    out, err = viewer.communicate(timeout=120)
     assert viewer.returncode == 0, (out + err).decode()
     assert here.states() == {"e1": "SUCCEEDED"}
     if any(notice["code"] == "log-gap" for notice in here.events("e1", "Notice")):
@@ -52,7 +57,7 @@ def test_training_goes_on_while_the_engine_is_restarted(place: Callable[..., Any
         assert seen == sorted(set(seen))
     else:
         here.checks_whole("e1")
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 @pytest.mark.slow
@@ -62,20 +67,18 @@ def test_a_supervisor_that_died_before_the_engine_was_restarted_leaves_a_whole_l
     """Its successor knows what was shown of the line that the engine then forgot. Nothing is printed meanwhile: what
     an engine forgets and no process had read cannot be had back.
     """
-    here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s="0.3,10,0.3")
+    here = place(own_engine, images.tao_image(own_engine, "pyt_7"), {"e1": {}}, epoch_s=0.3, gate=1)
     viewer = start(here, "e1")
-    wait_for(lambda: len(here.numbered("e1")) >= LINES - 1)
+    wait_for(lambda: here.events("e1", "CheckpointSaved"))  # the last thing of an epoch
     time.sleep(0.5)  # the last line of an epoch has no end yet
-    children = Path(f"/proc/{viewer.pid}/task/{viewer.pid}/children").read_text().split()
-    for pid in (str(viewer.pid), *children):
-        os.kill(int(pid), 9)
-    viewer.communicate()
+    kill_with_supervisor(here, viewer)
     rig.restart(own_engine.home)
+    here.goes_on("e1")
     attached = here.cli("attach", cwd=here.root, timeout_s=120)
     assert attached.code == 0, attached.err
     assert here.states() == {"e1": "SUCCEEDED"}
     here.checks_whole("e1")
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 @pytest.mark.slow
@@ -85,13 +88,13 @@ def test_an_engine_that_takes_its_containers_along_leaves_a_failed_run(
     here = place(mortal_engine, images.tao_image(mortal_engine, "pyt_7"), {"e1": {}}, epoch_s=30)
     viewer = start(here, "e1")
     rig.restart(mortal_engine.home)
-    out, err = viewer.communicate(timeout=60)
+    out, err = viewer.communicate(timeout=120)
     assert viewer.returncode == 1, (out + err).decode()
     assert here.records()["e1"]["reason"] in (
         "ended by SIGTERM, which did not come from taorunner", "killed (SIGKILL), but not by taorunner",
     )  # fmt: skip
     assert here.states() == {"e1": "FAILED"}
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 def test_a_container_removed_by_hand_is_a_lost_run(
@@ -102,16 +105,13 @@ def test_a_container_removed_by_hand_is_a_lost_run(
     watched, alone = (here.records()[name]["handle"] for name in ("watched", "alone"))
     engine.docker("rm", "-f", watched)
     wait_for(lambda: here.states()["watched"] == "LOST")
-    children = Path(f"/proc/{viewer.pid}/task/{viewer.pid}/children").read_text().split()
-    for pid in (str(viewer.pid), *children):
-        os.kill(int(pid), 9)
-    viewer.communicate()
+    kill_with_supervisor(here, viewer)
     engine.docker("rm", "-f", alone)
     shown = here.cli("ps", cwd=here.root)
-    wait_for(lambda: here.states()["alone"] == "LOST", 5)
+    wait_for(lambda: here.states()["alone"] == "LOST")
     assert shown.code == 0
     assert here.records()["alone"]["reason"] == "the engine no longer knows this run"
-    wait_for(lambda: here.open_batches() == [], 5)
+    here.is_left_clean()
 
 
 def test_a_run_killed_for_memory_says_so(
@@ -125,11 +125,11 @@ def test_a_run_killed_for_memory_says_so(
         "update", "--memory", "200m", "--memory-swap", "200m", here.records()["e1"]["handle"]
     )
     assert limited.returncode == 0, limited.stderr
-    viewer.communicate(timeout=60)
+    viewer.communicate(timeout=120)
     record = here.records()["e1"]
     assert record["state"] == "FAILED"
     assert "memory limit was reached" in record["reason"]
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
@@ -144,28 +144,26 @@ def test_a_full_disk_of_results_fails_the_run_and_nothing_else(
         with pytest.raises(OSError, match="No space"), (models / "filler").open("wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 1024)
-        out, _ = viewer.communicate(timeout=60)
+        out, _ = viewer.communicate(timeout=120)
         record = here.records()["e1"]
         assert (viewer.returncode, record["state"]) == (1, "FAILED"), out.decode()
         assert "disk" in record["reason"] or "space" in record["reason"], record["reason"]
     finally:
         subprocess.run(["umount", "-l", str(models)], check=True)
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 def test_a_torn_record_of_events_is_repaired(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:
-    here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s=0.5)
+    here = place(engine, tao_image("pyt_7"), {"e1": {}}, epoch_s=0.3, gate=1)
     viewer = start(here, "e1")
-    children = Path(f"/proc/{viewer.pid}/task/{viewer.pid}/children").read_text().split()
-    for pid in (str(viewer.pid), *children):
-        os.kill(int(pid), 9)
-    viewer.communicate()
+    kill_with_supervisor(here, viewer)
     with (here.records()["e1"]["directory"] / "events.jsonl").open("ab") as file:
         file.write(b'{"event": "EpochProgress", "run"')
     with (here.records()["e1"]["directory"] / "console.log").open("ab") as file:
         file.write(b"a line that was written, but not its posit")
+    here.goes_on("e1")
     attached = here.cli("attach", cwd=here.root)
     assert attached.code == 0, attached.err
     assert here.states() == {"e1": "SUCCEEDED"}

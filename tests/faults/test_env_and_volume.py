@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from command_line import files_holding, wait_for
 
 SECRET = "s3cret-of-the-engine-test"
 
 
-@pytest.mark.timeout(120)
 def test_variables_and_a_volume_arrive_and_no_secret_is_seen_from_outside(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str]
 ) -> None:

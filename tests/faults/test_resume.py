@@ -36,7 +36,7 @@ def test_a_stopped_training_goes_on_behind_its_last_epoch(
     place: Callable[..., Any], engine: Any, tao_image: Callable[..., str], generation: str
 ) -> None:
     entry, files = HEADS[generation]
-    here = place(engine, tao_image(generation), {"e1": entry}, epoch_s=2.0, **files)
+    here = place(engine, tao_image(generation), {"e1": entry}, epoch_s=0.3, gate=1, **files)
     env = {"TAO_KEY": "a-key-of-mine"}
     stop_after_an_epoch(here, env)
     first = here.records()["e1"]
@@ -57,7 +57,7 @@ def test_a_stopped_training_goes_on_behind_its_last_epoch(
     again = here.cli("resume", "e1", cwd=here.root, env=env)
     assert again.code == 3
     assert "nothing is left to train" in again.err
-    assert here.containers() == here.open_batches() == []
+    here.is_left_clean()
 
 
 def test_resume_of_the_embedded_network(place: Callable[..., Any], engine: Any, tmp_path: Any) -> None:

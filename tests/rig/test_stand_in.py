@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,20 @@ def test_a_good_run(kind: str, last: tuple[str, str], run_tao: Callable[..., Ran
 def test_the_first_epoch_may_take_longer_than_the_others(run_tao: Callable[..., Ran], tmp_path: Path) -> None:
     ran = run_tao("tf1", command("tf1", tmp_path), FAKE_EPOCH_S="0.4,0", FAKE_EPOCHS="3")
     assert re.findall(r"- 0s (\d+)ms/step", ran.text) == ["100", "0", "0"]
+
+
+@pytest.mark.parametrize("kind", ["tf1", "tf2_6.0", "pyt_7"])
+def test_a_training_waits_at_its_gate(kind: str, run_tao: Callable[..., Ran], tmp_path: Path) -> None:
+    argv, go = command(kind, tmp_path), tmp_path / "results" / "go"
+    waits = tmp_path / "results" / "seen.json"
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run_tao, kind, argv, FAKE_GATE="1", FAKE_EPOCHS="2")
+        wait_for(waits)
+        time.sleep(0.3)
+        was_running = running.running()
+        go.touch()
+        ran = running.result()
+    assert (was_running, ran.code, ran.footer) == (True, 0, "PASS")
 
 
 @pytest.mark.parametrize(
@@ -576,7 +591,7 @@ def test_every_generation_has_an_image_that_knows_its_name(
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while not path.exists():
         assert time.monotonic() < deadline, f"'{path}' did not appear"
         time.sleep(0.05)

@@ -19,18 +19,13 @@ from typing import Any
 
 import pytest
 from command_line import Cli, end_what_runs
+from killing import kill_supervisors
 from slurm_rig import Cluster
 
 RUNS = int(os.environ.get("TAORUNNER_SLURM_RUNS", "0"))
 EPOCHS, LINES = 3, 20
 SPEC = f"train:\n  num_epochs: {EPOCHS}\n"
 FAULTS = ("supervisor", "ssh", "slurmd", "node", "slurmctld")
-
-
-def kill_supervisors(workspace: Path) -> None:
-    for lock in workspace.glob(".taorunner/batches/*/supervisor.lock"):
-        with suppress(ValueError, ProcessLookupError):
-            os.kill(int(lock.read_text()), signal.SIGKILL)
 
 
 def kill_ssh(login: str) -> None:

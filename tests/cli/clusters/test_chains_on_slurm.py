@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Cli, wait_for
+from killing import kill_supervisors
 from launch_workspaces import good_workspace
 from slurm_rig import Cluster
 
@@ -53,11 +53,6 @@ def states(root: Path) -> list[str]:
     return [runs_of(root).get(action, {}).get("state", "") for action in CHAIN]
 
 
-def kill_supervisor(root: Path) -> None:
-    (lock,) = root.glob(".taorunner/batches/*/supervisor.lock")
-    os.kill(int(lock.read_text()), signal.SIGKILL)
-
-
 def has_ended(slurm: Cluster, job: str) -> bool:
     return slurm.checked("squeue", "-h", "-a", "-t", "PD,R,CG", "-j", job, "-o", "%T") == ""
 
@@ -74,9 +69,9 @@ def test_the_chain_goes_on_without_taorunner(
         "evaluate": "waits for train",
         "export": "waits for evaluate",
     }
-    kill_supervisor(workspace)
+    assert kill_supervisors(workspace) == 1
     runs = runs_of(workspace)
-    wait_for(lambda: has_ended(slurm, runs["export"]["handle"]), timeout_s=90)
+    wait_for(lambda: has_ended(slurm, runs["export"]["handle"]))
     assert states(workspace)[1:] == ["WAITING", "WAITING"]  # nobody has looked
     wait_for(lambda: cli("ps", "--json", cwd=workspace, env=environ).json == [])
     assert states(workspace) == ["SUCCEEDED"] * 3

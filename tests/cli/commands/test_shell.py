@@ -117,20 +117,21 @@ def size_inside(terminal: PseudoTerminal) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_killed_shell_leaves_no_container_no_lease_and_a_sane_terminal(
-    way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path
+    way: str, open_shell: Callable[..., PseudoTerminal], engine: Any, workspace: Path, own_gpus: range
 ) -> None:
-    first = open_shell("--gpu-indices", "5", "--", "sh", way=way)
-    first.wait_for("GPU 5")
+    gpu = str(own_gpus[0])
+    first = open_shell("--gpu-indices", gpu, "--", "sh", way=way)
+    first.wait_for(f"GPU {gpu}")
     first.wait_for(r"[$#] ")
     second = open_shell(
-        "--gpu-indices", "5", "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api"
+        "--gpu-indices", gpu, "--", "sh", "-c", "echo mine: $NVIDIA_VISIBLE_DEVICES", way="api"
     )
-    second.wait_for(r"waits for GPU 5 \(run \S+-container-shell-\w+ of [^)]+\)")
+    second.wait_for(rf"waits for GPU {gpu} \(run \S+-container-shell-\w+ of [^)]+\)")
     assert len(containers(engine, workspace)) == 1
 
     os.kill(first.process.pid, signal.SIGKILL)
 
-    second.wait_for(r"mine: 5\r\n")
+    second.wait_for(rf"mine: {gpu}\r\n")
     assert second.end() == 0
     first.process.wait()
     wait_for(lambda: is_clean(engine, workspace))
@@ -150,7 +151,7 @@ def test_a_closed_window_ends_what_runs_inside(
         assert terminal.settings == terminal.before
     else:
         terminal.close()
-        terminal.process.wait(30)
+        terminal.process.wait(120)
     wait_for(lambda: is_clean(engine, workspace))
 
 
@@ -211,13 +212,13 @@ def test_sigint_reaches_the_program_and_its_exit_code_us(
     while running.stdout.readline() != b"ready\n":
         pass
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=120)
     assert (running.returncode, out, err) == (21, b"caught\n", b"")
     assert is_clean(engine, workspace)
 
 
 def test_every_option_is_seen_inside(
-    shell: Callable[..., Any], workspace: Path, tmp_path: Path, docker_cli: Cli
+    shell: Callable[..., Any], workspace: Path, tmp_path: Path, docker_cli: Cli, own_gpus: range
 ) -> None:
     (workspace / "more.json").write_text(
         '{"Mounts": [{"source": "projects", "destination": "/more"}],'
@@ -232,7 +233,7 @@ echo "path=$PYTHONPATH"; echo "import=$(python3 -c 'import seen_inside')"; echo 
 touch /ro/x 2>/dev/null || echo "ro=kept"; cat /ro/d/picture.txt; cat /proc/self/status | grep NoNewPrivs
 """
     for dashed in (True, False):
-        words = ["--gpu-indices", "3,1", "--env", "A=b c", "--env", "B", "--env", "SOME_TOKEN=hush",
+        words = ["--gpu-indices", f"{own_gpus[3]},{own_gpus[1]}", "--env", "A=b c", "--env", "B", "--env", "SOME_TOKEN=hush",
                  "--mounts-file", "more.json", "--shm-size", "64M", "--run-as-user", "--ulimit", "nofile=100:200",
                  "--source", "tree", "--no-tty",
                  "--volume", "projects/example_01/data:/ro:ro"]  # fmt: skip
@@ -246,11 +247,11 @@ touch /ro/x 2>/dev/null || echo "ro=kept"; cat /ro/d/picture.txt; cat /proc/self
         seen = dict(line.split("=", 1) for line in done.out.splitlines() if "=" in line and "===" not in line)
         assert seen == {
             "uid": str(CALLER if docker_cli.prefix else os.getuid()), "A": "b c", "B": "from here", "file": "yes",
-            "gpus": "3,1", "secret": "hush", "shm": "65536", "nofile": "100:200", "path": "/tao-pt:/tao-pt/tao-core",
+            "gpus": f"{own_gpus[3]},{own_gpus[1]}", "secret": "hush", "shm": "65536", "nofile": "100:200", "path": "/tao-pt:/tao-pt/tao-core",
             "import": "imported", "pwd": "/workspace", "more": "example_01", "ro": "kept",
         }  # fmt: skip
         assert "an image\n" in done.out
-        assert done.err == "GPUs 3, 1\n"
+        assert done.err == f"GPUs {own_gpus[3]}, {own_gpus[1]}\n"
 
 
 def test_the_tag_is_another_image(
@@ -277,7 +278,7 @@ def test_a_port_is_reached_on_loopback_only(
         assert served("127.0.0.2", ports[1]) == "served\n"
     finally:
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=30)
+        running.communicate(timeout=120)
 
 
 def test_a_notebook_prints_its_address(
@@ -307,7 +308,7 @@ def test_a_notebook_prints_its_address(
         assert token not in shown
     finally:
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=30)
+        running.communicate(timeout=120)
     assert is_clean(engine, workspace)
 
 
@@ -385,7 +386,7 @@ def test_a_reader_that_leaves_ends_the_shell(
     assert running.stdout is not None
     running.stdout.read(4096)
     running.stdout.close()
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=120)
     assert (running.returncode, err) == (128 + 13, b"")
     assert is_clean(engine, workspace)
 

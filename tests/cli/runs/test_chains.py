@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import Cli, wait_for
+from killing import kill_supervisors
 
 SPEC = (
     "results_dir: $results_dir\ntrain:\n  num_epochs: 3\n  checkpoint_interval: 1\n  validation_interval: 1\n"
@@ -112,9 +111,10 @@ def test_the_run_that_is_stopped_by_its_id_ends_those_after_it(
     cli: Cli, workspace: Path, tao_commands: Environment
 ) -> None:
     env = tao_commands("pyt_7")
-    words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_EPOCH_S=1", "--detach")
+    words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_GATE=1", "--detach")
     runs = cli(*words, cwd=workspace, env=env).out.split()
     stopped = cli("stop", runs[1], cwd=workspace)  # evaluate, which is queued
+    (workspace / "projects/example_01/models/first/go").touch()
     assert stopped.out.count("  stopped  ") == 2, stopped.out + stopped.err
     ended(cli, workspace)
     found = states(workspace)
@@ -129,8 +129,7 @@ def test_another_supervisor_goes_on_with_the_chain(
     env = tao_commands("pyt_7")
     words = ("train", "first", "--then", "evaluate,export", "--env", "FAKE_EPOCH_S=1", "--detach")
     assert cli(*words, cwd=workspace, env=env).code == 0
-    (batch,) = (workspace / ".taorunner/batches").iterdir()
-    os.kill(int((batch / "supervisor.lock").read_text()), signal.SIGKILL)
+    assert kill_supervisors(workspace) == 1
     wait_for(lambda: cli("ps", "--json", cwd=workspace, env=env).json == [])  # starts another supervisor
     assert {name: state for name, (state, _) in states(workspace).items()} == {
         "first train": "SUCCEEDED", "first evaluate": "SUCCEEDED", "first export": "SUCCEEDED",

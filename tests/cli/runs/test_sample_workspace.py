@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from command_line import Cli, wait_for
 
+from taorunner.state_files import is_locked
+
 SAMPLE = Path(__file__).parents[2] / "assets" / "workspace_0_1_0"
 MADE_AT = "/srv/taorunner-sample"
 EXPECTED = json.loads((SAMPLE / "expected.json").read_text(encoding="utf-8"))
@@ -125,11 +127,13 @@ def test_its_open_batches_go_on(cli: Cli, root: Path) -> None:
     """After a reboot: what ran is lost, what waited starts, what cannot be asked about stays."""
     assert cli("ps", cwd=root).code == 0
     over = {"running": "LOST", "queued": "FAILED", "starting": "STARTING"}
-    wait_for(lambda: {name: states(root)[name] for name in over} == over, 40)
+    wait_for(lambda: {name: states(root)[name] for name in over} == over)
     shown = {run["experiment"]: run for run in cli("runs", "list", "--json", cwd=root).json}
     assert shown["running"]["reason"] == "the engine no longer knows this run"
     assert shown["queued"]["reason"] == 'there is no command "dino" on PATH'
     events = Path(shown["starting"]["directory"]) / "events.jsonl"
-    wait_for(lambda: "undecided" in events.read_text(), 40)
+    wait_for(lambda: "undecided" in events.read_text())
+    locks = [*(root / ".taorunner/batches").glob("*/supervisor.lock")]
+    wait_for(lambda: not any(map(is_locked, locks)))  # the supervisor says so, and ends
     lost = cli("runs", "mark-lost", "starting", cwd=root)
     assert (lost.code, states(root)["starting"]) == (0, "LOST"), lost.err

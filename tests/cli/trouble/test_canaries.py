@@ -99,13 +99,19 @@ def canaries_in(text: str) -> set[str]:
 
 @pytest.fixture
 def workspace(
-    workspace_factory: Callable[..., Path], docker_cli: Cli, tao_image: Callable[..., str]
+    workspace_factory: Callable[..., Path], docker_cli: Cli, tao_image: Callable[..., str], own_gpus: range
 ) -> Iterator[Path]:
     key = docker_cli.home / "key"
     key.write_text(CANARIES["file"] + "\n")
     key.chmod(0o600)
     image = tao_image("pyt_7")
-    dino = {"head": "dino", "dataset": "coco", "image": image, "release": "7.0.1", "gpu_indices": [0]}
+    dino = {
+        "head": "dino",
+        "dataset": "coco",
+        "image": image,
+        "release": "7.0.1",
+        "gpu_indices": [own_gpus[0]],
+    }
     weights = "pretrained_object_detection/pretrained_object_detection_vresnet18/resnet_18.hdf5"
     old = {
         "head": "dssd",
@@ -114,7 +120,7 @@ def workspace(
         "dataset": "coco",
         "image": tao_image("tf1"),
         "release": "5.0.0",
-        "gpu_indices": [1],
+        "gpu_indices": [own_gpus[1]],
     }
     root = workspace_factory(
         {

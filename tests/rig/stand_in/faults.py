@@ -41,8 +41,10 @@ def at_start(job: Job) -> None:
         job.log("Failed to load the optional fused kernel, using the slow path.", "ERROR")
 
 
-def in_the_middle(job: Job) -> None:
-    """What goes wrong after the first epoch, or half way through another action."""
+def in_the_middle(job: Job, epochs_done: int = 0) -> None:
+    """What happens after an epoch, and goes wrong after the first one or half way through another action."""
+    while epochs_done and epochs_done == job.settings.gate and not (job.top_dir / "go").exists():
+        time.sleep(0.02)
     fail = job.settings.fail
     if fail == "exit0_interrupted":
         raise SystemExit(1) if job.generation.family == "tf1" else KeyboardInterrupt

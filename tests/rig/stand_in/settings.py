@@ -1,6 +1,7 @@
 """How a test steers the stand-in: variables ``FAKE_…`` in the environment, or ``FAKE_…=value`` in a spec's comment.
 
 ``FAKE_EPOCHS``, ``FAKE_STEPS`` (4), ``FAKE_EPOCH_S`` (0; ``3,0.1`` is the first epoch, then every other one),
+``FAKE_GATE`` (after that epoch a training waits for a file ``go`` beside ``seen.json``),
 ``FAKE_LINES`` (log lines more per epoch), ``FAKE_GPUS`` (how many NVIDIA_VISIBLE_DEVICES=all means, 2; without that
 variable: how many there are, none), ``FAKE_STOP_S`` (3, for slow_stop), ``FAKE_MEMORY_MIB`` (for oom_killed),
 ``FAKE_READ_DATA=1`` (conversions and trainings read the data, see ``loaders``) and
@@ -41,6 +42,7 @@ class Settings:
     epochs: int | None
     steps: int
     epochs_s: tuple[float, ...]
+    gate: int | None
     lines: int
     fail: str
     stop_s: float
@@ -62,6 +64,7 @@ def read(spec_text: str = "") -> Settings:
         epochs=int(values["EPOCHS"]) if "EPOCHS" in values else None,
         steps=int(values.get("STEPS", 4)),
         epochs_s=tuple(map(float, values.get("EPOCH_S", "0").split(","))),
+        gate=int(values["GATE"]) if "GATE" in values else None,
         lines=int(values.get("LINES", 0)),
         fail=fail,
         stop_s=float(values.get("STOP_S", 3)),

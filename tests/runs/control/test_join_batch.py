@@ -22,6 +22,9 @@ from taorunner.runs.state.batch_lock import supervisor_pid
 from taorunner.runs.state.record import DEFAULT_POLICY
 from taorunner.runs.state.store import Batch, RunStore
 
+UNTIL_GO = 'until [ -e "$0/go" ]; do sleep 0.05; done'
+"""A run that lasts until the test says ``go``."""
+
 
 class Workspace:
     def __init__(self, root: Path) -> None:
@@ -29,7 +32,10 @@ class Workspace:
         self.store = RunStore(root / ".taorunner")
 
     def plan(self, name: str, script: str) -> RunPlan:
-        return plain_plan(self.root, name, argv=("sh", "-c", script, "sh"), run_inside="/r")
+        return plain_plan(self.root, name, argv=("sh", "-c", script, str(self.root)), run_inside="/r")
+
+    def go(self) -> None:
+        (self.root / "go").touch()
 
     def begin(self, *scripts: str, parallel: int | None = None) -> Batch:
         plans = [(f"r{number}", self.plan(f"r{number}", script)) for number, script in enumerate(scripts)]
@@ -46,7 +52,7 @@ class Workspace:
         return self.store.load(name).state
 
     def wait(self, what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 100
         while not what():
             assert time.monotonic() < deadline, {name: self.state(name) for name in self.store.run_ids()}
             time.sleep(0.01)
@@ -65,12 +71,13 @@ def workspace(tmp_path: Path) -> Workspace:
 def test_a_run_that_joins_is_started_by_the_same_supervisor_within_the_batchs_parallel(
     workspace: Workspace,
 ) -> None:
-    batch = workspace.begin("sleep 1.5", parallel=1)
+    batch = workspace.begin(UNTIL_GO, parallel=1)
     workspace.wait(lambda: workspace.state("r0") is RunState.RUNNING)
     owner = supervisor_pid(workspace.store.batch_paths(batch.id))
     assert joinable(workspace.store, "r0") == batch.id
     assert workspace.add(batch.id, "r1", "echo hello").runs == ("r0", "r1")
     assert [record.id for record in workspace.store.unfinished()] == ["r1", "r0"]
+    workspace.go()
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
     assert (workspace.state("r0"), workspace.state("r1")) == (RunState.SUCCEEDED, RunState.SUCCEEDED)
     assert workspace.store.paths("r1").console.read_text() == "hello\n"
@@ -110,13 +117,14 @@ def test_a_batch_that_is_over_cannot_be_joined(workspace: Workspace, monkeypatch
 
 def test_what_was_half_added_is_reported_as_never_started(workspace: Workspace) -> None:
     """As after kill -9 between the record and the batch's own list, and between folder and record."""
-    batch = workspace.begin("sleep 1")
+    batch = workspace.begin(UNTIL_GO)
     with alone(workspace.store, batch.id):
         workspace.store.open_batches.rename_runs(batch.id, [*batch.runs, "r1", "r2"])
         record_runs(
             workspace.store, [("r1", workspace.plan("r1", "true"))], batch.id, now(), {}, DEFAULT_POLICY
         )
         workspace.store.paths("r2").input_dir.mkdir(parents=True)
+    workspace.go()
     workspace.wait(lambda: workspace.store.open_batches.ids() == [])
     record = workspace.store.load("r1")
     assert (record.state, record.started_at) == (RunState.STOPPED, None)

@@ -54,7 +54,7 @@ def train(job: Job) -> None:
         report_epoch(job, epoch, epochs, value, time.monotonic() - began)
         if job.settings.fail != "no_artifact":
             save(job, epoch, epochs)
-        faults.in_the_middle(job)
+        faults.in_the_middle(job, epoch)
         if is_nan and epoch > 1:
             break
     job.status.write("RUNNING", "Training loop complete.")

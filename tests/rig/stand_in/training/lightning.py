@@ -55,7 +55,7 @@ def train(job: Job) -> None:
             report_epoch(job, epoch, epochs, time.monotonic() - began)
             if (epoch + 1) % int(job.value("train.checkpoint_interval", "1")) == 0 or epoch + 1 == epochs:
                 save(job, epoch, steps)
-            faults.in_the_middle(job)
+            faults.in_the_middle(job, epoch + 1)
     except Exception:
         save(job, epoch, steps)  # Lightning leaves a checkpoint when something is thrown
         raise

@@ -36,7 +36,7 @@ def train(job: Job) -> None:
             job.log(f"step {line} of epoch {done + 1}")
         taken_s = time.monotonic() - began
         end_epoch(job, done + 1, epochs, value, taken_s)
-        faults.in_the_middle(job)
+        faults.in_the_middle(job, done + 1)
     finish(job, last)
 
 
