@@ -339,7 +339,7 @@ def docker_ip() -> str:
 def registry(engine: rig.Engine, docker_services: Any) -> Registry:
     """A registry the engine can pull from, with ``.address``, ``.user``, ``.password``, ``.push(tag, name)``."""
     address = f"127.0.0.1:{docker_services.port_for('registry', 5000)}"
-    docker_services.wait_until_responsive(lambda: wants_password(address), timeout=20, pause=0.05)
+    docker_services.wait_until_responsive(lambda: wants_password(address), timeout=100, pause=0.05)
     return Registry(engine, address, images.REGISTRY_USER, images.REGISTRY_PASSWORD)
 
 

@@ -126,7 +126,7 @@ def test_runs_are_followed_after_their_supervisor_was_killed(workspace: taorunne
     assert taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait(timeout_s=120)
     batch = taorunner.start(workspace, "shapes", "train", "tiny", overrides=FORTY)
     lock = workspace.path / ".taorunner" / "batches" / batch.id / "supervisor.lock"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while batch.runs[0].epoch is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -144,7 +144,7 @@ def test_a_start_that_fails_leaves_no_process_and_no_record(workspace: taorunner
     assert [finding.code for finding in caught.value.findings if finding.is_error] != []
     assert caught.value.hint
     assert workspace.runs() == []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while children := supervisors_of_this_process().keys() - before.keys():
         assert time.monotonic() < deadline, children
         time.sleep(0.05)

@@ -16,7 +16,7 @@ from taorunner.backends.kubernetes.manifest import object_name
 from taorunner.backends.secrets import write_secrets
 from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from taorunner.backends.secrets import write_secrets
 from taorunner.backends.slurm.backend import SlurmBackend
 from taorunner.planning.model.plan import GpuRequest, Resources, RunPlan
 
-PATIENCE_S = 100.0
+PATIENCE_S = 150.0
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ def test_those_who_ask_during_a_call_share_the_next_one() -> None:
     def ask() -> int:
         calls.append(len(calls))
         begun.set()
-        assert goes_on.wait(10)
+        assert goes_on.wait(120)
         return calls[-1]
 
     shared = SharedCall(ask)
     with ThreadPoolExecutor(9) as pool:
         first = pool.submit(shared)
-        assert begun.wait(10)
+        assert begun.wait(120)
         others = [pool.submit(shared) for _ in range(8)]
         while not all(other.running() for other in others):
             time.sleep(0.01)
@@ -59,7 +59,7 @@ def test_questions_asked_while_a_call_runs_are_gathered_for_the_next_one() -> No
         calls.append(sorted(questions))
         if len(calls) == 1:
             begun.set()
-            assert goes_on.wait(10)
+            assert goes_on.wait(120)
         return [ValueError("odd") if one % 2 else one * 10 for one in questions]
 
     gathered = GatheredCall(call)
@@ -73,14 +73,14 @@ def test_questions_asked_while_a_call_runs_are_gathered_for_the_next_one() -> No
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(5)]
     threads[0].start()
-    assert begun.wait(10)
+    assert begun.wait(120)
     for thread in threads[1:]:
         thread.start()
     while len(gathered._open) < 4:
         pass
     goes_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(100)
     assert calls == [[0], [1, 2, 3, 4]]
     assert found == {0: 0, 1: "odd", 2: 20, 3: "odd", 4: 40}
 

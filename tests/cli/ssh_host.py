@@ -65,7 +65,7 @@ def ssh_host(
         yield {"PATH": f"{bin_dir}:{os.environ['PATH']}"}
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(120)
 
 
 def _with_user(home: Path, name: str, uid: int) -> list[str]:

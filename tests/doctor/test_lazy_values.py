@@ -33,7 +33,7 @@ def test_a_value_is_disposed_of_now_or_when_it_comes(when: str) -> None:
     go, disposed = threading.Event(), list[str]()
 
     def compute() -> str:
-        assert go.wait(10)
+        assert go.wait(120)
         return "engine"
 
     value = LazyValue(compute)

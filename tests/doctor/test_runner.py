@@ -46,7 +46,7 @@ def test_a_check_that_hangs_is_left_alone(place: Place) -> None:
     began = time.monotonic()
     first, second = examine(place.machine(), (hangs, check("fine", lambda machine: [ok("fine", "fine")])))
     over.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50  # the check hangs for a minute
     text = 'the check "hangs" did not end within 0.2 s'
     assert first.findings == (
         Finding(Severity.WARNING, "check-timeout", text, "taorunner doctor --only hangs"),

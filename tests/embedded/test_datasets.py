@@ -245,7 +245,7 @@ def test_stopped_generation_leaves_nothing(tmp_path: Path) -> None:
         assert process.poll() is None
         time.sleep(0.02)
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors, list(tmp_path.iterdir())) == (
         143,
         b"error: interrupted: SIGTERM\n",

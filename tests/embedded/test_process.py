@@ -152,7 +152,7 @@ def test_stopped_in_the_middle_and_started_again_gives_the_same_weights(
     while "Epoch 1:" not in seen:
         seen += process.stdout.read(1)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == code
     assert errors == f"error: User/System interruption: {number.name}\nExecution status: FAIL\n"
     folder = spec.parent / "results" / "train"

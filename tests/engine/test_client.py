@@ -174,7 +174,7 @@ def answering(request: pytest.FixtureRequest) -> Iterator[str]:
     yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    thread.join(5)
+    thread.join(100)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_another_process_is_kept_out_and_one_that_is_killed_holds_nothing(
         assert said == "held"
         assert leases.take(["GPU-1"]) is None
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
         lease = held(leases.take(["GPU-1"]))
         assert lease.left_behind == (Holder("r1", "anna", "docker"),)
         lease.release()
@@ -92,7 +92,7 @@ def test_what_was_left_behind_is_seen_again_by_the_next_one_who_only_looked(
 ) -> None:
     with another(tmp_path / "leases", "GPU-1") as (process, _):
         process.kill()
-        process.wait(10)
+        process.wait(120)
     for _ in range(2):
         lease = held(leases.take(["GPU-1"]))
         assert [one.run for one in lease.left_behind] == ["r1"]

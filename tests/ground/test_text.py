@@ -145,7 +145,7 @@ def test_a_line_is_shown_without_its_secrets(line: str, shown: str) -> None:
 
 
 def test_masking_takes_time_with_the_length_of_a_line() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     for line in (
         "a" * 100_000,
         "a_" * 50_000,
@@ -155,11 +155,11 @@ def test_masking_takes_time_with_the_length_of_a_line() -> None:
         "a:" * 50_000,
     ):
         masked_line(line)
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2
     assert masked_line("x.api_key: abc, y-TOKEN=def") == "x.api_key: ***, y-TOKEN=***"
 
 
 def test_the_nearest_of_many_long_names_is_found_soon() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     assert nearest("b" * 250, [f"{'a' * 180}{number}" for number in range(50_000)]) is None
-    assert time.monotonic() - begin < 2
+    assert time.process_time() - begin < 2

@@ -190,7 +190,7 @@ def test_a_signal_removes_the_container(
     running = ("ps", "-q", "--filter", f"label=com.taorunner.specs={image}", "--filter", "status=running")
     wait_for(lambda: engine.docker(*running).stdout != "")
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert containers_of(engine, image) == []
 

@@ -249,10 +249,10 @@ def test_two_pulls_at_once_fetch_once(server: FakeNgc, folder: Path, pull: Pull)
     watchers = [Notes(), Notes()]
     threads = [threading.Thread(target=lambda w=w: results.append(pull(w))) for w in watchers]
     threads[0].start()
-    assert watchers[0].moved.wait(5)
+    assert watchers[0].moved.wait(60)
     threads[1].start()
     for thread in threads:
-        thread.join(20)
+        thread.join(100)
     assert sorted(result.fetched for result in results) == [0, len(CONTENT)]
     assert (folder / FILE).read_bytes() == CONTENT
     assert watchers[1].texts[0] == f"another pull of {folder.name} is running: waiting for it"

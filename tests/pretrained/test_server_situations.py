@@ -211,7 +211,7 @@ def test_the_certificates_of_a_company_are_trusted(
                 client.get(url)
         else:
             assert client.get(url).text == "hi"
-    thread.join(5)
+    thread.join(100)
     listening.close()
 
 

@@ -90,7 +90,7 @@ def open_registry(engine: rig.Engine, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def wait_for_answer(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/", timeout=2).close()

@@ -124,7 +124,7 @@ def test_engine_ends_with_its_owner_and_leaves_nothing(tmp_path: Path) -> None:
     assert state is not None
     owner.kill()
     owner.communicate()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while (home.exists() or private_daemon.started_at(state["guard"])) and time.monotonic() < deadline:
         time.sleep(0.05)
     rig.down(home)

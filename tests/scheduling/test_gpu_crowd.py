@@ -132,7 +132,7 @@ def crowded(
         )
         for index in range(PROCESSES)
     ]  # fmt: skip
-    codes = [one.wait(150) for one in crowd]
+    codes = [one.wait(280) for one in crowd]
     return codes, (root / "reports").read_text().splitlines()
 
 

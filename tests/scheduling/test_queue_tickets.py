@@ -72,7 +72,7 @@ def test_who_is_killed_waits_no_more_and_is_tidied_away_by_the_next_one(folder: 
         assert [wish.run_id for wish in mine.others()] == ["r-theirs"]
         assert mine.is_alive("r-theirs")
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
         assert not mine.is_alive("r-theirs")
     mine.hold([LARGE])
     assert (mine.others(), len(list(folder.iterdir()))) == ([], 1)

@@ -166,7 +166,7 @@ def test_the_address_of_a_notebook_is_told_when_it_answers(open_one: Open, scrip
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         _, said = open_one(notebook=notebook)
-        thread.join(20)
+        thread.join(100)
     assert answers == []
     assert said == [f"http://127.0.0.1:{notebook.port}/?token=secret"]
 

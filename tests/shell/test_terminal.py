@@ -59,7 +59,7 @@ class Terminal:
         fcntl.ioctl(self.inside, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read_up_to(self, mark: bytes) -> bytes:
-        read, until_s = b"", time.monotonic() + 20
+        read, until_s = b"", time.monotonic() + 100
         while mark not in read and time.monotonic() < until_s:
             if select.select([self.end], [], [], 0.1)[0]:
                 read += os.read(self.end, 1000)
@@ -92,7 +92,7 @@ def test_keys_go_to_the_peer_as_they_are_and_the_terminal_is_restored() -> None:
         assert [one.process.stderr.readline() for _ in range(2)] == [b"30 90\n", b"31 91\n"]
         os.write(one.end, b"q")
         assert one.read_up_to(b"]") == b"[q]"
-        assert one.process.wait(20) == 0
+        assert one.process.wait(120) == 0
         assert termios.tcgetattr(one.inside) == one.settings
 
 

@@ -135,9 +135,9 @@ def test_lines_of_a_stream() -> None:
     with pytest.raises(TooMuchError, match="a line of more than 4 B"):
         list(lines([b"a\nbcd", b"ef"], most_bytes=4))
     many = [b"x"] * 200_000
-    begin = time.monotonic()
+    begin = time.process_time()
     assert list(lines([*many, b"\n"], most_bytes=10**6)) == [b"x" * 200_000]
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("text", ["NaN", "[-Infinity]", "1e999", "-1E+400", "9" * 310 + ".5"])

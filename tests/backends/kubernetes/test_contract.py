@@ -21,7 +21,7 @@ class Patient(KubernetesBackend):
 
     def submit(self, request: KubernetesRequest) -> Started:
         started = super().submit(request)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.inspect([started.handle])[request.run_id].state is EngineState.WAITING:
             assert time.monotonic() < deadline, started.waiting
             time.sleep(0.1)

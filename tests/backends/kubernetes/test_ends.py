@@ -196,7 +196,7 @@ def test_an_exit_code_that_only_the_run_knows_is_unconfirmed(kube_runs: KubeRuns
 
 
 def appears(path: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -24,7 +24,7 @@ def slurm(*argv: str) -> str:
 
 
 def has_come(job: str, state: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (found := slurm("squeue", "-h", "-j", job, "-o", "%T %r")) != state:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)
@@ -35,7 +35,7 @@ class Patient(SlurmBackend):
 
     def submit(self, request: SlurmRequest) -> Started:
         started = super().submit(request)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while self.inspect([started.handle])[request.run_id].state is EngineState.WAITING:
             assert time.monotonic() < deadline, started.waiting
             time.sleep(0.1)

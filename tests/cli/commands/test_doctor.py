@@ -47,7 +47,7 @@ def test_json_is_the_shape_of_all_findings(cli: Cli) -> None:
 def test_without_docker_and_offline_it_ends_soon(cli: Cli) -> None:
     began = time.monotonic()
     done = cli("doctor", "--offline", "-v")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert done.err == ""
     heads = [line for line in done.out.splitlines() if line and not line.startswith(" ")]
     assert heads[:-1] == [
@@ -99,10 +99,10 @@ def test_a_driver_that_does_not_work(
 
 
 def test_a_driver_that_hangs_blocks_no_command(cli: Cli, workspace: Path, fake_nvml: Nvml) -> None:
-    environ = {**fake_nvml(1), "FAKE_NVML_HANGS_S": "100"}
+    environ = {**fake_nvml(1), "FAKE_NVML_HANGS_S": "250"}
     began = time.monotonic()
-    done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ)
-    assert time.monotonic() - began < 15
+    done = cli("doctor", *GPU_CHECKS, cwd=workspace, env=environ, timeout_s=200)
+    assert time.monotonic() - began < 100
     ((severity, code, hint),) = findings_of(done)
     assert (severity, code, done.code) == ("error", "driver-hangs", 4)
     assert hint is not None and hint.endswith("reboot")
@@ -261,5 +261,5 @@ def test_ctrl_c_ends_it(cli: Cli, tmp_path: Path) -> None:
             assert process.stdout is not None and process.stderr is not None
             assert process.stdout.readline() == b"system\n"
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 130
+            assert process.wait(120) == 130
             assert b"Traceback" not in process.stderr.read()

@@ -215,7 +215,7 @@ def test_a_signal_ends_a_test_and_leaves_nothing(
     process = docker_cli.start("image", "test", image, "--", "sh", "-c", "echo begun; sleep 60")
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
 
@@ -237,7 +237,7 @@ def test_a_signal_ends_the_build_of_a_wheel_and_leaves_nothing(
         assert process.poll() is None
     process.stderr.readline()  # yes has begun
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     assert engine.docker("ps", "-aq", "--filter", f"label=com.taorunner.trial={image}").stdout == ""
     assert list(place.iterdir()) == []

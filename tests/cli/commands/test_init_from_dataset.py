@@ -203,7 +203,7 @@ def test_an_interruption_leaves_nothing(cli: Cli, root: Path, tmp_path: Path) ->
         )
         wait_for(lambda: any((root / "projects").glob(".new-p-*/projects/p")))
         process.send_signal(number)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode in (130, 143), err
         assert os.listdir(root / "projects") == []
 
@@ -214,7 +214,7 @@ def test_what_a_killed_command_left_is_removed_by_the_next_one(cli: Cli, root: P
     process = cli.start(*words, cwd=root)
     wait_for(lambda: any((root / "projects").glob(".new-p-*/projects/p")))
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert any((root / "projects").glob(".new-p-*"))
     assert cli(*words, cwd=root).code == 0
     assert os.listdir(root / "projects") == ["p"]

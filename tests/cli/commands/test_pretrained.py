@@ -118,15 +118,15 @@ def test_json_is_alone_on_stdout(person: Cli) -> None:
 def test_an_end_in_the_middle_leaves_what_the_next_pull_goes_on_with(
     person: Cli, server: FakeNgc, number: signal.Signals
 ) -> None:
-    server.store_faults = [slow(0.05)]
+    server.store_faults = [slow(0.2)]
     process = person.start("pretrained", "pull", "-p", "p1")
     part = weights(person).parent / f".{weights(person).name}.partial" / "resnet18.hdf5.part"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 100
     while not (part.exists() and part.stat().st_size > 200_000):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     said = "interrupted: the same command continues from here"
     if number == signal.SIGINT:
         assert (process.returncode, err.decode().splitlines()[-1]) == (130, said)
@@ -170,7 +170,7 @@ def test_on_a_terminal_the_key_is_asked_without_echo(person: Cli, server: FakeNg
     except OSError:
         pass
     os.close(ours)
-    assert process.wait(20) == 0, shown.decode()
+    assert process.wait(120) == 0, shown.decode()
     assert KEY.encode() not in shown
     assert (person.home / "repositories/private/private_vv1/a.pth").read_bytes() == b"1"
 

@@ -59,7 +59,7 @@ def stopped_in_the_middle(cli: Cli, home: Path, *words: str | Path) -> subproces
         if 0 < partial_images(home) < COUNT:
             return process
         process.send_signal(signal.SIGCONT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 0, (out, err)
         shutil.rmtree(home / "made")
 
@@ -89,7 +89,7 @@ def test_nothing_or_all(cli: Cli, many: Path, home: Path, command: str, number: 
     group = [pid for pid in running() if parent_of(pid) == process.pid]
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     code = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
     assert (process.returncode, out) == (code, b"")
     if number != signal.SIGKILL:  # then Python's own tracker of semaphores has a last word

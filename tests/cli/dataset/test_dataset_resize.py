@@ -41,7 +41,7 @@ def test_an_interruption_leaves_nothing_and_can_be_repeated(cli: Cli) -> None:
     while not list(cli.home.glob(".made.partial-*/images/*.png")) and time.monotonic() < end:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     assert sorted(path.name for path in cli.home.iterdir() if "made" in path.name) == []
     assert cli(*words[:-1], "64x48").code == 0

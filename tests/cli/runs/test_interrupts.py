@@ -122,7 +122,7 @@ def test_after_a_stop_every_screen_says_how_to_go_on(person: Cli, workspace: Pat
     assert sorted(one.split("  ")[1] for one in ended) == ["stopped", "stopped"]
     assert stopped.err == ""
     assert line in (f"next: taorunner resume {pair}" for pair in ("first second", "second first"))
-    out, _ = viewer.communicate(timeout=30)
+    out, _ = viewer.communicate(timeout=120)
     assert b"next: taorunner resume first second\n" in out
     shown = person("runs", "show", "first", cwd=workspace)
     assert re.search(r"^next: taorunner resume first$", shown.out, re.MULTILINE), shown.out

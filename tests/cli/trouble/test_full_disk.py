@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_while_a_run_goes_on(
     wait_for(lambda: record(workspace)["state"] == "RUNNING")
     filler = fill(small_disk)
     go_on(workspace)
-    out, err = viewer.communicate(timeout=60)
+    out, err = viewer.communicate(timeout=120)
     assert viewer.returncode == 4, (out, err)
     assert "Traceback" not in (out + err).decode()
     full = f'no space left on device; the file system "{small_disk}" has '
@@ -189,7 +189,7 @@ def test_a_run_that_fails_on_a_full_disk_is_recorded_there(
     wait_for(lambda: record(disk)["state"] == "RUNNING")
     use_up(disk)
     go.touch()
-    out, err = viewer.communicate(timeout=60)
+    out, err = viewer.communicate(timeout=120)
     assert "Traceback" not in (out + err).decode()
     said = record(disk)
     assert (viewer.returncode, said["state"], said["exit_code"]) == (1, "FAILED", 7), (out, err, said)
@@ -275,7 +275,7 @@ def test_standard_output_that_is_full(cli: Cli, small_disk: Path) -> None:
     with (small_disk / "out").open("wb") as out:
         fill(small_disk)
         process = cli.start("networks", "--json", stdout=out)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 4
     assert err.decode().startswith(
         f'error: "{small_disk}/out" cannot be written: no space left on device; the file system "{small_disk}" has '

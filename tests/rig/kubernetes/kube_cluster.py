@@ -19,7 +19,7 @@ from pod_runner import PodRunner, condition
 import rig
 
 NAMESPACE, CLAIM, CONTEXT = "vision", "vision-data", "stand-in"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True)

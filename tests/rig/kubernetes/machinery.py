@@ -44,7 +44,7 @@ class Machinery:
         with self.store.changed:
             self._is_closed = True
             self.store.changed.notify_all()
-        self._thread.join(10)
+        self._thread.join(100)
 
     def _work(self) -> None:
         while not self._is_closed:

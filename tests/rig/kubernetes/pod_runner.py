@@ -74,7 +74,7 @@ class PodRunner:
         if found:
             self.engine.docker("rm", "-f", *found)
         for thread in self._threads:
-            thread.join(20)
+            thread.join(100)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def log(self, pod: Body, follow: bool) -> Iterator[bytes]:

@@ -40,7 +40,7 @@ NEEDED = (
     "slurmctld", "slurmd", "slurmdbd", "sbatch", "munged", "mariadbd", "mariadb-install-db", "ip", "nsenter",
     "unshare", "sshd", "ssh",
 )  # fmt: skip
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 FIXTURES = {"slurm", "own_slurm", "slurm_commands"}
 """Tests with one of these are marked ``slurm``; the last is of tests/backends/slurm."""
 ENDED = frozenset({

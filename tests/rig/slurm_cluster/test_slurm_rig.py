@@ -140,7 +140,7 @@ def test_slurm_forgets_a_job_and_accounting_does_not(own_slurm: Cluster) -> None
     own_slurm.reconfigure(MinJobAge="2")
     job = own_slurm.sbatch("-J", "tr-9", "-o", "/dev/null", "--wrap", "exit 4")
     own_slurm.accounting(job)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while own_slurm.jobs(job):
         assert time.monotonic() < deadline
         time.sleep(0.2)

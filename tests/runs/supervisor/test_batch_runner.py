@@ -168,7 +168,7 @@ class Stream:
         for piece in self.pieces:
             yield LogChunk("stdout", piece)
         if self.gate is not None:
-            self.gate.wait(10)
+            self.gate.wait(60)
 
     def close(self) -> None:
         return
@@ -432,7 +432,7 @@ def _stop_when_started(store: RunStore) -> None:
 
 def _wait_for(store: RunStore, run_id: str, state: RunState) -> None:
     pause = threading.Event()
-    for _ in range(500):
+    for _ in range(3000):
         if store.paths(run_id).record.exists() and store.load(run_id).state is state:
             return
         pause.wait(0.02)
@@ -497,7 +497,7 @@ def test_a_run_that_waits_in_its_engine_is_stopped(world: World, after: EngineSt
     stopper = threading.Thread(target=stop_when_it_waits, daemon=True)
     stopper.start()
     outcome = world.run({"e1": script})
-    stopper.join(10)
+    stopper.join(100)
     assert outcome.state("e1") == (RunState.STOPPED, "stopped before it started")
     assert outcome.backend.stopped == [run_id]
     assert world.store.load(run_id).started_at is None
@@ -583,7 +583,7 @@ def test_a_requeued_run_that_is_stopped_has_run_and_keeps_its_results(
     stopper = _stopping_when_it_waits(world.store, run_id)
     script = Script([[b"one\n"], [b"last words\n"]], [PREEMPTED], after_stop=after)
     outcome = world.run({"e1": script}, {"e1": world.plan("e1", set_aside=(results,))})
-    stopper.join(10)
+    stopper.join(100)
     assert outcome.state("e1") == (RunState.STOPPED, "stopped while it waited to be started again")
     assert outcome.backend.stopped == [run_id]
     assert outcome.log("e1") == b"one\nlast words\n"
@@ -681,7 +681,7 @@ def test_a_retried_run_that_waits_for_its_first_start_has_not_started(world: Wor
     )
     gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
     BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={}).run()
-    stopper.join(10)
+    stopper.join(100)
     record = world.store.load(run_id)
     assert (record.state, record.reason) == (RunState.STOPPED, "stopped while it waited to be started again")
     kinds = [type(event).__name__ for event in world.store.read_events(run_id)[0]]

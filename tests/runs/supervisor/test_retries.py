@@ -277,12 +277,12 @@ class running:  # noqa: N801
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
 def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)

@@ -145,7 +145,7 @@ def test_an_index_that_is_no_file_is_not_read(
     verdicts: list[Verdict] = []
     checking = threading.Thread(target=lambda: verdicts.append(checked(plan)), daemon=True)
     checking.start()
-    checking.join(10)
+    checking.join(100)
     assert [verdict.state for verdict in verdicts] == [RunState.SUCCEEDED]
 
 
