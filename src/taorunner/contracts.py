@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 
 from taorunner.values.value import Value, field
 
@@ -285,3 +286,11 @@ class Contract(Value):
     unknown: Mapping[str, str] = field(default_factory=dict)
     kpi: tuple[Metric, ...] = ()
     guesses_metrics: bool = True
+
+    @cached_property
+    def takes_weights(self) -> bool:
+        """Whether the command line names the pretrained weights (``-m`` of SSD)."""
+        return any(_WEIGHTS.search(token) for argument in self.arguments for token in argument.tokens)
+
+
+_WEIGHTS = re.compile(r"\{pretrained\*?\??\}")

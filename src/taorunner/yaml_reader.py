@@ -300,13 +300,14 @@ class _Builder:
     def _scalar(self, event: Any) -> None:
         mark = event.start_mark
         place = (mark.line + 1, mark.column + 1)
+        is_plain = event.implicit[0]
         try:
-            value = self._read(event.value, event.implicit[0], event.tag)
+            value = self._read(event.value, is_plain, None if is_plain else event.tag)
         except UnreadableScalarError as error:
             raise _TooMuchError("unreadable-value", error.message, place, error.hint) from None
         if event.anchor:
             self._anchors[event.anchor] = (value, 1)
-        self._put(value, place, 1, plain=event.implicit[0])
+        self._put(value, place, 1, plain=is_plain)
 
     def _open(self, kind: type[PlacedDict | PlacedList], event: Any) -> None:
         mark = event.start_mark

@@ -51,7 +51,10 @@ class Backbones(Value):
         None where it names none of this list. A number of layers counts only for an architecture that has several.
         """
         for one in self.all:
-            if all(str(values.get(key)) == str(value) for key, value in one.named_by.items()):
+            for key, value in one.named_by.items():
+                if str(values.get(key)) != str(value):
+                    break
+            else:
                 return one
         return None
 

@@ -7,12 +7,19 @@ that they are ``like``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from taorunner.catalog.backbones import Backbones, backbones_from
 from taorunner.values.value import Value, field, replace
+
+_OF_OTHERS = frozenset({"evaluate", "inference", "export", "gen_trt_engine", "prune"})
+"""Sections of a spec that no training reads."""
+_SIZE = re.compile(r"(?:^|\.)(?!min_)(?:\w*_)?(?:size|width|height)\Z")
+"""Not of the smallest box that is taken, which may be 0."""
 
 
 class InputKind(str, Enum):
@@ -205,9 +212,26 @@ class DataLayout(Value):
 
     def inputs_of(self, action: str, group: str = "model") -> tuple[Input, ...]:
         """The spec keys whose paths ``action`` of that group of the network opens."""
-        longer = f"{group}.{action}"
-        of_group = tuple(one for one in self.inputs if one.is_read_by(longer))
-        return of_group or tuple(one for one in self.inputs if one.is_read_by(action))
+        return self._inputs_by_action.get(f"{group}.{action}") or self._inputs_by_action.get(action, ())
+
+    @cached_property
+    def _inputs_by_action(self) -> Mapping[str, tuple[Input, ...]]:
+        actions = {action for one in self.inputs for action in (*one.needed_by, *one.used_by)}
+        return {action: tuple(one for one in self.inputs if one.is_read_by(action)) for action in actions}
+
+    @cached_property
+    def trained_sizes(self) -> tuple[str, ...]:
+        """The computed keys that are sizes of what the training reads, each above 0."""
+        keys = (
+            key
+            for row in self.computed
+            for key in row.keys
+            if row.value is ComputedValue.SIZE
+            or row.multiple_of is not None
+            or row.source == "sizes"
+            or _SIZE.search(key)
+        )
+        return tuple(key for key in keys if key.partition(".")[0] not in _OF_OTHERS)
 
 
 FACTS = (

@@ -75,6 +75,7 @@ class _Checks(MutableValue):
     listing: FolderListing = field(default_factory=FolderListing)
     schemas: dict[tuple[str, str, str, str | None, bool], Against | None] = field(default_factory=dict)
     found: dict[tuple[object, ...], tuple[_SpecName, ...]] = field(default_factory=dict)
+    stems: dict[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
     specs: set[str] = field(default_factory=set)
 
     @cached_property
@@ -112,6 +113,14 @@ class _Checks(MutableValue):
             self.contracts[key] = found
         return self.contracts[key]
 
+    def stems_of(self, network: Network, release: str | None) -> frozenset[str]:
+        """The names of all its specs, without suffix: reading the spec reports a wrong one."""
+        key = (network.name, release)
+        if key not in self.stems:
+            specs = (contract.spec for contract in self.contracts_of(network, release).values())
+            self.stems[key] = frozenset(stem for spec in specs if spec is not None for stem in spec.stems)
+        return self.stems[key]
+
     def files_for(
         self, experiment: Experiment, network: Network, contracts: Mapping[str, Contract]
     ) -> Sequence[_SpecName]:
@@ -140,15 +149,10 @@ def validate_projects(
     ``strict`` turns warnings into errors. ``looked_at`` receives, for each project, what of it was checked.
     """
     mounts = load_mounts(workspace, environ)
-    lock = read_image_lock(workspace)
-    memory = SpecMemory()
-    networks = Networks(workspace.networks_dir)
-    cross = CrossChecks(mounts, memory, networks.layout)
-    checks = _Checks(
-        workspace, networks, cross, lock, memory, DatasetPreflight(workspace), MachineGpus(environ)
-    )
+    checks = _new_checks(workspace, mounts, environ)
+    cross = checks.cross
     findings = [*mounts.findings, *mount_findings(workspace, mounts, environ)]
-    findings += [*checks.networks.check(), *lock.findings]
+    findings += [*checks.networks.check(), *checks.lock.findings]
     if not names and workspace.projects_dir.exists():
         findings += check_projects_folder(workspace)
     for name in names or workspace.project_names():
@@ -183,18 +187,7 @@ def dataset_findings(
     """
     project = load_project(workspace, name)
     mounts = load_mounts(workspace, environ)
-    memory = SpecMemory()
-    networks = Networks(workspace.networks_dir)
-    cross = CrossChecks(mounts, memory, networks.layout)
-    checks = _Checks(
-        workspace,
-        networks,
-        cross,
-        read_image_lock(workspace),
-        memory,
-        DatasetPreflight(workspace),
-        MachineGpus(environ),
-    )
+    checks = _new_checks(workspace, mounts, environ)
     wanted = folder.resolve()
     experiments = {
         key: one
@@ -204,8 +197,15 @@ def dataset_findings(
     }
     found = _validate(checks, dataclasses.replace(project, experiments=experiments), mounts)
     kept = [one for one in found if one.code in OF_PATHS | OF_RULES]
-    placed = (placed_below(reading, folder) for reading in cross.readings)
+    placed = (placed_below(reading, folder) for reading in checks.cross.readings)
     return list(dict.fromkeys(kept)), different(reading for reading in placed if reading is not None)
+
+
+def _new_checks(workspace: Workspace, mounts: Mounts, environ: Mapping[str, str]) -> _Checks:
+    networks, memory = Networks(workspace.networks_dir), SpecMemory()
+    cross = CrossChecks(mounts, memory, networks.layout)
+    lock, datasets = read_image_lock(workspace), DatasetPreflight(workspace)
+    return _Checks(workspace, networks, cross, lock, memory, datasets, MachineGpus(environ))
 
 
 def _strict(finding: Finding) -> Finding:
@@ -235,7 +235,7 @@ def _validate(checks: _Checks, project: Project, mounts: Mounts) -> Iterator[Fin
             path = ("experiments", experiment.name, "release")
             yield project.finding(Severity.ERROR, "unknown-release", error.message, path, hint=error.hint)
             continue
-        spec_names[experiment.name] = _spec_names(contracts)
+        spec_names[experiment.name] = checks.stems_of(network, experiment.release)
         yield from _experiment(checks, project, experiment, network, contracts)
         if experiment.name in with_results:
             from taorunner.planning.checks.existing_results import existing_results  # only with results
@@ -344,7 +344,7 @@ def _spec(
     # a spec named after another action may lack what this one reads
     own_name = file.path.stem == spec.stems[0]
     own = own_values(experiment.vars, STAND_INS)
-    values = {**STAND_INS, **own}
+    values = {**STAND_INS, **own} if own else STAND_INS
     if not experiment.overrides:
         against = checks.against(contract, experiment.image, missing=own_name)
         return check_loaded(file, spec.format, known, against, values, checks.memory, own)
@@ -382,13 +382,6 @@ def _find(names: Sequence[frozenset[str]], spec: SpecContract) -> tuple[int, str
 def _has_folder(experiment: Experiment) -> bool:
     """The layout check reports a missing spec folder; here a missing file in a folder that exists is reported."""
     return any(folder.is_dir() for folder in experiment.spec_dirs)
-
-
-def _spec_names(contracts: Mapping[str, Contract]) -> frozenset[str]:
-    """Without suffix: reading the spec reports a wrong one."""
-    return frozenset(
-        stem for contract in contracts.values() if contract.spec is not None for stem in contract.spec.stems
-    )
 
 
 def _covered(project: Project, mounts: Mounts) -> Iterator[Finding]:

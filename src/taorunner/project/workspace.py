@@ -47,6 +47,10 @@ class ProjectPaths(Value):
         return self.root / "data"
 
     @property
+    def data_text(self) -> str:
+        return f"{self.root}/data"
+
+    @property
     def models_dir(self) -> Path:
         return self.root / "models"
 

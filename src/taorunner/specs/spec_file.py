@@ -227,10 +227,12 @@ def _read_bytes(path: Path) -> bytes | str:
     """The file's bytes, at most one more than the limit; a str is the reason why it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            return "the spec is a folder" if stat.S_ISDIR(mode) else "the spec is not a regular file"
-        data = b""
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return "the spec is a folder" if stat.S_ISDIR(found.st_mode) else "the spec is not a regular file"
+        data = os.read(descriptor, _READ_BYTES)
+        if len(data) == found.st_size:
+            return data
         while len(data) <= MAX_SPEC_BYTES and (piece := os.read(descriptor, _READ_BYTES)):
             data += piece
         return data
@@ -303,12 +305,13 @@ def _checked(text: str, spec_format: str, names: frozenset[str], memory: SpecMem
     if len(text) > _LARGE:
         return _findings(text, spec_format, names, memory)
 
-    def check() -> tuple[Finding, ...]:
-        key = (shape_of(text, spec_format, memory), spec_format, names)
-        is_fine = memory.table(_FineShapes).get(key, lambda: not _findings(text, spec_format, names, memory))
-        return () if is_fine else _findings(text, spec_format, names, memory)
+    def find() -> tuple[Finding, ...]:
+        return _findings(text, spec_format, names, memory)
 
-    return memory.table(_Findings).get((text, spec_format, names), check)
+    key = (shape_of(text, spec_format, memory), spec_format, names)
+    if memory.table(_FineShapes).get(key, lambda: not find()):
+        return ()
+    return memory.table(_Findings).get((text, spec_format, names), find)
 
 
 def _findings(text: str, spec_format: str, names: frozenset[str], memory: SpecMemory) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.rule_results import RuleResults
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader
-from taorunner.planning.checks.training_facts import Fault, Rule, Training
+from taorunner.planning.checks.training_facts import Fault, Rule, Training, together
 from taorunner.project.experiments import Experiment
 from taorunner.project.mounts import Mounts
 from taorunner.project.workspace import ProjectPaths
@@ -91,3 +91,13 @@ def test_a_result_with_a_variable_of_the_experiment_is_its_own() -> None:
     assert sweep.messages(sweep.training(own="a"), sweep.names, sweep.nothing) == ["('a/x',)", "always"]
     assert sweep.messages(sweep.training(own="c"), sweep.names, sweep.nothing) == ["('c/x',)", "always"]
     assert sweep.runs == ["own", "own", "own", "nothing", "own"]
+
+
+def test_rules_together_are_one_that_reads_what_each_of_them_reads() -> None:
+    sweep = Sweep()
+    both = together(sweep.many_epochs, sweep.few_images)
+    for epochs, batch, wanted in (
+        (8, 4, []), (9, 4, ["9 epochs"]), (9, 5, ["9 epochs", "batch of 5"]), (8, 5, []), (9, 5, ["9 epochs", "batch of 5"]),
+    ):  # fmt: skip
+        assert sweep.messages(sweep.training(epochs=epochs, batch=batch), both) == wanted
+    assert sweep.runs == ["epochs", "batch"] * 4  # not for the last training, whose numbers are known

@@ -6,7 +6,6 @@ Reads the file system, changes nothing.
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -102,9 +101,11 @@ def whole_checkpoints(checkpoints: Iterable[Path]) -> list[Path]:
     Checkpoints of one training have similar sizes. Where the content is inconclusive, one of less than half the size
     counts as cut off.
     """
+    from statistics import median  # takes longer to import than a spec to check
+
     known = {path: is_whole(path) for path in checkpoints}
     sizes = {path: path.stat().st_size for path in known if path.is_file() and known[path] is not False}
-    usual = statistics.median(sizes.values()) if sizes else 0
+    usual = median(sizes.values()) if sizes else 0
     return [
         path
         for path, is_whole in known.items()

@@ -41,7 +41,7 @@ from taorunner.planning.checks.rules import (
 from taorunner.planning.checks.rules.dataset_rules import class_map, converted_pictures
 from taorunner.planning.checks.rules.word_list_rules import word_lists
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
-from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training
+from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training, together
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import Project
@@ -58,11 +58,11 @@ _TEXT_RULES = (
     training_inputs,
 )  # fmt: skip
 _NUMBER_RULES = (
-    *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES,
-    *example_rules.RULES, *number_rules.RULES,
+    together(*spec_rules.EPOCH_RULES, *number_rules.RULES), *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES,
+    *held_out_rules.RULES, *mask_rules.RULES, *example_rules.RULES,
 )  # fmt: skip
-_RULES = (*_TEXT_RULES, *_NUMBER_RULES)
-_VALIDATE_RULES = (*_TEXT_RULES, later_inputs, *_NUMBER_RULES)
+_RULES = (together(*_TEXT_RULES), *_NUMBER_RULES)
+_VALIDATE_RULES = (together(*_TEXT_RULES, later_inputs), *_NUMBER_RULES)
 _OF_THE_DATASET = frozenset({"dataset", "dataset_raw"})
 _CONVERSION = "dataset_convert"
 CROSS_CHECKED = ("train", _CONVERSION)
@@ -160,7 +160,7 @@ class CrossChecks(MutableValue):
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
         readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)
-        results, data = str(project.paths.results_dir(experiment.name)), str(project.paths.data_dir)
+        results, data = project.paths.results_text(experiment.name), project.paths.data_text
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
             written = self._written.faults(specs[action].contract, reader, results, data)

@@ -204,3 +204,13 @@ class Training(Value):
 
 
 Rule = Callable[[Training], Iterator[Fault]]
+
+
+def together(*rules: Rule) -> Rule:
+    """One rule of several that read the same values: what they find is looked up once for all of them."""
+
+    def find(training: Training) -> Iterator[Fault]:
+        for rule in rules:
+            yield from rule(training)
+
+    return find

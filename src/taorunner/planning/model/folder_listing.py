@@ -13,6 +13,7 @@ class FolderListing(MutableValue):
 
     names: dict[str, frozenset[str]] = field(default_factory=dict)
     _links: dict[str, frozenset[str] | None] = field(default_factory=dict)
+    _with_link: dict[str, bool] = field(default_factory=dict)
 
     def names_in(self, folder: str) -> frozenset[str]:
         """Empty for a folder that is not there, or cannot be read."""
@@ -27,6 +28,15 @@ class FolderListing(MutableValue):
             self._read(folder)
         links = self._links[folder]
         return name in links if links is not None else os.path.islink(path)  # noqa: PTH114 (a str is faster)
+
+    def has_link(self, path: str, start: int) -> bool:
+        """Whether ``path`` or a folder above it is a link. Only what follows after ``start`` characters counts."""
+        if len(path) <= start:
+            return False
+        folder = path.rpartition("/")[0]
+        if folder not in self._with_link:
+            self._with_link[folder] = self.has_link(folder, start)
+        return self._with_link[folder] or self.is_link(path)
 
     def _read(self, folder: str) -> None:
         found: dict[str, bool] | None = {}

@@ -20,7 +20,8 @@ def outside_link(
     path: Path, workspace: Workspace, mounts: Mounts, listing: FolderListing | None = None
 ) -> Finding | None:
     """An error where ``path`` is, or goes through, a link out of the workspace and of everything mounted."""
-    if not _has_link(str(path), len(str(workspace.root)), listing or FolderListing()):
+    # links on the way to the workspace are allowed
+    if not (listing or FolderListing()).has_link(str(path), len(str(workspace.root))):
         return None
     real = Path(os.path.realpath(path))
     allowed = (workspace.root, *(entry.source for entry in (*mounts.entries, *mounts.absent)))
@@ -29,12 +30,3 @@ def outside_link(
     message = f'"{path.name}" leads to "{printable(str(real))}", outside the workspace and its mounts'
     hint = "put the file itself there, or mount its folder in .tao_mounts.json"
     return Finding(Severity.ERROR, "link-outside", message, hint, path)
-
-
-def _has_link(path: str, stop: int, listing: FolderListing) -> bool:
-    """Checks only the path parts after ``stop`` characters, below the workspace; links on the way to it are allowed."""
-    while len(path) > stop:
-        if listing.is_link(path):
-            return True
-        path = path.rpartition("/")[0]
-    return False

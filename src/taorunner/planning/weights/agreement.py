@@ -38,7 +38,7 @@ def backbone_findings(
     outline = outline_of(spec.text, contract.spec.format, memory)
     if outline is None:
         return
-    given = {**dict(flattened(experiment.overrides)), **typed}
+    given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
     values: dict[str, object] = {}
     for key in layout.backbones.keys:
         value = given[key] if key in given else outline.last(key, experiment.vars)

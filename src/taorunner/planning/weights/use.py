@@ -26,7 +26,6 @@ from taorunner.values.value import MutableValue, Value, field
 
 VARIABLE = "pretrained_model"
 
-_ARGUMENT = re.compile(r"\{pretrained\*?\??\}")
 _IN_TEXT = re.compile(r"(?<!\$)\$(?:pretrained_model(?![A-Za-z0-9_])|\{pretrained_model\})")
 
 
@@ -67,7 +66,7 @@ def weights_use(
             if key not in given
             and any(mark in value for value in values for mark in marks if isinstance(value, str))
         ]
-    return WeightsUse(tuple(keys), _takes_argument(contract) and is_named(experiment), is_unknown)
+    return WeightsUse(tuple(keys), is_named(experiment) and contract.takes_weights, is_unknown)
 
 
 def is_named(experiment: Experiment) -> bool:
@@ -78,12 +77,8 @@ def is_named(experiment: Experiment) -> bool:
 def takes_weights_by_argument(network: Network) -> bool:
     """Whether a training gets its weights on the command line (``-m`` of SSD)."""
     with suppress(UserFilesError):  # nothing is known of its training
-        return _takes_argument(network.contract("train"))
+        return network.contract("train").takes_weights
     return False
-
-
-def _takes_argument(contract: Contract) -> bool:
-    return any(_ARGUMENT.search(token) for argument in contract.arguments for token in argument.tokens)
 
 
 def _uses(text: str, name: str) -> bool:

@@ -44,12 +44,10 @@ class _Held(MutableValue):
     fine: set[str] = field(default_factory=set)
 
     def allows(self, number: str) -> bool:
-        if number in self.fine:
-            return True
-        if not self.limit.allows(number):
-            return False
-        self.fine.add(number)
-        return True
+        is_fine = self.limit.allows(number)
+        if is_fine:
+            self.fine.add(number)
+        return is_fine
 
 
 class _ShapeParts(Answers[tuple[str, str], tuple[str, list[str]]]):
@@ -102,13 +100,19 @@ def check_schema(
     A text that cannot be read, or has variables without a value, gives nothing: other checks report that.
     """
     memory = memory or SpecMemory()
-    shape = shape_of(text, against.schema.format, memory)
+    shape, numbers = shape_parts(text, against.schema.format, memory)
     names = memory.table(_Names).get(shape, lambda: _names_in(shape))
-    used = tuple((name, _frozen(values[name])) for name in names if name in values)
+    used = tuple([(name, _frozen(values[name])) for name in names if name in values])
+    seen = memory.table(_SeenShapes).get((shape, against, used), _Seen)
+    if seen.is_accepted:
+        if not seen.has_limits:
+            seen.limits, seen.has_limits = _limits(shape, against, used, memory), True
+        if seen.allows(numbers):
+            return ()
     if len(text) > _LARGE:
-        return _quick_findings(text, against, used, memory)
+        return _findings(text, against, used, seen, memory)
     return memory.table(_Findings).get(
-        (text, against, used), lambda: _quick_findings(text, against, used, memory)
+        (text, against, used), lambda: _findings(text, against, used, seen, memory)
     )
 
 
@@ -153,15 +157,10 @@ def _with_values(text: str, against: Against) -> str:
     return text
 
 
-def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory) -> tuple[Finding, ...]:
-    """Reads the first text of a shape; if it has no mistake, only the numbers of the others are checked."""
-    shape, numbers = shape_parts(text, against.schema.format, memory)
-    seen = memory.table(_SeenShapes).get((shape, against, used), _Seen)
-    if seen.is_accepted:
-        if not seen.has_limits:
-            seen.limits, seen.has_limits = _limits(shape, against, used, memory), True
-        if seen.limits is not None and all(one.allows(numbers[one.index]) for one in seen.limits):
-            return ()
+def _findings(
+    text: str, against: Against, used: _Used, seen: _Seen, memory: SpecMemory
+) -> tuple[Finding, ...]:
+    """Reads the text. If it has no mistake, only the numbers of the other texts of its shape are checked."""
     rendered = _render(text, against, used, memory)
     if rendered is None:
         return ()
@@ -183,11 +182,23 @@ def _quick_findings(text: str, against: Against, used: _Used, memory: SpecMemory
 
 
 class _Seen(MutableValue):
-    """The results for a shape. ``is_accepted``: the library accepts a text of it; ``limits``: see ``_limits``."""
+    """The results for a shape. ``is_accepted``: the library accepts a text of it; ``limits``: see ``_limits``.
+    ``allowed`` are the last numbers that are within them."""
 
     is_accepted: bool = False
     has_limits: bool = False
     limits: tuple[_Held, ...] | None = None
+    allowed: list[str] | None = None
+
+    def allows(self, numbers: list[str]) -> bool:
+        """Whether each of the ``numbers`` of a text of the shape is within its limit."""
+        if numbers != self.allowed:
+            for one in self.limits or ():
+                number = numbers[one.index]
+                if number not in one.fine and not one.allows(number):
+                    return False
+            self.allowed = numbers
+        return self.limits is not None
 
 
 class _SeenShapes(Answers[tuple[str, Against, _Used], _Seen]):

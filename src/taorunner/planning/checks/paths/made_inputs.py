@@ -26,6 +26,7 @@ from taorunner.text import printable
 
 _FILLED = (*MAKERS, "results_dir")
 """Variables whose folders actions fill; in the results each action has a folder of its own."""
+_PATTERN = re.compile(r"[*?[]")
 _FOLD = re.compile(r"-fold-([0-9]{3})-of-")
 
 
@@ -111,9 +112,9 @@ def _content_fault(
 def _matches(one: Input, path: str) -> list[str]:
     """What a value means: files that fit a pattern, a file or folder, or files that begin with it."""
     folder = path.rpartition("/")[0]
-    if not any(char in folder for char in "*?[") and not os.path.isdir(folder):  # noqa: PTH112 (a str)
+    if not _PATTERN.search(folder) and not os.path.isdir(folder):  # noqa: PTH112 (a str)
         return []  # as before every first conversion
-    if any(char in path for char in "*?["):
+    if _PATTERN.search(path):
         return sorted(glob.glob(path))  # noqa: PTH207 (a str)
     if os.path.lexists(path):
         return [path]

@@ -36,8 +36,10 @@ def interval_refused(training: Training) -> Iterator[Fault]:
     """Source: tao/pytorch.md section 3 (asserted, without a word in status.json);
     NVIDIA/tao_tensorflow2_backend cv/efficientdet/utils/config_utils.py (asserted as well).
     """
+    if training.network != "efficientdet_tf2" and not _is_lightning(training):
+        return
     spec, epochs = training.spec, training.epochs
-    if epochs is None or not (training.network == "efficientdet_tf2" or _is_lightning(training)):
+    if epochs is None:
         return
     saving = () if _saves_by_step(training) else (training.role("checkpoint_interval"),)
     for key in (*saving, "train.validation_interval"):
@@ -181,9 +183,10 @@ def results_elsewhere(training: Training) -> Iterator[Fault]:
         yield _warning("results-elsewhere", message, 'leave it out: "results_dir" is set for every run', key)
 
 
-NUMBER_RULES: tuple[Rule, ...] = (
-    interval_refused, nothing_saved, nothing_validated, last_epochs_lost, interval_zero, empty_training_fold,
+EPOCH_RULES: tuple[Rule, ...] = (
+    interval_refused, nothing_saved, nothing_validated, last_epochs_lost, interval_zero,
 )  # fmt: skip
+NUMBER_RULES: tuple[Rule, ...] = (empty_training_fold,)
 TEXT_RULES: tuple[Rule, ...] = (image_extension, ignored_keys, results_elsewhere)
 """Rules that read no numbers: their result for one spec of a sweep holds for all."""
 
