@@ -60,6 +60,12 @@ def test_configurations_beside_code_that_cannot_be_loaded(tmp_path: Path) -> Non
     assert set(found["failed"]) == {"dino.convert"}
 
 
+def test_what_is_installed_in_a_folder_with_a_name_like_pythons_is_not_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "python3-packages"
+    write(folder, {**CORE, "torch/__init__.py": "raise OSError('libcuda.so.1')\n"})
+    assert read(folder)["yaml"] == {"dino": DINO_TREE, "dino.convert": CONVERT_TREE}
+
+
 def test_the_images_own_package_counts_before_the_common_one(tmp_path: Path) -> None:
     own = CORE["nvidia_tao_core/config/dino/dataset.py"].replace(
         "DINODatasetConvertConfig", "ExperimentConfig"
