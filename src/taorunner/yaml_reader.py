@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from taorunner.values.value import MutableValue, Value, field
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 60
@@ -51,8 +53,7 @@ class UnreadableScalarError(ValueError):
         self.message, self.hint = message, hint
 
 
-@dataclass(frozen=True, slots=True)
-class YamlProblem:
+class YamlProblem(Value):
     code: str
     message: str
     line: int
@@ -80,8 +81,7 @@ class PlacedList(list[Any]):
         self.places: dict[Hashable, tuple[Place, Place]] = {}
 
 
-@dataclass(slots=True)
-class YamlDocument:
+class YamlDocument(MutableValue):
     """``value`` consists of dict, list, str, int, float, bool and None.
 
     ``problems`` are those of the text itself. After a syntax error ``value`` is None.
@@ -352,13 +352,13 @@ class _Builder:
             return
         top = self._stack[-1]
         top.nodes += nodes
-        if isinstance(top.value, PlacedList):
+        if top.has_key:
+            self._value(top, value, place)
+        elif isinstance(top.value, PlacedList):
             top.value.places[len(top.value)] = (place, place)
             top.value.append(value)
-        elif not top.has_key:
-            self._key(top, value, place, plain)
         else:
-            self._value(top, value, place)
+            self._key(top, value, place, plain)
 
     def _key(self, top: _Open, value: Any, place: Place, plain: bool) -> None:
         if isinstance(value, (dict, list)):

@@ -42,6 +42,7 @@ def test_what_is_not_a_readable_text_file_is_a_finding(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "binary").write_bytes(b"ab\ncd\x80")
+    (tmp_path / "marked").write_bytes(b"\xef\xbb\xbfab\x80")
     (tmp_path / "nul").write_bytes(b"a: \0")
     (tmp_path / "empty").write_bytes(b" \n")
     (tmp_path / "huge").write_bytes(b"#" * (MAX_SPEC_BYTES + 1))
@@ -50,6 +51,7 @@ def test_what_is_not_a_readable_text_file_is_a_finding(tmp_path: Path) -> None:
         "fifo": ("not-a-file", None, None),
         "loop": ("unreadable-spec", None, None),
         "binary": ("not-text", 2, 3),
+        "marked": ("not-text", 1, 3),  # the mark is no column
         "nul": ("not-text", 1, 4),
         "empty": ("empty-spec", None, None),
         "huge": ("too-large", None, None),

@@ -7,7 +7,6 @@ an error, because nothing reads it there; in ``data/`` and ``models/``, where ot
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -253,6 +252,8 @@ class _Check(MutableValue):
         for entry in self._entries(f"specs/{experiment}"):
             if entry.is_folder or entry.suffix not in SPEC_SUFFIXES or entry.stem in known:
                 continue
+            import difflib  # imported only for a file that no action reads
+
             meant = difflib.get_close_matches(entry.stem[:100], sorted(known), n=1, cutoff=0.8)
             if meant:
                 message = f'no action reads the spec "{shown(entry.name)}"'

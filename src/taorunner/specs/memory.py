@@ -6,7 +6,7 @@ Each module that caches results defines its own table, so this module needs none
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 _Question = TypeVar("_Question", bound=Hashable)
 _Answer = TypeVar("_Answer")
@@ -41,11 +41,12 @@ class SpecMemory:
     __slots__ = ("_tables",)
 
     def __init__(self) -> None:
-        self._tables: dict[type, object] = {}
+        self._tables: dict[type, Any] = {}
 
     def table(self, kind: type[_Table]) -> _Table:
         """The table of that type, empty when it is first asked for."""
-        found = self._tables.get(kind)
-        if found is None:
-            found = self._tables[kind] = kind()
-        return cast("_Table", found)
+        try:
+            table: _Table = self._tables[kind]
+        except KeyError:
+            table = self._tables[kind] = kind()
+        return table

@@ -21,7 +21,7 @@ from taorunner.specs.syntax.prototxt_parser import ProtoList, ProtoMessage, Prot
 from taorunner.specs.syntax.text_position import SpecProblemError
 from taorunner.specs.syntax.yaml_tree import YamlNode, read_tree
 from taorunner.specs.templates.template import Rendered, parse_template, render
-from taorunner.values.value import Value
+from taorunner.values.value import Value, field
 
 _MARK = re.compile(r"@\{([A-Za-z_][A-Za-z0-9_]*)\}@")
 _LARGE = 256 * 1024
@@ -52,6 +52,7 @@ class Shape(Value):
     experiment. ``open`` has the others: numbers fill the slots, variables the marks. ``variables`` are the names used.
 
     ``written_out`` are the texts that may be paths, up to the first variable: (key, which of its values, text).
+    ``read`` has the values of the numbers that were asked for: those of a sweep are mostly the same.
     """
 
     __eq__, __hash__ = object.__eq__, object.__hash__
@@ -60,6 +61,7 @@ class Shape(Value):
     open: Mapping[str, tuple[Read | _Slot, ...]]
     variables: frozenset[str]
     written_out: tuple[tuple[str, int, str], ...]
+    read: dict[str, Read] = field(default_factory=dict)
 
     @cached_property
     def starts(self) -> Mapping[str, tuple[str | None, ...]]:
@@ -130,13 +132,22 @@ class Outline(Value):
 
     def _value(self, value: Read | _Slot, variables: Variables) -> Read:
         if isinstance(value, _Slot):
-            read = spec_scalar(self.numbers[value.index])
-            return read if isinstance(read, (int, float)) else UNKNOWN
+            number, known = self.numbers[value.index], self.shape.read
+            if number not in known:
+                read = spec_scalar(number)
+                known[number] = read if isinstance(read, (int, float)) else UNKNOWN
+            return known[number]
         return _filled(self.shape.pieces[value], variables) if isinstance(value, str) else value
 
 
 class _Shapes(Answers[tuple[str, str], Shape | None]):
     """By shape and format, read from the first text of each."""
+
+
+class _Outlines(Answers[tuple[str, str], "Outline | None"]):
+    """By text and format. Small, because the same text is requested several times in a row."""
+
+    MOST = 8
 
 
 def outline_of(text: str, spec_format: str, memory: SpecMemory | None = None) -> Outline | None:
@@ -145,6 +156,10 @@ def outline_of(text: str, spec_format: str, memory: SpecMemory | None = None) ->
     if len(text) > _LARGE:
         whole = _shape(text, spec_format, memory, has_slots=False)
         return None if whole is None else Outline(whole, ())
+    return memory.table(_Outlines).get((text, spec_format), lambda: _outline(text, spec_format, memory))
+
+
+def _outline(text: str, spec_format: str, memory: SpecMemory) -> Outline | None:
     shape, numbers = shape_parts(text, spec_format, memory)
     known = memory.table(_Shapes).get(
         (shape, spec_format), lambda: _shape(text, spec_format, memory, has_slots=True)

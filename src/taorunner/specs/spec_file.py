@@ -11,6 +11,7 @@ import re
 import stat
 import sys
 from bisect import bisect_right
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -241,8 +242,9 @@ def _read_bytes(path: Path) -> bytes | str:
 
 
 def _decoded(data: bytes) -> str | Finding:
+    data = data.removeprefix(BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line = before.count(b"\n") + 1

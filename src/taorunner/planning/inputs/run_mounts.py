@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from pathlib import Path
 
 from taorunner.container_options import Mount
@@ -76,7 +75,11 @@ def home_of(workspace: Workspace, image: str | None) -> Path:
     name = image or "none"
     # "/" and ":" are in no other place of a name; mounts of Slurm's runtimes are split at ":"
     folder = (name if is_digest(name) else "/".join(registry_of(name))).replace("/", "+").replace(":", "@")
-    return workspace.homes_dir / (folder if len(folder) <= 200 else sha256(folder.encode()).hexdigest())
+    if len(folder) > 200:
+        from hashlib import sha256  # takes 2 ms to import
+
+        folder = sha256(folder.encode()).hexdigest()
+    return workspace.homes_dir / folder
 
 
 def hidden_state(workspace: Workspace, shown: Iterable[Mount]) -> tuple[Mount, ...]:

@@ -44,7 +44,7 @@ def made_inputs(
             continue
         are_records = one.kind is InputKind.RECORDS
         starts_with = spec.starts(one.key)
-        if not are_records and all(start in DATASET for start in starts_with):
+        if not are_records and set(starts_with).issubset(DATASET):
             continue
         for index, (path, start) in enumerate(zip(spec.paths(one.key) or (), starts_with, strict=False)):
             is_made = start in _FILLED or _is_own(path, spec)
