@@ -249,6 +249,29 @@ class ChoosesModels(Protocol):
         ...
 
 
+class FarSearch(Value):
+    """Files that hold a secret: ``closed`` can be read by their owner alone, ``left`` by others, too. ``is_whole``:
+    nothing was left out."""
+
+    closed: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    is_whole: bool = True
+
+
+@runtime_checkable
+class SearchesResults(Protocol):
+    """A backend whose runs may leave their results on a disk that only ``host`` sees. Paths are those there."""
+
+    def held(self, host: str, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
+        """Searches the files of a folder that were written since (seconds of the epoch), and closes to others those
+        that hold one of ``forms``. Raises MachineError."""
+        ...
+
+    def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
+        """SHA-256 of files in hexadecimal, by path. Raises MachineError."""
+        ...
+
+
 class Backend(Protocol):
     """See the module docstring for the rules. One instance belongs to one process; methods are thread-safe."""
 

@@ -34,6 +34,11 @@ class Masking:
         return max(map(len, self._forms), default=1)
 
     @property
+    def line_forms(self) -> tuple[bytes, ...]:
+        """The forms without line ends: where a form with one is, its longer lines are, too."""
+        return tuple(form for form in self._forms if not {0, 10, 13} & set(form))
+
+    @property
     def has_secrets(self) -> bool:
         return bool(self._forms)
 

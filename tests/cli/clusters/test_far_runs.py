@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -74,8 +75,20 @@ def test_results_stay_there_and_all_actions_read_them(cli: Cli, far: Far) -> Non
     done = cli("clusters", "sync", "dgx", "p", "--yes", cwd=far.root, env=far.environ)
     assert done.code == 0, done.err
 
-    done = cli(*words, cwd=far.root, env=far.environ)
+    file = far.root / "projects/p/experiments.yml"
+    body = json.loads(file.read_text())
+    body["experiments"]["e1"]["model_key"] = "env:MY_TAO_KEY"
+    file.write_text(json.dumps(body))
+    done = cli(*words, cwd=far.root, env={**far.environ, "MY_TAO_KEY": "canary-key-1234"})
     assert done.code == 0, done.out + done.err
+    events = cli("attach", "e1", "--json", cwd=far.root, env=far.environ).out.splitlines()
+    found = [one["text"] for one in map(json.loads, events) if one.get("code") == "secret-in-results"]
+    held = "train/experiment.yaml hold a secret of the run: only their owner may read them now (mode 0600)"
+    assert found == [f"on {far.login}: seen.json, {held}"]
+    (closed,) = (far.there / "projects/p/models").rglob("experiment.yaml")
+    assert closed.stat().st_mode & 0o777 == 0o600
+    body["experiments"]["e1"].pop("model_key")
+    file.write_text(json.dumps(body))
     runs = cli("runs", "list", "--json", cwd=far.root, env=far.environ).json
     assert sorted((run["state"], run["epoch"], run["cluster"]) for run in runs) == [
         ("FAILED", None, "dgx"), ("SUCCEEDED", 2, "dgx"),
@@ -95,7 +108,11 @@ def test_results_stay_there_and_all_actions_read_them(cli: Cli, far: Far) -> Non
     ), done.err
     done = cli(*words, "--overwrite", "--then", "export", cwd=far.root, env=far.environ)
     assert done.code == 0, done.out + done.err
-    assert len(far.files(far.there, "*.onnx")) == 1
+    (model,) = (far.there / "projects/p/models").rglob("*.onnx")
+    runs = cli("runs", "list", "--json", cwd=far.root, env=far.environ).json
+    (outputs,) = (one["outputs"] for one in runs if one["action"] == "export")
+    digests = {one["path"].rpartition("/")[2]: one["sha256"] for one in outputs}
+    assert digests[model.name] == hashlib.sha256(model.read_bytes()).hexdigest()
     assert far.files(far.root, "*.pth", "*.onnx") == []
 
     done = cli("clusters", "sync", "dgx", "p", "--results", "--yes", cwd=far.root, env=far.environ)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from taorunner.backends.contract import (
     EngineStatus,
+    FarSearch,
     Handle,
     Launch,
     LogPosition,
@@ -110,6 +111,12 @@ class SlurmBackend(ScheduledBackend):
 
     def models_read(self, handle: Handle) -> Sequence[str]:
         return Folder(handle.run_dir).models_read()
+
+    def held(self, host: str, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
+        return self._far.runs(host).held(folder, forms, since_s)
+
+    def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
+        return self._far.runs(host).digests(paths)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)

@@ -10,15 +10,17 @@ import hashlib
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from taorunner.backends.contract import SearchesResults
 from taorunner.contained_files import link_on_the_way
+from taorunner.errors import TaorunnerError
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_checkpoints
 from taorunner.planning.model.plan import RunPlan
-from taorunner.project.clusters.far_place import far_place
+from taorunner.project.clusters.far_place import FarPlace, far_place
 from taorunner.runs.far_results import seen_plan
 from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
 from taorunner.runs.results import CLOCK_SLACK_S, LocalResults
@@ -49,14 +51,17 @@ def results_folder(plan: RunPlan) -> Path:
 
 
 def scan_results(
-    plan: RunPlan, since: datetime, *, until: datetime | None = None, hashes: bool = True
-) -> RunResults:
+    plan: RunPlan, since: datetime, *, until: datetime | None = None, hashes: bool = True,
+    far: SearchesResults | None = None,
+) -> RunResults:  # fmt: skip
     """What was written at or after ``since``, and not after ``until``. Never raises OSError: what cannot be read is
-    left out. Of results on another disk it says what was seen of them, without digests."""
+    left out. Of results on another disk it says what was seen of them; ``far`` gives their digests."""
     place = far_place(plan.workspace, plan.backend, plan.backend_options)
     if place is not None:
         seen = _found(seen_plan(plan, place), since, until, hashes=False)
         outputs = tuple(replace(one, path=place.own(one.path)) for one in seen.outputs)
+        if far is not None:
+            outputs = _hashed_there(outputs, place, far)
         there = f"{place.host}:{place.path(results_folder(plan))}"
         return RunResults(results_folder(plan), outputs, there)
     return _found(plan, since, until, hashes=hashes)
@@ -215,6 +220,19 @@ def _hashed(outputs: list[Output]) -> list[Output]:
             digest = _sha256(output.path, output.bytes)
         hashed.append(replace(output, sha256=digest))
     return hashed
+
+
+def _hashed_there(outputs: Sequence[Output], place: FarPlace, far: SearchesResults) -> tuple[Output, ...]:
+    """The same files as here: no checkpoints, and as long as they are small together."""
+    left, asked = HASHED_BYTES, []
+    for one in outputs:
+        if one.kind != CHECKPOINT and one.files is None and one.bytes <= left:
+            left -= one.bytes
+            asked.append(place.path(one.path))
+    known: Mapping[str, str] = {}
+    with suppress(TaorunnerError):
+        known = far.digests(place.host, asked)
+    return tuple(replace(one, sha256=known.get(place.path(one.path))) for one in outputs)
 
 
 def _sha256(path: Path, size: int) -> str | None:

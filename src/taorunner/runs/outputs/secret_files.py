@@ -15,13 +15,15 @@ from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 
+from taorunner.backends.contract import FarSearch, SearchesResults
 from taorunner.backends.masking import Masking
+from taorunner.errors import TaorunnerError
 from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.model.plan import RunPlan
-from taorunner.project.clusters.far_place import far_place
+from taorunner.project.clusters.far_place import FarPlace, far_place
 from taorunner.runs.outputs.recorded import RunResults
 from taorunner.runs.results import CLOCK_SLACK_S
-from taorunner.text import amount
+from taorunner.text import amount, printable
 
 MOST_FILES = 20_000
 MOST_BYTES, _MOST_OF_LARGE = 256 * 1024**2, 128 * 1024**2
@@ -35,46 +37,85 @@ _SHOWN = 3
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def secured_files(plan: RunPlan, secrets: tuple[str, ...], since_s: float) -> list[tuple[str, str]]:
+def secured_files(
+    plan: RunPlan, secrets: tuple[str, ...], since_s: float, far: SearchesResults | None = None
+) -> list[tuple[str, str]]:
     """Searches what was written since ``since_s`` (seconds of the epoch). Gives ``(code, text)`` of each notice.
 
-    Keys that NVIDIA publishes are no secrets. Never raises OSError.
+    Keys that NVIDIA publishes are no secrets. ``far`` is for results that this machine does not see. Never raises
+    OSError.
     """
     masking = _masking(secrets)
     if not masking.has_secrets:
         return []
+    since_s -= CLOCK_SLACK_S
     place = far_place(plan.workspace, plan.backend, plan.backend_options)
     if place is not None:
-        there = f"{place.host}:{place.path(plan.results_dir)}"
-        text = f"{there} was not searched for secrets of the run: it is not seen from here"
-        return [("secrets-not-searched", text)]
+        return _secured_there(plan, place, masking, since_s, far)
     closed: list[Path] = []
     left: list[Path] = []
     unsearched: list[Path] = []
-    for path, found in _found(plan.results_dir, masking, since_s - CLOCK_SLACK_S):
+    for path, found in _found(plan.results_dir, masking, since_s):
         {_Found.CLOSED: closed, _Found.OPEN: left, _Found.NOT_SEARCHED: unsearched}[found].append(path)
+    top = plan.results_dir
+    notices = _notices(top, masking, list(_with_secret_names(top, masking, since_s)), closed, left)
+    if unsearched:
+        was = "was" if len(unsearched) == 1 else "were"
+        text = (
+            f"{_named(unsearched, top)} {was} not searched for secrets of the run: there is too much to read"
+        )
+        notices.append(("secrets-not-searched", text))
+    return notices
+
+
+def _secured_there(
+    plan: RunPlan, place: FarPlace, masking: Masking, since_s: float, far: SearchesResults | None
+) -> list[tuple[str, str]]:
+    """Files are searched where they are; names are known from the view."""
+    top = Path(place.path(plan.results_dir))
+    there, why = f"{place.host}:{top}", "it is not seen from here"
+    found = FarSearch(is_whole=False)
+    if far is not None:
+        try:
+            found = far.held(place.host, str(top), masking.line_forms, since_s)
+            why = "there is too much to read"
+        except TaorunnerError as error:
+            why = error.message
+    view = place.seen(plan.results_dir)
+    named = [top / path.relative_to(view) for path in _with_secret_names(view, masking, since_s)]
+    closed, left = (
+        [Path(path) for path in paths if Path(path).is_relative_to(top)]
+        for paths in (found.closed, found.left)
+    )
+    notices = [
+        (code, f"on {place.host}: {text}") for code, text in _notices(top, masking, named, closed, left)
+    ]
+    if not found.is_whole:
+        whole = "" if far is None or closed or left else " whole"
+        text = f"{there} was not searched{whole} for secrets of the run: {why}"
+        notices.append(("secrets-not-searched", text))
+    return notices
+
+
+def _notices(
+    top: Path, masking: Masking, named: list[Path], closed: list[Path], left: list[Path]
+) -> list[tuple[str, str]]:
+    """Of files with a secret in their names, and of those that hold one."""
     notices = []
-    named = list(_with_secret_names(plan.results_dir, masking, since_s - CLOCK_SLACK_S))
     if named:
-        paths = masking.masked_text(_named(named, plan))
+        paths = masking.masked_text(_named(named, top))
         has, names = ("has", "its name") if len(named) == 1 else ("have", "their names")
         text = f"{paths} {has} a secret of the run in {names}, which others may see: rename it or remove it"
         notices.append(("secret-in-results", text))
     if closed:
         holds = "holds" if len(closed) == 1 else "hold"
-        text = f"{_named(closed, plan)} {holds} a secret of the run: only their owner may read them now (mode 0600)"
+        text = f"{_named(closed, top)} {holds} a secret of the run: only their owner may read them now (mode 0600)"
         notices.append(("secret-in-results", text))
     if left:
         repair = f"sudo chmod 600 {' '.join(shlex.quote(str(path)) for path in left[:_SHOWN])}"
         holds = "holds" if len(left) == 1 else "hold"
-        text = f"{_named(left, plan)} {holds} a secret of the run, and others may read it: {repair}"
+        text = f"{_named(left, top)} {holds} a secret of the run, and others may read it: {repair}"
         notices.append(("secret-in-results", text))
-    if unsearched:
-        was = "was" if len(unsearched) == 1 else "were"
-        text = (
-            f"{_named(unsearched, plan)} {was} not searched for secrets of the run: there is too much to read"
-        )
-        notices.append(("secrets-not-searched", text))
     return notices
 
 
@@ -182,7 +223,7 @@ def _is_closed(descriptor: int, facts: os.stat_result) -> bool:
     return True
 
 
-def _named(paths: list[Path], plan: RunPlan) -> str:
-    names = [str(path.relative_to(plan.results_dir)) for path in paths[:_SHOWN]]
+def _named(paths: list[Path], top: Path) -> str:
+    names = [printable(str(path.relative_to(top))) for path in paths[:_SHOWN]]
     more = f" and {amount(len(paths) - _SHOWN, 'more file')}" if len(paths) > _SHOWN else ""
     return ", ".join(names) + more

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from taorunner.backends.contract import Backend, EngineStatus, Handle
+from taorunner.backends.contract import Backend, EngineStatus, Handle, SearchesResults
 from taorunner.backends.secrets import remove_secrets, stored_secrets
 from taorunner.disk_room import release
 from taorunner.errors import ExitCode, TaorunnerError, UsageError
@@ -164,7 +164,7 @@ class RunEnd:
         if self._journal.records[run_id].started_at is None:
             self.put_back_results(run_id)
         self._look_for_links(run_id)
-        secrets = self._secure_results(run_id)
+        secrets = self._secure_results(run_id, active)
         remove_secrets(self._store.paths(run_id).directory)
         record = self._journal.records[run_id].finished(event)
         self._journal.save(replace(record, error_code=int(error_code) if error_code is not None else None))
@@ -173,7 +173,7 @@ class RunEnd:
         if active is not None and active.handle is not None and status is not None:
             self._remove(run_id, active.backend, active.handle)
         self._gpus.release(run_id)
-        self._record_results(record, secrets)
+        self._record_results(record, secrets, active)
         self._journal.emit(run_id, [event])  # last: for readers this event means that everything is done
 
     def _remove(self, run_id: str, backend: Backend, handle: Handle) -> None:
@@ -202,17 +202,17 @@ class RunEnd:
             if text is not None:
                 self._journal.notice(run_id, linked_results.CODE, text)
 
-    def _secure_results(self, run_id: str) -> tuple[str, ...]:
+    def _secure_results(self, run_id: str, active: Active | None) -> tuple[str, ...]:
         """Says which results hold a secret of the run, and closes them to others. Gives the secrets."""
         record, plan = self._journal.records[run_id], self._journal.plans[run_id]
         if record.started_at is None or not plan.secrets:
             return ()
         secrets = stored_secrets(plan, self._store.paths(run_id).directory) or ()
-        for code, text in secured_files(plan, secrets, began_at(record).timestamp()):
+        for code, text in secured_files(plan, secrets, began_at(record).timestamp(), _far(active)):
             self._journal.notice(run_id, code, text)
         return secrets
 
-    def _record_results(self, record: RunRecord, secrets: tuple[str, ...]) -> None:
+    def _record_results(self, record: RunRecord, secrets: tuple[str, ...], active: Active | None) -> None:
         """Removes old checkpoints and records what the run wrote. Without a record ``runs show`` searches again."""
         if record.started_at is None:
             return
@@ -221,7 +221,7 @@ class RunEnd:
             for level, code, text in removed_by_rule(self._store, record, plan, now(), is_running=False):
                 self._journal.notice(record.id, code, text, level=level)
         with suppress(OSError):
-            found = scan_results(plan, began_at(record))
+            found = scan_results(plan, began_at(record), far=_far(active))
             save_results(self._store, record.id, without_secret_names(found, plan, secrets))
 
     def end_chains(self, queued: Iterable[str]) -> None:
@@ -267,3 +267,9 @@ class RunEnd:
         """Moves back results that were set aside for a run that did not start."""
         for text in put_back(self._journal.plans[run_id], self._store.paths(run_id).directory):
             self._journal.notice(run_id, "put-back", text, level="info")
+
+
+def _far(active: Active | None) -> SearchesResults | None:
+    """What can search results on a disk that this machine does not see."""
+    backend = active.backend if active is not None else None
+    return backend if isinstance(backend, SearchesResults) else None

@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from taorunner.backends.contract import FarSearch
 from taorunner.backends.secrets import INPUT_DIR
 from taorunner.backends.shared_call import GatheredCall
 from taorunner.backends.slurm.far.files import FarFile, Look, look, packed, read_pieces
 from taorunner.backends.slurm.far.run import Delivery, FarRun
+from taorunner.backends.slurm.far.search import digests, held
 from taorunner.backends.slurm.far.view import forget, show
 from taorunner.backends.slurm.folder import FOLDER, Folder
 from taorunner.backends.slurm.scheduler import Scheduler
@@ -68,6 +70,7 @@ class FarRuns:
         self._deliver = GatheredCall(self._deliver_all, gather_s=_GATHER_S)
         self._listed_s: dict[Path, float] = {}
         self._turn = threading.Lock()
+        self._skew_s = 0.0
 
     def refresh(self, folder: Folder, far: FarRun) -> None:
         """Reads what is new of a run. Raises SilentError, MachineError."""
@@ -109,6 +112,14 @@ class FarRuns:
     def request_stop(self, far: FarRun) -> None:
         self._checked(f": >{shlex.quote(f'{far.run_dir}/{FOLDER}/{STOP}')}")
 
+    def held(self, top: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
+        """See ``contract.SearchesResults``. ``since_s`` is by the clock here."""
+        there_s = since_s + self._skew_s
+        return self._scheduler.reach(lambda: held(self._scheduler.login, top, forms, there_s))
+
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
+        return self._scheduler.reach(lambda: digests(self._scheduler.login, paths))
+
     def remove(self, folder: Folder, far: FarRun) -> None:
         """Removes the run's folder there, with its secrets; its results stay."""
         self._checked(f"rm -rf -- {shlex.quote(far.run_dir)}")
@@ -143,7 +154,7 @@ class FarRuns:
         folders += [f"{one.far.run_dir}/{FOLDER}" for one in runs if one.is_whole]
         asked_s = time.time()
         found = look(login, paths, folders)
-        skew_s = _ahead_s(found.clock_s, asked_s, time.time())
+        skew_s = self._skew_s = _ahead_s(found.clock_s, asked_s, time.time())
         for one in runs:
             self._copy(one, found)
         for one in listed:

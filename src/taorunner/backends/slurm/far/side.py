@@ -34,7 +34,7 @@ class FarSide:
             if cluster.far is not None:
                 by_host.setdefault(cluster.host, []).append((folder, cluster.far))
         for host, known in by_host.items():
-            self._runs(host).refresh_all(known)
+            self.runs(host).refresh_all(known)
 
     def completed(
         self, handles: Sequence[Handle], found: Mapping[str, EngineStatus]
@@ -50,7 +50,7 @@ class FarSide:
             if cluster is None or cluster.far is None:
                 continue
             try:
-                self._runs(cluster.host).finish(folder, cluster.far)
+                self.runs(cluster.host).finish(folder, cluster.far)
             except TaorunnerError as error:
                 states[handle.run_id] = EngineStatus(
                     EngineState.RUNNING, started_at=status.started_at, silent=error.message
@@ -62,7 +62,7 @@ class FarSide:
         cluster = folder.cluster()
         if cluster is None or cluster.far is None:
             return None
-        runs, far = self._runs(cluster.host), cluster.far
+        runs, far = self.runs(cluster.host), cluster.far
 
         def read() -> None:
             if folder.kept_end() is not None:  # then what is here is not yet all of it
@@ -84,7 +84,7 @@ class FarSide:
             _refuse_unseen(request, self._scheduler(cluster.host))
             yield
             return
-        runs = self._runs(cluster.host)
+        runs = self.runs(cluster.host)
         moves = runs.deliver(folder, request.scripts, request.delivery)
         try:
             yield
@@ -95,14 +95,14 @@ class FarSide:
 
     def request_stop(self, cluster: Cluster) -> None:
         if cluster.far is not None:
-            self._runs(cluster.host).request_stop(cluster.far)
+            self.runs(cluster.host).request_stop(cluster.far)
 
     def remove(self, folder: Folder) -> None:
         cluster = folder.cluster()
         if cluster is not None and cluster.far is not None:
-            self._runs(cluster.host).remove(folder, cluster.far)
+            self.runs(cluster.host).remove(folder, cluster.far)
 
-    def _runs(self, host: str | None) -> FarRuns:
+    def runs(self, host: str | None) -> FarRuns:
         scheduler = self._scheduler(host)
         with self._lock:
             return self._hosts.setdefault(host, FarRuns(scheduler))
