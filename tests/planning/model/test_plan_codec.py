@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from plain_runs import plain_plan
@@ -12,7 +11,8 @@ from plain_runs import plain_plan
 from taorunner.catalog.load import load_network, network_names
 from taorunner.contracts import Contract
 from taorunner.planning.model.plan import RunPlan
-from taorunner.planning.model.plan_codec import decoded, encoded
+from taorunner.planning.model.plan_codec import Known, decoded, encoded
+from taorunner.values.value import replace
 
 
 @pytest.mark.parametrize("name", network_names())
@@ -33,11 +33,15 @@ def test_what_is_no_plan_is_a_value_error(body: object) -> None:
         decoded(Contract, body)
 
 
-def test_the_types_of_one_plan_serve_for_the_next(tmp_path: Path) -> None:
-    plan = plain_plan(tmp_path, "e1")
-    known: dict[type, dict[str, Any]] = {}
-    first = RunPlan.from_json(plan.to_json(), known)
-    types = dict(known)
-    assert RunPlan in types
-    assert RunPlan.from_json(plan.to_json(), known) == first == plan
-    assert known == types
+def test_what_one_plan_has_in_common_with_the_next_is_decoded_and_encoded_once(tmp_path: Path) -> None:
+    contract = load_network("dino").contract("train")
+    plans = [replace(plain_plan(tmp_path, name), contract=contract) for name in ("e1", "e2", "e1")]
+    known = Known()
+    bodies = [json.loads(json.dumps(plan.to_json(known))) for plan in plans]
+    assert bodies == [json.loads(json.dumps(plan.to_json())) for plan in plans]
+    read = [RunPlan.from_json(body, known) for body in bodies]
+    assert read == plans
+    assert read[0].contract is read[1].contract is read[2].contract
+    bodies[1]["contract"]["verdict"] = 5
+    with pytest.raises(ValueError, match="not a stored RunPlan"):
+        RunPlan.from_json(bodies[1], known)

@@ -156,7 +156,9 @@ class SlurmBackend(ScheduledBackend):
 
     def _scheduler(self, host: str | None) -> Scheduler:
         with self._lock:
-            return self._schedulers.setdefault(host, Scheduler(host, self._environ, self._silent_pause_s))
+            if host not in self._schedulers:
+                self._schedulers[host] = Scheduler(host, self._environ, self._silent_pause_s)
+            return self._schedulers[host]
 
     def _handle(self, run_id: str, job: str, run_dir: Path) -> Handle:
         return Handle(self.name, run_id, job, run_dir)

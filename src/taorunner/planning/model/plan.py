@@ -14,7 +14,7 @@ from taorunner.container_options import ContainerOptions, Mount
 from taorunner.contracts import Contract
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.knobs import KnobSetting
-from taorunner.planning.model.plan_codec import decoded, encoded
+from taorunner.planning.model.plan_codec import Known, decoded, encoded
 from taorunner.planning.model.typed_settings import TypedSettings
 from taorunner.values.value import Value, field
 
@@ -163,19 +163,19 @@ class RunPlan(Value):
         """The GPUs of one node."""
         return self.resources.gpus
 
-    def to_json(self) -> dict[str, Any]:
-        """Without secrets: what is written to disk."""
-        body: dict[str, Any] = encoded(self)
+    def to_json(self, known: Known | None = None) -> dict[str, Any]:
+        """Without secrets: what is written to disk. Its parts may be those of other plans."""
+        body: dict[str, Any] = encoded(self, known)
         for secret in body["secrets"]:
             if secret["origin"].startswith("literal:"):
                 secret["origin"] = "literal:"
         return body
 
     @staticmethod
-    def from_json(body: dict[str, Any], known: dict[type, dict[str, Any]] | None = None) -> RunPlan:
+    def from_json(body: dict[str, Any], known: Known | None = None) -> RunPlan:
         """Unknown keys are ignored, missing ones take their defaults. Raises ValueError for what is no plan.
 
-        ``known`` as in ``plan_codec.decoded``. Plans of 0.1.0 have ``gpus`` in the place of ``resources``.
+        Plans of 0.1.0 have ``gpus`` in the place of ``resources``.
         """
         if isinstance(body, dict) and "gpus" in body and "resources" not in body:
             body = {**body, "resources": {"gpus": body["gpus"]}}

@@ -19,37 +19,49 @@ _T = TypeVar("_T")
 _LARGEST = 2**63
 
 
-def encoded(value: Any) -> Any:
+class Known:
+    """What many plans have in common, kept for the next one: the types of the fields of each class, and its latest
+    value with what encodes it. The plans of a batch have few contracts, which are most of a plan."""
+
+    def __init__(self) -> None:
+        self.types: dict[type, dict[str, Any]] = {}
+        self.latest: dict[type, tuple[Any, Any]] = {}
+
+
+def encoded(value: Any, known: Known | None = None) -> Any:
     """``value`` as dict, list, str, number, bool and None."""
+    known = known or Known()
     if isinstance(value, Value):
-        return {name: encoded(getattr(value, name)) for name in names_of(value)}
+        kind = type(value)
+        latest, body = known.latest.get(kind, (None, None))
+        if latest is not value:
+            body = {name: encoded(getattr(value, name), known) for name in names_of(value)}
+            known.latest[kind] = (value, body)
+        return body
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(key): encoded(item) for key, item in value.items()}
+        return {str(key): encoded(item, known) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return [encoded(item) for item in value]
+        return [encoded(item, known) for item in value]
     return value
 
 
-def decoded(kind: type[_T], body: Any, known: dict[type, dict[str, Any]] | None = None) -> _T:
+def decoded(kind: type[_T], body: Any, known: Known | None = None) -> _T:
     """The value of type ``kind`` that ``body`` encodes.
-
-    ``known`` keeps the types of the fields of each class for the next call: to find them takes longer than the rest.
 
     Raises ValueError where it encodes none.
     """
     try:
-        result: _T = _decoded(kind, body, {} if known is None else known)
+        result: _T = _decoded(kind, body, known or Known())
         return result
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not a stored {kind.__name__}: {error}") from error
 
 
-def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
-    """``known`` are the types of the fields of each class that was met."""
+def _decoded(kind: Any, body: Any, known: Known) -> Any:
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         if body is None:
@@ -67,11 +79,15 @@ def _decoded(kind: Any, body: Any, known: dict[type, dict[str, Any]]) -> Any:
         return {_decoded(of_key, key, known): _decoded(of_value, item, known) for key, item in body.items()}
     if isinstance(kind, type):
         if issubclass(kind, Value):
-            if kind not in known:
-                known[kind] = typing.get_type_hints(kind)
-            hints = known[kind]
-            given = {name: item for name, item in body.items() if name in hints}
-            return kind(**{name: _decoded(hints[name], item, known) for name, item in given.items()})
+            latest, its_body = known.latest.get(kind, (None, None))
+            if its_body is None or its_body != body:
+                if kind not in known.types:
+                    known.types[kind] = typing.get_type_hints(kind)
+                hints = known.types[kind]
+                given = {name: item for name, item in body.items() if name in hints}
+                latest = kind(**{name: _decoded(hints[name], item, known) for name, item in given.items()})
+                known.latest[kind] = (latest, body)
+            return latest
         if issubclass(kind, (Enum, Path)) or (kind is int and isinstance(body, str)):
             return kind(body)
         if kind not in (object, typing.Any) and not _fits(kind, body):  # Any is a class since Python 3.11

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cached_property
 
 from taorunner.contracts import ProgressContract
 from taorunner.progress.causes.cause import Weight
@@ -119,18 +120,16 @@ class ConsoleParser:
             (text.encode(), BetrayalHint(text)) for text in betrayals if text
         ]
         self._telling += [(text.encode(), OmissionHint(text)) for text in omissions if text]
-        common = {
-            b"Execution status: ",
-            _TRACEBACK,
-            *_IGNORED,
-            _IN_THREAD,
-            *(needle for needle, _ in self._telling),
-        }
-        self._needles = _without_covered({*common, *_LIVE, *self._family.needles})
         self._streams: dict[str, _Stream] = {}
         self._tail = bytearray()
         self.bytes_read = 0
         """Bytes of complete lines so far: a position in the log, for ``read_tail_again``."""
+
+    @cached_property
+    def _needles(self) -> tuple[bytes, ...]:
+        """Found at the first output: runs that wait in a queue have none."""
+        common = {b"Execution status: ", _TRACEBACK, _IN_THREAD, *(needle for needle, _ in self._telling)}
+        return _without_covered({*common, *_IGNORED, *_LIVE, *self._family.needles})
 
     def feed(self, data: bytes, stream: str = "stdout") -> list[Hint]:
         """The hints of all lines completed by ``data``. ``stream`` separates stdout and stderr."""

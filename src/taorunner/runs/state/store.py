@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from taorunner.planning.model.plan import RunPlan
+    from taorunner.planning.model.plan_codec import Known
     from taorunner.runs.state.lookup.ended_runs import EndedRuns
 
 
@@ -161,7 +162,7 @@ class RunStore:
         self.open_batches = OpenBatches(state_dir)
         self.refused: dict[str, str] = {}
         self._known_trust: Trust | None = None
-        self._plan_types: dict[type, dict[str, Any]] = {}
+        self._of_plans: Known | None = None
 
     @property
     def ended(self) -> EndedRuns:
@@ -209,14 +210,20 @@ class RunStore:
     def load_plan(self, run_id: str) -> RunPlan:
         from taorunner.planning.model.plan import RunPlan
 
-        return RunPlan.from_json(self.plan_body(run_id), self._plan_types)
+        return RunPlan.from_json(self.plan_body(run_id), self._known_of_plans())
 
     def plan_body(self, run_id: str) -> Any:
         """The plan as it is stored. Raises ValueError, OSError."""
         return self._read(self.paths(run_id).plan)
 
     def save_plan(self, run_id: str, plan: RunPlan, *, durable: bool = True) -> None:
-        write_fields(self.paths(run_id).plan, plan.to_json(), durable=durable)
+        write_fields(self.paths(run_id).plan, plan.to_json(self._known_of_plans()), durable=durable)
+
+    def _known_of_plans(self) -> Known:
+        from taorunner.planning.model.plan_codec import Known
+
+        self._of_plans = self._of_plans or Known()
+        return self._of_plans
 
     def save(self, record: RunRecord) -> None:
         write_fields(self.paths(record.id).record, record.to_json(), durable=record.state.is_final)
