@@ -13,6 +13,7 @@ from taorunner.version import __version__
 
 TYPE_CHECKING = False  # importing typing would double the start time
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from taorunner.runs.control.spawn import Supervisor
@@ -86,7 +87,24 @@ def _print_text_of(flag: str) -> bool:
 
 
 def quick_answer(argv: list[str]) -> int | None:
-    """The exit code of a command that needs no Typer. None when the full command line must answer."""
+    """The exit code of a command that needs no Typer. None when the full command line must answer.
+
+    What fails after something was printed is reported here: the full command line would print that again.
+    """
+    try:
+        printing = _quick_printing(argv)
+        if printing is None:
+            return None
+        code = printing()
+        sys.stdout.flush()
+        return code
+    except (Exception, KeyboardInterrupt) as error:
+        from taorunner.cli.app import failed
+
+        return failed(error, argv)
+
+
+def _quick_printing(argv: list[str]) -> Callable[[], int] | None:
     if argv[:1] in (["ps"], ["runs"]):
         from taorunner.cli.fast.lists import quick
 

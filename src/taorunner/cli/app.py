@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -105,15 +105,36 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     ``supervisor`` was started in advance for an action. It is dismissed if it gets no batch.
     """
     split = _split(argv)
-    as_json = "--json" in split.head
     invocation = Invocation(extra=split.extra, has_extra="--" in argv, supervisor=supervisor)
     try:
-        if is_asked(split.head):
-            return answer_with_script(split.head)
-        command = light_command(app_for(split.head))
-        code = command(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
-        sys.stdout.flush()
-        return int(code or 0)
+        return _reported(lambda: _answered(split, invocation), split, invocation)
+    finally:
+        if supervisor is not None:
+            supervisor.dismiss()
+
+
+def failed(error: BaseException, argv: list[str]) -> int:
+    """Reports what ended a command that ``run`` did not run; returns the exit code."""
+
+    def again() -> int:
+        raise error
+
+    return _reported(again, _split(argv), None)
+
+
+def _answered(split: _Split, invocation: Invocation) -> int:
+    if is_asked(split.head):
+        return answer_with_script(split.head)
+    command = light_command(app_for(split.head))
+    code = command(args=split.head, prog_name="taorunner", standalone_mode=False, obj=invocation)
+    sys.stdout.flush()
+    return int(code or 0)
+
+
+def _reported(work: Callable[[], int], split: _Split, invocation: Invocation | None) -> int:
+    as_json = "--json" in split.head
+    try:
+        return work()
     except TaorunnerError as error:
         return _report(error, invocation, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
@@ -131,9 +152,6 @@ def run(argv: list[str], supervisor: Supervisor | None = None) -> int:
     except Exception as error:  # the boundary: an internal error becomes a file and three lines
         code = _usage_error(error, split.head, as_json=as_json)
         return code if code is not None else _crash(error, as_json=as_json)
-    finally:
-        if supervisor is not None:
-            supervisor.dismiss()
 
 
 def app_for(words: list[str]) -> typer.Typer:

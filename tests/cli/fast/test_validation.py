@@ -77,5 +77,30 @@ def test_outside_of_a_workspace_the_long_way_says_so(cli: Cli, tmp_path: Path) -
 def test_output_that_cannot_be_written_is_reported(cli: Cli, workspace: Path) -> None:
     program = ("bash", "-c", 'exec "$@" > /dev/full', "bash", sys.executable, "-m", "taorunner")
     done = cli("validate", cwd=workspace, program=program)
-    assert done.code not in (0, 3)
+    assert done.code == 4
+    assert "no space left on device" in done.err.lower()
+
+
+def test_a_failure_while_printing_prints_nothing_twice(cli: Cli, workspace: Path) -> None:
+    """The second write fails, as on a disk that is full for a moment."""
+    failing = (
+        "import sys\n"
+        "from taorunner.__main__ import main\n"
+        "class Full:\n"
+        "    def __init__(self, stream): self.stream, self.written = stream, 0\n"
+        "    def __getattr__(self, name): return getattr(self.stream, name)\n"
+        "    def write(self, text):\n"
+        "        self.written += 1\n"
+        "        if self.written == 2: raise OSError(28, 'No space left on device')\n"
+        "        return self.stream.write(text)\n"
+        "    def flush(self):\n"
+        "        self.stream.flush()\n"
+        "        self.written += 1\n"
+        "        if self.written == 2: raise OSError(28, 'No space left on device')\n"
+        "sys.stdout = Full(sys.stdout)\n"
+        "main()\n"
+    )
+    whole = cli("validate", cwd=workspace)
+    done = cli("validate", cwd=workspace, program=(sys.executable, "-c", failing))
+    assert (done.code, whole.out.startswith(done.out)) == (4, True), done
     assert "no space left on device" in done.err.lower()

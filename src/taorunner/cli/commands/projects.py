@@ -85,7 +85,8 @@ def _validate(
     root = context.obj.open_workspace(workspace)
     names = _projects_named(context.obj, root, projects or (), project)
     is_verbose = verbose or context.obj.is_verbose
-    return validate(root, names, strict=strict, verbose=is_verbose, json=json, is_quiet=context.obj.is_quiet)
+    quiet = context.obj.is_quiet
+    return validate(root, names, strict=strict, verbose=is_verbose, json=json, is_quiet=quiet)()
 
 
 def _projects_named(

@@ -77,7 +77,7 @@ def _ps(
     return ps(
         workspace or context.obj.workspace, json=json, ids_only=quiet or context.obj.is_quiet,
         with_ended=everything, project=project or context.obj.project,
-    )  # fmt: skip
+    )()  # fmt: skip
 
 
 def _list(
@@ -108,7 +108,7 @@ def _list(
     return runs_list(
         workspace or context.obj.workspace, project or context.obj.project, limit=limit, json=json,
         ids_only=quiet or context.obj.is_quiet, states=states, experiment=experiment, action=action, since=since,
-    )  # fmt: skip
+    )()  # fmt: skip
 
 
 def _show(

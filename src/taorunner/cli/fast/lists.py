@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 
-from taorunner.errors import ExitCode
-
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
 if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
@@ -39,20 +37,16 @@ def ps(
     ids_only: bool = False,
     with_ended: bool = False,
     project: str | None = None,
-) -> int:
-    """Prints the runs that have not ended, and damaged ones whose state is unknown; with ``with_ended`` also the newest
-    ended ones. Those that run come first, then the queue in its order. Raises TaorunnerError."""
+) -> Callable[[], int]:
+    """Returns what prints the runs that have not ended, and damaged ones whose state is unknown; with ``with_ended``
+    also the newest ended ones. Those that run come first, then the queue in its order. Raises TaorunnerError."""
     from taorunner.runs.state.batch_index import OpenBatches
 
     place = _workspace(workspace)
     if project is not None:
         _check_project(place, project)
     if not with_ended and not OpenBatches(place.state_dir).ids():  # all runs are over: no record need be read
-        if json:
-            sys.stdout.write("[]\n")
-        elif not ids_only:
-            sys.stderr.write(f"{_NOTHING}\n")
-        return 0
+        return partial(_print_nothing, json=json, ids_only=ids_only)
     from taorunner.events import RunState
     from taorunner.runs.state.lookup.unusable import shown_in_list
 
@@ -69,13 +63,21 @@ def ps(
     found = [run for run in found if project is None or getattr(run, "project", None) == project]
     found = shown_in_list(store, found)
     empty = "no runs yet" if with_ended else _NOTHING
-    code = _print(store, found, None, json=json, ids_only=ids_only, empty=empty, is_live=True)
+    more = ""
     if has_more and not json and not ids_only:
         from taorunner.console.base.typed_commands import Place, as_typed
 
         text = f"of ended runs the newest {LIMIT} are shown; taorunner runs list -n N shows more"
-        print(as_typed(text, Place(place.root)), file=sys.stderr)
-    return code
+        more = as_typed(text, Place(place.root))
+    return partial(_print, store, found, None, more, json=json, ids_only=ids_only, empty=empty, is_live=True)
+
+
+def _print_nothing(*, json: bool, ids_only: bool) -> int:
+    if json:
+        sys.stdout.write("[]\n")
+    elif not ids_only:
+        sys.stderr.write(f"{_NOTHING}\n")
+    return 0
 
 
 def _ended(store: RunStore, shown: Set[str], project: str | None) -> list[RunRecord | DamagedRun]:
@@ -99,8 +101,8 @@ def runs_list(
     experiment: str | None = None,
     action: str | None = None,
     since: str | None = None,
-) -> int:
-    """Prints at most ``limit`` runs, newest first, damaged ones included; their project is unknown.
+) -> Callable[[], int]:
+    """Returns what prints at most ``limit`` runs, newest first, damaged ones included; their project is unknown.
 
     ``states``, ``experiment``, ``action`` and ``since`` are the texts of the options. Raises TaorunnerError.
     """
@@ -132,16 +134,16 @@ def runs_list(
 
         check_names(place, store, wanted)
     empty = "no runs yet" if wanted.is_empty else "no such runs"
-    code = _print(store, found, ids, json=json, ids_only=ids_only, empty=empty)
-    if has_more and not json and not ids_only:
-        print(f"the newest {len(found)} are shown; -n N shows more", file=sys.stderr)
-    return code
+    is_table = not json and not ids_only
+    more = f"the newest {len(found)} are shown; -n N shows more" if has_more and is_table else ""
+    return partial(_print, store, found, ids, more, json=json, ids_only=ids_only, empty=empty)
 
 
 def _print(
     store: RunStore,
     found: Sequence[RunRecord | DamagedRun],
     ids: Sequence[str] | None,
+    more: str,
     *,
     json: bool,
     ids_only: bool,
@@ -155,19 +157,18 @@ def _print(
 
         print_runs(store, found, json=json, empty=empty, is_live=is_live, all_ids=ids)
     _print_refused(store)
+    if more:
+        print(more, file=sys.stderr)
     return 0
 
 
-def quick(argv: Sequence[str]) -> int | None:
-    """The exit code, or None when the full command line must answer."""
+def quick(argv: Sequence[str]) -> Callable[[], int] | None:
+    """What prints and gives the exit code, or None when the full command line must answer."""
     command = _parsed(argv)
     if command is None:
         return None
     try:
         return command()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
     except Exception:  # the full command line meets it again and reports it
         return None
 
@@ -211,7 +212,7 @@ def _print_refused(store: RunStore) -> None:
     print(SHARING, file=sys.stderr)
 
 
-def _parsed(argv: Sequence[str]) -> Callable[[], int] | None:
+def _parsed(argv: Sequence[str]) -> Callable[[], Callable[[], int]] | None:
     """Reads options after the command, each at most once and as a separate word; None for anything else."""
     is_list = list(argv[:2]) == ["runs", "list"]
     if not is_list and list(argv[:1]) != ["ps"]:
