@@ -291,6 +291,15 @@ def test_facts_find_causes_in_the_last_lines_too() -> None:
     assert facts.last_lines[-1] == "Execution status: FAIL"
 
 
+def test_the_interruption_of_a_stop_is_no_error_in_the_events() -> None:
+    """The end of the run says whether the stop was asked for."""
+    for message, level in (("User/System interruption: SIGTERM", "info"), ("CUDA out of memory", "error")):
+        events = make(LIGHTNING).feed_status([StatusRecord("FAILURE", "ERROR", message)], T0)
+        assert [(event.level, event.text) for event in events if isinstance(event, Notice)] == [
+            (level, f"TAO: {message}")
+        ]
+
+
 def test_a_new_start_takes_an_earlier_success_back() -> None:
     tracker = make(KERAS)
     done, started = (

@@ -107,6 +107,8 @@ def suggested_option(command: str, words: Sequence[str], option: str) -> str | N
         if flag in ("-i", "-t", "--rm"):
             return "leave it out: the shell has a terminal and is removed at its end"
         return f'did you mean "{found}"?' if found is not None else None
+    if command == "runs" and words[:1] == ["prune"] and flag in ("--dry-run", "-n"):
+        return "leave it out: without --yes it only shows what it would remove"
     action, rest = command, list(words)
     if command == "run":
         places = [at for at, word in enumerate(rest) if not word.startswith("-")]

@@ -76,7 +76,7 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
     from taorunner.cli.suggestions import suggested_option
 
     path = _path(getattr(error, "ctx", None)).split()[1:]
-    if len(path) == 1 and path[0] in words:
+    if path and path[0] in words:
         meant = suggested_option(path[0], words[words.index(path[0]) + 1 :], word)
         if meant is not None:
             return meant

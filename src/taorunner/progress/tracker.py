@@ -306,9 +306,13 @@ class Tracker:
             self._remember(seen)
         if record.status == "FAILURE":
             self._failure, self._success_is_last = message or "FAILURE", False
+            seen = find_cause(without_label(message), self._progress.epoch, Place.STATUS)
             if verdict.failure_is_final or record.verbosity in ("ERROR", "CRITICAL"):
-                self._notice("error", "tao-failure", f"TAO: {message or 'FAILURE'}")
-            if seen := find_cause(without_label(message), self._progress.epoch, Place.STATUS):
+                is_signal = (
+                    seen is not None and seen.cause.code == "interrupted"
+                )  # as of a stop that was asked for
+                self._notice("info" if is_signal else "error", "tao-failure", f"TAO: {message or 'FAILURE'}")
+            if seen is not None:
                 self._remember(seen)
         elif record.status in verdict.success_statuses or (
             verdict.success_suffix is not None and message.rstrip().endswith(verdict.success_suffix)

@@ -101,6 +101,21 @@ def test_yes_restores_the_newest_and_json_says_where_all_is(cli: Cli, workspace:
     assert sorted(path.name for path in Path(first["replaced"]).iterdir()) == ["train"]
 
 
+def test_records_are_shown_as_a_table_first(cli: Cli, workspace: Path) -> None:
+    done = cli("runs", "prune", "--keep", "1", cwd=workspace)
+    assert [line.split()[:4] for line in done.out.splitlines()] == [
+        ["run", "experiment", "action", "state"],
+        ["bbbbb2", "e", "train", "succeeded"],
+        ["aaaaa1", "e", "train", "succeeded"],
+    ]
+    assert len({len(line) for line in done.out.splitlines()}) == 1
+    assert "nothing was removed: --yes removes the records of 2 runs" in done.err
+    tried = cli("runs", "prune", "--keep", "1", "--dry-run", cwd=workspace)
+    assert (tried.code, tried.err.splitlines()[1]) == (
+        2, "hint: leave it out: without --yes it only shows what it would remove",
+    )  # fmt: skip
+
+
 def test_on_a_terminal_it_asks(cli: Cli, workspace: Path) -> None:
     terminal = PseudoTerminal([*PROGRAM, "runs", "restore", "e"], cwd=workspace, env=cli.environment())
     terminal.wait_for(r"put which in place of run ccccc3 \(0.7000\)\? \[1/2/N\]")

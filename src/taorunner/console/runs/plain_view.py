@@ -220,7 +220,9 @@ class _Line:
     def shown(self, epochs: int | None, judged: Mapping[str, Judged]) -> str:
         where = f"epoch {of(self.epoch, epochs)}" if self.epoch is not None else ""
         return "  ".join(
-            part for part in (where, self.text, *_metric_texts(self.metrics, judged), self.end) if part
+            part
+            for part in (where, self.text, *self.run.metric_texts(self.metrics, judged), self.end)
+            if part
         )
 
 
@@ -243,9 +245,22 @@ class _Run:
         self.loose: _Line | None = None
         self.pull_at: datetime | None = None
         self.spoke_at: datetime | None = None
+        self._ordered_for: object = None
+        self._ordered: list[str] = []
+
+    def metric_texts(self, metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
+        """Names and values. Epochs have the same metrics mostly, whose order is kept: finding it takes longer than all
+        else."""
+        these = (*metrics, *(judged.get(name) for name in metrics))
+        if these != self._ordered_for:
+            self._ordered_for, self._ordered = these, _ordered(metrics, judged)
+        for name in self._ordered[:_METRICS_ON_A_LINE]:
+            yield f"{metric_label(name)} {number(metrics[name])}"
+        if len(metrics) > _METRICS_ON_A_LINE:
+            yield f"and {len(metrics) - _METRICS_ON_A_LINE} more"
 
 
-def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> Iterable[str]:
+def _ordered(metrics: Mapping[str, float], judged: Mapping[str, Judged]) -> list[str]:
     """The training loss and the KPI first, then losses, validation before training; learning rates and counts last."""
     first = (loss_name(metrics), kpi_name(metrics, judged))
 
@@ -259,11 +274,7 @@ def _metric_texts(metrics: Mapping[str, float], judged: Mapping[str, Judged]) ->
             is_loss and not lower.startswith(("val", "test")),
         )
 
-    names = sorted(metrics, key=rank)
-    for name in names[:_METRICS_ON_A_LINE]:
-        yield f"{metric_label(name)} {number(metrics[name])}"
-    if len(names) > _METRICS_ON_A_LINE:
-        yield f"and {len(names) - _METRICS_ON_A_LINE} more"
+    return sorted(metrics, key=rank)
 
 
 def _pull_text(event: ev.ImagePulling) -> str:

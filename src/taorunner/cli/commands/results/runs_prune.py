@@ -134,17 +134,21 @@ def _prune(
 
 
 def _record_lines(store: RunStore, found: Sequence[Prunable]) -> list[str]:
-    """``f01bc2  tiny  train  stopped  75.6 KiB``"""
+    """A table with the size of each; nothing without runs."""
+    from taorunner.console.base.columns import Column, laid_out_plainly
+    from taorunner.console.base.theme import PIPE_WIDTH, UNICODE
     from taorunner.runs.state.lookup.short_ids import short_ids
     from taorunner.text import size
 
     short = short_ids([item.record.id for item in found], store.folder_names())
-    facts = (
+    facts = [
         (short[one.record.id], one.record.experiment, one.record.action, one.record.state.value.lower(),
          size(one.size_bytes))
         for one in found
-    )  # fmt: skip
-    return ["  ".join(each) for each in facts]
+    ]  # fmt: skip
+    titles = ("run", "experiment", "action", "state")
+    columns = [*map(Column, titles), Column("size", right=True)]
+    return laid_out_plainly(columns, facts, PIPE_WIDTH, UNICODE) if facts else []
 
 
 def _print_records(found: Sequence[Prunable], *, removed: bool) -> int:
