@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from taorunner.errors import UsageError
-from taorunner.text import printable
+from taorunner.text import is_pattern, printable
 from taorunner.values.value import replace
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _SHOWN = 5
 
 
 def check_words(words: Sequence[str], command: str, *, everything: bool) -> None:
-    """Raises UsageError for no experiment, for experiments beside ``--all``, and for ``KEY=VALUE``, as TAO's own
-    commands take settings. ``command`` is what was typed."""
+    """Raises UsageError for no experiment, for experiments beside ``--all``, for ``KEY=VALUE``, as TAO's own
+    commands take settings, and for names with commas. ``command`` is what was typed."""
     if words and everything:
         raise UsageError(f'--all cannot be combined with "{words[0]}"', hint="leave out one of them")
     setting = next((word for word in words if "=" in word), None)
@@ -29,6 +29,13 @@ def check_words(words: Sequence[str], command: str, *, everything: bool) -> None
         raise UsageError(
             f'"{printable(setting)}" is no experiment',
             hint=f"--set {shlex.quote(setting)} sets a key of the spec",
+        )
+    listed = next((word for word in words if "," in word and not is_pattern(word)), None)
+    if listed is not None:
+        apart = " ".join(shlex.quote(one) for word in words for one in word.split(",") if one)
+        raise UsageError(
+            f'"{printable(listed)}" is no experiment',
+            hint=f"names stand apart: taorunner {command} {apart}",
         )
     if not words and not everything:
         raise UsageError(

@@ -119,13 +119,13 @@ class GroupPage(TyperGroup):
 
 
 class ShowByDefault(GroupPage):
-    """``networks dino`` means ``networks show dino``; ``networks`` alone shows all."""
+    """``networks dino`` means ``networks show dino``; ``networks`` alone and ``networks list`` show all."""
 
     default_command = "show"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in (*self.commands, "--help", "-h"):
-            args = [self.default_command, *args]
+            args = [self.default_command, *(args[1:] if args[:1] == ["list"] else args)]
         return list(super().parse_args(ctx, args))
 
 

@@ -29,7 +29,8 @@ OTHER_WORDS = {
     "heads": "networks", "setup": "doctor", "install": "doctor", "demo": "quickstart", "tutorial": "quickstart",
     "tao_pt": "shell", "converter": "run gen_trt_engine", "tlt_train": "train", "tlt_evaluate": "evaluate",
     "tlt_infer": "inference", "tlt_export": "export", "tlt_prune": "prune", "tlt_dataset_convert": "convert",
-    "tao_converter": "run gen_trt_engine",
+    "tao_converter": "run gen_trt_engine", "get": "runs list", "pods": "ps", "describe": "runs show", "apply": "train",
+    "submit": "train", "launch": "train", "sbatch": "train", "squeue": "ps", "scancel": "stop",
 }  # fmt: skip
 """Command names of other programs, and the command here. Those of TAO's own tools are those of TLT 3 and TAO 3."""
 
@@ -243,14 +244,17 @@ def _is_experiment(word: str) -> bool:
 
 
 def swapped(words: Sequence[str]) -> str | None:
-    """The hint for ``run EXPERIMENT ACTION``; None where the first word is an action or no experiment."""
+    """The hint for ``run EXPERIMENT ACTION``, or for that without an action; None where the first word is an action or
+    no experiment."""
     from taorunner.cli.fast.names import action_names
 
     known = action_names()
-    if len(words) < 2 or words[0] in known or words[1] not in known or not _is_experiment(words[0]):
+    if words[0] in known or not {*words[1:2]} <= {*known} or not _is_experiment(words[0]):
         return None
     found = _experiment(None, [words[0]])
     where = found[0] if found is not None else ""
+    if len(words) == 1:
+        return f"taorunner {where}run ACTION {shlex.quote(words[0])}"
     return f"taorunner {where}run {' '.join(map(shlex.quote, [words[1], words[0], *words[2:]]))}"
 
 

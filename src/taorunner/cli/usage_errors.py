@@ -15,8 +15,19 @@ _SUGGESTION = re.compile(r"[.]?\s+\(?((?:Did you mean|Possible options:).*?)\)?\
 
 _OF_THE_PROGRAM = ("-q", "--quiet", "-v", "--verbose")
 """Options that stand before the command."""
-_SAME = {"learning-rate": "lr", "max-epochs": "epochs", "num-epochs": "epochs"}
+_SAME = {
+    "learning-rate": "lr", "max-epochs": "epochs", "num-epochs": "epochs", "bs": "batch-size", "ckpt": "checkpoint",
+    "weights": "checkpoint", "model": "checkpoint", "resume-from": "checkpoint", "format": "to", "network": "head",
+    "arch": "backbone", "status": "state",
+}  # fmt: skip
 """Names that other programs have for an option."""
+_GPU = ("gpu", "device", "devices", "cuda")
+_IN_GROUPS = {
+    "delete": ("rm",), "remove": ("rm",), "clean": ("prune",), "gc": ("prune",), "inspect": ("show",),
+    "view": ("show",), "cat": ("show",), "get": ("list", "show"), "ls": ("list",), "list": ("ls",), "ps": ("list",),
+    "download": ("pull",), "fetch": ("pull",),
+}  # fmt: skip
+"""Commands of a group by what other programs call them."""
 
 
 def usage_error(error: Any, words: Sequence[str]) -> UsageError:
@@ -27,10 +38,14 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
         return UsageError(f'no such command "{unknown[1]}"', hint=hint)
     unknown = re.match(r"No such option: (-[^\s.]+)", text)
     if unknown is not None:
-        return UsageError(f"no such option: {unknown[1]}", hint=_other_option(error, unknown[1], words))
+        word = _whole(unknown[1], words)
+        return UsageError(f"no such option: {word}", hint=_other_option(error, word, words))
     suggestion = _SUGGESTION.search(text)
     if suggestion is not None:
         text = text[: suggestion.start()]
+    extra = re.match(r"Got unexpected extra argument(?:s|\(s\))? \((.*)\)", text, re.DOTALL)
+    if extra is not None:
+        text = f'unexpected argument "{extra[1]}"'
     value = re.match(r"Invalid value for (.*?): (.*)\Z", text, re.DOTALL)
     if value is not None:
         option, given = _option(error, value[1]), _given(error, words)
@@ -43,6 +58,8 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     text = text.strip().rstrip(".").replace("'", '"')
     context = getattr(error, "ctx", None)
     help_line = f"{_path(context) if context is not None else _named(words)} --help"
+    if text.startswith(('Missing argument "RUN', 'missing argument "RUN')):
+        help_line = "taorunner ps lists the runs that have not ended, taorunner runs list all"
     hint = suggestion[1].replace("'", '"') if suggestion is not None else help_line
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
@@ -63,7 +80,8 @@ def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
             "did you mean"
         ):  # no network of TAO's "dataset" follows
             return f"taorunner {group} --help"
-        return launcher
+        own = next((name for name in _IN_GROUPS.get(word, ()) if name in commands), None)
+        return launcher if own is None else f'did you mean "{own}"?'
     hint = suggested_command(words[at:], commands)
     if hint is not None and at and hint.startswith("taorunner ") and " -p " not in hint:
         return hint.replace("taorunner", f"taorunner {' '.join(words[:at])}", 1)
@@ -75,25 +93,47 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
     it, ``--set``, or the help."""
     from taorunner.cli.suggestions import suggested_option
 
-    path = _path(getattr(error, "ctx", None)).split()[1:]
+    context = getattr(error, "ctx", None)
+    path = _path(context).split()[1:]
+    parameters = getattr(getattr(context, "command", None), "params", ())
+    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")] + ["--help"]
+    typed = word.lstrip("-").replace("_", "-")
+    meant = _SAME.get(typed)
+    close = meant if f"--{meant}" in flags else nearest(typed, [flag.lstrip("-") for flag in flags])
+    if close is not None and re.fullmatch(r"-[a-z][\w-]{2,}", word):  # one dash, as other programs take it
+        return f'did you mean "--{close}"?'
     if path and path[0] in words:
         meant = suggested_option(path[0], words[words.index(path[0]) + 1 :], word)
         if meant is not None:
             return meant
-    context = getattr(error, "ctx", None)
-    if path and word in _OF_THE_PROGRAM:
-        rest = [shlex.quote(one) for one in words if one != word]
-        return f"taorunner {' '.join([word, *rest])}"
-    parameters = getattr(getattr(context, "command", None), "params", ())
-    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
-    flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")]
-    typed = word.lstrip("-").replace("_", "-")
-    close = _SAME.get(typed) or nearest(typed, [flag.lstrip("-") for flag in flags])
-    if close is not None and f"--{close}" in flags:
+    if path and (word in _OF_THE_PROGRAM or re.fullmatch("-[qv]+", word)):
+        asked = next((one for one in words if one == word or re.fullmatch(f"{word}{word[-1]}+", one)), word)
+        rest = [shlex.quote(one) for one in words if one != asked]
+        return f"taorunner {' '.join([asked, *rest])}"
+    if "--gpu-indices" in flags and typed in _GPU:
+        return "--gpu-indices IDS names GPUs, --gpus N takes N that are free"
+    if "--set" in flags and typed in ("experiment", "experiments", "name"):
+        return " ".join(
+            ["taorunner", *(shlex.quote(one.partition("=")[2] or one) for one in words if one != word)]
+        )
+    if path[:1] == ["ps"] and typed in ("f", "filter", "state", "status"):
+        return "taorunner runs list --state running"
+    if path == ["runs", "list"] and typed in ("f", "filter"):
+        return "--state, --experiment, --action and --since choose runs"
+    if close is not None:
         return f'did you mean "--{close}"?'
     if "--set" in flags:
         return f"--set KEY=VALUE changes a key of the spec; all options: {_path(context)} --help"
     return f"{_path(context)} --help"
+
+
+def _whole(word: str, words: Sequence[str]) -> str:
+    """The option as it was typed: ``-version`` is read as letters, and ``word`` is one of them."""
+    if word in words or word.startswith("--"):
+        return word
+    typed = (one.partition("=")[0] for one in words)
+    return next((one for one in typed if re.fullmatch(r"-[a-z][\w-]{2,}", one) and word[1] in one), word)
 
 
 def _path(context: Any) -> str:

@@ -308,11 +308,9 @@ class Tracker:
             self._failure, self._success_is_last = message or "FAILURE", False
             seen = find_cause(without_label(message), self._progress.epoch, Place.STATUS)
             if verdict.failure_is_final or record.verbosity in ("ERROR", "CRITICAL"):
-                is_signal = (
-                    seen is not None and seen.cause.code == "interrupted"
-                )  # as of a stop that was asked for
-                self._notice("info" if is_signal else "error", "tao-failure", f"TAO: {message or 'FAILURE'}")
-            if seen is not None:
+                level = "info" if seen and seen.cause.code == "interrupted" else "error"  # a stop is no error
+                self._notice(level, "tao-failure", f"TAO: {message or 'FAILURE'}")
+            if seen:
                 self._remember(seen)
         elif record.status in verdict.success_statuses or (
             verdict.success_suffix is not None and message.rstrip().endswith(verdict.success_suffix)

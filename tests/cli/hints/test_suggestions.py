@@ -101,7 +101,28 @@ SAID_HERE: list[tuple[str, str]] = [
     ("schema --of", "taorunner schema --help"),
 ]
 EXPLAINED: list[tuple[str, str]] = [
-    ("networks list", "taorunner networks lists them"),
+    ("-p example_01 train --experiment small", "taorunner -p example_01 train small"),
+    ("train --name=small", "taorunner train small"),
+    ("train small --gpu 0", "--gpu-indices IDS names GPUs, --gpus N takes N that are free"),
+    ("train small --device=cuda:0", "--gpu-indices IDS names GPUs, --gpus N takes N that are free"),
+    ("-p example_01 train small,cars", "names stand apart: taorunner train small cars"),
+    ("evaluate small --ckpt last", 'did you mean "--checkpoint"?'),
+    ("dataset convert d --format coco", 'did you mean "--to"?'),
+    ("init-project x --network dino", 'did you mean "--head"?'),
+    ("ps -f status=running", "taorunner runs list --state running"),
+    ("runs list --filter a", "--state, --experiment, --action and --since choose runs"),
+    ("runs list --status failed", 'did you mean "--state"?'),
+    ("runs list --state error", 'did you mean "failed"?'),
+    ("runs delete x", 'did you mean "rm"?'),
+    ("image list", 'did you mean "ls"?'),
+    ("logs -f", "taorunner ps lists the runs that have not ended, taorunner runs list all"),
+    ("-version", 'did you mean "--version"?'),
+    ("train -help", 'did you mean "--help"?'),
+    ("train --hlep", 'did you mean "--help"?'),
+    ("train small -epochs 5", 'did you mean "--epochs"?'),
+    ("train small -vv", "taorunner -vv train small"),
+    ("ps aux", "taorunner ps --help"),
+    ("run cars", "taorunner -p example_01 run ACTION cars"),
     ("validate cars", '"cars" is an experiment of "example_01": taorunner validate example_01'),
     ("validate .", "taorunner validate checks all projects"),
     (
@@ -135,6 +156,20 @@ def test_what_is_meant_is_explained(
     typed: str, hint: str, workspace: Path, cli_inside: Callable[..., Done]
 ) -> None:
     assert hint_of(cli_inside(*typed.split(), cwd=workspace)) == hint
+
+
+def test_an_option_is_named_as_it_was_typed(cli: Cli) -> None:
+    said = [cli(*line.split()).err.splitlines()[0] for line in ("-version", "train x -epochs 5", "ps aux")]
+    assert said == [
+        "error: no such option: -version",
+        "error: no such option: -epochs",
+        'error: unexpected argument "aux"',
+    ]
+
+
+@pytest.mark.parametrize("group", ["networks", "clusters"])
+def test_list_lists(cli: Cli, group: str, workspace: Path) -> None:
+    assert cli(group, "list", cwd=workspace) == cli(group, cwd=workspace)
 
 
 @pytest.mark.parametrize(("typed", "hint"), SAID_HERE, ids=lambda text: text[:40])

@@ -51,7 +51,11 @@ def _show(
     if clusters.findings:
         raise UserFilesError("clusters.yml has errors", findings=clusters.findings)
     if not clusters.usable and not json:
-        typer.echo(f"no clusters: {clusters.hint_for('')}", err=True)
+        from pathlib import Path
+
+        from taorunner.console.base.formatting import shown_paths
+
+        typer.echo(f"no clusters: {shown_paths(clusters.hint_for(''), Path.cwd())}", err=True)
         return ExitCode.DONE
     print_clusters(list(clusters.usable.values()), json=json)
     return ExitCode.DONE

@@ -103,6 +103,14 @@ def records_of(store: RunStore, wanted: RunFilter) -> list[RunRecord]:
     return [run for run in select(store, store.run_ids(), wanted) if isinstance(run, RunRecord)]
 
 
+_OTHER_STATES = {
+    "done": "succeeded", "completed": "succeeded", "finished": "succeeded", "success": "succeeded", "ok": "succeeded",
+    "passed": "succeeded", "error": "failed", "crashed": "failed", "killed": "stopped", "cancelled": "stopped",
+    "canceled": "stopped", "pending": "queued", "active": "running",
+}  # fmt: skip
+"""States by what other programs call them."""
+
+
 def parse_states(text: str) -> frozenset[RunState]:
     """``failed`` or ``failed,lost``. Raises UsageError with the words that are allowed."""
     words = [word.strip() for word in text.split(",")]
@@ -111,7 +119,7 @@ def parse_states(text: str) -> frozenset[RunState]:
         if word.lower() not in known:
             from taorunner.text import nearest
 
-            close = nearest(word, known)
+            close = _OTHER_STATES.get(word.lower()) or nearest(word, known)
             raise UsageError(
                 f'--state takes {", ".join(known[:-1])} or {known[-1]}, not "{word}"',
                 hint=f'did you mean "{close}"?' if close else "several with commas: --state failed,lost",
