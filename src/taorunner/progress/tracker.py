@@ -297,8 +297,7 @@ class Tracker:
         self._read_status_metrics(record)
 
     def _read_outcome(self, record: StatusRecord) -> None:
-        verdict = self._contract.verdict
-        message = record.message
+        verdict, message = self._contract.verdict, record.message
         for text in verdict.betrayals:
             if text in message:
                 self._betrayals.setdefault(text)
@@ -306,12 +305,11 @@ class Tracker:
             self._remember(seen)
         if record.status == "FAILURE":
             self._failure, self._success_is_last = message or "FAILURE", False
-            seen = find_cause(without_label(message), self._progress.epoch, Place.STATUS)
+            if seen := find_cause(without_label(message), self._progress.epoch, Place.STATUS):
+                self._remember(seen)
             if verdict.failure_is_final or record.verbosity in ("ERROR", "CRITICAL"):
                 level = "info" if seen and seen.cause.code == "interrupted" else "error"  # a stop is no error
                 self._notice(level, "tao-failure", f"TAO: {message or 'FAILURE'}")
-            if seen:
-                self._remember(seen)
         elif record.status in verdict.success_statuses or (
             verdict.success_suffix is not None and message.rstrip().endswith(verdict.success_suffix)
         ):
