@@ -173,6 +173,20 @@ def test_twelve_blocks_are_shown_and_all_with_v(tmp_path):
     assert sum("error: wrong" in line for line in validation(found, with_infos=True)) == 21
 
 
+def test_many_findings_of_one_kind_do_not_hide_another_kind(tmp_path):
+    found = [
+        finding(tmp_path / "a.yaml", line, 1, message=f"wrong {line}", code="a") for line in range(1, 22)
+    ]
+    found += [finding(tmp_path / "b.yaml", line, 1, message=f"other {line}", code="b") for line in (1, 2)]
+    found.append(finding(tmp_path / "a.yaml", 30, 1, message="odd", severity=Severity.WARNING, code="c"))
+    lines = validation(found)
+    assert [line.partition(": ")[2] for line in lines if ": error: " in line or ": warning: " in line] == [
+        *(f"error: wrong {line} [a]" for line in range(1, 10)), "warning: odd [c]",
+        "error: other 1 [b]", "error: other 2 [b]",
+    ]  # fmt: skip
+    assert "and 12 more errors: taorunner validate p -v" in lines
+
+
 @pytest.mark.parametrize(("before", "text"), [
     ("    image_dir: ", "$dataset_raw/valid"), ('  path: "', "/data/a b.txt"), ("  n: ", "4"), ("  [", "$a/b"),
     ("  time: ", "5 parsecs"), ("  - a: ", "[1, 2]"), ("  ", "odd name"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from taorunner.values.value import Value
 
 MOST_BLOCKS = 12
 """More of them fill several screens; ``-v`` prints all."""
+_MOST_OF_A_KIND = 3
+"""Where there are more blocks than are shown, so that no kind hides the others."""
 _MOST_NAMES = 3
 
 
@@ -42,10 +45,9 @@ def print_validation(
     with_infos: bool,
     is_quiet: bool = False,
 ) -> None:
-    """Prints the findings of ``projects`` in ``workspace``; nothing before all of it is known, as the full command line
-    prints it again when a quick answer fails.
+    """Prints the findings of ``projects`` in ``workspace``.
 
-    Without ``with_infos``, infos are only counted and the first blocks are printed; what was looked at is printed with
+    Without ``with_infos``, infos are only counted and the first blocks of each kind are printed; what was looked at is printed with
     it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
     """
     shown, hidden = without_infos(findings, with_infos=with_infos)
@@ -57,11 +59,12 @@ def print_validation(
     if not is_quiet and (with_infos or not shown):
         lines += [Text(line) for line in looked_at_lines(projects)]
     blocks = list(_blocks(shown))
-    kept = blocks if with_infos else blocks[:MOST_BLOCKS]
+    kept = blocks if with_infos else _first_of_each_kind(blocks)
     hinted = last_with_hint(one for block in kept if not block.is_repeated for one in block.findings)
     for block in kept:
         lines += _lines(block, console, hinted)
-    left = [finding for block in blocks[len(kept) :] for finding in block.findings]
+    shown_blocks = {*map(id, kept)}
+    left = [finding for block in blocks if id(block) not in shown_blocks for finding in block.findings]
     if left:
         kinds = {one.severity.value for one in left}
         word = kinds.pop() if len(kinds) == 1 else "finding"
@@ -77,6 +80,19 @@ class _Block(Value):
 
     findings: tuple[Finding, ...]
     is_repeated: bool = False
+
+
+def _first_of_each_kind(blocks: Sequence[_Block]) -> list[_Block]:
+    """``MOST_BLOCKS`` of them, in their order: three of each kind, then others. Errors go before warnings."""
+    if len(blocks) <= MOST_BLOCKS:
+        return list(blocks)
+    seen: Counter[tuple[Severity, str]] = Counter()
+    order: list[tuple[bool, bool, int]] = []
+    for at, block in enumerate(blocks):
+        kind = (block.findings[0].severity, block.findings[0].code)
+        seen[kind] += 1
+        order.append((seen[kind] > _MOST_OF_A_KIND, kind[0] is not Severity.ERROR, at))
+    return [blocks[at] for at in sorted(at for _, _, at in sorted(order)[:MOST_BLOCKS])]
 
 
 def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
