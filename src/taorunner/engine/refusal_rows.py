@@ -239,6 +239,12 @@ START_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
+        r"json: cannot unmarshal (?P<what>[^\n]{1,160}?)(?:: unknown|$)",
+        "docker and its runtime (runc, containerd) do not understand each other: json: cannot unmarshal {what}",
+        "update docker, containerd and runc together, from one source of packages",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"unable to find (?:user|group) (?P<what>[^:\s]+)",
         'the image has no user "{what}"',
         "write the user as numbers, uid:gid, for example 1000:1000",

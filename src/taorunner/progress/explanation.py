@@ -211,7 +211,7 @@ def _from_words(facts: Facts, status_is_final: bool) -> Iterator[_Candidate]:
     """TAO's own messages about its failure, when no row matches."""
     if facts.traceback:
         hollow = is_hollow(facts.traceback) or _is_consequence(facts.traceback)
-        yield Step.HOLLOW if hollow else Step.EXCEPTION, _AFTER_ROWS, _in_own_words(facts.traceback)
+        yield Step.HOLLOW if hollow else Step.EXCEPTION, _AFTER_ROWS, _in_own_words(facts.traceback, facts)
     if facts.failure_message and not facts.success_is_last:
         message = _FALSE_LABEL.sub("", facts.failure_message)
         step = Step.STATUS if status_is_final else Step.ERROR_LINE
@@ -246,20 +246,24 @@ def _error_line(lines: tuple[str, ...]) -> str | None:
     return own_words(of_tensorrt[0] if of_tensorrt else marked[-1]) if marked else None
 
 
-def _in_own_words(text: str) -> Explanation:
-    return Explanation(_one_line(text), LAST_LINES_HINT)
+def _in_own_words(text: str, facts: Facts | None = None) -> Explanation:
+    place = f"raised in {facts.raised_in}; " if facts and facts.raised_in else ""
+    return Explanation(_one_line(text), f"{place}{LAST_LINES_HINT}")
 
 
 def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:
     if seen.cause.code == "weights-do-not-fit" and _resumes(facts):
         return Explanation(
             _one_line(
-                f"the checkpoint that training resumes from does not fit this model: {seen.what or ''}"
+                f"the checkpoint that training resumes from does not fit this model: {seen.what or seen.path or ''}"
             ),
             "TAO resumes by itself from what an earlier run left in the results: train again "
             "with --overwrite, or into other results",
         )
-    return Explanation(_one_line(seen.reason()), _cause_hint(seen, facts), transient)
+    hint = _cause_hint(seen, facts)
+    if seen.cause.weight is Weight.GENERAL and seen.place is Place.EXCEPTION and facts.raised_in:
+        hint = f"{hint}; raised in {facts.raised_in}"
+    return Explanation(_one_line(seen.reason()), hint, transient)
 
 
 def _resumes(facts: Facts) -> bool:

@@ -20,6 +20,7 @@ class Facts(Value):
     came later. ``zero_score`` is the metric that ranks models, where each such metric ended at
     0, and whether one was not 0 before. ``omissions`` are
     texts about what was left out of a dataset, with how often they came.
+    ``raised_in`` is the place in the code where ``traceback`` was raised.
     """
 
     action: str = ""
@@ -38,6 +39,7 @@ class Facts(Value):
     failure_message: str | None = None
     success_is_last: bool = False
     traceback: str | None = None
+    raised_in: str | None = None
     causes: tuple[SeenCause, ...] = ()
     last_lines: tuple[str, ...] = ()
     epochs_planned: int | None = None

@@ -56,12 +56,14 @@ class TracebackHint:
     """The last line of a Python traceback: ``RuntimeError: …``.
 
     ``frame`` is the innermost frame: the line with the file, and the source line below it if Python prints one.
+    ``outer`` are the frames around it, the nearest first.
     ``is_chained``: raised while the exception before it was handled, or wrapped by it. ``is_ignored``: Python says
     itself that it goes on. These say where the line comes from, and do not make it another one.
     """
 
     line: str
     frame: str = field(default="", compare=False)
+    outer: tuple[str, ...] = field(default=(), compare=False)
     is_chained: bool = field(default=False, compare=False)
     is_ignored: bool = field(default=False, compare=False)
     in_thread: bool = field(default=False, compare=False)

@@ -19,7 +19,7 @@ _DETAIL_LIMIT = 40
 _HOLLOW = re.compile(
     r"\bCaught \w{1,80} in |ChildFailedError|^SystemExit|CalledProcessError|^KeyboardInterrupt|SIGTERMException"
     r"|root error\(s\) found|: in user code:|AttributeError: __enter__|Engine file loading failed"
-    r"|no attribute 'create_execution_context'|int\(\) with base 10: ''|killed by signal: Terminated"
+    r"|no attribute '(?:create_execution_context|serialize)'|int\(\) with base 10: ''|killed by signal: Terminated"
     r"|Graph execution error:$|factory function returned nullptr"
     r"|BdbQuit|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
     re.ASCII,
@@ -29,6 +29,18 @@ _CLEANING_UP = re.compile(
     re.ASCII,
 )
 _TOLD_AS = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception): \S|\(0\) \S", re.ASCII)
+
+
+_FRAME = re.compile(
+    r'File "(?P<file>[^"\n]{1,400})", line (?P<line>\d{1,9})(?:, in (?P<function>[\w.<>]{1,100}))?', re.ASCII
+)
+_PACKAGES = re.compile(r"^.*/(?:dist|site)-packages/")
+_LIBRARY = re.compile(
+    r"^(?:torch|torchvision|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|hydra|omegaconf|numpy"
+    r"|tensorflow|keras|importlib|PIL|cv2|pandas|h5py|google|horovod|transformers|onnx|onnxruntime|tensorrt)(?:/|\.|$)"
+    r"|/python\d(?:\.\d{1,2})?/|^<",
+    re.ASCII,
+)
 
 
 def is_hollow(exception: str) -> bool:
@@ -60,11 +72,11 @@ class _Raised:
         return self.hint.line
 
     def causes(self) -> list[SeenCause]:
-        line, frame = self.hint.line, self.hint.frame
+        line, frame, outer = self.hint.line, self.hint.frame, self.hint.outer
         below = "\n".join(self.details)
         if not self.is_hollow:
             text = "\n".join((self.text(), *self.details))
-            seen = find_cause(text, self.epoch, Place.EXCEPTION, frame)
+            seen = find_cause(text, self.epoch, Place.EXCEPTION, frame, outer)
             return [seen] if seen else []
         found = (
             find_cause(line, self.epoch, Place.HOLLOW, frame),
@@ -115,6 +127,14 @@ class RaisedErrors:
                 return raised.text()
         return chain[0].text()
 
+    @property
+    def place(self) -> str | None:
+        """Where the exception of ``text`` was raised: file, line and function, if possible not a library's."""
+        for raised in self._chain():
+            if not raised.is_hollow or raised.text() != raised.hint.line:
+                return _place(raised.hint)
+        return None
+
     def causes(self) -> list[SeenCause]:
         """The known causes: those of the chain that ended the run, and those of other exceptions as ordinary lines."""
         chosen = self._chain()
@@ -152,3 +172,17 @@ def _fullest(seen: list[SeenCause]) -> list[SeenCause]:
     best = first if (first.what or first.path) else (same[0] if same else first)
     others = [one for one in seen if one.cause.weight < first.cause.weight]
     return [best, *others]
+
+
+def _place(hint: TracebackHint) -> str | None:
+    """``matcher.py:12 (forward)``, of TAO's own code if there is any."""
+    frames = [match for frame in (hint.frame, *hint.outer) if (match := _FRAME.search(frame))]
+    files = [_PACKAGES.sub("", match["file"]) for match in frames]
+    own = [name.startswith("nvidia_tao") for name in files]
+    others = [not _LIBRARY.search(name) for name in files]
+    chosen = next((marks.index(True) for marks in (own, others) if True in marks), 0)
+    if not frames:
+        return None
+    function = frames[chosen]["function"]
+    name = files[chosen].rsplit("/", 1)[-1]
+    return f"{name}:{frames[chosen]['line']}" + (f" ({function})" if function else "")

@@ -133,7 +133,6 @@ class Tracker:
     def facts(self) -> Facts:
         """The printed facts for the verdict. The caller adds exit code, artifacts and so on."""
         last_lines = self._parser.tail()
-        causes = [*self._raised.causes(), *self._causes, *self._causes_of_tail()]
         return Facts(
             action=self._contract.action,
             footer_passed=all(self._footers) if self._footers else None,
@@ -143,7 +142,8 @@ class Tracker:
             failure_message=self._failure,
             success_is_last=self._success_is_last,
             traceback=self._raised.text,
-            causes=tuple(dict.fromkeys(causes)),
+            raised_in=self._raised.place,
+            causes=tuple(dict.fromkeys((*self._raised.causes(), *self._causes, *self._causes_of_tail()))),
             last_lines=last_lines,
             epochs_planned=self._planned if self._planned is not None else self._progress.epochs,
             epochs_done=self._progress.done,

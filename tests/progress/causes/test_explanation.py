@@ -95,7 +95,9 @@ def failure(message: str) -> list[StatusRecord]:
 def test_the_label_of_status_json_is_no_cause() -> None:
     message = "unsupported operand type(s) for +: 'NoneType' and 'int'"
     label = failure(f"Parameter validation error: {message}")
-    assert reason(BAR.format(epoch=2) + raised(f"TypeError: {message}"), 1, label) == f"TypeError: {message}"
+    assert reason(BAR.format(epoch=2) + raised(f"TypeError: {message}"), 1, label) == (
+        f"a value is missing (None): TypeError: {message}"
+    )
     assert reason(BAR.format(epoch=2), 1, label) == message
     known = failure(
         "Parameter validation error: Dataset size (12) is smaller than the total batch size (32)."
@@ -105,7 +107,7 @@ def test_the_label_of_status_json_is_no_cause() -> None:
 
 def test_the_tracebacks_exception_beats_another_message_of_status_json() -> None:
     assert reason(raised("KeyError: 'siglip'"), 1, failure("No such file or directory: '/later'")) == (
-        "KeyError: 'siglip'"
+        "a name was looked up that is not there: KeyError: 'siglip'"
     )
 
 
@@ -335,7 +337,9 @@ def test_an_assertion_without_words_shows_its_source() -> None:
 
 def test_a_generic_check_does_not_blame_the_spec() -> None:
     found = verdict(raised("AssertionError: the gallery lacks the query's persons"))
-    assert found.hint == "correct what it names: a value of the spec, the dataset or the command line"
+    assert found.hint == (
+        "correct what it names: a value of the spec, the dataset or the command line; raised in x.py:40 (run)"
+    )
 
 
 def test_weights_that_are_only_not_trusted_are_not_called_damaged() -> None:
@@ -352,6 +356,66 @@ def test_weights_that_do_not_fit_after_a_resume_are_an_earlier_runs() -> None:
     found = verdict(console + "\tsize mismatch for head.weight: copying a param\n")
     assert found.reason == "the checkpoint that training resumes from does not fit this model: head.weight"
     assert "--overwrite" in (found.hint or "")
+
+
+# Exceptions that no row knows.
+
+
+def frames(*called: str) -> str:
+    """A traceback up to its exception; each of ``called`` is ``file:line:function:source``, the innermost last."""
+    parts = [one.split(":", 3) for one in called]
+    return "Traceback (most recent call last):\n" + "".join(
+        f'  File "{file}", line {line}, in {function}\n    {source}\n'
+        for file, line, function, source in parts
+    )
+
+
+LIBRARY = "/usr/local/lib/python3.12/dist-packages/"
+STEP = f"{LIBRARY}pytorch_lightning/loops/fit_loop.py:206:run:self.advance()"
+
+
+def test_the_nearest_frame_that_tells_the_part_of_the_run_counts() -> None:
+    loader = f"{LIBRARY}nvidia_tao_pytorch/cv/ocrnet/dataloader/ocr_dataset.py:51:read:return cut(sample)"
+    found = verdict(
+        frames(STEP, loader, "/usr/lib/python3.12/statistics.py:327:mean:n = count(data)")
+        + "ArithmeticError: no data\n"
+    )
+    assert found.reason == "reading the data failed: ArithmeticError: no data"
+    assert (found.hint or "").endswith("; raised in ocr_dataset.py:51 (read)")
+
+
+def test_a_step_of_training_below_the_optimiser_is_not_its_fault() -> None:
+    below = f"{LIBRARY}torch/optim/optimizer.py:385:wrapper:out = func(*args, **kwargs)"
+    step = f"{LIBRARY}nvidia_tao_pytorch/cv/dino/model/pl_dino_model.py:210:training_step:return self.model(batch)"
+    found = verdict(frames(STEP, below, step) + "ArithmeticError: no data\n")
+    assert (found.reason, found.hint) == (
+        "ArithmeticError: no data",
+        "raised in pl_dino_model.py:210 (training_step); look at the last lines of the log",
+    )
+
+
+@pytest.mark.parametrize(
+    ("called", "place"),
+    [
+        (["/usr/lib/python3.12/json/decoder.py:1:decode:x", f"{LIBRARY}torch/x.py:2:f:y"], "x.py:2 (f)"),
+        ([f"{LIBRARY}timm/models/swin.py:7:forward:x", f"{LIBRARY}torch/x.py:2:f:y"], "swin.py:7 (forward)"),
+        (
+            [f"{LIBRARY}nvidia_tao_pytorch/cv/x.py:9:run:x", f"{LIBRARY}timm/models/swin.py:7:forward:x"],
+            "x.py:9 (run)",
+        ),
+    ],
+)
+def test_the_place_of_an_exception_is_taos_own_code_if_it_can_be(called: list[str], place: str) -> None:
+    found = verdict(frames(*called) + "ArithmeticError: no data\n")
+    assert found.hint == f"raised in {place}; look at the last lines of the log"
+
+
+def test_an_engine_that_was_not_built_is_explained_by_what_tensorrt_said() -> None:
+    console = frames("/x/builder.py:4:build:f.write(engine.serialize())")
+    console += "AttributeError: 'NoneType' object has no attribute 'serialize'\n"
+    assert reason(console) == "TensorRT built no engine"
+    said = "[TensorRT] ERROR: ../rtSafe/safeRuntime.cpp (25) - Cuda Error in allocate: 2 (out of memory)\n"
+    assert reason(said + console) == "CUDA out of memory"
 
 
 # A process that ends without a word.

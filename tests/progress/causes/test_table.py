@@ -171,7 +171,11 @@ SAMPLES: list[tuple[str, str, str]] = [
         "size mismatch for fc.weight: copying a param with shape torch.Size([20, 512]) from checkpoint",
         "the weights do not fit this model: fc.weight",
     ),
-    ("weights-do-not-fit", 'Missing key(s) in state_dict: "fc.weight"', "the weights do not fit this model"),
+    (
+        "weights-do-not-fit",
+        'Missing key(s) in state_dict: "fc.weight"',
+        "the weights do not fit this model: fc.weight",
+    ),
     (
         "export-exists",
         "AssertionError: Default onnx file /results/export/model.onnx already exists",
@@ -298,7 +302,8 @@ def test_every_row_has_a_sample_and_speaks_the_houses_language(cause: object) ->
 
 def test_a_row_that_needs_a_frame_says_nothing_without_it() -> None:
     assert find_cause("KeyError: 'bbox'") is None
-    assert find_cause("KeyError: 'bbox'", frame='File "/x/cv/dino/model/head.py", line 3, in f') is None
+    seen = find_cause("KeyError: 'bbox'", frame='File "/x/cv/dino/model/head.py", line 3, in f')
+    assert seen is not None and seen.cause.code == "name-missing"
     assert find_cause("ZeroDivisionError: division by zero", frame='File "/x/cfg.py", line 3, in f') is None
 
 

@@ -44,8 +44,8 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "image-missing",
-        ".empty()",
-        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)",
+        ".empty()|ssize|inv_scale_x",
+        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)|ssize\.(?:width|area\(\)) ?> ?0|inv_scale_x > 0",
         "an image is missing or cannot be read",
         "check the image paths of the dataset; `taorunner dataset check --deep` reads every image",
     ),
@@ -198,6 +198,14 @@ DATA: tuple[Cause, ...] = (
         "make it again with dataset_convert, into an empty folder on a disk of this machine",
     ),
     row(
+        "lmdb",
+        "NoneType'",
+        r"(?P<what>(?:int\(\) argument must be|a bytes-like object is required)[^\n]{0,100}'NoneType')",
+        "the LMDB of the dataset lacks entries: {what}",
+        "make it again with dataset_convert, into an empty folder, from images that can be read",
+        frame=r"txn\.get|imgbuf|lmdb",
+    ),
+    row(
         "archive-as-folder",
         "ot a directory",
         r"Not a directory: '(?P<path>[^'\n]{1,300}?\.(?:tar|tgz|gz|zip|7z|bz2|xz))/",
@@ -348,6 +356,16 @@ DATA: tuple[Cause, ...] = (
         r"|Shapes \(None, \d{1,6}\) and \(None, \d{1,6}\) are incompatible)",
         "data and spec (or weights) have different numbers of classes: {what}",
         "set num_classes to the number of class folders or categories of the dataset, the same in each split",
+    ),
+    row(
+        "tensorflow-data",
+        "IteratorGetNext|function_node",
+        r"(?:InvalidArgumentError: |\(0\) )(?:Invalid argument: {1,4})?(?:\{\{function_node \w{1,80}\}\} )?"
+        r"(?P<what>[^\n]{1,160})"
+        r"(?:\n[^\n]{0,200}){0,3}?IteratorGetNext",
+        "an image or a record of the data is not as the network expects it: {what}",
+        "`taorunner dataset check --deep` names faulty images and boxes; then run dataset_convert again, and compare "
+        "crop and image sizes",
     ),
     row(
         "nan-loss",

@@ -121,6 +121,14 @@ FILES: tuple[Cause, ...] = (
         "check the path in the spec and the mounts",
     ),
     row(
+        "missing-file",
+        "FileNotFoundError: ",
+        r"^FileNotFoundError: [^\n]{0,120}?(?P<path>(?<![\w./-])[\w][\w.@-]{0,80}(?:/[\w.@-]{1,80}){1,12}"
+        r"|(?<![\w./-])[\w-]{1,80}\.[a-z]\w{1,7}(?![\w/]))",
+        'there is no "{path}" inside the container',
+        "a path without a / in front is looked for in the working directory: name the whole path in the spec",
+    ),
+    row(
         "spec-validation",
         "Spec file validation failed|Schema validation error",
         r"Spec file validation failed\.?(?: Quitting\.?)?(?:\n\s{0,20}(?P<what>[\w.]{1,100} [^\n]{1,200}))?"

@@ -65,7 +65,7 @@ MACHINE: tuple[Cause, ...] = (
         r"|OOM when allocating|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
         r"|ResourceExhaustedError: failed to allocate memory|[Rr]an out of GPU memory|CU(?:DNN"
         r"|BLAS)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
-        r"|CUDA runtime (?:error|API error)[^\n]{0,80}out of memory|[Cc]uda(?: failure|"
+        r"|CUDA runtime (?:error|API error)[^\n]{0,80}out of memory|[Cc]uda(?: failure| Error|"
         r" error)[^\n]{0,40}out of memory|cu\w{1,30} failed: out of memory",
         "CUDA out of memory{at_epoch}",
         "use a smaller batch size{batch_key} or a GPU with more memory",

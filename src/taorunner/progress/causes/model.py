@@ -60,6 +60,17 @@ MODEL: tuple[Cause, ...] = (
         'set train.precision to fp32 in the spec (also amp off), or use another "release"',
     ),
     row(
+        "number-types",
+        "Expected object of |input dtype should be|expected backend |should be of type |expected dtype ",
+        r"(?P<what>Expected object of (?:scalar )?type [\w.]{1,40} but (?:got|found) [\w ]{0,16}type "
+        r"[\w.]{1,40}[^\n]{0,60}"
+        r"|expected backend [^\n]{1,100}|\w{1,40}\(\): input dtype should be [^\n]{1,100}"
+        r"|[Ee]xpected dtype \w{1,20} but got[^\n]{1,60})",
+        "numbers of two types meet in the code: {what}",
+        'the labels may hold numbers of another type than the loss takes; else use another "release": its code and its '
+        "PyTorch do not fit together",
+    ),
+    row(
         "bfloat16",
         "bfloat16|bf16",
         r"(?:does not support bfloat16|bfloat16 is not supported|bf16 (?:is )?not supported"

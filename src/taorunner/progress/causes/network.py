@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taorunner.progress.causes.cause import Cause, row
+from taorunner.progress.causes.cause import Cause, Weight, row
 
 NETWORK: tuple[Cause, ...] = (
     row(
@@ -13,6 +13,28 @@ NETWORK: tuple[Cause, ...] = (
         "put the NGC key into ~/.config/enroot/.credentials on the cluster",
     ),
     row(
+        "slurm-no-pyxis",
+        "SPANK plugin",
+        r"SPANK plugin \"pyxis\" option \"[\w-]{1,40}\" not found",
+        "the node has no pyxis, the plugin of Slurm that starts containers",
+        "ask the cluster's administrator to install it on all nodes, or choose a partition that has it",
+        weight=Weight.MACHINE,
+    ),
+    row(
+        "slurm-command",
+        "failed to execute: ",
+        r"enroot-switchroot: failed to execute: (?P<path>/\S{1,200}?): No such file",
+        'the image holds no "{path}", which starts the run',
+        "use an image that has it, as those of TAO do",
+    ),
+    row(
+        "slurm-gpus",
+        "nvidia.sh exited|nvidia-container-cli: ",
+        r"pyxis[^\n]{0,120}(?:hooks\.d/\S{0,20}nvidia\.sh exited|nvidia-container-cli: (?P<what>[^\n]{1,120}))",
+        "the node could not give its GPUs to the container: {what}",
+        "ask the cluster's administrator about driver and container toolkit of that node; meanwhile use another one",
+    ),
+    row(
         "slurm-image",
         "pyxis: failed to import|enroot",
         r"pyxis: failed to import docker image|enroot-\w{1,20}: [^\n]{0,120}(?:ERROR|error|fail)",
@@ -20,9 +42,18 @@ NETWORK: tuple[Cause, ...] = (
         "the lines before say why; check image name, login (~/.config/enroot/.credentials) and free space",
     ),
     row(
+        "slurm-container",
+        "pyxis: ",
+        r"slurmstepd: error: pyxis: (?P<what>(?!child |container start failed|printing|couldn't start|if the image)"
+        r"\S[^\n]{1,160})",
+        "the node could not start the container (pyxis): {what}",
+        "ask the cluster's administrator about that node; submit to another one meanwhile",
+    ),
+    row(
         "slurm-launch",
         "ask launch for|launch failed|nable to create step|ob step aborted",
-        r"Task launch for StepId=[^\n]{0,80} failed|Application launch failed|Unable to create step for job",
+        r"Task launch for StepId=[^\n]{0,80} failed|Application launch failed|task \d{1,9} launch failed"
+        r"|Unable to create step for job",
         "Slurm could not start the task on a node",
         "submit it again; if it comes again, ask the cluster's administrator about that node",
     ),
@@ -108,9 +139,9 @@ NETWORK: tuple[Cause, ...] = (
     ),
     row(
         "nodes-apart",
-        "client socket|clients joined|TCPStore|MASTER_ADDR",
+        "client socket|clients joined|TCPStore|MASTER_ADDR|RendezvousTimeout|RendezvousConnection",
         r"client socket has (?:failed|timed out)|waiting for clients\. \d{1,5}/\d{1,5} clients joined"
-        r"|The client socket",
+        r"|The client socket|Rendezvous(?:Timeout|Connection)Error",
         "the processes of the run cannot reach each other at MASTER_ADDR",
         "check MASTER_ADDR, MASTER_PORT and that every node was started",
     ),

@@ -8,12 +8,14 @@ reason (lower case, no full stop) and the next step.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from taorunner.progress.causes.annotations import ANNOTATIONS
 from taorunner.progress.causes.cause import Cause, Place, SeenCause, Weight
 from taorunner.progress.causes.data import DATA
 from taorunner.progress.causes.files import FILES
 from taorunner.progress.causes.gpu import GPU
+from taorunner.progress.causes.kinds import CALLS, KINDS
 from taorunner.progress.causes.machine import MACHINE
 from taorunner.progress.causes.model import MODEL
 from taorunner.progress.causes.network import NETWORK
@@ -21,10 +23,12 @@ from taorunner.progress.causes.peers import PEERS
 from taorunner.progress.causes.spec import SPEC
 from taorunner.progress.causes.tensorrt import TENSORRT
 from taorunner.progress.causes.weights import WEIGHTS
-from taorunner.progress.causes.where import WHERE
+from taorunner.progress.causes.where import AROUND, WHERE
+from taorunner.values.value import replace
 
 CAUSES: tuple[Cause, ...] = (
-    *MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA, *MODEL, *FILES, *PEERS, *WHERE,
+    *MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA, *MODEL, *FILES, *PEERS, *CALLS, *WHERE,
+    *KINDS,
 )  # fmt: skip
 
 _SCAN_LIMIT = 4096
@@ -32,23 +36,43 @@ _PLACEHOLDER = r"\{\w+\}"
 _HARMLESS = re.compile(
     r"[Tt]elemetry|indicates that this is not a failure|_IncompatibleKeys|[Mm]atplotlib|MPLCONFIGDIR"
     r"|\bwandb\b(?![^\n]{0,60}api_key)"
+    r"|srun: error: \S{1,80}: tasks? [\d,-]{1,40}: Exited with exit code"
     r"|dso_loader\.cc|Unable to register cu(?:FFT|DNN|BLAS) factory|SHMEM allocation limit"
 )
 """Printed by successful runs. Source: tao/tensorflow.md section 2.3 (telemetry); public logs."""
 
 
 def find_cause(
-    text: str, epoch: int | None = None, place: Place = Place.LINE, frame: str = ""
+    text: str,
+    epoch: int | None = None,
+    place: Place = Place.LINE,
+    frame: str = "",
+    outer: Iterable[str] = (),
 ) -> SeenCause | None:
     """The best known cause in a text, or None.
 
     ``text`` is one line, or an exception with its detail lines. ``epoch`` is the epoch in which it was printed,
-    ``frame`` the innermost frame of a traceback.
+    ``frame`` the innermost frame of a traceback, ``outer`` those around it, the nearest first.
     """
     text = text[:_SCAN_LIMIT]
     if place is not Place.EXCEPTION and is_harmless(text):
         return None
-    for rank, cause in enumerate(CAUSES):
+    seen = _first(_BEFORE_KINDS, text, frame)
+    for around in () if seen else outer:
+        seen = seen or _first(_AROUND, text, around)
+    seen = seen or _first(_KINDS, text, frame)
+    return None if seen is None else replace(seen, epoch=epoch, place=place)
+
+
+_RANKED = tuple(enumerate(CAUSES))
+_BEFORE_KINDS = _RANKED[: -len(KINDS)]
+_KINDS = _RANKED[-len(KINDS) :]
+_AROUND = _BEFORE_KINDS[-len(AROUND) :]
+
+
+def _first(rows: Iterable[tuple[int, Cause]], text: str, frame: str) -> SeenCause | None:
+    """The first row that fits the text and the frame."""
+    for rank, cause in rows:
         if not any(needle in text for needle in cause.needles):
             continue
         framed = re.search(cause.frame, frame[:_SCAN_LIMIT], re.ASCII) if cause.frame else None
@@ -59,7 +83,7 @@ def find_cause(
         ):  # compiled only after one of its needles was found
             groups = {**(framed.groupdict() if framed else {}), **match.groupdict()}
             path = groups.get("path") or (groups.get("bare") or "").rstrip(".") or None
-            return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"), epoch, place)
+            return SeenCause(cause, rank, path, groups.get("what"), groups.get("line"))
     return None
 
 

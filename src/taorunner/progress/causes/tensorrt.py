@@ -38,6 +38,13 @@ TENSORRT: tuple[Cause, ...] = (
         _BUILD,
     ),
     row(
+        "engine-not-built",
+        "has no attribute 'serialize'",
+        r"'NoneType' object has no attribute 'serialize'",
+        "TensorRT built no engine",
+        "its lines before say why; export the model again with this release, or give the GPU more free memory",
+    ),
+    row(
         "onnx-data-missing",
         "onnx|ONNX|WeightsContext|external data",
         r"(?:WeightsContext|[Ff]ailed to open file|[Cc]annot open|No such file|[Ee]xternal data)[^\n]{0,120}?"

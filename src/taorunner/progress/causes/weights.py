@@ -66,8 +66,9 @@ WEIGHTS: tuple[Cause, ...] = (
     row(
         "weights-do-not-fit",
         "size mismatch for|Missing key(s) in state_dict|Unexpected key(s) in state_dict",
-        r"size mismatch for (?P<what>[\w.]{1,200})|(?:Missing|Unexpected) key\(s\) in state_dict",
-        "the weights do not fit this model: {what}",
+        r"size mismatch for (?P<what>[\w.]{1,200})"
+        r"|(?:Missing|Unexpected) key\(s\) in state_dict(?:: ?\"(?P<path>[\w.]{1,200})\")?",
+        "the weights do not fit this model: {what}{path}",
         "check that backbone and number of classes are those the weights were trained with",
     ),
     row(

@@ -1,6 +1,7 @@
 """The part of a run in which an exception without a row of its own was raised, by the file of its innermost frame.
 
-They reword: a row that knows the exception explains more.
+They reword: a row that knows the exception explains more. The rows of ``AROUND`` are also compared with the frames
+around the innermost one, the nearest first, because an exception is often raised in a library.
 """
 
 from __future__ import annotations
@@ -15,7 +16,19 @@ def _in(places: str) -> str:
     return rf'File "[^"\n]{{0,300}}/(?:{places})'
 
 
-WHERE: tuple[Cause, ...] = (
+_DATA = (
+    _in(
+        r"data_?loaders?/|datasets?/|dataio/|data_generator|torch/utils/data/|transforms?/|augment\w{0,20}[/.]"
+        r"|albumentations/|pycocotools/|PIL/|imageio/|tifffile/|skimage/|pandas/|lmdb/|\w{0,40}(?:dataset"
+        r"|dataloader|coco"
+        r"|data_module|loader|annotation\w{0,20})\.py"
+    )
+    + r"|torch/_utils\.py\"[^\n]{0,30}in reraise"
+    + r"|File \"(?![^\"\n]{0,300}/(?:torch/nn|omegaconf|easydict|addict)/)[^\"\n]{1,300}\""
+    r", line \d{1,9}, in (?:__getitem__|collate_fn)\b"
+)
+
+AROUND: tuple[Cause, ...] = (
     row(
         "while-loading-weights",
         _NEEDLES,
@@ -24,20 +37,9 @@ WHERE: tuple[Cause, ...] = (
         "the file may be incomplete, or of another network, backbone or release: check the path in the spec",
         weight=Weight.GENERAL,
         frame=_in(
-            r"torch/serialization|torch/_weights_only|checkpoint_connector|hdf5_format|keras/\S{0,40}saving"
-            r"|safetensors/"
-            r"|saved_model/|\w{0,40}load_\w{0,20}(?:checkpoint|weights|state_dict)"
+            r"torch/serialization|torch/_weights_only|hdf5_format|safetensors/|keras/\S{0,40}saving|saved_model/"
         )
-        + r"|in (?:_?load_\w{0,40}(?:checkpoint|weights|state_dict|pretrained)|load_state_dict)\b",
-    ),
-    row(
-        "while-reading-spec",
-        _NEEDLES,
-        _ANY,
-        "the spec could not be read: {what}",
-        "correct the spec; `taorunner validate` names most such places",
-        weight=Weight.GENERAL,
-        frame=_in(r"omegaconf/|hydra/|yaml/|google/protobuf/"),
+        + r"|in load_state_dict\b",
     ),
     row(
         "while-exporting",
@@ -62,6 +64,48 @@ WHERE: tuple[Cause, ...] = (
         frame=_in(r"tensorrt\w{0,20}/|polygraphy/|nvidia_tao_deploy/\S{0,80}(?:builder|inferencer|engine)"),
     ),
     row(
+        "sample-is-none",
+        "NoneType",
+        r"^(?P<what>(?:Type|Attribute|Value)Error: [^\n]{0,160}\bNoneType\b[^\n]{0,80})",
+        "a sample of the data could not be read: {what}",
+        "an image, mask or label file is missing or unreadable: check the data paths of the spec; "
+        "`taorunner dataset check --deep` reads every file",
+        weight=Weight.GENERAL,
+        frame=_DATA,
+    ),
+    row(
+        "while-reading-data",
+        _NEEDLES,
+        _ANY,
+        "reading the data failed: {what}",
+        "`taorunner dataset check --deep` reads the whole dataset and names faulty files; check the data paths too",
+        weight=Weight.GENERAL,
+        frame=_DATA,
+    ),
+    row(
+        "while-computing-loss",
+        _NEEDLES,
+        _ANY,
+        "the loss could not be computed: {what}",
+        "compare the labels with num_classes and the class mapping of the spec; for NaN outputs, lower the "
+        "learning rate",
+        weight=Weight.GENERAL,
+        frame=_in(r"\w{0,40}(?:criterion|loss|losses|matcher|objective)\w{0,20}\.py"),
+    ),
+)
+"""Also true of what was called from there."""
+
+WHERE: tuple[Cause, ...] = (
+    row(
+        "while-reading-spec",
+        _NEEDLES,
+        _ANY,
+        "the spec could not be read: {what}",
+        "correct the spec; `taorunner validate` names most such places",
+        weight=Weight.GENERAL,
+        frame=_in(r"omegaconf/|hydra/|yaml/|google/protobuf/"),
+    ),
+    row(
         "while-running-engine",
         "[TRT]",
         r"\[TRT\] (?:\[E\] )?(?:\d{1,2}: |Error\[\d{1,2}\]: )?(?P<what>[^\n]{0,120}(?:Error Code|Assertion"
@@ -80,19 +124,14 @@ WHERE: tuple[Cause, ...] = (
         frame=_in(r"torch/distributed/|horovod/"),
     ),
     row(
-        "while-reading-data",
+        "while-loading-weights",
         _NEEDLES,
         _ANY,
-        "reading the data failed: {what}",
-        "`taorunner dataset check --deep` reads the whole dataset and names faulty files; check the data paths too",
+        "weights or a checkpoint could not be loaded: {what}",
+        "the file may be incomplete, or of another network, backbone or release: check the path in the spec",
         weight=Weight.GENERAL,
-        frame=_in(
-            r"data_?loaders?/|datasets?/|dataio/|data_generator|torch/utils/data/|transforms?/|augment\w{0,20}[/.]"
-            r"|albumentations/|pycocotools/|PIL/|imageio/|tifffile/|skimage/|pandas/|lmdb/|\w{0,40}(?:dataset"
-            r"|dataloader|coco"
-            r"|data_module|loader|annotation\w{0,20})\.py"
-        )
-        + r"|torch/_utils\.py\"[^\n]{0,30}in reraise",
+        frame=_in(r"checkpoint_connector|\w{0,40}load_\w{0,20}(?:checkpoint|weights|state_dict)")
+        + r"|in _?load_\w{0,40}(?:checkpoint|weights|state_dict|pretrained)\b",
     ),
     row(
         "while-updating-weights",
@@ -104,14 +143,5 @@ WHERE: tuple[Cause, ...] = (
         weight=Weight.GENERAL,
         frame=_in(r"torch/optim/|torch/cuda/amp/|torch/amp/|keras/\S{0,40}optimizers?"),
     ),
-    row(
-        "while-computing-loss",
-        _NEEDLES,
-        _ANY,
-        "the loss could not be computed: {what}",
-        "compare the labels with num_classes and the class mapping of the spec; for NaN outputs, lower the "
-        "learning rate",
-        weight=Weight.GENERAL,
-        frame=_in(r"\w{0,40}(?:criterion|loss|losses|matcher|objective)\w{0,20}\.py"),
-    ),
+    *AROUND,
 )

@@ -10,20 +10,22 @@ import re
 from taorunner.progress.causes.cause import Place
 
 _WARNING = re.compile(
-    r"\b\w{0,40}Warning: |\[(?:W|WARN|WARNING)\]|- WARNING(?: -|\])|^WARN(?:ING)?\b|^NOTE: |(?:^"
+    r"\b\w{0,40}Warning: (?!SPANK)|\[(?:W|WARN|WARNING)\]|- WARNING(?: -|\])|^WARN(?:ING)?\b|^NOTE: |(?:^"
     r"|\d: )W \w{1,30}/|\[W[ :]",
     re.ASCII,
 )
 _TOOL_ERROR = re.compile(
     r"\[(?:E|ERROR|CRITICAL|FATAL)\]|- (?:ERROR|CRITICAL|FATAL)(?: -|\])|^(?:ERROR|CRITICAL|FATAL"
     r"|Fatal)\b|: error: "
-    r"|^[Ee]rror(?: |:)|^\[\d{1,2}\] Assertion failed|\b[A-Z]\w{0,20} ERROR: |(?:^|\d: )F \w{1,30}/|^E\b(?! \w{1,30}/)",
+    r"|^\[[A-Z]\w{1,20}\] ERROR: |^[Ee]rror(?: |:)|^\[\d{1,2}\] Assertion failed|\b[A-Z]\w{0,20} ERROR: "
+    r"|(?:^|\d: )F \w{1,30}/|^E\b(?! \w{1,30}/)",
     re.ASCII,
 )
 _LOGGED_ERROR = re.compile(r"(?:^|\d: )E \w{1,30}/|^E\d{4} \d\d:|\[E[ :]", re.ASCII)
 _LOG_PREFIX = re.compile(
     r"^(?:error: |\d{4}-\d\d-\d\d [\d:,.]{8,20} - \[[^\]\n]{1,40}\] - [A-Z]{3,10} - "
     r"|\[\d{4}-\d\d-\d\d [\d:,.]{8,20} - [^\]\n]{1,120} - [A-Z]{3,10}\] "
+    r"|\[[A-Z]\w{1,20}\] ERROR: "
     r"|.{0,80}\[(?:ERROR|CRITICAL|FATAL)\] (?:[\w.]{1,80} \d{1,6}: )?|(?:\[[\d/:-]{8,24}\] )?\[TRT\] \[E\] |"
     r"(?:\[[\d/:-]{8,24}\] )?\[E\] \[TRT\] )",
     re.ASCII,

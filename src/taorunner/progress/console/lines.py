@@ -55,6 +55,8 @@ _PATTERN_LIMIT = 4096
 _TAIL_BYTES = 48 * 1024
 _TABLE_LIMIT = 500
 _TRACEBACK_LIMIT = 2000
+_FRAMES_LIMIT = 40
+"""The innermost frames of a traceback are kept."""
 
 _LIVE = (b"rror", b"emory", b"illed", b"was interrupted", b"Invalid loss", b"SIGTERM")
 """Lines with one of these are compared with the tables of causes at once. Other causes are searched in the tail after
@@ -271,7 +273,7 @@ class _Stream:
         self.is_ignored = False
         self._in_thread = self._is_chained = False
         self._mark_left = 0
-        self._frame: list[str] = []
+        self._frames: list[list[str]] = []
 
     @property
     def in_exception(self) -> bool:
@@ -280,17 +282,19 @@ class _Stream:
     def begin_traceback(self, *, is_chained: bool) -> None:
         self.in_traceback, self.details_left, self._mark_left = _TRACEBACK_LIMIT, 0, 0
         self._is_chained = self._is_chained or is_chained
-        self._frame = []
+        self._frames = []
 
     def read_frame(self, text: str) -> None:
-        """Keeps the last line that names a file, and the source line below it."""
+        """Keeps a line that names a file, and the source line below it."""
         if text.lstrip().startswith('File "'):
-            self._frame = [text.strip()]
-        elif len(self._frame) == 1 and set(text) - set(" ^~"):
-            self._frame.append(text.strip())
+            self._frames.append([text.strip()])
+            del self._frames[:-_FRAMES_LIMIT]
+        elif self._frames and len(self._frames[-1]) == 1 and set(text) - set(" ^~"):
+            self._frames[-1].append(text.strip())
 
     def end_traceback(self, line: str) -> TracebackHint:
-        hint = TracebackHint(line, "\n".join(self._frame), self._is_chained, self.is_ignored, self._in_thread)
+        frame, *outer = ("\n".join(lines) for lines in reversed(self._frames or [[]]))
+        hint = TracebackHint(line, frame, tuple(outer), self._is_chained, self.is_ignored, self._in_thread)
         self.in_traceback, self.details_left = 0, _DETAIL_LIMIT
         self.is_ignored = self._in_thread = self._is_chained = False
         return hint

@@ -1,0 +1,114 @@
+"""What an exception without a row of its own usually means, by its kind.
+
+They reword: a row that knows the exception explains more. ``CALLS`` says more than the part of the run (``where``), the
+others say less.
+"""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, Weight, row
+
+_IN_TRACEBACK = r'File "'
+_CONFIG = r"(?:experiment_config|experiment_spec|\w{0,20}c(?:on)?fi?g|\w{0,20}spec)"
+
+CALLS: tuple[Cause, ...] = (
+    row(
+        "calls-do-not-fit",
+        "TypeError: |ImportError: |NameError: ",
+        r"^(?P<what>TypeError: [\w.<>]{1,100}\(\) (?:got an unexpected keyword argument|got multiple values for"
+        r"|missing \d{1,3} required|takes [\w ]{1,40} but)[^\n]{0,200}|(?:Import|Name)Error: [^\n]{1,240})",
+        "two parts of the code do not fit together: {what}",
+        'most often packages of the image: use another "release"; an argument that is missing can also be something '
+        "that the spec or the annotations lack",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+)
+
+KINDS: tuple[Cause, ...] = (
+    row(
+        "value-is-none",
+        "NoneType",
+        r"^(?P<what>(?:Type|Attribute|Value)Error: [^\n]{0,160}\bNoneType\b[^\n]{0,80})",
+        'a value is missing (None), "{path}" of the spec: {what}',
+        "set that key of the spec, as in NVIDIA's example",
+        weight=Weight.GENERAL,
+        frame=r"\n[^\n]{0,120}\b"
+        + _CONFIG
+        + r"(?P<path>(?:\.[A-Za-z_]\w{0,60}|\[['\"]\w{1,60}['\"]\]){1,6})",
+    ),
+    row(
+        "value-is-none",
+        "NoneType",
+        r"^(?P<what>(?:Type|Attribute|Value)Error: [^\n]{0,160}\bNoneType\b[^\n]{0,80})",
+        "a value is missing (None): {what}",
+        "most often a key of the spec is empty, or a file of the data was not found or not read: check both",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "name-missing",
+        "KeyError: ",
+        r"^(?P<what>KeyError: ['\"]?[^'\"\n]{1,80}['\"]?)$",
+        "a name was looked up that is not there: {what}",
+        "look for it in the spec, in the names of the classes, in the annotations and in the checkpoint",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "list-too-short",
+        "index out of range",
+        r"^(?P<what>IndexError: [\w ]{1,30} index out of range)",
+        "a list holds fewer entries than the code expects: {what}",
+        "compare the lists of the spec (classes, sizes, GPUs) and the lines of the labels with NVIDIA's example",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "parts-do-not-fit",
+        "values to unpack",
+        r"^(?P<what>ValueError: (?:too many|not enough) values to unpack \([\w ,]{1,40}\))",
+        "a list or a shape has another number of parts than the code expects: {what}",
+        "compare the lists of the spec, the columns of the labels, and the channels of images and masks (masks: one)",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "sizes-do-not-fit",
+        "shape|size|dimension",
+        r"^(?P<what>(?:RuntimeError|ValueError|tensorflow[\w.]{1,80}Error): [^\n]{0,160}\b(?:shapes?|sizes?"
+        r"|dimensions?)\b[^\n]{0,120})",
+        "sizes in the model do not fit together: {what}",
+        "compare input size, number of classes and weights of the spec with the training and with NVIDIA's example",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "not-provided",
+        "NotImplementedError: ",
+        r"^NotImplementedError: (?P<what>[^\n]{1,240})",
+        "this code does not provide it: {what}",
+        'set another value of what it names in the spec; else use another "release"',
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "process-not-started",
+        "Error: ",
+        r"^(?P<what>(?:[A-Za-z_]\w{0,80}\.){0,8}\w{1,60}Error: [^\n]{1,240})",
+        "a child process of the run could not be started: {what}",
+        "use fewer loader workers (0 for none) or one GPU",
+        weight=Weight.GENERAL,
+        frame=r"multiprocessing/(?:popen_\w{1,20}|spawn|util|context|process|forkserver)\.py|/subprocess\.py",
+    ),
+    row(
+        "code-stopped",
+        "Error: |Exception: ",
+        r"^(?P<what>(?:[A-Za-z_]\w{0,80}\.){0,8}(?:(?!Type|Attribute|Key|Index|Name|UnboundLocal)\w{1,60}Error"
+        r"|\w{0,60}Exception): [^\n]{1,280})",
+        "the code stopped at a check: {what}",
+        "if it names a value of the spec or a part of the dataset, correct that",
+        weight=Weight.GENERAL,
+        frame=r"\n *raise ",
+    ),
+)
