@@ -193,6 +193,7 @@ ROWS = [
     ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which needs cuda>=12.8"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image does not support the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
     ("Minimum memory limit allowed is 6MB", "the memory of the run is below what the engine allows: minimum memory limit allowed is 6MB"),
+    ("error running prestart hook #0: exit status 1, stdout: , stderr: Using requested mode 'cdi'\ninvoking the NVIDIA Container Runtime Hook directly (e.g. specifying the docker --gpus flag) is not supported.", "the NVIDIA container toolkit is set to CDI, and the docker engine asks it for GPUs in the older way"),
     ("json: cannot unmarshal object into Go struct field Process.capabilities of type []string: unknown", "docker and its runtime (runc, containerd) do not understand each other: json: cannot unmarshal object into Go struct field Process.capabilities of type []string"),
     ("unable to find user ada: no matching entries in passwd file", 'the image has no user "ada"'),
     ("network mine not found", 'the engine has no network "mine"'),

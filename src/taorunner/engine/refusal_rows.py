@@ -34,6 +34,12 @@ _SHARE = (
 
 GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
+        r"invoking the NVIDIA Container Runtime Hook directly",
+        "the NVIDIA container toolkit is set to CDI, and the docker engine asks it for GPUs in the older way",
+        "sudo nvidia-ctk config --in-place --set nvidia-container-runtime.mode=auto, then: {restart}",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"could not select device driver \"?cdi|CDI[^\n]{0,40}(?:not enabled|disabled)",
         "the docker engine cannot give GPUs to a container: its support for CDI is off",
         'set {{"features": {{"cdi": true}}}} in /etc/docker/daemon.json, then: {restart}',

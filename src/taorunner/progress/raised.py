@@ -67,6 +67,8 @@ class _Raised:
             for detail in reversed(self.details):
                 if _TOLD_AS.match(detail.strip()):
                     return re.sub(r"^\(0\) ", "", detail.strip())
+        elif self.hint.line.endswith(":") and self.details:  # the message begins on the next line
+            return f"{self.hint.line} {self.details[0].strip()}"
         elif self.hint.line == "AssertionError" and self.hint.frame:
             return f"AssertionError: {self.hint.frame.rsplit(chr(10), 1)[-1].strip()}"
         return self.hint.line

@@ -129,8 +129,8 @@ def test_the_original_exception_of_a_loader_worker_is_the_cause() -> None:
 
 def test_the_innermost_exception_of_a_chain_is_the_cause_and_a_later_one_may_name_more() -> None:
     between = "\nThe above exception was the direct cause of the following exception:\n\n"
-    chain = raised("TypeError: got a float") + between + raised("RuntimeError: loading sample 3 failed")
-    assert reason(chain) == "TypeError: got a float"
+    chain = raised("ArithmeticError: got a float") + between + raised("RuntimeError: loading sample 3 failed")
+    assert reason(chain) == "ArithmeticError: got a float"
     hub = (
         raised("socket.gaierror: [Errno -2] Name or service not known")
         + between
@@ -408,6 +408,21 @@ def test_a_step_of_training_below_the_optimiser_is_not_its_fault() -> None:
 def test_the_place_of_an_exception_is_taos_own_code_if_it_can_be(called: list[str], place: str) -> None:
     found = verdict(frames(*called) + "ArithmeticError: no data\n")
     assert found.hint == f"raised in {place}; look at the last lines of the log"
+
+
+def test_the_message_of_an_exception_may_begin_on_the_next_line() -> None:
+    console = (
+        frames("/x/spawn.py:134:check:raise Bug(text)")
+        + "RuntimeError: \n        The bolts of sample 7\n        do not fit.\n"
+    )
+    assert reason(console) == "the code stopped at a check: RuntimeError: The bolts of sample 7"
+
+
+def test_a_program_that_failed_gives_way_to_what_it_printed() -> None:
+    call = "subprocess.CalledProcessError: Command '['ffmpeg']' returned non-zero exit status 1.\n"
+    console = frames("/usr/lib/python3.12/subprocess.py:516:run:raise CalledProcessError(retcode)") + call
+    assert reason(console).startswith("a program that the run called failed: Command '['ffmpeg']'")
+    assert reason("OSError: [Errno 28] No space left on device\n" + console) == "the disk is full"
 
 
 def test_an_engine_that_was_not_built_is_explained_by_what_tensorrt_said() -> None:

@@ -68,7 +68,7 @@ FILES: tuple[Cause, ...] = (
     row(
         "not-converted",
         "o such file|oes not exist|ot found",
-        r"(?P<path>/[^\s'\"]{0,300}/(?:(?:\w{1,40}_)?(?:db)?infos_\w{1,40}\.pkl|anchor_init\.npy|data\.mdb))"
+        r"(?P<path>[^\s'\"]{1,300}/(?:(?:\w{1,40}_)?(?:db)?infos_\w{1,40}\.pkl|anchor_init\.npy|data\.mdb))"
         r"|lmdb\.Error: (?P<bare>/[^\s:]{1,300}): No such file",
         'there is no "{path}" inside the container, which dataset_convert makes',
         "run dataset_convert first; check the path in the spec and the mounts",
@@ -135,6 +135,16 @@ FILES: tuple[Cause, ...] = (
         r"|Schema validation error(?:: (?P<path>[^\n]{1,200}))?",
         "TAO rejected the spec: {what}{path}",
         "correct the field that is named; `taorunner validate` checks the rest",
+    ),
+    row(
+        "assertion",
+        "AssertionError",
+        r"AssertionError: (?P<what>[^\n]{1,300})",
+        "TAO's check failed: {what}",
+        "correct what it names: a value of the spec, the dataset or the command line; if it names none of them, "
+        'packages of the image do not fit together: use another "release"',
+        weight=Weight.GENERAL,
+        frame=r"(?:dist|site)-packages/(?!nvidia_tao)",
     ),
     row(
         "assertion",

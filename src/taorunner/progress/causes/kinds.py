@@ -23,6 +23,23 @@ CALLS: tuple[Cause, ...] = (
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
     ),
+    row(
+        "compiled-code-failed",
+        "SystemError: ",
+        r"^(?P<what>SystemError: [^\n]{1,240})",
+        "a compiled package of the image failed: {what}",
+        'try it once again; if it comes again, use another "release"',
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
+    ),
+    row(
+        "program-failed",
+        "CalledProcessError: ",
+        r"CalledProcessError: (?P<what>Command [^\n]{1,200} (?:returned non-zero exit status|died with)[^\n]{1,60})",
+        "a program that the run called failed: {what}",
+        "what it printed itself is before the traceback in the log",
+        weight=Weight.GENERAL,
+    ),
 )
 
 KINDS: tuple[Cause, ...] = (
@@ -99,7 +116,7 @@ KINDS: tuple[Cause, ...] = (
         "a child process of the run could not be started: {what}",
         "use fewer loader workers (0 for none) or one GPU",
         weight=Weight.GENERAL,
-        frame=r"multiprocessing/(?:popen_\w{1,20}|spawn|util|context|process|forkserver)\.py|/subprocess\.py",
+        frame=r"multiprocessing/(?:popen_\w{1,20}|spawn|util|context|process|forkserver)\.py",
     ),
     row(
         "code-stopped",
@@ -110,5 +127,15 @@ KINDS: tuple[Cause, ...] = (
         "if it names a value of the spec or a part of the dataset, correct that",
         weight=Weight.GENERAL,
         frame=r"\n *raise ",
+    ),
+    row(
+        "form-does-not-fit",
+        "TypeError: |AttributeError: ",
+        r"^(?P<what>(?:Type|Attribute)Error: [^\n]{1,240})",
+        "the code got something in another form than it expects: {what}",
+        "most often a value of the spec, or data of another kind; if neither, packages of the image do not fit "
+        'together: use another "release"',
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
     ),
 )

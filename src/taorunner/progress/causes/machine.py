@@ -256,8 +256,9 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "extension-not-built",
-        "CUDA_HOME|compiling objects for extension|Ninja is required|rror building extension",
-        r"CUDA_HOME environment variable is not set|Error compiling objects for extension"
+        "CUDA_HOME|compiling objects for extension|Ninja is required|rror building extension|['ninja'",
+        r"CUDA_HOME environment variable is not set|Command '\['ninja'[^\n]{0,80} returned non-zero"
+        r"|Error compiling objects for extension"
         r"|Ninja is required to load C\+\+ extensions|Error building extension '(?P<what>\w{1,60})'",
         "an extension of PyTorch was to be compiled, and this image lacks the compiler: {what}",
         'use the image that was made for this network and "release", which holds it compiled',

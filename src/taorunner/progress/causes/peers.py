@@ -157,4 +157,12 @@ PEERS: tuple[Cause, ...] = (
         "look at the log for who sent the signal, then start it again",
         weight=Weight.SIGNAL,
     ),
+    row(
+        "child-failed",
+        "ChildFailedError",
+        r"ChildFailedError",
+        "a process of the run failed first, and torchrun ended the others{at_epoch}",
+        "look in the log for what that process (rank) printed before",
+        weight=Weight.SIGNAL,
+    ),
 )

@@ -60,7 +60,8 @@ def find_cause(
     seen = _first(_BEFORE_KINDS, text, frame)
     for around in () if seen else outer:
         seen = seen or _first(_AROUND, text, around)
-    seen = seen or _first(_KINDS, text, frame)
+    if seen is None and place is not Place.HOLLOW:  # what points to another text is of no kind
+        seen = _first(_KINDS, text, frame)
     return None if seen is None else replace(seen, epoch=epoch, place=place)
 
 

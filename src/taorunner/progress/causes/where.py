@@ -50,9 +50,16 @@ AROUND: tuple[Cause, ...] = (
         "else use "
         'another "release"',
         weight=Weight.GENERAL,
-        frame=_in(
-            r"torch/onnx/|torch/jit/|onnx/|onnx_graphsurgeon/|onnxsim/|onnxruntime/|tf2onnx/|keras2onnx/"
-        ),
+        frame=_in(r"torch/onnx/|torch/jit/|onnx/|onnx_graphsurgeon/|onnxsim/|tf2onnx/|keras2onnx/"),
+    ),
+    row(
+        "while-running-onnx",
+        "onnxruntime",
+        r"^onnxruntime\.[\w.]{1,100}: (?:\[ONNXRuntimeError\] : \d{1,3} : [A-Z_]{1,40} : )?(?P<what>[^\n]{1,240})",
+        "the ONNX model could not be loaded or run: {what}",
+        "export it again with this release, and use images of the size of the export (input_height, input_width)",
+        weight=Weight.GENERAL,
+        frame=_in(r"onnxruntime/"),
     ),
     row(
         "while-running-engine",

@@ -94,7 +94,8 @@ _PREFIX = re.compile(
 )
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w{0,80}\.){0,8}(?:[A-Z_]\w{0,80}|(?<=\.)\w{0,80}(?:error|timeout))"
-    r"(?:: |(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
+    r"(?:: |(?:(?<=Error)|(?<=Exception)):\Z"
+    r"|(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
     re.ASCII,
 )
 _BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |━━")
