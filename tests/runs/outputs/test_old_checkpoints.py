@@ -92,17 +92,20 @@ def test_not_a_number_is_never_the_best(results: Path) -> None:
     assert removed(results, "best:1", odd) == [1, 3, 4]
 
 
-def test_what_tao_keeps_as_the_best_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "action", "step"), [("dino", "train", "_step_00010"), ("radio", "distill", "")]
+)
+def test_what_tao_keeps_as_the_best_stays(tmp_path: Path, network: str, action: str, step: str) -> None:
     """nvidia-tao-pytorch 7.1.0 and later, with train.checkpointer.enable_topk."""
-    contract = load_network("dino").contract("train", "7.1.0").checkpoints
-    (tmp_path / "train").mkdir()
-    names = ["model_best_001.pth", *(f"model_epoch_{epoch:03}_step_00010.pth" for epoch in range(5))]
+    contract = load_network(network).contract(action, "7.1.0").checkpoints
+    (tmp_path / action).mkdir()
+    names = ["model_best_001.pth", *(f"model_epoch_{epoch:03}{step}.pth" for epoch in range(5))]
     for file in names:
-        (tmp_path / "train" / file).write_bytes(b"PK\x03\x04 weights")
+        (tmp_path / action / file).write_bytes(b"PK\x03\x04 weights")
     found = find_checkpoints(tmp_path, contract)
     assert [epoch_of(path, contract) for path in found if path.name == "model_best_001.pth"] == [2]
     old = old_checkpoints(found, tmp_path, contract, parse_keep_rule("last:1"), None)
-    assert [one.path.name for one in old] == [f"model_epoch_{epoch:03}_step_00010.pth" for epoch in range(4)]
+    assert [one.path.name for one in old] == [f"model_epoch_{epoch:03}{step}.pth" for epoch in range(4)]
 
 
 def test_moving_averages_stay_with_the_weights_of_their_epoch(tmp_path: Path) -> None:
