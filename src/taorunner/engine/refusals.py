@@ -345,7 +345,7 @@ def _tls(match: re.Match[str], asked: Asked) -> TaorunnerError:
 _TABLE: tuple[tuple[str, _Make], ...] = (
     # the driver and its runtime
     (r"could not select device driver|[Uu]nknown (?:or invalid )?runtime", _no_gpu_runtime),
-    (r"nvidia-container-cli: device error: ([^:]+): unknown device", _unknown_gpu),
+    (r"nvidia-container-cli: device error: (?:unknown device id: )?([\w.-]+)(?:: unknown device|\\|$)", _unknown_gpu),
     (r"nvidia-container-cli: ([^\n]+)", _driver),
     # images and registries
     (r"Credentials store error: StoreError\('([^']+)'\)|error getting credentials - err: ([^\n]+)", _helper),

@@ -13,6 +13,15 @@ _CONFIG = r"(?:experiment_config|experiment_spec|\w{0,20}c(?:on)?fi?g|\w{0,20}sp
 
 CALLS: tuple[Cause, ...] = (
     row(
+        "class-beyond-list",
+        "IndexError: list|KeyError: ",
+        r"^(?P<what>IndexError: list index out of range|KeyError: \d{1,9})$",
+        "most likely a class number is beyond the list of classes: {what}",
+        "compare the class numbers of the labels with num_classes, the class names and the class mapping of the spec",
+        weight=Weight.GENERAL,
+        frame=r"\n[^\n]{0,200}(?:[Cc]lass|names|categor|cats)\w{0,24}\[",
+    ),
+    row(
         "calls-do-not-fit",
         "TypeError: |ImportError: |NameError: ",
         r"^(?P<what>TypeError: [\w.<>]{1,100}\(\) (?:got an unexpected keyword argument|got multiple values for"

@@ -29,6 +29,15 @@ SPEC: tuple[Cause, ...] = (
         "correct the spec file; `taorunner validate` shows the place",
     ),
     row(
+        "key-left-out",
+        "is not in struct",
+        r"Key '(?P<what>[^'\n]{1,200})' is not in struct(?:\n\s{1,20}full_key: (?P<path>\S{1,200}))?",
+        'the spec lacks "{what}"{at_path}, which this action reads',
+        "set it as in NVIDIA's example of this release; `taorunner networks` shows what this network knows",
+        frame=r'^File "(?![^"\n]{0,300}/(?:omegaconf|hydra)/)[^"\n]{1,300}"[^\n]{0,160}\n[^\n]{0,200}\b'
+        r"(?:cfg|\w{0,30}config|\w{0,30}spec)\w{0,10}(?:\.|\[)",
+    ),
+    row(
         "unknown-spec-key",
         "not in struct|' not in '|Could not override|full_key:|Key '",
         r"Key '(?P<what>[^'\n]{1,200})' (?:is not in struct|not in '[^'\n]{1,200}')|Could not"
