@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import images
+import podman_rig
 import private_daemon
 import pytest
 import slurm_rig
@@ -43,7 +44,8 @@ pytest_plugins = [
     "launches",
     "clusters",
     "kube_cluster",
-]  # options of a run; fixtures of tests/cli, tests/backends, tests/rig/slurm_cluster and kubernetes
+    "podman_engines",
+]  # options of a run; fixtures of tests/cli, tests/backends, tests/rig/slurm_cluster, kubernetes and podman
 
 SEED_VARIABLE = "TAORUNNER_FAULT_SEED"
 RIG_VARIABLE = "TAORUNNER_TEST_RIG"  # set by the process that was started, read by its xdist workers
@@ -55,6 +57,8 @@ ENGINE_FIXTURES = {
     "tao_image",
     "registry",
     "small_engine",
+    "podman",
+    "own_podman",
 }
 MEMORY, MEMORY_NEEDED_BYTES = "/dev/shm", 4 << 30
 
@@ -152,6 +156,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and RIG_VARIABLE in os.environ:
         home = rig_place()[1]
         rig.down(slurm_rig.home_beside(home))
+        for uid in podman_rig.UIDS:
+            rig.down(podman_rig.home_beside(home, uid))
         rig.down(home)
         shutil.rmtree(os.environ["TAORUNNER_LEASES"], ignore_errors=True)
 

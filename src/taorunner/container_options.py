@@ -1,7 +1,7 @@
 """What a container may be given: folders of this host, ports, a user, limits. Pure data.
 
 A plan holds the options of its run, the docker backend's request the same ones, and ``engine.containers`` creates a
-container with them.
+container with the settings that both are part of.
 """
 
 from __future__ import annotations
@@ -55,3 +55,18 @@ class ContainerOptions(Value):
     def no_new_privileges(self) -> bool:
         """Whether setuid programs inside gain nothing: true unless the container is privileged."""
         return not self.privileged
+
+
+class ContainerSettings(Value):
+    """A new container. ``gpus`` are ids on the engine's machine, never a count."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    gpus: tuple[str, ...] = ()
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: ContainerOptions = field(default_factory=ContainerOptions)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from served import Served
 
-from taorunner.container_options import ContainerOptions, Mount, PublishedPort
+from taorunner.container_options import ContainerOptions, ContainerSettings, Mount, PublishedPort
 from taorunner.engine import containers
 from taorunner.engine.client import Engine
-from taorunner.engine.containers import ContainerSettings, ContainerState, parse_time
-from taorunner.errors import MachineError, TaorunnerError
+from taorunner.engine.containers import ContainerState
+from taorunner.engine.facts import parse_time
+from taorunner.errors import TaorunnerError
 
 LEAST = ContainerSettings("run-1", "tao:5", ("dino", "train"))
 T0 = datetime(2024, 1, 31, 10, 0, tzinfo=timezone.utc)
@@ -101,15 +102,6 @@ def test_a_name_that_is_taken_and_an_engine_that_refuses(connected: Engine, serv
     served.answers["POST /containers/create"] = (404, {"message": "No such image: tao:5"})
     with pytest.raises(TaorunnerError, match="tao:5"):
         containers.create(connected, LEAST)
-
-
-def test_podman_is_not_asked_for_gpus(connected: Engine, served: Served) -> None:
-    served.answers["POST /containers/create"] = (201, {"Id": "c1", "Warnings": []})
-    podman = replace(connected, product="Libpod/4.3.1 (linux)")
-    with pytest.raises(MachineError, match="podman silently ignores GPUs"):
-        containers.create(podman, replace(LEAST, gpus=("0",)))
-    assert containers.create(podman, LEAST) == "c1"
-    assert containers.create(connected, replace(LEAST, gpus=("0",))) == "c1"
 
 
 def body(status: str = "exited", **state: object) -> dict[str, object]:

@@ -8,9 +8,9 @@ import pytest
 from scripted_engine import Container, ScriptedEngine, frame, scripted_engine
 from served import Served
 
+from taorunner.container_options import ContainerSettings
 from taorunner.engine import containers
 from taorunner.engine.client import Address, Engine, connect
-from taorunner.engine.containers import ContainerSettings
 from taorunner.engine.dialogue import NEVER_DETACH, converse, resize, signal
 from taorunner.errors import MachineError, TaorunnerError
 

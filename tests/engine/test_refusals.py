@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from taorunner.container_options import ContainerOptions, Mount
+from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
 from taorunner.engine import client, containers, images
-from taorunner.engine.containers import ContainerSettings
 from taorunner.engine.refusal_rows import (
     GPU_ROWS,
     REGISTRY_ROWS,

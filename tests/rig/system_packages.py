@@ -34,6 +34,10 @@ PROGRAMS = {  # program -> its Debian package; of several names the first that t
     "ch-run": ("charliecloud-runtime", "charliecloud"),
     "ch-image": ("charliecloud-builders", "charliecloud"),
     "openssl": ("openssl",),
+    "podman": ("podman",),  # of root and rootless: tests/rig/podman
+    "catatonit": ("catatonit",),
+    "newuidmap": ("uidmap",),
+    "runc": ("runc",),
 }
 
 

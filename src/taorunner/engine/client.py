@@ -11,6 +11,7 @@ Functions of docker-py that are not public are called in ``Engine`` here and in 
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -68,12 +69,22 @@ class Engine(Value):
         return self.product.startswith("Libpod")
 
     @property
+    def version(self) -> tuple[int, ...]:
+        """``(4, 3, 1)``; empty where the engine does not say it."""
+        found = re.search(r"/(\d+(?:\.\d+)*)", self.product)
+        return tuple(int(part) for part in found[1].split(".")) if found else ()
+
+    @property
     def api_version(self) -> str:
         return str(self.api._version)
 
     def url(self, path: str, *names: str) -> str:
         """The address of a call: ``/containers/{0}/start`` with names quoted, below the API version."""
         return str(self.api._url(path, *names))
+
+    def podman_url(self, path: str) -> str:
+        """The address of a call of podman's own API, below the version of this engine."""
+        return f"{self.api.base_url}/v{'.'.join(str(part) for part in self.version)}/libpod{path}"
 
     def raise_for_status(self, answer: Any) -> None:
         """Raises docker-py's APIError with what the engine says, where the answer is an error."""

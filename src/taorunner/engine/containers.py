@@ -9,45 +9,32 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
-from docker.types import DeviceRequest, LogConfig, Ulimit
-from docker.types import Mount as EngineMount
-
-from taorunner.container_options import ContainerOptions, Mount
-from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
+from taorunner.container_options import ContainerSettings
+from taorunner.engine.client import CONNECT_TIMEOUT_S, ENGINE_ERRORS, Engine, translated
+from taorunner.engine.create import on_docker, on_podman
+from taorunner.engine.facts import parse_time
 from taorunner.engine.frames import (
     READ_BYTES,
     STDERR,
     STDOUT,
     Delivered,
+    Frames,
     FrameStream,
+    LateStream,
     body_of,
     close_attached,
     socket_of,
 )  # fmt: skip
 from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
-from taorunner.errors import MachineError
-from taorunner.values.value import Value, field
+from taorunner.values.value import Value
 
 START_TIMEOUT_S = 600
 _OVER = ("exited", "dead")
-
-
-class ContainerSettings(Value):
-    """A new container. ``gpus`` are ids on the engine's machine, never a count."""
-
-    name: str
-    image: str
-    command: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[Mount, ...] = ()
-    gpus: tuple[str, ...] = ()
-    cpus: int | None = None
-    memory_bytes: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    options: ContainerOptions = field(default_factory=ContainerOptions)
+_OF_PODMAN = {"configured": "created", "initialized": "created", "stopping": "running", "stopped": "exited"}
+"""Podman's states that Docker does not have. A stopped container has its exit code. Source: libpod's states."""
 
 
 class ContainerState(Value):
@@ -74,32 +61,14 @@ def create(engine: Engine, settings: ContainerSettings) -> str | None:
     Raises:
         MachineError, EngineRefusedError: nothing was created.
     """
-    if settings.gpus and engine.is_podman:
-        raise MachineError(
-            "podman silently ignores GPUs requested through Docker's API",
-            hint="use a docker engine for runs with GPUs: set DOCKER_HOST, or docker context use NAME",
-        )
-    api, options = engine.api, settings.options
+    make = on_podman.create if engine.is_podman else on_docker.create
     with translated(engine.asked(settings.image, settings.gpus)):
         try:
-            answer = api.create_container(
-                settings.image,
-                command=list(settings.command),
-                name=settings.name,
-                environment=dict(settings.env),
-                user=options.user,
-                working_dir=options.workdir,
-                labels=dict(settings.labels),
-                ports=[*options.ports, *((port.inside, port.protocol) for port in options.published)] or None,
-                tty=options.tty,
-                stdin_open=options.interactive,
-                host_config=_host_config(api, settings),
-            )
+            return make(engine, settings)
         except ENGINE_ERRORS as error:
             if is_name_conflict(error):
                 return None
             raise
-    return str(answer["Id"])
 
 
 def start(engine: Engine, container: str, image: str | None = None, gpus: tuple[str, ...] = ()) -> None:
@@ -139,13 +108,23 @@ def attach(engine: Engine, container: str, *, tty: bool = False) -> FrameStream:
 
 def read_log(
     engine: Engine, container: str, *, follow: bool, tty: bool = False, last: int | None = None
-) -> FrameStream:
+) -> Frames:
     """The stored output from the beginning, and with ``follow`` all later output.
 
     ``last``: only this number of last lines; a line without LF counts once for each block of 16 KiB.
 
-    The engine holds back unfinished lines. Works on containers that have ended.
+    Docker holds back unfinished lines; podman does not, but answers only with the first output. Works on containers
+    that have ended.
     """
+
+    def open_stream() -> FrameStream:
+        return _open_log(engine, container, follow=follow, tty=tty, last=last)
+
+    return LateStream(open_stream) if follow and engine.is_podman else open_stream()
+
+
+def _open_log(engine: Engine, container: str, *, follow: bool, tty: bool, last: int | None) -> FrameStream:
+    timeout_s = (CONNECT_TIMEOUT_S, None) if follow and engine.is_podman else START_TIMEOUT_S
     with translated(engine.asked()):
         response = engine.api.get(
             engine.url("/containers/{0}/logs", container),
@@ -156,7 +135,7 @@ def read_log(
                 "tail": "all" if last is None else last,
             },
             stream=True,
-            timeout=START_TIMEOUT_S,
+            timeout=timeout_s,
         )
         engine.raise_for_status(response)
     body = body_of(response)
@@ -188,6 +167,10 @@ def output_to_the_end(engine: Engine, container: str, live: FrameStream) -> Iter
     ``live`` was attached before the start. Its connection may break before the container ends; the rest is then read
     from the stored log.
     """
+    if engine.is_podman:  # its stored log has every byte at once, and drops none for a slow reader
+        live.close()
+        yield from read_log(engine, container, follow=True)
+        return
     delivered = {STDOUT: Delivered(), STDERR: Delivered()}
     for name, data in live:
         data = delivered[name].feed(data)
@@ -217,6 +200,7 @@ def look(engine: Engine, container: str) -> ContainerState | None:
                 return None
             raise
     state = body["State"]
+    status = _OF_PODMAN.get(state["Status"], state["Status"])
     started_at, finished_at = parse_time(state.get("StartedAt")), parse_time(state.get("FinishedAt"))
     if started_at is not None and finished_at is not None:
         started_at = min(
@@ -224,10 +208,10 @@ def look(engine: Engine, container: str) -> ContainerState | None:
         )  # two programs write them, so a very short run may seem to end before it starts
     return ContainerState(
         id=body["Id"],
-        status=state["Status"],
+        status=status,
         labels=body["Config"].get("Labels") or {},
         tty=bool(body["Config"].get("Tty")),
-        exit_code=state.get("ExitCode") if state["Status"] in _OVER else None,
+        exit_code=state.get("ExitCode") if status in _OVER else None,
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error") or None,
         started_at=started_at,
@@ -253,7 +237,8 @@ def list_labelled(engine: Engine, label: str) -> Iterator[ContainerState]:
     with translated(engine.asked()):
         found: Sequence[Mapping[str, Any]] = engine.api.containers(all=True, filters={"label": label})
     for body in found:
-        yield ContainerState(id=body["Id"], status=body["State"], labels=body.get("Labels") or {})
+        status = _OF_PODMAN.get(body["State"], body["State"])
+        yield ContainerState(id=body["Id"], status=status, labels=body.get("Labels") or {})
 
 
 def stop(engine: Engine, container: str, grace_s: float) -> None:
@@ -280,57 +265,3 @@ def remove(engine: Engine, container: str) -> None:
         except ENGINE_ERRORS as error:
             if not (is_missing(error) or is_going(error)):
                 raise
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Docker's ``2024-01-31T10:00:00.123456789Z`` as aware UTC; None for its zero time."""
-    if not text or text.startswith("0001-"):
-        return None
-    head, _, fraction = text.rstrip("Z").partition(".")
-    zone = ""
-    for sign in "+-":
-        if sign in fraction:
-            fraction, _, rest = fraction.partition(sign)
-            zone = sign + rest
-    micros = (fraction + "000000")[:6]
-    try:
-        moment = datetime.fromisoformat(f"{head}.{micros}{zone or '+00:00'}")
-    except ValueError:
-        return None
-    return moment.astimezone(timezone.utc)
-
-
-def _host_config(api: Any, settings: ContainerSettings) -> Any:
-    options = settings.options
-    bindings: dict[Any, Any] = dict(options.ports)
-    for port in options.published:
-        bindings.setdefault(f"{port.inside}/{port.protocol}", []).append((port.address, port.outside))
-    config = api.create_host_config(
-        init=True,  # otherwise SIGTERM does not reach the process, and every stop takes the full grace period
-        log_config=LogConfig(  # no rotation: it could overtake a reader
-            type="none" if options.interactive else LogConfig.types.JSON, config={}
-        ),
-        mounts=[
-            EngineMount(target=mount.target, source=str(mount.source), type="bind", read_only=mount.read_only)
-            for mount in settings.mounts
-        ],
-        device_requests=[DeviceRequest(device_ids=list(settings.gpus), capabilities=[["gpu"]])]
-        if settings.gpus
-        else None,
-        group_add=[str(group) for group in options.groups] or None,
-        nano_cpus=None if settings.cpus is None else settings.cpus * 10**9,
-        mem_limit=settings.memory_bytes,
-        shm_size=options.shm_bytes,
-        ulimits=[
-            Ulimit(name=name, soft=limit, hard=options.hard_ulimits.get(name, limit))
-            for name, limit in options.ulimits.items()
-        ]
-        or None,
-        port_bindings=bindings or None,
-        network_mode=options.network,
-        privileged=options.privileged,
-        security_opt=["no-new-privileges"] if options.no_new_privileges else None,
-    )
-    if options.terminal is not None:
-        config["ConsoleSize"] = list(options.terminal)  # from API 1.42: sets the size before the start
-    return config

@@ -12,7 +12,7 @@ from typing import Any
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, translated
 from taorunner.engine.frames import READ_BYTES, FrameStream, close_attached, socket_of
-from taorunner.engine.refusals import is_missing
+from taorunner.engine.refusals import is_missing, is_not_running
 from taorunner.errors import MachineError
 
 NEVER_DETACH = "ctrl-@,ctrl-^,ctrl-@,ctrl-]"
@@ -89,5 +89,5 @@ def signal(engine: Engine, container: str, name: str) -> None:
         try:
             engine.api.kill(container, name)
         except ENGINE_ERRORS as error:
-            if not is_missing(error) and getattr(error, "status_code", None) != 409:  # 409: not running
+            if not (is_missing(error) or is_not_running(error)):
                 raise

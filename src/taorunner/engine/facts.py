@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import PurePosixPath
 from typing import Any
 
 from taorunner.engine.client import Engine, translated
-from taorunner.engine.containers import parse_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +30,8 @@ class EngineFacts:
     clock: datetime | None
     containers_running: int = 0
     containers_outlive_it: bool = False
+    cgroups: str = ""
+    """The version of cgroups, ``1`` or ``2``."""
 
     @property
     def is_rootless(self) -> bool:
@@ -74,7 +75,8 @@ def read_facts(engine: Engine) -> EngineFacts:
         machine=str(body.get("Architecture") or ""),
         runtimes=tuple(sorted(body.get("Runtimes") or {})),
         cdi_devices=tuple(str(device.get("ID", "")) for device in body.get("DiscoveredDevices") or ()),
-        security=_security(body.get("SecurityOptions") or ()),
+        security=_security(body.get("SecurityOptions") or ())
+        + (("rootless",) if body.get("Rootless") else ()),
         http_proxy=str(body.get("HttpProxy") or ""),
         https_proxy=str(body.get("HttpsProxy") or ""),
         cpus=body.get("NCPU"),
@@ -82,6 +84,7 @@ def read_facts(engine: Engine) -> EngineFacts:
         clock=parse_time(body.get("SystemTime")),
         containers_running=int(body.get("ContainersRunning") or 0),
         containers_outlive_it=bool(body.get("LiveRestoreEnabled")),
+        cgroups=str(body.get("CgroupVersion") or ""),
     )
 
 
@@ -90,6 +93,24 @@ def image_names(engine: Engine) -> tuple[str, ...]:
     with translated(engine.asked()):
         images: Sequence[Mapping[str, Any]] = engine.api.images()
     return tuple(name for image in images for name in image.get("RepoTags") or () if "<none>" not in name)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Docker's ``2024-01-31T10:00:00.123456789Z`` as aware UTC; None for its zero time."""
+    if not text or text.startswith("0001-"):
+        return None
+    head, _, fraction = text.rstrip("Z").partition(".")
+    zone = ""
+    for sign in "+-":
+        if sign in fraction:
+            fraction, _, rest = fraction.partition(sign)
+            zone = sign + rest
+    micros = (fraction + "000000")[:6]
+    try:
+        moment = datetime.fromisoformat(f"{head}.{micros}{zone or '+00:00'}")
+    except ValueError:
+        return None
+    return moment.astimezone(timezone.utc)
 
 
 def _security(options: Sequence[str]) -> tuple[str, ...]:

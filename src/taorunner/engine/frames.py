@@ -92,6 +92,58 @@ class FrameStream:
             yield piece
 
 
+class LateStream:
+    """A stream of an engine that answers only when there is output, opened once it is iterated.
+
+    A thread asks, because nothing else could end the waiting: ``close()`` does at once, the thread with the answer.
+    """
+
+    def __init__(self, open_stream: Callable[[], FrameStream]) -> None:
+        self._open_stream = open_stream
+        self._changed = threading.Condition()
+        self._stream: FrameStream | None = None
+        self._error: Exception | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        threading.Thread(target=self._open, daemon=True).start()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closed or self._stream is not None or self._error is not None
+            )
+            stream, error = self._stream, self._error
+            if self._closed:
+                return
+        if error is not None:
+            raise error
+        if stream is not None:
+            yield from stream
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            stream = self._stream
+        if stream is not None:
+            stream.close()
+
+    def _open(self) -> None:
+        stream, error = None, None
+        try:
+            stream = self._open_stream()
+        except Exception as failure:  # raised again where the stream is read
+            error = failure
+        with self._changed:
+            self._stream, self._error = stream, error
+            self._changed.notify_all()
+            is_late = self._closed
+        if is_late and stream is not None:
+            stream.close()
+
+
+Frames = FrameStream | LateStream
+
+
 def socket_of(raw: Any) -> socket.socket:
     """The socket below what docker-py's ``attach_socket`` gives, or below an HTTP body; itself where it is one."""
     found: socket.socket = getattr(raw, "_sock", raw)

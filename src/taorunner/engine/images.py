@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from taorunner.engine.client import ENGINE_ERRORS, Engine, json_lines, translated
-from taorunner.engine.containers import parse_time
+from taorunner.engine.facts import parse_time
 from taorunner.engine.refusals import Asked, is_missing, is_missing_image, is_passing, translate
 from taorunner.errors import TaorunnerError
 from taorunner.image_names import split_reference

@@ -83,7 +83,7 @@ def text_of(error: BaseException | str) -> str:
 
 def is_name_conflict(error: BaseException) -> bool:
     """True when a container of that name already exists."""
-    return "is already in use by container" in text_of(error)
+    return re.search(r"container name \S+ is already in use by", text_of(error)) is not None
 
 
 def is_missing(error: BaseException) -> bool:
@@ -104,6 +104,11 @@ def is_missing_manifest(error: BaseException) -> bool:
 def is_passing(error: BaseException | str) -> bool:
     """True for a lost connection or an overloaded server: trying again may help."""
     return _is_unanswered(error) or re.search(_PASSING, text_of(error)) is not None
+
+
+def is_not_running(error: BaseException) -> bool:
+    """True when a signal was sent to a container that does not run."""
+    return getattr(error, "status_code", None) == 409 or "container state improper" in text_of(error)
 
 
 def is_going(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from taorunner.container_options import ContainerOptions
+from taorunner.container_options import ContainerOptions, ContainerSettings
 from taorunner.engine import containers
 from taorunner.engine.client import Engine
 from taorunner.engine.images import find_image
@@ -92,7 +92,7 @@ def sync_image(
 def _ask(engine: Engine, image_id: str, reference: str, user: str, timeout_s: float) -> dict[str, Any]:
     """The output of ``installed_reader`` in a container of the image."""
     name = f"taorunner-specs-{secrets.token_hex(6)}"
-    settings = containers.ContainerSettings(
+    settings = ContainerSettings(
         name=name,
         image=image_id,
         command=reader_command(),

@@ -11,10 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from taorunner.container_options import ContainerOptions, Mount
+from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
 from taorunner.engine import containers, images
 from taorunner.engine.client import Engine, describe
-from taorunner.engine.containers import ContainerSettings
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.gpu.inventory import Gpu, Inventory, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases

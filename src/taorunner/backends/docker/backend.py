@@ -123,7 +123,10 @@ class DockerBackend:
                 return self._started(request, container)
         stream = None
         try:
-            stream = containers.attach(engine, container, tty=request.options.tty)
+            if (
+                not engine.is_podman
+            ):  # its stored log has every byte at once, and drops none for a slow reader
+                stream = containers.attach(engine, container, tty=request.options.tty)
             containers.start(engine, container, request.image, request.gpus)
         except BaseException:
             if stream is not None:
@@ -131,7 +134,8 @@ class DockerBackend:
             if not adopted or self._never_ran(container):
                 containers.remove(engine, container)
             raise
-        self._kept[request.run_id] = (container, stream)
+        if stream is not None:
+            self._kept[request.run_id] = (container, stream)
         return self._started(request, container)
 
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]:

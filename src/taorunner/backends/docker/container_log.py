@@ -9,15 +9,13 @@ from taorunner.backends.contract import LogChunk, LogPosition
 from taorunner.backends.docker.log_resume import KeptLog
 
 if TYPE_CHECKING:
-    from taorunner.engine.frames import FrameStream
+    from taorunner.engine.frames import Frames
 
 
 class ContainerLog:
     """The output of a container without the first ``position`` bytes of each stream."""
 
-    def __init__(
-        self, frames: FrameStream, position: LogPosition, *, live: bool, gap: str | None = None
-    ) -> None:
+    def __init__(self, frames: Frames, position: LogPosition, *, live: bool, gap: str | None = None) -> None:
         self._frames = frames
         self._places = {
             "stdout": KeptLog(position.stdout, position.tails.get("stdout", b"")),

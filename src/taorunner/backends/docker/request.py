@@ -6,17 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import EngineRequest, Launch
 from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
-from taorunner.container_options import ContainerOptions, Mount
+from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
 from taorunner.values.value import replace
-
-if TYPE_CHECKING:
-    from taorunner.engine.containers import ContainerSettings
 
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
@@ -133,8 +129,6 @@ def _mounts(plan: RunPlan, launch: Launch) -> tuple[Mount, ...]:
 
 
 def container_settings(request: DockerRequest) -> ContainerSettings:
-    from taorunner.engine.containers import ContainerSettings
-
     return ContainerSettings(
         name=request.name,
         image=request.image or "",
