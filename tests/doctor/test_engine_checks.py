@@ -188,16 +188,26 @@ def test_an_engine_that_is_new_enough(version: str, place: Place, stand_in_engin
     assert codes(look("engine", place.machine())) == [(Severity.OK, "engine")]
 
 
-def test_a_rootless_engine(place: Place, stand_in_engine: StandInEngine) -> None:
+def test_a_rootless_docker(place: Place, stand_in_engine: StandInEngine) -> None:
     stand_in_engine.info["SecurityOptions"] = ["name=seccomp,profile=builtin", "name=rootless"]
-    _, found = look("engine", place.machine(uid=1000))
-    assert (found.severity, found.code) == (Severity.WARNING, "engine-rootless")
-    place.recorded("nvidia-ctk", "systemctl")
+    _, said, lingers, found = look("engine", place.machine(uid=1000))
+    assert codes([said, lingers, found]) == [
+        (Severity.INFO, "engine-rootless"),
+        (Severity.WARNING, "engine-lingers"),
+        (Severity.WARNING, "engine-rootless"),
+    ]
+    assert "results belong to you" in said.message
+    place.recorded("nvidia-ctk", "systemctl", "loginctl")
     place.paste(found.hint)
+    place.paste(lingers.hint)
     assert place.record == [
         "nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place",
         "systemctl --user restart docker",
+        "loginctl enable-linger somebody",
     ]
+    place.file("var/lib/systemd/linger/somebody", "")
+    stand_in_engine.info["DiscoveredDevices"] = [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]
+    assert codes(look("engine", place.machine(uid=1000)))[1:] == [(Severity.INFO, "engine-rootless")]
 
 
 def test_an_engine_that_gives_other_user_ids(place: Place, stand_in_engine: StandInEngine) -> None:
@@ -363,8 +373,3 @@ def test_no_engine_is_reported_once_and_not_by_every_check(place: Place) -> None
     assert look("runtime", place.machine()) == []
     assert look("disk-engine", place.machine()) == []
     assert look("gpu-in-container", place.machine()) == []
-
-
-def test_podman_answers_and_leaves_gpus_out(place: Place, stand_in_engine: StandInEngine) -> None:
-    stand_in_engine.server = "Libpod/4.3.1 (linux)"
-    assert codes(look("engine", place.machine())) == [(Severity.WARNING, "engine-podman")]

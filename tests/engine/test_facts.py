@@ -175,12 +175,12 @@ def test_a_container_that_lists_gpus(connected: Engine, served: Served) -> None:
     seen = look_inside(connected, "tao:5", patience_s=5)
     assert seen == Seen(("NVIDIA H100 80GB HBM3", "B"), 4, words.decode().strip())
     request = served.of("POST", "/containers/create")
-    assert (request.json["Entrypoint"], request.json["Cmd"], request.json["NetworkDisabled"]) == (
+    host = request.json["HostConfig"]
+    assert (request.json["Entrypoint"], request.json["Cmd"], host["NetworkMode"]) == (
         ["nvidia-smi"],
         ["-L"],
-        True,
+        "none",
     )
-    host = request.json["HostConfig"]
     assert host["SecurityOpt"] == ["no-new-privileges"] and host["LogConfig"]["Type"] == "json-file"
     (devices,) = host["DeviceRequests"]
     assert (devices["Count"], devices["Capabilities"]) == (-1, [["gpu"]])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from taorunner.doctor.check import Area, Check, error, info, ok, problem, warning
 from taorunner.doctor.host import PATIENCE_S, EngineView, Machine, StillWaitingError
+from taorunner.doctor.podman_checks import look_at_cdi, look_at_podman, look_at_rootless
 from taorunner.doctor.remedies import (
     install_docker,
     install_toolkit,
@@ -25,6 +26,7 @@ from taorunner.errors import Finding, TaorunnerError
 from taorunner.gpu.driver_floors import is_older
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
+_PODMAN_SOCKET = "systemctl --user enable --now podman.socket"
 _UNSEEN = "rootless, users, runtime, GPUs in a container, disk and clock of the engine"
 
 
@@ -53,12 +55,9 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
     text = f"{product} engine {facts.version}, API {facts.api_version}, at {view.engine.address.url}"
     floor = DOCKER_7 if machine.needs.wants_7 else DOCKER
     if view.engine.is_podman:
-        yield warning(
-            "engine-podman",
-            f"{text}: podman ignores GPUs requested through Docker's API",
-            install_docker(machine),
-        )
-    elif is_older(facts.api_version, DOCKER_API):
+        yield from look_at_podman(machine, view, text)
+        return
+    if is_older(facts.api_version, DOCKER_API):
         text = f"{text}: TAO needs API {DOCKER_API}{restart_warning(machine)}"
         yield error("engine-api-old", text, newer_docker(machine))
     elif is_older(facts.version, floor):
@@ -66,23 +65,27 @@ def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
         yield error("engine-old", text, newer_docker(machine))
     else:
         yield ok("engine", text)
-    if facts.is_rootless or facts.remaps_users:
-        yield from _other_users(machine, view)
+    if facts.is_rootless:
+        yield from _rootless_docker(machine, view)
+    elif facts.remaps_users:
+        yield _other_users(machine)
 
 
-def _other_users(machine: Machine, view: EngineView) -> Iterator[Finding]:
-    """Reports engines that map user ids, so that results would belong to an unknown user."""
-    if view.facts.is_rootless:
+def _rootless_docker(machine: Machine, view: EngineView) -> Iterator[Finding]:
+    yield from look_at_rootless(machine, view)
+    if "nvidia" in view.facts.runtimes and not view.facts.cdi_devices:
         yield warning(
             "engine-rootless",
-            "the engine runs rootless and maps user ids, so results would not belong to you"
-            ' (write user: "0:0" below tao_config: root in the container is you)',
+            "the engine runs rootless: NVIDIA's runtime gives it GPUs only without cgroups",
             f"{machine.sudo}nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place"
             " && systemctl --user restart docker",
         )
-        return
+
+
+def _other_users(machine: Machine) -> Finding:
+    """An engine that maps user ids, so that results would belong to an unknown user."""
     settings = machine.path("etc/docker/daemon.json")
-    yield warning(
+    return warning(
         "engine-remaps-users",
         "the engine maps user ids (userns-remap), so results would not belong to you"
         f"{restart_warning(machine)}",
@@ -112,8 +115,15 @@ def _unreachable(machine: Machine, failure: TaorunnerError) -> Finding:
             text = f'no docker engine answers at "{url}", the address in DOCKER_HOST, but a local one runs'
             return problem(matters, "engine-address", text, "unset DOCKER_HOST")
         if machine.program("dockerd") is None and machine.program("docker") is None:
-            return problem(matters, "engine-missing", "docker is not installed", install_docker(machine))
-        if str(socket).startswith("/run/user/"):
+            if machine.program("podman") is not None and "podman" not in socket.name:
+                text = "docker is not installed, and DOCKER_HOST does not name the socket of podman, which is"
+                repair = f"{_PODMAN_SOCKET} && export DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock"
+                return problem(matters, "engine-missing", text, repair)
+            if machine.program("podman") is None:
+                return problem(matters, "engine-missing", "docker is not installed", install_docker(machine))
+        if "podman" in socket.name:
+            repair = _PODMAN_SOCKET if "/user/" in str(socket) else service(machine, "start", "podman.socket")
+        elif str(socket).startswith("/run/user/"):
             repair = "systemctl --user start docker"
         elif machine.is_wsl and machine.program("dockerd") is None:
             repair = '"/mnt/c/Program Files/Docker/Docker/Docker Desktop.exe" &'
@@ -151,6 +161,9 @@ def _no_permission(machine: Machine, socket: Path) -> Finding:
 def look_at_runtime(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if view is None:
+        return
+    if view.engine.is_podman:
+        yield from look_at_cdi(machine, view)
         return
     facts = view.facts
     if facts.has_nvidia:

@@ -203,12 +203,7 @@ def _process(machine: Machine, process: GpuProcess) -> str:
 
 def look_inside_a_container(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
-    if (
-        view is None
-        or not machine.needs.wants_gpus
-        or not machine.needs.wants_engine
-        or view.engine.is_podman
-    ):
+    if view is None or not machine.needs.wants_gpus or not machine.needs.wants_engine:
         return
     from taorunner.engine.gpu_probe import look_inside
 

@@ -138,7 +138,16 @@ def install_toolkit(machine: Machine) -> str:
     return f"{install}\n{register_runtime(machine)}"
 
 
+def describe_gpus(machine: Machine) -> str:
+    """Writes the file in which podman finds the GPUs. Source: NVIDIA's page on CDI."""
+    return f"{machine.sudo}nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+
+
 def register_runtime(machine: Machine) -> str:
+    """Makes the engine give GPUs to containers, once the toolkit is installed."""
+    view = machine.engine_or_none()
+    if view is not None and view.engine.is_podman:
+        return describe_gpus(machine)
     return f"{machine.sudo}nvidia-ctk runtime configure --runtime=docker && {service(machine, 'restart')}"
 
 

@@ -97,7 +97,9 @@ def look_at_selinux(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if not enforcing:
         return
-    if view is not None and not view.facts.labels_files:
+    if view is not None and (
+        not view.facts.labels_files or view.engine.is_podman
+    ):  # runs there take no labels
         yield ok("selinux", "SELinux is enforcing, but not for the engine's containers")
         return
     if machine.workspace is None:

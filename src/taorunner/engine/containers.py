@@ -29,6 +29,7 @@ from taorunner.engine.frames import (
     socket_of,
 )  # fmt: skip
 from taorunner.engine.refusals import is_going, is_missing, is_name_conflict
+from taorunner.errors import TaorunnerError
 from taorunner.values.value import Value
 
 START_TIMEOUT_S = 600
@@ -113,14 +114,20 @@ def read_log(
 
     ``last``: only this number of last lines; a line without LF counts once for each block of 16 KiB.
 
-    Docker holds back unfinished lines; podman does not, but answers only with the first output. Works on containers
-    that have ended.
+    Docker holds back unfinished lines; podman does not. Works on containers that have ended.
     """
 
     def open_stream() -> FrameStream:
         return _open_log(engine, container, follow=follow, tty=tty, last=last)
 
-    return LateStream(open_stream) if follow and engine.is_podman else open_stream()
+    def open_whole() -> FrameStream | None:
+        with suppress(TaorunnerError):  # the service may have ended
+            state = look(engine, container)
+            if state is not None and state.is_over:
+                return _open_log(engine, container, follow=False, tty=tty, last=last)
+        return None
+
+    return LateStream(open_stream, open_whole) if follow and engine.is_podman else open_stream()
 
 
 def _open_log(engine: Engine, container: str, *, follow: bool, tty: bool, last: int | None) -> FrameStream:

@@ -93,13 +93,16 @@ class FrameStream:
 
 
 class LateStream:
-    """A stream of an engine that answers only when there is output, opened once it is iterated.
+    """The followed log of an engine that answers only when there is output, and may end it too early (podman).
 
-    A thread asks, because nothing else could end the waiting: ``close()`` does at once, the thread with the answer.
+    It is opened once it is iterated, by a thread, because nothing else could end the waiting: ``close()`` does at once,
+    the thread with the answer. After its end ``open_whole`` gives the log again, from the beginning, or None.
     """
 
-    def __init__(self, open_stream: Callable[[], FrameStream]) -> None:
-        self._open_stream = open_stream
+    def __init__(
+        self, open_stream: Callable[[], FrameStream], open_whole: Callable[[], FrameStream | None]
+    ) -> None:
+        self._open_stream, self._open_whole = open_stream, open_whole
         self._changed = threading.Condition()
         self._stream: FrameStream | None = None
         self._error: Exception | None = None
@@ -117,7 +120,23 @@ class LateStream:
         if error is not None:
             raise error
         if stream is not None:
-            yield from stream
+            yield from self._with_its_end(stream)
+
+    def _with_its_end(self, stream: FrameStream) -> Iterator[tuple[str, bytes]]:
+        given = {STDOUT: 0, STDERR: 0}
+        for name, data in stream:
+            given[name] += len(data)
+            yield name, data
+        whole = None if self._closed else self._open_whole()
+        if whole is None:
+            return
+        with self._changed:
+            self._stream = whole  # for close()
+        for name, data in whole:
+            known = min(given[name], len(data))
+            given[name] -= known
+            if known < len(data):
+                yield name, data[known:]
 
     def close(self) -> None:
         with self._changed:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import Any
 
-from docker.types import DeviceRequest, LogConfig
-
+from taorunner.container_options import ContainerOptions, ContainerSettings
 from taorunner.engine.client import Engine, translated
 from taorunner.engine.containers import remove, start
+from taorunner.engine.create import on_docker, on_podman
 
 LABEL = "com.taorunner.probe"
 _GPU = re.compile(r"^GPU (\d+): (.+?) \(UUID: ([^)]+)\)", re.MULTILINE)
@@ -33,18 +32,18 @@ def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
     """
     api = engine.api
     asked = engine.asked(image, ("all",))
+    settings = ContainerSettings(
+        name=f"taorunner-doctor-{secrets.token_hex(4)}",
+        image=image,
+        command=("-L",),
+        env={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
+        gpus=("all",),
+        labels={LABEL: image},
+        options=ContainerOptions(network="none"),
+    )
+    make = on_podman.create if engine.is_podman else on_docker.create
     with translated(asked):
-        made = api.create_container(
-            image,
-            entrypoint=["nvidia-smi"],  # TAO's own entrypoint prints a banner first
-            command=["-L"],
-            name=f"taorunner-doctor-{secrets.token_hex(4)}",
-            environment={"NVIDIA_DRIVER_CAPABILITIES": "compute,utility"},
-            labels={LABEL: image},
-            network_disabled=True,
-            host_config=_host_config(api),
-        )
-    container = str(made["Id"])
+        container = make(engine, settings, ["nvidia-smi"])  # TAO's own entrypoint prints a banner first
     try:
         start(engine, container, image, ("all",))
         with translated(asked):
@@ -53,13 +52,3 @@ def look_inside(engine: Engine, image: str, *, patience_s: float) -> Seen:
     finally:
         remove(engine, container)
     return Seen(tuple(match[2] for match in _GPU.finditer(words)), code, words.strip())
-
-
-def _host_config(api: Any) -> Any:
-    return api.create_host_config(
-        device_requests=[DeviceRequest(count=-1, capabilities=[["gpu"]])],
-        security_opt=["no-new-privileges"],
-        log_config=LogConfig(
-            type=LogConfig.types.JSON, config={}
-        ),  # the engine's default log driver may not be readable
-    )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from taorunner.engine.refusal_rows import (
     GPU_ROWS,
+    PODMAN_ROWS,
     REGISTRY_ROWS,
     START_ROWS,
     RefusalRow,
@@ -60,7 +61,7 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
     """The translation of a known error text, else None."""
-    for row in (*GPU_ROWS, *START_ROWS, *REGISTRY_ROWS):
+    for row in (*GPU_ROWS, *PODMAN_ROWS, *START_ROWS, *REGISTRY_ROWS):
         match = re.search(row.pattern, text, re.DOTALL | re.MULTILINE)
         if match is not None:
             return _of_row(row, match, asked)
@@ -136,6 +137,12 @@ _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 
 
 def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
+    address = asked.address or ""
+    if address.endswith("podman.sock"):
+        whose = "--user " if "/user/" in address else ""
+        return MachineError(
+            f'no engine answers at "{address}"', hint=f"systemctl {whose}start podman.socket", code=_CODE
+        )
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
         hint=f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",

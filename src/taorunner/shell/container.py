@@ -1,7 +1,7 @@
 """The container of a shell: created from the same request as that of a run, connected, and removed afterwards.
 
-A terminal is connected by the docker program if it is installed, otherwise through the engine's API. Pipes always use
-the API.
+A terminal is connected by the docker program if it is installed and the engine is Docker's, otherwise through the
+engine's API. Pipes always use the API.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ShellContainer:
         """
         if not self._request.options.tty:
             self._talk_through_pipes()
-        elif (docker := docker_program()) is None or not self._talk_through(docker):
+        elif (docker := self._program()) is None or not self._talk_through(docker):
             self._talk_on_terminal()
         return self._exit_code()
 
@@ -62,6 +62,9 @@ class ShellContainer:
             MachineError: the engine does not answer, so the container may still exist.
         """
         end_container(self._engine, self._request.name)
+
+    def _program(self) -> str | None:
+        return None if self._engine.is_podman else docker_program()
 
     def _talk_through_pipes(self) -> None:
         name = self._request.name

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import images
 import pytest
 from contract import BackendContract, Harness, ended, output, shell_harness
-from podman_rig import PodmanEngine
+from podman_rig import CALLER, PodmanEngine
 
-from taorunner.backends.contract import Launch
+import rig
+from taorunner.backends.contract import Handle, Launch, LogPosition
 from taorunner.backends.docker.backend import DockerBackend
-from taorunner.container_options import Mount
-from taorunner.planning.model.plan import RunPlan
+from taorunner.backends.secrets import write_secrets
+from taorunner.container_options import ContainerOptions, Mount
+from taorunner.errors import TaorunnerError
+from taorunner.planning.model.plan import Resources, RunPlan
 
 
 @pytest.fixture
@@ -56,9 +61,14 @@ def plan_of(
     return make
 
 
+def submitted(backend: DockerBackend, plan: RunPlan, launch: Launch) -> Handle:
+    write_secrets(plan, launch.run_dir, os.environ)
+    return backend.submit(backend.request(plan, launch)).handle
+
+
 def says(backend: DockerBackend, plan: RunPlan, launch: Launch) -> tuple[str, int | None]:
     """All that the run prints, and its exit code."""
-    handle = backend.submit(backend.request(plan, launch)).handle
+    handle = submitted(backend, plan, launch)
     printed = output(backend, handle)
     code = ended(backend, handle).exit_code
     backend.remove(handle)
@@ -71,10 +81,144 @@ def test_a_run_has_the_gpus_it_was_given_and_no_others(
     plan_of: Callable[..., RunPlan],
     make_launch: Callable[..., Launch],
 ) -> None:
-    plan = plan_of(f"ls {podman.home}/dev; echo $NVIDIA_VISIBLE_DEVICES")
+    plan = plan_of(f"[ ! -e {podman.home}/dev ] || ls {podman.home}/dev; echo $NVIDIA_VISIBLE_DEVICES")
     assert says(podman_backend, plan, make_launch("1")) == ("nvidia1\n1\n", 0)
-    without, code = says(podman_backend, plan, make_launch())
-    assert (code, "nvidia" in without.replace("No such file", "")) == (
-        0,
-        True,
-    )  # only in the path that ls names
+    assert says(podman_backend, plan, make_launch()) == ("\n", 0)
+
+
+def test_gpus_that_are_not_described_are_refused(
+    podman_backend: DockerBackend, plan_of: Callable[..., RunPlan], make_launch: Callable[..., Launch]
+) -> None:
+    launch = make_launch("7")
+    with pytest.raises(TaorunnerError, match='there is no GPU "7"') as refused:
+        submitted(podman_backend, plan_of("true"), launch)
+    assert refused.value.hint is not None and "nvidia-ctk cdi" in refused.value.hint
+    assert podman_backend.find(launch.run_id, launch.run_dir) is None
+
+
+@pytest.mark.parametrize("user", [None, "0:0", f"{CALLER}:{CALLER}", "1000:1001"])
+def test_results_belong_to_the_caller(
+    user: str | None,
+    podman: PodmanEngine,
+    podman_backend: DockerBackend,
+    plan_of: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o777)
+    options = ContainerOptions(user=user, groups=(44, 70_000))
+    plan = plan_of("id -u; echo x >/results/made", options=options)
+    inside = int((user or "0").partition(":")[0])
+    assert says(podman_backend, plan, make_launch()) == (f"{inside}\n", 0)
+    assert (tmp_path / "made").stat().st_uid == (podman.uid or inside)
+
+
+def test_a_user_by_name_is_refused_where_it_would_be_somebody_else(
+    podman: PodmanEngine,
+    podman_backend: DockerBackend,
+    plan_of: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+) -> None:
+    plan = plan_of("true", options=ContainerOptions(user="ubuntu"))
+    expected = 'whose files "ubuntu" would write' if podman.uid else 'has no user "ubuntu"'
+    with pytest.raises(TaorunnerError, match=expected):
+        submitted(podman_backend, plan, make_launch())
+
+
+def test_unfinished_lines_and_every_byte_are_in_the_log(
+    podman_backend: DockerBackend, plan_of: Callable[..., RunPlan], make_launch: Callable[..., Launch]
+) -> None:
+    script = r"printf 'epoch 1\repoch 2\r'; sleep 600"
+    handle = submitted(podman_backend, plan_of(script), make_launch())
+    stream = podman_backend.logs(handle, LogPosition())
+    assert next(iter(stream)).data == b"epoch 1\repoch 2\r"
+    stream.close()
+    podman_backend.remove(handle)
+    whole = plan_of(r"head -c 40000 /dev/zero | tr '\0' x; printf '\377\303\ná\000end'")
+    handle = submitted(podman_backend, whole, make_launch())
+    expected = b"x" * 40_000 + b"\xff\xc3\n" + "á".encode() + b"\0end"
+    for backend in (podman_backend, DockerBackend()):
+        assert output(backend, handle) == {"stdout": expected, "stderr": b""}
+        ended(backend, handle)
+        position = LogPosition(30_000, tails={"stdout": b"x" * 30_000})
+        assert output(backend, handle, position)["stdout"] == expected[30_000:]
+    podman_backend.remove(handle)
+
+
+def test_limits_hold_or_are_refused(
+    podman: PodmanEngine,
+    podman_backend: DockerBackend,
+    plan_of: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+) -> None:
+    plan = plan_of(
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null",
+        resources=Resources(cpus=1, memory_bytes=256 << 20),
+    )
+    launch = make_launch()
+    version_1 = not Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    if podman.uid and version_1:
+        with pytest.raises(TaorunnerError, match="does not apply limits of CPUs and memory here"):
+            submitted(podman_backend, plan, launch)
+        assert podman_backend.find(launch.run_id, launch.run_dir) is None
+    else:
+        assert says(podman_backend, plan, launch)[0] == f"{256 << 20}\n"
+
+
+def test_what_is_missing_is_named(
+    podman_backend: DockerBackend,
+    plan_of: Callable[..., RunPlan],
+    make_plan: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+    tmp_path: Path,
+) -> None:
+    good = plan_of("true")
+    refused = {
+        'the image "localhost/nope:1" does not exist': make_plan("sh", image="localhost/nope:1"),
+        'the folder "/nowhere/data" to mount does not exist': replace(
+            good, mounts=(Mount(Path("/nowhere/data"), "/data"),)
+        ),
+        'two folders have the same destination "/results"': replace(
+            good, mounts=(*good.mounts, Mount(tmp_path, "/results"))
+        ),
+        'there is no limit "nosuch"': replace(good, options=ContainerOptions(ulimits={"nosuch": 1})),
+        'the engine has no network "nosuch"': replace(good, options=ContainerOptions(network="nosuch")),
+    }
+    for text, plan in refused.items():
+        launch = make_launch()
+        with pytest.raises(TaorunnerError) as found:
+            submitted(podman_backend, plan, launch)
+        assert text in found.value.message, text
+        assert found.value.hint, text
+        assert podman_backend.find(launch.run_id, launch.run_dir) is None
+    elsewhere = replace(good, argv=("pwd",), options=ContainerOptions(workdir="/new/folder"))
+    assert says(podman_backend, elsewhere, make_launch()) == ("/new/folder\n", 0)  # made, as docker does
+
+
+def test_a_dead_service_harms_no_run(
+    own_podman: PodmanEngine,
+    given_to: Callable[[int], None],
+    make_plan: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Podman has no daemon: what answers is a service that anybody may end. Containers go on, each with its conmon."""
+    given_to(own_podman.uid)
+    for name, value in own_podman.environment().items():
+        monkeypatch.setenv(name, value)
+    backend, image = DockerBackend(), images.noop_image(own_podman)
+    count = "i=0; while [ $i -lt 40 ]; do echo line $i; sleep 0.1; i=$((i+1)); done; exit 5"
+    long = submitted(backend, make_plan("sh", "-c", count, image=image), make_launch())
+    stream = iter(backend.logs(long, LogPosition()))
+    seen = next(stream).data
+    short = make_plan("sh", "-c", "sleep 0.3; echo done; exit 7", image=image)
+    brief = submitted(backend, short, make_launch())
+    rig.restart(own_podman.home)
+    seen += b"".join(chunk.data for chunk in stream)
+    assert len(seen.splitlines()) < 40
+    rest = output(backend, long, LogPosition(len(seen), tails={"stdout": seen}))["stdout"]
+    assert (seen + rest).decode().splitlines() == [f"line {number}" for number in range(40)]
+    assert ended(backend, long).exit_code == 5
+    assert (ended(backend, brief).exit_code, output(backend, brief)["stdout"]) == (7, b"done\n")
+    for handle in (long, brief):
+        backend.remove(handle)

@@ -54,7 +54,7 @@ def state(status: str, name: str = "c1", **more: Any) -> dict[str, Any]:
     [
         ({"Runtimes": {"nvidia": {}}}, "Docker/24", ["docker-engine"]),
         ({}, "Docker/24", ["docker-engine", "docker-nvidia"]),
-        ({}, "Libpod/4", ["docker-engine", "docker-podman"]),
+        ({}, "Libpod/4", ["docker-engine"]),
     ],
 )
 def test_what_it_says_of_its_engine(

@@ -73,12 +73,7 @@ class DockerBackend:
             return [Finding(Severity.ERROR, "docker-engine", error.message, error.hint)]
         text = f'{info.product} answers at "{engine.address.url}"'
         findings = [Finding(Severity.OK, "docker-engine", text)]
-        if engine.is_podman:
-            text = "podman leaves out GPUs that are asked for through Docker's API"
-            findings.append(
-                Finding(Severity.WARNING, "docker-podman", text, "use a docker engine for runs with GPUs")
-            )
-        elif not info.has_nvidia_runtime:
+        if not engine.is_podman and not info.has_nvidia_runtime:  # podman does not list its devices
             text = "the docker engine has no NVIDIA runtime: runs with GPUs may be refused"
             hint = (
                 "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker"

@@ -24,14 +24,15 @@ LISTS_DEVICES = (1, 50)
 """The first version of the API in which an engine lists CDI devices. Source: Docker's API version history."""
 
 
-def create(engine: Engine, settings: ContainerSettings) -> str:
-    """The id of the new container. Raises docker-py's errors."""
+def create(engine: Engine, settings: ContainerSettings, entrypoint: Sequence[str] | None = None) -> str:
+    """The id of the new container. ``entrypoint`` replaces that of the image. Raises docker-py's errors."""
     options = settings.options
     is_root = options.user is None or options.user.partition(":")[0] in ("0", "root")
     is_mapped = not is_root and is_rootless(engine)
     answer = engine.api.create_container(
         settings.image,
         command=list(settings.command),
+        entrypoint=None if entrypoint is None else list(entrypoint),
         name=settings.name,
         environment=dict(settings.env),
         user="0:0" if is_mapped else options.user,
