@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -193,6 +194,25 @@ def test_what_is_missing_is_named(
         assert podman_backend.find(launch.run_id, launch.run_dir) is None
     elsewhere = replace(good, argv=("pwd",), options=ContainerOptions(workdir="/new/folder"))
     assert says(podman_backend, elsewhere, make_launch()) == ("/new/folder\n", 0)  # made, as docker does
+
+
+def test_the_printed_command_does_the_same(
+    podman: PodmanEngine,
+    podman_backend: DockerBackend,
+    plan_of: Callable[..., RunPlan],
+    make_launch: Callable[..., Launch],
+    tmp_path: Path,
+) -> None:
+    tmp_path.chmod(0o777)
+    options = ContainerOptions(user="1000:1001", ulimits={"memlock": -1})
+    plan = plan_of("id -u; echo $NVIDIA_VISIBLE_DEVICES; echo x >/results/made", options=options)
+    launch = make_launch("1")
+    write_secrets(plan, launch.run_dir, os.environ)
+    podman_backend.prepare(plan, lambda _: None)
+    program, *words = shlex.split(podman_backend.command_line(podman_backend.request(plan, launch)))
+    done = podman.docker(*words)
+    assert (program, done.returncode, done.stdout) == ("podman", 0, "1000\n1\n"), done.stderr
+    assert (tmp_path / "made").stat().st_uid == (podman.uid or 1000)
 
 
 def test_a_dead_service_harms_no_run(

@@ -153,3 +153,33 @@ def test_a_shell_has_an_input_and_leaves_neither_log_nor_container(
     assert (settings.name, settings.image, settings.command) == ("taorunner-r1", "x:1", request.command)
     assert (settings.mounts, settings.labels) == (request.mounts, request.labels)
     assert settings.options == plan.options
+
+
+@pytest.mark.parametrize(
+    ("address", "where_it_differs"),
+    [
+        (
+            "unix:///run/user/1000/podman/podman.sock",
+            "podman run --name taorunner-r1 --init --log-driver k8s-file … --device nvidia.com/gpu=3 --device "
+            "nvidia.com/gpu=1 --user 1000:1001 --security-opt label=disable --userns keep-id:uid=1000,gid=1001 --shm-size",
+        ),
+        (
+            "unix:///run/podman/podman.sock",
+            "podman run --name taorunner-r1 --init --log-driver k8s-file … --device nvidia.com/gpu=3 --device "
+            "nvidia.com/gpu=1 --user 1000:1001 --security-opt label=disable --group-add 4 --pids-limit -1 --shm-size",
+        ),
+        (
+            "unix:///run/docker.sock",
+            "docker run --name taorunner-r1 --init --log-driver json-file … --gpus '\"device=3,1\"' --user 1000:1001 "
+            "--group-add 4 --shm-size",
+        ),
+    ],
+)
+def test_a_dry_run_shows_the_command_of_the_engine_that_is_named(
+    address: str, where_it_differs: str, make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    plan = make_plan("true", image="tao:5", options=ContainerOptions(user="1000:1001", groups=(4,)))
+    backend = DockerBackend({"DOCKER_HOST": address})
+    line = backend.command_line(backend.request(plan, Launch("r1", tmp_path / "r1", ("3", "1"))))
+    begin, end = where_it_differs.split("…")
+    assert line.startswith(begin) and end in line

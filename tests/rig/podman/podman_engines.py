@@ -24,11 +24,16 @@ def started(home: Path, uid: int, owner: int) -> podman_rig.PodmanEngine:
         pytest.skip(str(error))
 
 
+def shared(uid: int) -> podman_rig.PodmanEngine:
+    """The one of this test run."""
+    owner, _, home = os.environ["TAORUNNER_TEST_RIG"].partition(":")
+    return started(podman_rig.home_beside(Path(home), uid), uid, int(owner))
+
+
 @pytest.fixture(scope="session", params=podman_rig.UIDS, ids=["rootful", "rootless"])
 def podman(request: pytest.FixtureRequest) -> podman_rig.PodmanEngine:
     """Tests with it run twice."""
-    owner, _, home = os.environ["TAORUNNER_TEST_RIG"].partition(":")
-    return started(podman_rig.home_beside(Path(home), request.param), request.param, int(owner))
+    return shared(request.param)
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ class PodmanEngine(rig.Engine):
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             ["podman", "--remote", "--url", self.url, *args],
+            env={name: value for name, value in os.environ.items() if not name.startswith("DOCKER_")},
             input=input_bytes,
             capture_output=True,
             timeout=timeout_s,

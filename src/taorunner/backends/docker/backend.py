@@ -27,6 +27,7 @@ from taorunner.backends.docker.request import (
     GPUS_LABEL,
     RUN_LABEL,
     DockerRequest,
+    Podman,
     container_settings,
     docker_request,
     docker_run,
@@ -59,6 +60,7 @@ class DockerBackend:
         ] = {}  # run id -> container id, its live output from the start
         self._read_live: set[str] = set()  # containers whose last stream was live from the start
         self._gaps = LogGaps()
+        self._is_rootless: bool | None = None  # of podman, once it was asked
         self._digests: dict[str, str | None] = {}
         self._started_at: dict[str, EngineStatus] = {}
         self._over: dict[str, ContainerState] = {}  # container id -> its last state, until its log is read
@@ -209,7 +211,7 @@ class DockerBackend:
         }
 
     def command_line(self, request: DockerRequest) -> str:
-        return shlex.join(docker_run(request))
+        return shlex.join(docker_run(request, self._podman_words()))
 
     def _connected(self) -> Engine:
         if self._engine is None:
@@ -219,6 +221,22 @@ class DockerBackend:
                 if self._engine is None:
                     self._engine = connect(self._environ)
         return self._engine
+
+    def _podman_words(self) -> Podman | None:
+        """None for Docker. An engine that is not connected, for a dry run, is known by the name of its socket."""
+        from taorunner.engine.client import find_address
+        from taorunner.engine.create import on_podman, owner
+
+        engine = self._engine
+        if engine is None:
+            url = find_address(self._environ).url
+            is_podman = url.endswith("podman.sock")
+            return Podman("/user/" in url, on_podman.USER_VERSION) if is_podman else None
+        if not engine.is_podman:
+            return None
+        if self._is_rootless is None:
+            self._is_rootless = owner.is_rootless(engine)
+        return Podman(self._is_rootless, engine.version)
 
     def _ours(self, request: DockerRequest) -> ContainerState:
         """The container with the run's name, created by an earlier submit of this run or by another program."""

@@ -12,7 +12,7 @@ from taorunner.backends.secrets import INPUT_DIR, masked, wrapped
 from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
-from taorunner.values.value import replace
+from taorunner.values.value import Value, replace
 
 LABEL = "com.taorunner"
 RUN_LABEL = f"{LABEL}.run"
@@ -60,27 +60,35 @@ def container_name(run_id: str) -> str:
     return f"taorunner-{run_id}"
 
 
-def docker_run(request: DockerRequest) -> list[str]:
-    """The argv of the docker command that creates and starts the same container."""
+class Podman(Value):
+    """What a command needs to know of a podman. ``version`` as in ``Engine.version``."""
+
+    is_rootless: bool
+    version: tuple[int, ...]
+
+
+def docker_run(request: DockerRequest, podman: Podman | None = None) -> list[str]:
+    """The argv of the docker or podman command that creates and starts the same container.
+
+    Raises:
+        EngineRefusedError: a user that a rootless podman cannot map to its owner.
+    """
     options = request.options
-    argv = ["docker", "run", "--name", request.name, "--init"]
+    argv = ["docker" if podman is None else "podman", "run", "--name", request.name, "--init"]
     argv += ["--rm", "--interactive"] if options.interactive else []
-    argv += ["--log-driver", "none" if options.interactive else "json-file"]
+    log_driver = "json-file" if podman is None else "k8s-file"
+    argv += ["--log-driver", "none" if options.interactive else log_driver]
     for name, value in request.labels.items():
         argv += ["--label", f"{name}={value}"]
     for mount in request.mounts:
         fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
         argv += ["--mount", _csv_line([*fields, "readonly"] if mount.read_only else fields)]
-    if request.gpus:
-        argv += ["--gpus", _csv_line([f"device={','.join(request.gpus)}"])]
+    argv += _gpus(request, podman)
     if request.resources.cpus is not None:
         argv += ["--cpus", str(request.resources.cpus)]
     if request.resources.memory_bytes is not None:
         argv += ["--memory", str(request.resources.memory_bytes)]
-    if options.user is not None:
-        argv += ["--user", options.user]
-    for group in options.groups:
-        argv += ["--group-add", str(group)]
+    argv += _user(request, podman)
     for name, value in request.env.items():
         argv += ["--env", f"{name}={value}"]
     if options.workdir is not None:
@@ -103,6 +111,31 @@ def docker_run(request: DockerRequest) -> list[str]:
     if options.tty:
         argv.append("--tty")
     return [*argv, request.image or "", *request.command]
+
+
+def _gpus(request: DockerRequest, podman: Podman | None) -> list[str]:
+    if not request.gpus:
+        return []
+    if podman is None:
+        return ["--gpus", _csv_line([f"device={','.join(request.gpus)}"])]
+    from taorunner.engine.create.on_podman import cdi_devices
+
+    return [word for device in cdi_devices(request.gpus) for word in ("--device", device)]
+
+
+def _user(request: DockerRequest, podman: Podman | None) -> list[str]:
+    options = request.options
+    user = [] if options.user is None else ["--user", options.user]
+    groups = [word for group in options.groups for word in ("--group-add", str(group))]
+    if podman is None:
+        return [*user, *groups]
+    user += ["--security-opt", "label=disable"]
+    if not podman.is_rootless:
+        return [*user, *groups, "--pids-limit", "-1"]
+    from taorunner.engine.create.on_podman import user_namespace
+
+    namespace = user_namespace(options.user, podman.version)
+    return user if namespace is None else [*user, "--userns", namespace]
 
 
 def _csv_line(fields: Sequence[str]) -> str:
