@@ -209,11 +209,18 @@ def step(text: str) -> re.Match[str] | None:
          "the --mount option requires BuildKit, which the engine's API does not offer", 5),
         ("sh returned a non-zero code: 9", "step-failed", "the command of step 2 ended with code 9", 5),
         ("ADD failed: no source files", "copy-failed", "ADD found nothing to copy: no source files", 5),
+        ('building at STEP "RUN exit 3": while running runtime: exit status 3', "step-failed",
+         "the command of step 2 ended with code 3", 5),  # this and the next of podman 4.3.1
+        ('building at STEP "COPY x /": checking on sources under "/var/tmp/b/build": copier: stat: "/x": no such file',
+         "copy-failed", 'COPY found nothing to copy: stat: "/x": no such file', 5),
         ("something\n\x1b odd", "step-failed", "something \ufffd odd", 5),
     ],
 )  # fmt: skip
-def test_errors_of_the_dockerfile(text: str, code: str, message: str, line: int) -> None:
-    error = build_error(text, FILE, SECOND, [2, 5])
+@pytest.mark.parametrize("second", [SECOND, STEP.match("STEP 2/2: COPY x y")], ids=["docker", "podman"])
+def test_errors_of_the_dockerfile(
+    text: str, code: str, message: str, line: int, second: re.Match[str] | None
+) -> None:
+    error = build_error(text, FILE, second, [2, 5])
     assert isinstance(error, UserFilesError)
     (finding,) = error.findings
     assert (finding.code, finding.message, finding.line, finding.file) == (code, message, line, FILE)

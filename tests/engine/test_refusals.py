@@ -182,7 +182,7 @@ def test_texts_seen_elsewhere(
 # One text for each row of ``refusal_rows``, in its order, with the sentence.
 ROWS = [
     ('could not select device driver "cdi" with capabilities: []', "the docker engine cannot give GPUs to a container: its support for CDI is off"),
-    (RUNC + "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all: unknown", "the docker engine has no description of the GPUs (CDI)"),
+    (RUNC + "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all: unknown", "the engine has no description of the GPUs (CDI)"),
     ("failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=9: unknown", 'there is no GPU "9" on the engine\'s machine'),
     (RUNC + 'exec: "nvidia-container-runtime": executable file not found in $PATH: unknown', "the docker engine cannot give GPUs to a container: its NVIDIA runtime is not installed"),
     ("nvidia-container-cli: initialization error: WSL environment detected but no adapters were found", "WSL sees no GPU"),

@@ -13,14 +13,14 @@ from taorunner.engine.refusals import Asked, recognised
 from taorunner.errors import EngineRefusedError, Finding, Severity, TaorunnerError, UserFilesError
 from taorunner.text import printable
 
-STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+STEP = re.compile(r"(?:Step|STEP) (\d+)/(\d+) ?: (.*)")  # of Docker and of podman, as the next two
 _PARSE = re.compile(r"parse error (?:on )?line (\d+): (.+)", re.DOTALL)
-_CODE = re.compile(r"returned a non-zero code: (\d+)")
+_CODE = re.compile(r"(?:returned a non-zero code:|while running runtime: exit status) (\d+)")
 _BUILDKIT = re.compile(r"requires BuildKit")
 _EMPTY = re.compile(
     r"Dockerfile[^\n]* cannot be empty|no build stage in current context|file with no instructions"
 )
-_COPY = re.compile(r"(COPY|ADD) failed: (.+)", re.DOTALL)
+_COPY = re.compile(r"(COPY|ADD)(?: failed| [^\n]*copier): (.+)", re.DOTALL)
 
 
 def build_error(

@@ -48,7 +48,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|empty)"
         r"|discover GPU vendor from CDI",
-        "the docker engine has no description of the GPUs (CDI)",
+        "the engine has no description of the GPUs (CDI)",
         "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
         of_machine=True,
     ),

@@ -42,6 +42,11 @@ class Asked(Value):
     image: str | None = None
     gpus: tuple[str, ...] = ()
 
+    @property
+    def of_podman(self) -> bool:
+        """By the usual name of its socket."""
+        return (self.address or "").endswith("podman.sock")
+
 
 def translate(error: BaseException | str, asked: Asked | None = None) -> TaorunnerError:
     """The error with a readable message: ``MachineError`` if this machine lacks something, else ``EngineRefusedError``.
@@ -56,7 +61,8 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
         return known
     if _is_unanswered(error):
         return _no_engine(None, asked)
-    return EngineRefusedError(f"the docker engine refused: {one_line(text_of(error))}")
+    engine = "podman" if asked.of_podman else "the docker engine"
+    return EngineRefusedError(f"{engine} refused: {one_line(text_of(error))}")
 
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
@@ -137,12 +143,10 @@ _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 
 
 def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
-    address = asked.address or ""
-    if address.endswith("podman.sock"):
-        whose = "--user " if "/user/" in address else ""
-        return MachineError(
-            f'no engine answers at "{address}"', hint=f"systemctl {whose}start podman.socket", code=_CODE
-        )
+    if asked.of_podman:
+        is_own = "/user/" in (asked.address or "")
+        hint = f"{'systemctl --user' if is_own else 'sudo systemctl'} start podman.socket"
+        return MachineError(f'no podman answers at "{asked.address}"', hint=hint, code=_CODE)
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
         hint=f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",
@@ -151,6 +155,13 @@ def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
 
 
 def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
+    if asked.of_podman:
+        return MachineError(
+            f'no permission for podman at "{asked.address}"',
+            hint="use your own: systemctl --user enable --now podman.socket, and "
+            "DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock",
+            code=_CODE,
+        )
     return MachineError(
         f'no permission for the docker engine at "{asked.address or "the docker socket"}"',
         hint="sudo usermod -aG docker $USER, then log in again",
