@@ -47,8 +47,8 @@ def print_validation(
 ) -> None:
     """Prints the findings of ``projects`` in ``workspace``.
 
-    Without ``with_infos``, infos are only counted and the first blocks of each kind are printed; what was looked at is printed with
-    it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
+    Without ``with_infos``, infos are only counted and the first blocks of each kind are printed; what was looked at is
+    printed with it, and where there is no problem. ``is_quiet`` drops that and the count of infos.
     """
     shown, hidden = without_infos(findings, with_infos=with_infos)
     shown = hints_as_typed(shown)
