@@ -182,7 +182,20 @@ def test_docker_run_gives_mounts_options_and_release(cli: Cli, tmp_path: Path) -
         ("mount /data", "taken"), ("mount /gone", "left out"), ("container option shm_size", "taken"),
         ("variable of the container CITY", "taken"), ("variable of the container NGC_KEY", "left out"),
         ("docker run --cap-add", "left out"), ("dino train", "taken"),
+        ("image nvcr.io/nvidia/tao/tao-toolkit:6.0.0-pyt", "taken"),
     }  # fmt: skip
+
+
+def test_an_image_of_another_release_than_the_experiments_is_left_out(cli: Cli, tmp_path: Path) -> None:
+    run = "docker run --gpus all nvcr.io/nvidia/tao/tao-toolkit:{}-pyt dino train -e /specs/spec.yaml\n"
+    moved = Imported(
+        cli, tmp_path, {"a.sh": run.format("6.0.0"), "b.sh": run.format("7.0.1"), "specs/spec.yaml": DINO}
+    )
+    said = {
+        (what.rpartition(":")[2], outcome)
+        for file in ("a.sh", "b.sh") for _, what, outcome, _ in moved.said(file) if what.startswith("image ")
+    }  # fmt: skip
+    assert said == {("6.0.0-pyt", "left out"), ("7.0.1-pyt", "taken")}
 
 
 def test_a_notebook_gives_commands_mounts_and_what_it_replaces_in_specs(cli: Cli, tmp_path: Path) -> None:

@@ -7,15 +7,18 @@ with the most similar name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from taorunner.catalog.network import Network
 from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
+from taorunner.importers.launcher_commands import LinkedCommand
 from taorunner.importers.launcher_weights import WeightsPlace
 from taorunner.importers.network_detection import ACTION_WORDS, SpecRead, action_of, unknown_names
+from taorunner.importers.source_report import Outcome, SourceLine
+from taorunner.text import printable
 
 Report = Callable[[Finding], None]
 
@@ -55,6 +58,27 @@ class LauncherExperiment:
 
     def has(self, spec: SpecRead) -> bool:
         return any(spec is one for one in (*self.specs.values(), *self.beside))
+
+
+def image_lines(
+    linked: Iterable[LinkedCommand], network: Network, release: str | None
+) -> Iterator[SourceLine]:
+    """A line for each image that commands of one network name: whether its release is that of the experiments."""
+    known = {network.image(group.name, release) for group in network.groups} if release is not None else set()
+    told: set[str] = set()
+    for one in linked:
+        image = one.command.image
+        if image is None or image in told:
+            continue
+        told.add(image)
+        if image in known:
+            outcome, note = Outcome.TAKEN, f"release {release} of {network.name}"
+        else:
+            note = (
+                f"release {network.release_name(release)} is taken; experiments.yml takes others with image"
+            )
+            outcome = Outcome.LEFT_OUT
+        yield SourceLine(one.command.file, one.command.line, f"image {printable(image)}", outcome, note)
 
 
 def experiments_of(

@@ -27,7 +27,7 @@ from taorunner.importers.launcher_paths import (
     value_with_variables,
     with_variables,
 )
-from taorunner.importers.launcher_runs import LauncherExperiment, experiments_of
+from taorunner.importers.launcher_runs import LauncherExperiment, experiments_of, image_lines
 from taorunner.importers.launcher_settings import CommandSettings
 from taorunner.importers.launcher_specs import read_specs
 from taorunner.importers.launcher_weights import weights_place
@@ -125,6 +125,7 @@ class _Migration:
             network = self._networks.load(name)
             images = [one.command.image for one in linked if one.network == name and one.command.image]
             release = self._release_of(name, images)
+            self._lines += image_lines([one for one in linked if one.network == name], network, release)
             self._experiments += experiments_of(
                 network, ones, self._folder, taken, self._findings.append, release
             )
