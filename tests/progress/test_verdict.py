@@ -446,6 +446,41 @@ def test_a_missing_file_has_two_names() -> None:
     assert verdict.hint == "check the path in the spec and the mounts; no mount covers it"
 
 
+SPEC = """\
+results_dir: /results
+dataset:
+  train_data_sources:
+    # - {image_dir: /data/train/images}
+    - {image_dir: /data/train/images, json_file: '/data/train/a.json'}
+  test_data_sources: {image_dir: /data/test}
+  infer_data_sources:
+    - /data/infer/images
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/data/train/a.json", '; "json_file" names it'),
+        ("/data/train/images/7.jpg", '; "image_dir" names the folder /data/train/images'),
+        ("/data/infer/images/7.jpg", '; "infer_data_sources" names the folder /data/infer/images'),
+        ("/data/test/7.jpg", '; "image_dir" names the folder /data/test'),
+        ("/data/7.jpg", ""),
+        ("/data/test", '; "image_dir" names it'),
+        ("/data/train/a.js", ""),
+        ("/weights/x.pth", '; "train.pretrained_model_path" names it'),
+        ("/x", ""),
+    ],
+)
+def test_a_missing_path_is_traced_to_the_key_that_names_it(path: str, named: str) -> None:
+    line = f"FileNotFoundError: [Errno 2] No such file or directory: '{path}'\n".encode()
+    verdict = fate(
+        PYT_60, facts_of(PYT_60, line), exit_code=1, host_path=Path, spec_lines=tuple(SPEC.splitlines()),
+        arguments=("dino", "train", "-e", "/specs/x.yaml", "train.pretrained_model_path=/weights/x.pth"),
+    )  # fmt: skip
+    assert verdict.hint == f"check the path in the spec and the mounts; on this host it is {path}{named}"
+
+
 def test_the_root_cause_beats_its_consequences() -> None:
     text = b"".join(
         [

@@ -7,7 +7,7 @@ status.json, other processes, the signal. A consequence never hides its cause.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 from taorunner.progress.causes.cause import LAST_LINES_HINT, Place, SeenCause, Weight
@@ -23,6 +23,7 @@ _LABEL = re.compile(
     r"^(?:Parameter validation error|Configuration error|File system error|Feature not implemented): (?=\S)"
 )
 _FALSE_LABEL = re.compile(r"^Parameter validation error: (?=\S)")
+_KEY_BEFORE = re.compile(r"([A-Za-z_][\w.]{0,120})\"? {0,8}[:=] {0,8}['\"\[{]{0,3} {0,8}\Z")
 _RESUMING = re.compile(r"[Rr]esum(?:e|ing)[^\n]{0,40} (?:training )?from")
 
 
@@ -275,7 +276,36 @@ def _cause_hint(cause: SeenCause, facts: Facts) -> str:
     if cause.path is None or not cause.path.startswith("/") or facts.host_path is None:
         return hint
     host = facts.host_path(cause.path)
-    return f"{hint}; on this host it is {host}" if host is not None else f"{hint}; no mount covers it"
+    hint += f"; on this host it is {host}" if host is not None else "; no mount covers it"
+    return hint + _named_by(cause.path, facts)
+
+
+_TOP = 2
+"""Folders with so many parts say nothing of a path below them: ``/data``."""
+
+
+def _named_by(path: str, facts: Facts) -> str:
+    """Which key of the spec or the arguments names the path, or the nearest folder above it; empty if none does."""
+    parts = path.rstrip("/").split("/")
+    for count in (len(parts), *range(len(parts) - 1, _TOP, -1)):
+        named = "/".join(parts[:count])
+        key = _key_of(named, facts.spec_lines) or _key_of(named, facts.arguments)
+        if key is not None:
+            return f'; "{key}" names it' if count == len(parts) else f'; "{key}" names the folder {named}'
+    return ""
+
+
+def _key_of(value: str, lines: Sequence[str]) -> str | None:
+    """The key whose value holds ``value`` as a whole path: on its line, or at the end of the nearest line above."""
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    for number, line in enumerate(lines):
+        at = line.find(value)
+        if at < 0 or line[at + len(value) :].strip()[:1] not in ("", "'", '"', ",", "}", "]", "#"):
+            continue
+        for above in (line[:at], *reversed(lines[:number])):
+            if match := _KEY_BEFORE.search(above):
+                return match.group(1)
+    return None
 
 
 def _memory_hint(facts: Facts) -> str:

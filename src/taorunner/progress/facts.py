@@ -15,7 +15,8 @@ class Facts(Value):
     """The input of the verdict. ``Tracker.facts`` fills in what was printed; the caller adds the facts of the engine.
 
     ``missing``: the engine no longer knows the run. ``engine_error``: the engine's error for a run that it could not
-    start. ``artifact_fresh`` is None when it was not checked. ``success_message`` and
+    start. ``spec_lines`` and ``arguments`` are what the task was given.
+    ``artifact_fresh`` is None when it was not checked. ``success_message`` and
     ``failure_message`` come from records of this attempt only; ``success_is_last`` says which of the two
     came later. ``zero_score`` is the metric that ranks models, where each such metric ended at
     0, and whether one was not 0 before. ``omissions`` are
@@ -31,6 +32,8 @@ class Facts(Value):
     stop_requested: bool = False
     artifact_fresh: bool | None = None
     host_path: HostPath | None = None
+    spec_lines: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     footer_passed: bool | None = None
     betrayals: tuple[str, ...] = ()

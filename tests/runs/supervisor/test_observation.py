@@ -13,7 +13,7 @@ import pytest
 from taorunner.backends.contract import EngineState, EngineStatus
 from taorunner.catalog.load import load_network
 from taorunner.events import CheckpointSaved, Event, MetricReported, Notice, RunState
-from taorunner.planning.model.plan import ResumePoint, RunPlan
+from taorunner.planning.model.plan import RenderedSpec, ResumePoint, RunPlan
 from taorunner.runs.supervisor.observation import Observation
 
 LAUNCHED_S = 1_800_000_000.0
@@ -247,3 +247,21 @@ def test_an_exit_code_that_nobody_confirms_is_a_notice(tmp_path: Path) -> None:
         _, events = Observation(plan, "r", at).judge(status, stop_requested=False, at=at)
         said = [one.text for one in events if isinstance(one, Notice) and one.code == "exit-unconfirmed"]
         assert said == ([text] if text else [])
+
+
+def test_a_failure_over_a_missing_path_names_the_key_of_the_spec(tmp_path: Path) -> None:
+    spec = RenderedSpec(
+        tmp_path / "train.yaml", "train.yaml", "dataset:\n  root_dir: /data/train\n", "/r/train.yaml"
+    )
+    plan = RunPlan(
+        project="p", experiment="e", action="train", backend="docker", contract=load_network("dino").contract("train"),
+        argv=("dino", "train"), workspace=tmp_path, results_dir=tmp_path, results_inside=str(tmp_path), run_inside="/r",
+        spec=spec,
+    )  # fmt: skip
+    at = datetime.fromtimestamp(LAUNCHED_S, timezone.utc)
+    observation = Observation(plan, "r", at)
+    observation.printed(
+        b"FileNotFoundError: [Errno 2] No such file or directory: '/data/train/images/1.jpg'\n", at
+    )
+    verdict, _ = observation.judge(EngineStatus(EngineState.EXITED, 1), stop_requested=False, at=at)
+    assert (verdict.hint or "").endswith('; "root_dir" names the folder /data/train')

@@ -146,6 +146,8 @@ class Observation:
             stop_requested=stop_requested,
             artifact_fresh=self._artifact_is_fresh(),
             host_path=self._results.host_path,
+            spec_lines=tuple(self._plan.spec.text.splitlines()) if self._plan.spec else (),
+            arguments=self._plan.argv,
         )
         verdict = judge(self._plan.contract.verdict, facts)
         if status.end is not None and not stop_requested:
