@@ -45,6 +45,17 @@ def test_a_failure_among_successes(scene, golden, width):
     golden.check(f"outcome_{width}", printed(scene, runs, width))
 
 
+def test_a_chain_keeps_its_actions_and_results_at_80_columns(scene):
+    runs = [
+        replace(scene.finished("segformer_city"), id=f"run-{number}", action=action, notices=())
+        for number, action in enumerate(("dataset_convert", "train", "evaluate"))
+    ]
+    head, *rows = printed(scene, runs, 80).splitlines()[1:5]
+    assert head.split() == ["run", "experiment", "action", "state", "epochs", "best"]
+    assert [row.split()[3:5] for row in rows] == [[run.action, "succeeded"] for run in runs]
+    assert all("0.5312" in row and len(row) <= 80 for row in rows)
+
+
 def test_a_run_that_goes_on_has_lasted_until_now(scene):
     assert "35m 33s" in printed(scene, [scene.training()], 120)
     stream = io.StringIO()

@@ -140,8 +140,8 @@ def _table(
 ) -> list[Text]:  # fmt: skip
     """The action is a column where there are several."""
     columns = [
-        Column(""), Column("run"), Column("experiment", shrinks_to=20), Column("action", drop=1), Column("state"),
-        Column("epochs", drop=2, right=True), Column("best", drop=4), Column("duration", drop=3, right=True),
+        Column(""), Column("run"), Column("experiment", shrinks_to=20), Column("action", drop=3), Column("state"),
+        Column("epochs", drop=2, right=True), Column("best", shrinks_to=24), Column("duration", drop=1, right=True),
     ]  # fmt: skip
     several = len({run.project for run in snapshots}) > 1
     has_actions = len({run.action for run in snapshots}) > 1
