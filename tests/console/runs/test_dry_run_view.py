@@ -15,7 +15,7 @@ from taorunner.planning.model.plan import GpuRequest, Resources
     ("resources", "gpus", "text"),
     [
         (Resources(2, GpuRequest(8)), (), "2 nodes × 8 GPUs"),
-        (Resources(1, GpuRequest(2)), ("0", "1"), "0, 1"),
+        (Resources(1, GpuRequest(2)), ("0", "1"), "GPU 0, 1"),
         (Resources(1, GpuRequest(2)), (), "2 GPUs"),
         (Resources(), (), "none"),
     ],

@@ -67,8 +67,10 @@ def _facts(simulation: Simulation) -> list[tuple[str, str]]:
 def gpus_text(request: EngineRequest) -> str:
     """Their ids; their number where the engine chooses them, with the nodes where those are several."""
     count, nodes = request.resources.gpus.count, request.resources.nodes
-    if request.gpus or not count:
-        return ", ".join(request.gpus) or "none"
+    if request.gpus:
+        return f"GPU {', '.join(request.gpus)}"  # a bare 0 would read as none
+    if not count:
+        return "none"
     return f"{nodes} nodes × {amount(count, 'GPU')}" if nodes > 1 else amount(count, "GPU")
 
 
