@@ -310,7 +310,7 @@ def _specs(
             checks.specs.add(str(path))
             first = len(loaded) == 1
             findings += (
-                _spec(checks, project, experiment, contract, spec, file, known, first=first)
+                _spec(checks, project, experiment, contract, spec, file, found[1], known, first=first)
                 if isinstance(file, SpecFile)
                 else file
             )
@@ -338,11 +338,11 @@ def _specs(
 
 def _spec(
     checks: _Checks, project: Project, experiment: Experiment, contract: Contract, spec: SpecContract,
-    file: SpecFile, known: frozenset[str], *, first: bool,
+    file: SpecFile, name: str, known: frozenset[str], *, first: bool,
 ) -> Sequence[Finding]:  # fmt: skip
     """Overrides that no spec of the network takes are reported with the ``first`` one."""
     # a spec named after another action may lack what this one reads
-    own_name = file.path.stem == spec.stems[0]
+    own_name = name.rpartition(".")[0] == spec.stems[0]
     own = own_values(experiment.vars, STAND_INS)
     values = {**STAND_INS, **own} if own else STAND_INS
     if not experiment.overrides:

@@ -120,12 +120,12 @@ def check_loaded(
             use for use in template.variables if use.name in marked and use.context is not Context.COMMENT
         ]
         findings = (*findings, *(template.fill_in(use) for use in uses))
-    if against is not None and not hides(_but_variables(findings)):
+    if against is not None and not (findings and hides(_but_variables(findings))):
         held = values
-        if hides(findings):
+        if findings and hides(findings):
             held = {**values} | parse_template(loaded.text, spec_format, memory).placeholders(names)
         findings = (*findings, *check_schema(loaded.text, against, held, memory))
-    return tuple(replace(finding, file=loaded.path) for finding in findings)
+    return tuple([replace(finding, file=loaded.path) for finding in findings])
 
 
 def prepare_spec(

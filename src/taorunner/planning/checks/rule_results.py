@@ -42,18 +42,23 @@ class _OfLike(MutableValue):
     """The results of all rules together, by all numbers and by the variables in ``names``."""
 
     def faults(self, training: Training, own: Mapping[str, object]) -> tuple[Fault, ...]:
-        is_shared = self.names.isdisjoint(own)
-        whole = self._whole.get(self._question(training.spec)) if is_shared else None
+        question = self._question(training.spec) if self.names.isdisjoint(own) else None
+        whole = self._whole.get(question) if question is not None else None
         if whole is not None:
             return whole
         found: list[Fault] = []
+        names = self.names
         for rule in self.rules:
-            found += rule.faults(training, own) if rule.constant is None else rule.constant
-        names = frozenset().union(*(rule.names for rule in self.rules))
+            if rule.constant is None:
+                found += rule.faults(training, own)
+                names |= rule.names
+            else:
+                found += rule.constant
         if names != self.names:
             self.names, self._whole = names, {}
-        if names.isdisjoint(own):
-            self._whole[self._question(training.spec)] = tuple(found)
+            question = self._question(training.spec) if names.isdisjoint(own) else None
+        if question is not None:
+            self._whole[question] = tuple(found)
         return tuple(found)
 
     def _question(self, spec: SpecReader) -> tuple[object, ...]:
