@@ -17,7 +17,9 @@ import rig
 from taorunner.backends.contract import Handle, Launch, LogPosition
 from taorunner.backends.docker.backend import DockerBackend
 from taorunner.backends.secrets import write_secrets
-from taorunner.container_options import ContainerOptions, Mount
+from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
+from taorunner.engine import containers
+from taorunner.engine.client import connect
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.plan import Resources, RunPlan
 
@@ -194,6 +196,27 @@ def test_what_is_missing_is_named(
         assert podman_backend.find(launch.run_id, launch.run_dir) is None
     elsewhere = replace(good, argv=("pwd",), options=ContainerOptions(workdir="/new/folder"))
     assert says(podman_backend, elsewhere, make_launch()) == ("/new/folder\n", 0)  # made, as docker does
+
+
+def test_a_container_of_a_single_command_is_read_to_its_end(podman: PodmanEngine) -> None:
+    """As ``image test`` and ``networks sync`` do."""
+    engine = connect(podman.environment())
+    script = "echo one; echo two >&2; i=0; while [ $i -lt 300 ]; do echo $i; i=$((i+1)); done; printf '\\377'"
+    name = f"single-{os.getpid()}"
+    settings = ContainerSettings(name, images.noop_image(podman), ("sh", "-c", script))
+    container = containers.create(engine, settings)
+    assert container is not None
+    try:
+        live = containers.attach(engine, container)
+        containers.start(engine, container)
+        said = {"stdout": b"", "stderr": b""}
+        for stream, data in containers.output_to_the_end(engine, container, live):
+            said[stream] += data
+        numbers = b"".join(b"%d\n" % number for number in range(300))
+        assert said == {"stdout": b"one\n" + numbers + b"\xff", "stderr": b"two\n"}
+    finally:
+        containers.remove(engine, container)
+        engine.api.close()
 
 
 def test_the_printed_command_does_the_same(
