@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import clusters
+import podman_engines
 import selection
 import slurm_rig
 
 TESTS = Path(__file__).parent
-ENGINE_FIXTURES = {"engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine"}
+ENGINE_FIXTURES = {
+    "engine", "own_engine", "noop_image", "tao_image", "registry", "small_engine", "podman", "own_podman",
+}  # fmt: skip
 MARKING = ENGINE_FIXTURES | slurm_rig.FIXTURES
 REAL = {
     TESTS / "conftest.py", TESTS / "images" / "test_pull.py", TESTS / "backends" / "slurm" / "conftest.py",
-    Path(clusters.__file__),
+    Path(clusters.__file__), Path(podman_engines.__file__), TESTS / "cli" / "clusters" / "test_podman.py",
 }  # fmt: skip
 """Where the fixtures of those names are, which do need an engine or a cluster."""
 

@@ -224,6 +224,8 @@ ROWS = [
     ('Get "https://nvcr.io/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority', f'the registry of "{TAO}" cannot be reached: x509: certificate signed by unknown authority'),
     ('Get "https://registry-1.docker.io/v2/": EOF', 'the registry "registry-1.docker.io" closed the connection without an answer'),
     ("create nvidia_driver_384.130: VolumeDriver.Create: internal error, check logs for details.", "the engine's machine still has the plugin of nvidia-docker 1, which does not work"),
+    ("unable to apply caps: operation not permitted", "the engine may not give a container these privileges"),
+    ("Duplicate mount point: /workspace", 'two folders have the same destination "/workspace"'),
     ("No such container: 50dabf092393a2d7890e7202bb07281e5b55755bada1b60b66abca559c8fe389", 'the container is gone: it was removed while the run used it ("50dabf092393")'),
     ('Get "https://nvcr.io/v2/": proxyconnect tcp: dial tcp 127.0.0.1:3128: connect: connection refused', "the proxy of the docker engine does not answer: dial tcp 127.0.0.1:3128: connect: connection refused"),
 ]  # fmt: skip
@@ -256,7 +258,7 @@ def test_what_this_machine_lacks_and_what_the_engine_refuses() -> None:
         'the folder "', "a folder cannot be mounted", "the engine cannot mount", "the plugin ", f'the image "{TAO}" contains',
         f'the image "{TAO}" is built for', f'the registry of "{TAO}" does not allow',
         f'the registry of "{TAO}" cannot be reached: x509', "the memory of the run", "the image has no user",
-        "the engine has no network",
+        "the engine has no network", "the engine may not give", "two folders",
     )  # fmt: skip
     assert refused == {message for _, message in ROWS if message.startswith(starts)}
     assert refused < {message for _, message in ROWS}

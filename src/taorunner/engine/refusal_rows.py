@@ -150,66 +150,17 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     ),
 )
 
-PODMAN_ROWS: tuple[RefusalRow, ...] = (
+START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
-        r"container-init binary not found",
-        "podman has no init program for containers",
-        "install the package catatonit on the engine's machine",
-        of_machine=True,
+        r"unable to apply caps|error applying caps",
+        "the engine may not give a container these privileges",
+        'remove "privileged" from DockerOptions in .tao_mounts.json, or use an engine that runs as root',
     ),
     RefusalRow(
-        r"statfs (?P<what>/[^\n]+?): no such file or directory",
-        'the folder "{what}" to mount does not exist on the engine\'s machine',
-        "create it, or correct Mounts in .tao_mounts.json",
-    ),
-    RefusalRow(
-        r"statfs (?P<what>/[^\n]+?): permission denied",
-        'the user of this rootless engine may not read the folder "{what}" to mount',
-        "give yourself access to it: groups do not count in a rootless engine",
-    ),
-    RefusalRow(
-        r"\"(?P<what>[^\"\n]+)\": duplicate mount destination",
+        r"Duplicate mount point: (?P<what>\S+)",
         'two folders have the same destination "{what}"',
         "use each destination once under Mounts in .tao_mounts.json",
     ),
-    RefusalRow(
-        r"unable to find network with name or ID (?P<what>[^\s:]+)",
-        'the engine has no network "{what}"',
-        "list them with podman network ls; host and bridge always exist",
-    ),
-    RefusalRow(
-        r"(?P<what>slirp4netns|pasta) failed|could not find (?P<why>slirp4netns|pasta)",
-        "a rootless podman could not set up the network of a container with {what}{why}",
-        "install the packages slirp4netns and passt, and load the module: sudo modprobe tun; or use the network host",
-        of_machine=True,
-    ),
-    RefusalRow(
-        r"setgroups: invalid argument|insufficient UIDs or GIDs|not enough (?:un)?(?:used )?IDs"
-        r"|(?:requested|available) .{0,40}/etc/sub[ug]id|cannot find (?:mappings|UID/GID) for user",
-        "this rootless podman has too few user ids for the container",
-        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $USER && podman system migrate",
-        of_machine=True,
-    ),
-    RefusalRow(
-        r"cgroup controller `(?P<what>\w+)` is not available",
-        'a rootless podman may not limit "{what}" on this machine',
-        "let systemd delegate it (Delegate= of user@.service), or remove cpus and memory from experiments.yml",
-        of_machine=True,
-    ),
-    RefusalRow(
-        r"executable file `(?P<what>[^`]+)` not found",
-        'the image "{image}" has no command "{what}"',
-        "check image in experiments.yml: it may be of another framework or release (taorunner networks)",
-    ),
-    RefusalRow(
-        r": image not known",
-        'the image "{image}" does not exist',
-        "check name and tag: podman pull {image} says more; image in experiments.yml names another one",
-    ),
-)
-"""Of podman and its runtimes. Source: podman 4.3.1, which was run; crun and newer versions by their sources."""
-
-START_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"Minimum memory (?P<what>limit [^\n]+)",
         "the memory of the run is below what the engine allows: minimum memory {what}",

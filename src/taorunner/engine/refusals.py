@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from taorunner.engine.create.podman_refusals import NO_PERMISSION, NO_PODMAN, PODMAN_ROWS
 from taorunner.engine.refusal_rows import (
     GPU_ROWS,
-    PODMAN_ROWS,
     REGISTRY_ROWS,
     START_ROWS,
     RefusalRow,
@@ -126,15 +126,15 @@ def is_going(error: BaseException) -> bool:
 # ---- sentences ------------------------------------------------------------------------------------------------
 
 
-def _of_row(row: RefusalRow, match: re.Match[str], asked: Asked) -> TaorunnerError:
+def _of_row(
+    row: RefusalRow, match: re.Match[str] | None, asked: Asked, code: str | None = None
+) -> TaorunnerError:
     image = asked.image or "the image"
-    words = {name: (value or "").strip() for name, value in match.groupdict().items()}
-    words |= {
-        "image": image, "registry": image.split("/")[0], "restart": service_command("restart"),
-        "restart_apparmor": service_command("restart", "apparmor"),
-    }  # fmt: skip
+    words = {} if match is None else {name: (text or "").strip() for name, text in match.groupdict().items()}
+    words |= {"image": image, "registry": image.split("/")[0], "restart": service_command("restart")}
+    words |= {"address": asked.address or "", "restart_apparmor": service_command("restart", "apparmor")}
     error = MachineError if row.of_machine else EngineRefusedError
-    return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words))
+    return error(row.message.format(**words)[:400].rstrip(" :"), hint=row.hint.format(**words), code=code)
 
 
 _CODE = "engine"
@@ -144,9 +144,7 @@ _Make = Callable[[re.Match[str], Asked], TaorunnerError]
 
 def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
     if asked.of_podman:
-        is_own = "/user/" in (asked.address or "")
-        hint = f"{'systemctl --user' if is_own else 'sudo systemctl'} start podman.socket"
-        return MachineError(f'no podman answers at "{asked.address}"', hint=hint, code=_CODE)
+        return _of_row(NO_PODMAN, None, asked, code=_CODE)
     return MachineError(
         f'no docker engine answers at "{asked.address or "the docker socket"}"',
         hint=f"start it with {service_command('start')}, or choose another one with DOCKER_HOST or docker context use",
@@ -156,12 +154,7 @@ def _no_engine(_: re.Match[str] | None, asked: Asked) -> TaorunnerError:
 
 def _no_permission(match: re.Match[str], asked: Asked) -> TaorunnerError:
     if asked.of_podman:
-        return MachineError(
-            f'no permission for podman at "{asked.address}"',
-            hint="use your own: systemctl --user enable --now podman.socket, and "
-            "DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock",
-            code=_CODE,
-        )
+        return _of_row(NO_PERMISSION, None, asked, code=_CODE)
     return MachineError(
         f'no permission for the docker engine at "{asked.address or "the docker socket"}"',
         hint="sudo usermod -aG docker $USER, then log in again",
@@ -297,20 +290,6 @@ def _unknown_ulimit(match: re.Match[str], asked: Asked) -> TaorunnerError:
     )
 
 
-def _two_mounts(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(
-        f'two folders have the same destination "{match[1]}"',
-        hint="use each destination once under Mounts in .tao_mounts.json",
-    )
-
-
-def _privileged(match: re.Match[str], asked: Asked) -> TaorunnerError:
-    return EngineRefusedError(
-        "the engine may not give a container these privileges",
-        hint='remove "privileged" from DockerOptions in .tao_mounts.json, or use an engine that runs as root',
-    )
-
-
 def _name_taken(match: re.Match[str], asked: Asked) -> TaorunnerError:
     return EngineRefusedError(
         f'there is another container named "{match[1].lstrip("/")}"',
@@ -386,11 +365,9 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
      r"filesystem layer verification failed[^\n]*|download failed after attempts=[^\n]+", _broken_off),
     # settings of a container
     (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
-    (r"Duplicate mount point: (\S+)", _two_mounts),
     (r"bind source path does not exist: ([^\n]+)", _no_source),
     (r"error mounting \"([^\"]+)\".*no such file or directory", _no_source),
     (r"error setting rlimit type (\d+)", _ulimit),
-    (r"unable to apply caps|error applying caps", _privileged),
     (r"container name \"([^\"]+)\" is already in use", _name_taken),
     (r"no space left on device|disk quota exceeded", _no_space),
     (r"exec: \"([^\"]*)\": (?:executable file not found|stat \S+ no such file)", _no_command),
