@@ -2,8 +2,7 @@
 
 It uses libyaml's events (``ruamel.yaml.clib``), because a round-trip loader takes minutes for what this reads in a
 fraction of a second. Scalars follow YAML 1.2 (``1e-4`` is a number, ``yes`` is a string, ``012`` is twelve).
-Duplicate keys are reported. Aliases and nesting are bounded, so no input makes it slow. Files that are edited go
-through ruamel's round-trip loader elsewhere.
+Duplicate keys are reported. Aliases and nesting are bounded, so no input makes it slow. It edits no files.
 """
 
 from __future__ import annotations
