@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import Backend, Follows, Launch
 from taorunner.backends.secrets import shown_in_process_list, stored_secrets, write_secrets
 from taorunner.disk_room import is_no_room, no_room
@@ -43,7 +42,6 @@ from taorunner.runs.supervisor.worker import (
     Message,
     Printed,
     Pulling,
-    Requested,
     SetAside,
     Trouble,
     Undecided,
@@ -309,8 +307,6 @@ class BatchRunner:
         elif isinstance(message, SetAside):
             for text in message.texts:
                 self._journal.notice(run_id, "set-aside", text, level="info")
-        elif isinstance(message, Requested):
-            write_bytes(self._store.paths(run_id).request, f"{message.command_line}\n".encode())
         elif isinstance(message, Waits):
             self._waits(active, message)
         elif isinstance(message, Launched):

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from taorunner.atomic_files import write_bytes
 from taorunner.backends.contract import (
     Backend,
-    EngineRequest,
     EngineState,
     EngineStatus,
     Handle,
@@ -31,6 +31,7 @@ from taorunner.disk_room import is_no_room, no_room
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.events import ANSWERS_AGAIN, ImagePulling
 from taorunner.planning.model.plan import RunPlan
+from taorunner.runs.state.store import RunPaths
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.values.value import Value, replace
 
@@ -61,14 +62,6 @@ class SetAside(Value):
 
     run_id: str
     texts: tuple[str, ...]
-
-
-class Requested(Value):
-    """The exact request, before it is sent."""
-
-    run_id: str
-    request: EngineRequest
-    command_line: str
 
 
 class Launched(Value):
@@ -118,7 +111,7 @@ class Undecided(Value):
     text: str
 
 
-Message = Undecided | Pulling | SetAside | Requested | Waits | Launched | Printed | Trouble | Ended
+Message = Undecided | Pulling | SetAside | Waits | Launched | Printed | Trouble | Ended
 
 
 class _Seen:
@@ -236,14 +229,14 @@ class Worker:
             started, is_launch_known, reported = replace(started, waiting=_reason(status)), False, None
 
     def _begin(self) -> Started:
-        run_id = self._launch.run_id
         if self._may_exist and self._find() is None:
             self._may_exist = False
         self._backend.prepare(self._plan, self._report)
         self._check_abandoned()
         self._prepare_files()
         request = self._backend.request(self._plan, self._launch)
-        self._inbox.put(Requested(run_id, request, self._backend.command_line(request)))
+        line = self._backend.command_line(request)
+        write_bytes(RunPaths(self._launch.run_dir).request, f"{line}\n".encode())
         self._check_abandoned()
         try:
             started = self._backend.submit(request)
