@@ -251,7 +251,8 @@ def supervised(root: Path) -> Iterator[None]:
 
 def restore(root: Path, whole: Path) -> None:
     """Makes the state as it was, in place: locks are held."""
-    for path in sorted(root.joinpath(".taorunner").rglob("*"), reverse=True):
+    damaged = [*root.joinpath(".taorunner").rglob("*"), *root.glob("taorunner.lock")]
+    for path in sorted(damaged, reverse=True):
         kept = whole / path.relative_to(root)
         is_folder = path.is_dir() and not path.is_symlink()
         if (
@@ -335,23 +336,29 @@ def try_all(place: Path, given: argparse.Namespace) -> int:
     os.dup2(into, 2)
     signal.signal(signal.SIGALRM, hang)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-    with supervised(root):
-        for number, (file, what, damage) in enumerate(chosen):
-            damage(file)
-            for words in commands(file, what, number):
-                os.chdir(root)
-                begin = time.process_time()
-                code, out = said(words, into)
-                asked += 1
-                line = f"{file.relative_to(root)}: {what}: {' '.join(words)}"
-                slowest = max(slowest, (time.process_time() - begin, line))
-                if code not in range(8) or "internal error" in out or "Traceback" in out:
-                    kind = f"{' '.join(words[:2])}: {code} {out.strip()[:200]}"
-                    faults[kind] += 1
-                    if faults[kind] == 1:
-                        crashes = [crash.read_text()[-1500:] for crash in root.glob(".taorunner/crash-*")]
-                        os.write(report, "\n".join([f"{line}: {code}", out[:2000], *crashes, ""]).encode())
-            restore(root, whole)
+    try:
+        with supervised(root):
+            for number, (file, what, damage) in enumerate(chosen):
+                damage(file)
+                for words in commands(file, what, number):
+                    os.chdir(root)
+                    begin = time.process_time()
+                    code, out = said(words, into)
+                    asked += 1
+                    line = f"{file.relative_to(root)}: {what}: {' '.join(words)}"
+                    slowest = max(slowest, (time.process_time() - begin, line))
+                    if code not in range(8) or "internal error" in out or "Traceback" in out:
+                        kind = f"{' '.join(words[:2])}: {code} {out.strip()[:200]}"
+                        faults[kind] += 1
+                        if faults[kind] == 1:
+                            crashes = [crash.read_text()[-1500:] for crash in root.glob(".taorunner/crash-*")]
+                            os.write(
+                                report, "\n".join([f"{line}: {code}", out[:2000], *crashes, ""]).encode()
+                            )
+                restore(root, whole)
+    finally:  # an error of this program itself is seen
+        os.dup2(report, 1)
+        os.dup2(report, 2)
     counted = f"{len(files)} files, {len(chosen)} of {len(known)} damages, {asked} commands"
     summary = f"{counted}, {len(faults)} kinds of faults; slowest {slowest[0]:.1f} s ({slowest[1]})"
     os.write(

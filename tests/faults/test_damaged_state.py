@@ -20,6 +20,14 @@ def test_no_damage_ends_or_hangs_a_reading_command() -> None:
     assert (files > 25, tried > 12, known > 15_000, commands >= 5 * tried) == (True, True, True, True)
 
 
+def test_what_was_put_in_the_place_of_a_file_is_removed_for_the_next_damage() -> None:
+    command = [sys.executable, str(TOOL), "--only", "taorunner.lock", "--what", "file: is a"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "1 files, 5 of 301 damages" in done.stdout) == (0, True), (
+        done.stdout + done.stderr
+    )
+
+
 def test_an_internal_error_is_found(tmp_path: Path) -> None:
     """As of a reader that has no answer for a record that is no object."""
     planted = tmp_path / "planted.py"
