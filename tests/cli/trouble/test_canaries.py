@@ -19,6 +19,7 @@ import docker
 import docker.errors
 import pytest
 from command_line import CALLER, Cli, Done
+from ngc_server import FakeNgc
 
 from taorunner.cli.fast.completion import TABLE
 
@@ -229,13 +230,13 @@ def test_no_command_shows_or_keeps_a_secret(docker_cli: Cli, workspace: Path, en
     sources = {path for path in workspace.rglob("*") if path.is_file()}
     sources |= {docker_cli.home / "key", docker_cli.home / ".docker/config.json"}
     run = ""
-    with Watch(engine) as watch:
+    with Watch(engine) as watch, FakeNgc({}) as ngc:
         for command, lines in commands.items():
             for words in lines:
                 words = [run if word == "RUN" else word for word in words]
                 done: Done = docker_cli(
                     *command.replace(" show", "" if command == "networks show" else " show").split(), *words,
-                    cwd=workspace, env={**ENV, "TAORUNNER_PROJECT": "example_01"}, timeout_s=120,
+                    cwd=workspace, env={**ENV, **ngc.environ, "TAORUNNER_PROJECT": "example_01"}, timeout_s=120,
                 )  # fmt: skip
                 assert "Traceback" not in done.err and done.code != 70, (command, words, done)
                 assert canaries_in(done.out + done.err) == set(), (command, words, done)
