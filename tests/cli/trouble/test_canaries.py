@@ -218,6 +218,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "dataset split": [["coco", "-o", "split"]],
         "dataset resize": [["coco", "--size", "64x64", "-o", "small"]],
         "dataset stats": [["coco"]],
+        "dataset evaluate": [["coco", "--truth", "coco"]],
         "quickstart": [["--images", "none"]],
     }  # fmt: skip
 
