@@ -216,9 +216,9 @@ def test_a_run_joins_a_batch(workspace: taorunner.Workspace) -> None:
     first = taorunner.start(workspace, "shapes", "train", "tiny", overrides=LONG)
     second = taorunner.start(workspace, "shapes", "train", "small", overrides=SHORT, join=first.runs[0].id)
     assert second.id == first.id
+    first.stop()  # on the CPU runs go one after the other
     assert second.wait(timeout_s=120)
     assert [run.experiment for run in second.runs] == ["small"]
-    first.stop()
 
 
 def test_the_workspace_of_the_environment(
