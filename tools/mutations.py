@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation("api", "api/runs.py", "return all(self._store.load(run_id).state is RunState.SUCCEEDED",
              "return any(self._store.load(run_id).state is RunState.SUCCEEDED"),
     Mutation("ground", "state_files.py", "facts.st_nlink > 1", "facts.st_nlink > 2"),
-    Mutation("ground", "atomic_files.py", "    if durable:\n        _flush(path.parent)\n", ""),
+    Mutation("ground", "atomic_files.py", "    if durable:\n        flush(path.parent)\n", ""),
     Mutation("backends/docker", "backends/docker/log_resume.py", "unkept = len(self._tail) - end",
              "unkept = len(self._tail) - self._matched"),
     Mutation("backends/process", "backends/process/reaper.py",
