@@ -73,7 +73,7 @@ def of_clusters(place: Path) -> Iterator[Reader]:
 
 
 def _of_files(place: Path) -> Iterator[Reader]:
-    from taorunner.backends.slurm.far.files import look
+    from taorunner.backends.far.files import look
     from taorunner.backends.slurm.folder import Cluster, Folder
     from taorunner.backends.slurm.states import Asked
     from taorunner.project.clusters.cluster_file import load_clusters

@@ -61,6 +61,8 @@ class RunFolder:
     exit_file: ClassVar[str]
     stop_file: ClassVar[str]
     written: ClassVar[str] = ""
+    messages_file: ClassVar[str] = ""
+    """What the engine said of the run, of which a far side gives the end."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir

@@ -10,6 +10,7 @@ import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from taorunner.backends.contract import (
@@ -22,11 +23,11 @@ from taorunner.backends.contract import (
     Report,
     Started,
 )
+from taorunner.backends.far.side import FarSide, Place
 from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.backends.slurm import states
-from taorunner.backends.slurm.far.side import FarSide
 from taorunner.backends.slurm.folder import Cluster, Folder, is_number
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
@@ -57,7 +58,7 @@ class SlurmBackend(ScheduledBackend):
         self._silent_pause_s = silent_pause_s
         self._schedulers: dict[str | None, Scheduler] = {}
         self._lock = threading.Lock()
-        self._far = FarSide(self._scheduler)
+        self._far = FarSide(self._scheduler, _far_place)
         self._standings = Standings(self._scheduler, self._far.refresh)
 
     def check(self) -> list[Finding]:
@@ -93,7 +94,7 @@ class SlurmBackend(ScheduledBackend):
             job = self._adopted(folder, cluster, patience_s=_ANSWER_WITHIN_S)
         if job is None:
             folder.write(request.scripts, cluster)
-            with self._far.delivered(request, folder):
+            with self._delivered(request, folder):
                 folder.begin_submit()
                 job = self._submitted(request, folder, scheduler)
         handle = self._handle(request.run_id, job, request.run_dir)
@@ -120,7 +121,7 @@ class SlurmBackend(ScheduledBackend):
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)
-        return SharedLog(folder, position, lambda: self._status(handle), self._far.reader(folder))
+        return SharedLog(folder, position, lambda: self._status(handle), self._far.reader(handle.run_dir))
 
     def stop(self, handle: Handle, grace_s: float) -> None:
         """Asks the script to end its step, and cancels the job after ``grace_s``. Blocks until it has ended."""
@@ -129,7 +130,7 @@ class SlurmBackend(ScheduledBackend):
         if cluster is None or job is None or folder.exit() is not None or folder.kept_end() is not None:
             return
         scheduler = self._scheduler(cluster.host)
-        self._far.request_stop(cluster)
+        self._far.request_stop(handle.run_dir)
         folder.request_stop()  # a start that is about to begin ends by itself
         name = f"--name={job_name(cluster.run_id)}"  # its number may be another job's by now
         scheduler.cancel("--state=PENDING", name, job)
@@ -141,7 +142,7 @@ class SlurmBackend(ScheduledBackend):
 
     def remove(self, handle: Handle) -> None:
         self.stop(handle, 0)
-        self._far.remove(Folder(handle.run_dir))
+        self._far.remove(handle.run_dir)
         Folder(handle.run_dir).remove()
         self._standings.forget(handle.run_id)
 
@@ -162,6 +163,13 @@ class SlurmBackend(ScheduledBackend):
 
     def _handle(self, run_id: str, job: str, run_dir: Path) -> Handle:
         return Handle(self.name, run_id, job, run_dir)
+
+    def _delivered(self, request: SlurmRequest, folder: Folder) -> AbstractContextManager[None]:
+        host = request.cluster.host
+        if request.delivery is not None:
+            return self._far.delivered(host, folder, request.scripts, request.delivery)
+        _refuse_unseen(request, self._scheduler(host))
+        return nullcontext()
 
     def _submitted(self, request: SlurmRequest, folder: Folder, scheduler: Scheduler) -> str:
         try:
@@ -201,6 +209,23 @@ class SlurmBackend(ScheduledBackend):
             if time.monotonic() >= deadline:
                 return None
             time.sleep(min(2.0, patience_s))
+
+
+def _far_place(run_dir: Path) -> Place | None:
+    folder = Folder(run_dir)
+    cluster = folder.cluster()
+    return None if cluster is None or cluster.far is None else Place(folder, cluster.host, cluster.far)
+
+
+def _refuse_unseen(request: SlurmRequest, scheduler: Scheduler) -> None:
+    """Where the login host lacks the run's folder, a job would start in vain, and nothing of it would be seen here."""
+    script = f"{request.job.folder}/{BATCH_SCRIPT}"
+    if scheduler.host is None or scheduler.run(["test", "-e", script]).code != 1:
+        return
+    raise EngineRefusedError(
+        f'"{scheduler.host}" does not see this workspace: there is no "{script}"',
+        hint="workspace: its path there; and shared: false, where this machine does not see that disk",
+    )
 
 
 def create(environ: Mapping[str, str] | None = None) -> SlurmBackend:

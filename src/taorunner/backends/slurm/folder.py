@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.backends.far.run import FarRun
 from taorunner.backends.run_folder import CLUSTER, JOB, RunFolder, all_fit, json_object
 from taorunner.backends.run_folder import KeptEnd as KeptEnd
 from taorunner.backends.run_folder import Start as Start
-from taorunner.backends.slurm.far.run import FarRun
 from taorunner.backends.slurm.script import (
     BATCH_SCRIPT,
     CONSOLE,
@@ -27,7 +27,6 @@ from taorunner.backends.slurm.script import (
 )
 from taorunner.backends.slurm.states import Asked
 from taorunner.backends.slurm.target import is_host
-from taorunner.project.clusters.far_place import VIEWS
 from taorunner.state_files import append_state, read_some, read_state, write_new
 from taorunner.text import printable
 from taorunner.values.value import Value
@@ -55,6 +54,7 @@ class Folder(RunFolder):
     """The files of one run."""
 
     folder, events_file, console_file, exit_file, stop_file = FOLDER, EVENTS, CONSOLE, EXIT, STOP
+    messages_file = MESSAGES
 
     @property
     def last_output(self) -> str:
@@ -86,17 +86,13 @@ class Folder(RunFolder):
         try:
             asked, far = Asked(**body["asked"]), body.get("far")
             known = None if far is None else FarRun.from_json(far)
-            if known is not None and not all(map(self._is_view, (one.seen for one in known.shown))):
+            if known is not None and not known.is_below(self.run_dir):
                 return None
             if not all_fit(asked) or not (body["host"] is None or is_host(body["host"])):
                 return None
             return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked, known)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
-
-    def _is_view(self, path: Path) -> bool:
-        """Whether a view may be made there: what it no longer shows is removed."""
-        return path.is_relative_to(self.run_dir.parent.parent / VIEWS) and ".." not in path.parts
 
     def job(self) -> str | None:
         body = json_object(self.path / JOB)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.backends.contract import EngineRequest, Follows, Launch
+from taorunner.backends.far.run import Delivery, delivery, far_run
 from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR, masked, wrapped
 from taorunner.backends.slurm import containers
 from taorunner.backends.slurm.containers import Bind, Container
-from taorunner.backends.slurm.far.run import Delivery, delivery, far_run
 from taorunner.backends.slurm.folder import FOLDER, Cluster
 from taorunner.backends.slurm.script import (
     BATCH_SCRIPT,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus, Handle
 from taorunner.backends.run_folder import STOPPED_BEFORE_START
@@ -41,7 +42,7 @@ class _Seen:
     read_s: float
 
 
-Refresh = Callable[[Sequence[tuple[Folder, Cluster]]], None]
+Refresh = Callable[[Sequence[Path]], None]
 
 
 class Standings:
@@ -107,7 +108,9 @@ def _ask(
         rows = {row.id: row for row in scheduler.jobs()}
         gone = [handle.id for handle, seen in runs if not _is_ours(rows.get(handle.id), seen.cluster)]
         ends = scheduler.ends(gone)
-        refresh([(seen.folder, seen.cluster) for _, seen in runs if seen.cluster is not None])
+        refresh(
+            [one.run_dir for one, seen in runs if seen.cluster is not None and seen.cluster.far is not None]
+        )
     except TaorunnerError as error:
         return {handle.run_id: _by_folder_alone(seen.folder, error.message) for handle, seen in runs}
     found = {}

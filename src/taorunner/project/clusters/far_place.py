@@ -2,7 +2,7 @@
 
 The view is a folder of the state folder. It holds the results of the far side as far as they were looked at: small
 files whole, large ones with their names, sizes, times, starts and ends, and a hole between. See the module ``view`` of
-``backends.slurm.far``.
+``backends.far``.
 """
 
 from __future__ import annotations

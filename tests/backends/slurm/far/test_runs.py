@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.backends.slurm.far.run import Delivery, FarRun
-from taorunner.backends.slurm.far.runs import FarRuns
+from taorunner.backends.far.run import Delivery, FarRun
+from taorunner.backends.far.runs import FarRuns
 from taorunner.backends.slurm.folder import Cluster, Folder
 from taorunner.backends.slurm.scheduler import Scheduler
 from taorunner.backends.slurm.states import Asked

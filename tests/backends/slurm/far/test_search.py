@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from taorunner.backends.contract import FarSearch
+from taorunner.backends.far import search
+from taorunner.backends.far.search import LARGE_BYTES, digests, held
 from taorunner.backends.login_host import LoginHost
 from taorunner.backends.masking import Masking
-from taorunner.backends.slurm.far import search
-from taorunner.backends.slurm.far.search import LARGE_BYTES, digests, held
 
 KEY = "canary-key-1234"
 TWO_LINES = "first-of-two\nsecond-of-two"

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from taorunner.backends.contract import Launch
-from taorunner.backends.slurm.far.view import Shown
+from taorunner.backends.far.view import Shown
 from taorunner.container_options import Mount
 from taorunner.planning.model.plan import RunPlan
-from taorunner.project.clusters.far_place import FarPlace
+from taorunner.project.clusters.far_place import VIEWS, FarPlace
 from taorunner.project.workspace import Workspace
 from taorunner.values.value import Value
 
@@ -31,6 +31,11 @@ class FarRun(Value):
         shown = [{**vars(one), "seen": str(one.seen)} for one in self.shown]
         return {"run_dir": self.run_dir, "shown": shown}
 
+    def is_below(self, run_dir: Path) -> bool:
+        """Whether each view may be made there, for a run with this folder: what it no longer shows is removed."""
+        views = run_dir.parent.parent / VIEWS
+        return all(one.seen.is_relative_to(views) and ".." not in one.seen.parts for one in self.shown)
+
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> FarRun:
         """Raises KeyError, TypeError for what is none."""
@@ -46,7 +51,8 @@ class Delivery(Value):
 
     ``needed`` are pairs of a path here and there: what is here must be there. ``folders`` are made. ``earlier`` are
     patterns of the shell: files of an earlier training that would be in the way. ``aside`` is moved away; ``views``
-    show it here. ``sync`` is the command that copies what is missing.
+    show it here. ``sync`` is the command that copies what is missing. ``is_shared``: both sides see the same disk, so
+    that nothing is carried.
     """
 
     workspace: str
@@ -57,6 +63,7 @@ class Delivery(Value):
     aside: tuple[str, ...] = ()
     views: tuple[Path, ...] = ()
     sync: str = ""
+    is_shared: bool = False
 
 
 def far_run(plan: RunPlan, launch: Launch, place: FarPlace) -> FarRun:

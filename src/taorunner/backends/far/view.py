@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
-from taorunner.backends.slurm.far.files import MOST_ENTRIES, FarFile
+from taorunner.backends.far.files import MOST_ENTRIES, FarFile
 from taorunner.state_files import read_json_state
 from taorunner.values.value import Value
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.backends.far.files import look, packed, read_pieces
+from taorunner.backends.far.runs import _ahead_s
+from taorunner.backends.far.view import ENDS_BYTES, INDEX, Shown, show
 from taorunner.backends.login_host import LoginHost
-from taorunner.backends.slurm.far.files import look, packed, read_pieces
-from taorunner.backends.slurm.far.runs import _ahead_s
-from taorunner.backends.slurm.far.view import ENDS_BYTES, INDEX, Shown, show
 from taorunner.errors import MachineError
 from taorunner.progress.file_wholeness import is_whole
 
