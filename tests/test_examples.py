@@ -61,7 +61,7 @@ def test_the_example_of_clusters_lacks_nothing_but_data(tmp_path: Path) -> None:
     workspace = Workspace(copied("clusters", tmp_path))
     read = load_clusters(workspace, {})
     assert (read.findings, {name: one.backend for name, one in read.usable.items()}) == (
-        (), {"desk": "docker", "dgx": "slurm", "here": "local"},
+        (), {"box": "docker-ssh", "desk": "docker", "dgx": "slurm", "here": "local"},
     )  # fmt: skip
     project = workspace.project_names()[0]
     experiment = next(iter(load_project(workspace, project, {}).experiments))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-BUILT_IN_NAMES = ("docker", "local", "embedded", "slurm", "kubernetes")
+BUILT_IN_NAMES = ("docker", "local", "embedded", "slurm", "kubernetes", "docker-ssh")
 ENTRY_POINTS = "taorunner.targets"
 MAX_ENTRY_POINT_BYTES = 1024 * 1024
 

@@ -172,8 +172,27 @@ BUILT_IN: Mapping[str, Target] = {target.name: target for target in (DOCKER, LOC
 _OWN_MODULES = {
     "slurm": "taorunner.backends.slurm.target:SLURM",
     "kubernetes": "taorunner.backends.kubernetes.target:KUBERNETES",
+    "docker-ssh": "taorunner.backends.docker.remote.target:DOCKER_SSH",
 }
 """Built-in targets with many settings, which are read when one is named."""
+
+
+_ELSEWHERE = {"docker": "docker-ssh"}
+"""Engines of this machine, and the backend of the same engine on another host."""
+_HOST_KEYS = frozenset({"host", "context"})
+
+
+def meant_by(name: Any, keys: Iterable[Any]) -> Any:
+    """The backend of an entry of clusters.yml that names ``name`` and has these keys: docker with a host is another one
+    than docker here."""
+    if isinstance(name, str) and name in _ELSEWHERE and not _HOST_KEYS.isdisjoint(keys):
+        return _ELSEWHERE[name]
+    return name
+
+
+def names_of(name: str) -> tuple[str, ...]:
+    """What the backend of a cluster may be called, its own name last."""
+    return (*(here for here, there in _ELSEWHERE.items() if there == name), name)
 
 
 def default_target(framework: Framework) -> Target:

@@ -38,7 +38,7 @@ def ssh_host(
     (home / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
         f"PidFile {home}/pid\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
-        + "".join(f"SetEnv {name}={value}\n" for name, value in env.items())
+        + (f"SetEnv {' '.join(f'{name}={value}' for name, value in env.items())}\n" if env else "")
     )
     public = (home / "host.pub").read_text().split()[:2]
     (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")

@@ -49,7 +49,17 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_those_of_other_packages_are_found_by_their_entry_points(others: Path) -> None:
-    assert target_names() == ("docker", "local", "embedded", "slurm", "kubernetes", "broken", "lsf", "other")
+    assert target_names() == (
+        "docker",
+        "local",
+        "embedded",
+        "slurm",
+        "kubernetes",
+        "docker-ssh",
+        "broken",
+        "lsf",
+        "other",
+    )
     assert target_of("lsf") == Target("lsf", "jobs", sees_host_paths=True, needs_image=True)
     assert target_of("docker") is BUILT_IN["docker"]
     assert sees_host_paths("lsf", {}) and not sees_host_paths("docker", {}) and not sees_host_paths(None, {})
@@ -157,8 +167,8 @@ def test_the_built_in_ones_take_no_settings(name: str) -> None:
 
 
 def test_the_table_has_the_built_in_names() -> None:
-    assert (*BUILT_IN, "slurm", "kubernetes") == BUILT_IN_NAMES
-    assert [target_of(name).name for name in ("slurm", "kubernetes")] == ["slurm", "kubernetes"]
+    assert (*BUILT_IN, "slurm", "kubernetes", "docker-ssh") == BUILT_IN_NAMES
+    assert [target_of(name).name for name in BUILT_IN_NAMES] == [*BUILT_IN_NAMES]
 
 
 def test_listing_names_is_light() -> None:

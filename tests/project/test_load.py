@@ -229,7 +229,7 @@ gpu_indices: [1]
         ("gpu_indices: true", '"gpu_indices" must be {gpu_indices}, not true', None),
         ("gpu_indices: []", '"gpu_indices" must be {gpu_indices}, not a list', None),
         ("export_type: FP16", '"export_type" must be fp32, fp16 or int8, not "FP16"', None),
-        ("backend: lsf", '"backend" must be docker, local, embedded, slurm or kubernetes, not "lsf"', None),
+        ("backend: lsf", '"backend" must be docker, local, embedded, slurm, kubernetes or docker-ssh, not "lsf"', None),
         ("shm_size: 16", '"shm_size" must be a size of at least 1 MiB, such as 16G, not the number 16',
          'did you mean "16G"?'),
         ('shm_size: "64k"', '"shm_size" must be a size of at least 1 MiB, such as 16G, not "64k"', None),

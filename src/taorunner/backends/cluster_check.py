@@ -1,5 +1,5 @@
-"""What can be proved of a cluster before a run: for Slurm and Kubernetes the site, for any other backend
-what that says of itself."""
+"""What can be proved of a cluster before a run: of the site, where that can be asked, else what its backend says of
+itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from taorunner import host_commands
 from taorunner.atomic_files import write_text
+from taorunner.backends.docker.remote import site_check as docker_host
 from taorunner.backends.kubernetes import site_check as kubernetes_site
 from taorunner.backends.login_host import run_at
 from taorunner.backends.registry import load_backend
@@ -55,6 +56,11 @@ def check_cluster(
                           time_s=limits.time_s)  # fmt: skip
     if cluster.backend == "kubernetes":
         yield from kubernetes_site.check_site(cluster.settings, resources, environ)
+        return
+    if cluster.backend == "docker-ssh":
+        there = None if workspace is None else str(cluster.settings.get("workspace") or workspace.root)
+        sync = f"taorunner clusters sync {cluster.name}"
+        yield from docker_host.check_host(cluster.host or "", cluster.settings, there, environ, sync)
         return
     if cluster.backend != "slurm":
         yield from _of_backend(cluster, environ)

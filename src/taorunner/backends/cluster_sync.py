@@ -66,17 +66,27 @@ def transfer(
         )
         raise UserFilesError(message, hint=hint)
     folder = str(cluster.settings.get("workspace") or workspace.root).rstrip("/")
-    ssh = ("-e", shlex.join(SSH))
+    at, port = _of_rsync(host)
+    ssh = ("-e", shlex.join([*SSH, *(("-p", port) if port else ())]))
     if results:
         what = tuple(f"projects/{name}/models" for name in projects)
-        sources = [f"{host}:{folder}/./{one}" for one in what]
+        sources = [f"{at}:{folder}/./{one}" for one in what]
         argv = ("rsync", *_COMMON, "--safe-links", *ssh, *sources, f"{workspace.root}/")
         return Transfer(argv, what, host, folder, True)
     what = (*(f"projects/{name}" for name in projects), *_weights(workspace, projects, environ))
     sources = [f"{workspace.root}/./{one}" for one in what]
     left_out = [f"--exclude=/{one}/models/" for one in what if one.startswith("projects/")]
-    argv = ("rsync", *_COMMON, "--copy-unsafe-links", *left_out, *ssh, *sources, f"{host}:{folder}/")
+    argv = ("rsync", *_COMMON, "--copy-unsafe-links", *left_out, *ssh, *sources, f"{at}:{folder}/")
     return Transfer(argv, what, host, folder, False)
+
+
+def _of_rsync(host: str) -> tuple[str, str]:
+    """``user@host`` as rsync takes it, and the port of an address that has one."""
+    if not host.startswith("ssh://"):
+        return host, ""
+    plain = host[len("ssh://") :]
+    name, _, port = plain.rpartition(":")
+    return (name, port) if name and port.isdecimal() else (plain, "")
 
 
 def measure(job: Transfer, environ: Mapping[str, str]) -> Amount:

@@ -78,14 +78,15 @@ class LoginHost:
         self, argv: Sequence[str], *, timeout_s: float, stdin: bytes | None = None
     ) -> host_commands.RawResult:
         """As ``run``, in bytes."""
-        options = () if self.host is None else self._shared()
-        return _run(self.host, argv, options, timeout_s=timeout_s, env=self._environ, stdin=stdin)
+        return _run(self.host, argv, self.kept(), timeout_s=timeout_s, env=self._environ, stdin=stdin)
 
-    def _shared(self) -> tuple[str, ...]:
-        """Options of ssh that use the kept connection, which is opened when there is none."""
+    def kept(self) -> tuple[str, ...]:
+        """Options of ssh that use the kept connection, which is opened when there is none; none on this machine."""
+        if self.host is None:
+            return ()
         with self._lock:
             if not self._has_looked:
-                self._place, self._has_looked = _socket_of(self.host or "", self._environ), True
+                self._place, self._has_looked = _socket_of(self.host, self._environ), True
             place = self._place
             if place is None or not (_answers(place) or self._open(place)):
                 return ()

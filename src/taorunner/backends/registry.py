@@ -22,6 +22,7 @@ _MODULES = {
     "embedded": "taorunner.backends.process.embedded",
     "slurm": "taorunner.backends.slurm.backend",
     "kubernetes": "taorunner.backends.kubernetes.backend",
+    "docker-ssh": "taorunner.backends.docker.remote.backend",
 }
 
 

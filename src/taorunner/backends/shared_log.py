@@ -25,14 +25,15 @@ class SharedLog:
     """``ask`` asks the scheduler; the folder alone answers most of the time.
 
     A scheduler that falls silent is one notice, and so is its next answer. ``refresh`` brings what a far side has
-    written into the folder, and raises while it cannot.
+    written into the folder, and raises while it cannot. ``engine`` is what starts runs there, in a word.
     """
 
     def __init__(
         self, folder: RunFolder, position: LogPosition, ask: Callable[[], EngineStatus],
-        refresh: Callable[[], None] | None = None,
+        refresh: Callable[[], None] | None = None, engine: str = "scheduler",
     ) -> None:  # fmt: skip
         self._folder, self._ask, self._refresh = folder, ask, refresh
+        self._engine = engine
         self._pause_s = _PAUSE_S if refresh is None else _FAR_PAUSE_S
         self._silent: str | None = None
         self._cut: str | None = None
@@ -46,7 +47,7 @@ class SharedLog:
             is_over = self._is_up_to_date() and self._is_over()
             is_silent = self._cut or self._silent
             if (was_silent is None) is not (is_silent is None):
-                yield LogChunk("stdout", b"", notice=is_silent or f"the scheduler {ANSWERS_AGAIN}")
+                yield LogChunk("stdout", b"", notice=is_silent or f"the {self._engine} {ANSWERS_AGAIN}")
             while not self._closed.is_set() and (data := self._read()):
                 self._at += len(data)
                 yield LogChunk("stdout", data)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -103,8 +103,9 @@ class EngineInfo(Value):
     has_nvidia_runtime: bool
 
 
-def connect(environ: Mapping[str, str] = os.environ) -> Engine:
-    """A connection to the engine that the docker command would use. Takes one round trip.
+def connect(environ: Mapping[str, str] = os.environ, ssh_options: Sequence[str] = ()) -> Engine:
+    """A connection to the engine that the docker command would use. Takes one round trip. ``ssh_options`` are those of
+    a connection of ssh that is kept.
 
     Raises:
         MachineError: no engine, no permission, unknown context, unusable certificates.
@@ -117,7 +118,7 @@ def connect(environ: Mapping[str, str] = os.environ) -> Engine:
         )
     with translated(Asked(address=address.url)), ExitStack() as opened:
         _knock(address)
-        api = _client(address)
+        api = _client(address, ssh_options)
         opened.callback(api.close)
         answer = api.get(f"{api.base_url}/_ping", timeout=CONNECT_TIMEOUT_S)
         version = answer.headers.get("Api-Version")
@@ -207,13 +208,13 @@ def _knock(address: Address) -> None:
             probe.connect("/" + path.lstrip("/"))
 
 
-def _client(address: Address) -> Any:
+def _client(address: Address, ssh_options: Sequence[str]) -> Any:
     # Any version is fine for the ping, which carries none; docker-py would call /version, which takes 50 ms.
     settings: dict[str, Any] = {"version": "1.44", "timeout": CONNECT_TIMEOUT_S}
     if address.is_ssh:
         from taorunner.engine.ssh import SshAdapter  # rarely needed
 
         api = APIClient(base_url=LOCAL_SOCKET, **settings)
-        api.mount("http+docker://", SshAdapter(address.url))
+        api.mount("http+docker://", SshAdapter(address.url, ssh_options))
         return api
     return APIClient(base_url=address.url, tls=address.tls or False, **settings)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ CONNECT_TIMEOUT_S = 20
 """Until the first response: a login over a slow connection, then the engine."""
 
 
-def ssh_command(url: str) -> list[str]:
+def ssh_command(url: str, options: Sequence[str] = ()) -> list[str]:
     """The argv for ``ssh://[user@]host[:port]``. A port is passed only if the address has one.
 
     Raises:
@@ -47,7 +48,7 @@ def ssh_command(url: str) -> list[str]:
         raise MachineError(
             f'"{url}" is not an address of a docker engine', hint="use ssh://[user@]host[:port]"
         )
-    argv = ["ssh", "-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-T"]
+    argv = ["ssh", "-o", "ConnectTimeout=10", "-o", "BatchMode=yes", *options, "-T"]
     if parts.username:
         argv += ["-l", parts.username]
     if port is not None:
@@ -58,10 +59,10 @@ def ssh_command(url: str) -> list[str]:
 class SshConnection(urllib3.connection.HTTPConnection):
     """An HTTP connection through the ssh process."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Sequence[str]) -> None:
         super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
         self._url = url
-        self._argv = ssh_command(url)
+        self._argv = ssh_command(url, options)
         self._last_words = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
@@ -118,21 +119,21 @@ class SshConnection(urllib3.connection.HTTPConnection):
 
 
 class SshConnectionPool(urllib3.connectionpool.HTTPConnectionPool):
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Sequence[str] = ()) -> None:
         super().__init__("localhost", timeout=CONNECT_TIMEOUT_S, maxsize=10)
-        self._url = url
+        self._url, self._options = url, options
 
     def _new_conn(self) -> SshConnection:
-        return SshConnection(self._url)
+        return SshConnection(self._url, self._options)
 
 
 class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc]  # docker-py has no types
     """Replaces docker-py's adapter for the local socket."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Sequence[str] = ()) -> None:
         super().__init__("http+unix:///ssh", timeout=CONNECT_TIMEOUT_S)
         ssh_command(url)  # reports a malformed address early
-        self._ssh_pool = SshConnectionPool(url)
+        self._ssh_pool = SshConnectionPool(url, options)
 
     def get_connection(self, url: str, proxies: object = None) -> SshConnectionPool:
         return self._ssh_pool

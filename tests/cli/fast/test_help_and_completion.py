@@ -261,7 +261,10 @@ CASES: list[tuple[str, set[str]]] = [
     ("taorunner train --project example_01 d", {"dogs"}),
     ("taorunner train -p example_01 --over", {"--overwrite"}),
     ("taorunner -p example_01 train dogs --cluster ", {"dgx", "lab"}),
-    ("taorunner -p example_01 train dogs --backend ", {"docker", "local", "embedded", "slurm", "kubernetes"}),
+    (
+        "taorunner -p example_01 train dogs --backend ",
+        {"docker", "docker-ssh", "local", "embedded", "slurm", "kubernetes"},
+    ),
     ("taorunner init-project new --head yolo_v4", {"yolo_v4", "yolo_v4_tiny"}),
     (
         "taorunner init-project new --head rtdetr --backbone fan_",

@@ -101,10 +101,10 @@ clusters:
             8, 14, '"options" must be a list of options of sbatch, such as --reservation=tao, not a mapping', None,
         ),
         (
-            9, 18, '"backend" must be docker, local, embedded, slurm or kubernetes, not "nomad"',
-            "known: docker, local, embedded, slurm, kubernetes",
+            9, 18, '"backend" must be docker, local, embedded, slurm, kubernetes or docker-ssh, not "nomad"',
+            "known: docker, local, embedded, slurm, kubernetes, docker-ssh",
         ),
-        (10, 3, 'cluster "box" has no "backend"', 'write "backend:", one of docker, local, embedded, slurm, kubernetes'),
+        (10, 3, 'cluster "box" has no "backend"', 'write "backend:", one of docker, local, embedded, slurm, kubernetes, docker-ssh'),
         (12, 3, 'cluster "none" must be a mapping, not nothing', 'write "backend:" below it'),
     ]  # fmt: skip
 

@@ -281,7 +281,7 @@ def _steps(number: int, delivery: Delivery, moved: Moves) -> str:
         f"if [ -e {quote(old)} ]; then mv -T -- {quote(old)} {quote(new)} || say failed {quote(old)}; fi"
         for old, new in moved
     ]
-    made = shlex.join(["mkdir", "-p", "--", *delivery.folders, delivery.run_dir])
+    made = shlex.join(["mkdir", "-p", "--", *delivery.folders, f"{delivery.run_dir}/{INPUT_DIR}"])
     lines += ['if [ -z "$fault" ]; then', *moves, f"{made} || say failed {own}"]
     if not delivery.is_shared:
         lines.append(f'cp -Rp -- "$box/run{number}/." {own} || say failed {own}')

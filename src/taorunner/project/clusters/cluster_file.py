@@ -18,7 +18,7 @@ from taorunner.project.limits import MAX_CPUS, MAX_NODES, Limits
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import CLUSTERS_FILE, NAME_RULE, Workspace, cluster_files, is_name
 from taorunner.target_names import target_names
-from taorunner.targets import SETTINGS_PREFIX, Target, target_of
+from taorunner.targets import SETTINGS_PREFIX, Target, meant_by, target_of
 from taorunner.text import amount, did_you_mean
 from taorunner.values.value import Value, field, replace
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
@@ -218,7 +218,7 @@ def _target(entry: Mapping[Any, Any], path: tuple[str, ...], to: FindingList) ->
         hint = f'write "backend:", one of {", ".join(names)}'
         to.error("missing-key", f'cluster "{path[-1]}" has no "backend"', path, hint=hint, of_key=True)
         return None
-    backend = entry["backend"]
+    backend = meant_by(entry["backend"], entry)
     if not isinstance(backend, str) or backend not in names:
         message = f'"backend" must be {_one_of(names)}, not {described(backend)}'
         to.error("wrong-value", message, (*path, "backend"), hint=to.suggestion(backend, names))

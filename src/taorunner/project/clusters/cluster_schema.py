@@ -10,7 +10,7 @@ from taorunner.project.keys import NAME_PATTERN
 from taorunner.project.limits import EXPECTED, MAX_CPUS, MAX_NODES, SIZE_PATTERN, TIME_PATTERN
 from taorunner.project.schema import DIALECT
 from taorunner.target_names import target_names
-from taorunner.targets import Setting, Target, target_of
+from taorunner.targets import Setting, Target, names_of, target_of
 
 _TYPES = {
     bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object",
@@ -56,10 +56,16 @@ def _entry(target: Target) -> dict[str, Any]:
         for key in EXPECTED
     }
     own = {key: _setting(setting) for key, setting in target.settings.items() if key not in limits}
+    names = names_of(target.name)
     return {
         "description": target.summary,
         "additionalProperties": False,
-        "properties": {"backend": {"const": target.name}, **limits, **own},
+        "properties": {
+            "backend": {"enum": list(names)} if names[1:] else {"const": target.name},
+            **limits,
+            **own,
+        },
+        **({"required": ["host"]} if names[1:] else {}),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from taorunner.project.clusters.cluster_file import BROKEN, UNKNOWN, Clusters
 from taorunner.project.diagnostics import shown
 from taorunner.project.experiments import Experiment
+from taorunner.targets import names_of
 from taorunner.text import amount
 from taorunner.values.value import Value
 
@@ -38,7 +39,7 @@ def placed_on(experiment: Experiment, clusters: Clusters) -> Experiment | Mispla
             f'the cluster "{shown(named)}" cannot be used: {amount(len(errors), "error")} in clusters.yml'
         )
         return Misplaced(BROKEN, message, "cluster", f"taorunner clusters check {shown(named)} shows them")
-    if experiment.backend not in (None, cluster.backend):
+    if experiment.backend is not None and experiment.backend not in names_of(cluster.backend):
         message = f'"backend" is {experiment.backend}, but the cluster "{named}" has {cluster.backend}'
         return Misplaced(OTHER_BACKEND, message, "backend", 'remove "backend": the cluster gives it')
     return experiment.on_cluster(cluster)
