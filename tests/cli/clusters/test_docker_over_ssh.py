@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 from command_line import Cli, Done, wait_for
 from launch_workspaces import good_workspace
-from remote_hosts import ALIAS, remote_host
+from pseudo_terminal import PseudoTerminal
+from remote_hosts import ALIAS, remote_host, uuid_of
 from ssh_host import is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="openssh-server is not installed")
@@ -88,3 +91,29 @@ def test_a_training_is_seen_stopped_and_resumed(box: Box) -> None:
     assert "Train results will be saved at" in box("logs", "e1").out
     done = box("resume", "e1", "--env", "FAKE_EPOCH_S=0")
     assert (done.code, "resumes after epoch" in done.out + done.err) == (0, True), done.out + done.err
+
+
+def test_a_shell_there_has_gpus_while_it_lives(box: Box, tao_image: Callable[..., str]) -> None:
+    box("clusters", "sync", "box", "p", "--yes")
+    script = "echo $NVIDIA_VISIBLE_DEVICES $WHAT; ls /workspace/projects/p/specs; exit 3"
+    words = ("shell", "--cluster", "box", "--image", tao_image("pyt_7"))
+    done = box(*words, "--gpus", "2", "--env", "WHAT=it's", "--", "sh", "-c", script)
+    said = f"{uuid_of(0)},{uuid_of(1)} it's\ne1\n"
+    assert (done.code, done.out.endswith(said)) == (3, True), done.out + done.err
+    done = box(*words, "--gpus", "3", "--", "true")
+    assert (done.code, "3 GPUs asked for, there are 2" in done.err) == (1, True), done.err
+    person = PseudoTerminal(
+        [sys.executable, "-m", "taorunner", *words, "--gpus", "1"], cwd=box.root,
+        env={**os.environ, **box.environ, "NO_COLOR": "1"}, rows=33, columns=77,
+    )  # fmt: skip
+    try:
+        person.type("echo on-$NVIDIA_VISIBLE_DEVICES\n")
+        person.wait_for(rf"on-{uuid_of(0)}", 60)
+        person.type("sh -c 'echo up-$((3 * 7)); exec sleep 600'\n")
+        person.wait_for(r"up-21")
+        person.type("\x03")
+        person.type("echo after-$((6 * 7)); exit 5\n")
+        person.wait_for(r"after-42")
+        assert person.end() == 5
+    finally:
+        person.close()

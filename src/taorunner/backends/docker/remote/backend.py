@@ -29,6 +29,7 @@ from taorunner.backends.docker.remote.folder import FOLDER, STARTS, Folder
 from taorunner.backends.docker.remote.folder import Place as RunPlace
 from taorunner.backends.docker.remote.host import SILENT_PAUSE_S, RemoteHost
 from taorunner.backends.docker.remote.request import RemoteRequest, command_line, remote_request
+from taorunner.backends.docker.remote.shell_line import shell_line
 from taorunner.backends.docker.request import image_of
 from taorunner.backends.far.side import FarSide, Place
 from taorunner.backends.run_folder import KeptEnd
@@ -178,6 +179,10 @@ class DockerSshBackend(ScheduledBackend):
 
     def command_line(self, request: RemoteRequest) -> str:
         return command_line(request)
+
+    def shell_command(self, plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
+        """What opens a shell there, from this machine."""
+        return shell_line(plan, launch, tty=tty)
 
     def _host(self, name: str) -> RemoteHost:
         with self._lock:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taorunner.backends.contract import Launch
-from taorunner.backends.docker.remote.far.keeper import JOB, LOGIN
+from taorunner.backends.docker.remote.far.choice import LOGIN
+from taorunner.backends.docker.remote.far.keeper import JOB
 from taorunner.backends.docker.remote.folder import FOLDER, Place
 from taorunner.backends.docker.remote.host import program
 from taorunner.backends.docker.request import DockerRequest, docker_request, docker_run

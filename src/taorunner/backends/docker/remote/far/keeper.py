@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -24,15 +23,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .common import NEW, RefusedError, SilentError, amount, in_micros, now, plain, write, write_all
+from .choice import Choice, docker_words
+from .common import NEW, RefusedError, SilentError, amount, in_micros, now, write, write_all
 from .engine import GPUS_LABEL, RUN_LABEL, docker, is_over, look, said_by
-from .gpus import Gpu, computing, in_containers, known_gpus
+from .gpus import Gpu, known_gpus
 from .leases import Leases
+from .shell import shell
 
 JOB, CONSOLE, EVENTS, RESULT = "container.json", "console.log", "events.jsonl", "result.json"
 EXIT, STOP, LOCK, OWN_LOG = "exit", "stop", "keeper.lock", "keeper.log"
-LOGIN = "@LOGIN@"
-"""Stands for the user and group of the login."""
 LOOK_EVERY_S, SAY_EVERY_S, ENGINE_PAUSE_S = 0.5, 20.0, 2.0
 REMOVED = "the container was removed"
 
@@ -45,6 +44,7 @@ class Run:
         job = json.loads(self.path(JOB).read_text(encoding="utf-8"))
         self.run_id, self.name, self.words, self.gpus = job["run_id"], job["name"], job["words"], job["gpus"]
         self.leases = Leases(job.get("leases"))
+        self.choice = Choice(self.leases, self.gpus, self.run_id)
         self._said: str | None = None
         self._said_s = 0.0
 
@@ -101,12 +101,7 @@ class Run:
         chosen = self._wait_for_gpus() if self.gpus else []
         if chosen is None or self.is_stopped:
             return False
-        words = [f"{os.getuid()}:{os.getgid()}" if word == LOGIN else word for word in self.words]
-        if chosen:
-            ids = ",".join(gpu.uuid for gpu in chosen)
-            device = f'"device={ids}"' if len(chosen) > 1 else f"device={ids}"  # a line of CSV
-            words = ["--gpus", device, "--label", f"{GPUS_LABEL}={ids}", *words]
-        made = docker("create", "--pull", "never", *words)
+        made = docker("create", "--pull", "never", *docker_words(self.words, chosen))
         if made.returncode:
             raise RefusedError(said_by(made))
         started = docker("start", self.name)
@@ -119,19 +114,16 @@ class Run:
         return True
 
     def _adopt(self, container: Any) -> None:
-        """A container whose keeper was killed. No other run gets its GPUs meanwhile: see ``_try``."""
+        """A container whose keeper was killed. No other run gets its GPUs meanwhile: see ``choice``."""
         ids = _labels(container).get(GPUS_LABEL)
         for uuid in ids.split(",") if ids and not is_over(container) else ():
-            self.leases.take(uuid, self._holder)
+            self.leases.take(uuid, self.choice.holder)
         if not self._has_said("started"):
             self._note_start(container, [])
 
     def _wait_for_gpus(self) -> list[Gpu] | None:
         """The GPUs, leased; None when the run is to stop."""
-        gpus = known_gpus()
-        if self.gpus > len(gpus):
-            raise RefusedError(f"{amount(self.gpus)} asked for, there are {len(gpus)}")
-        self.leases.check()
+        self.choice.begin()
         turn = threading.Thread(target=self.leases.wait_turn, daemon=True)
         turn.start()
         while turn.is_alive():
@@ -142,7 +134,7 @@ class Run:
                 self._wait(f"{amount(self.gpus)}: earlier runs wait for GPUs, too")
         try:
             while not self.is_stopped:
-                taken, blocked = self._try(gpus)
+                taken, blocked = self.choice.attempt()
                 if taken:
                     return taken
                 self._wait(f"{amount(self.gpus)}: " + "; ".join(blocked[:4]))
@@ -150,37 +142,6 @@ class Run:
             return None
         finally:
             self.leases.end_turn()
-
-    def _try(self, gpus: list[Gpu]) -> tuple[list[Gpu], list[str]]:
-        """The GPUs, all leased; or none, and what is in the way."""
-        avoided = {uuid: "used by process " + ", ".join(pids[:3]) for uuid, pids in computing().items()}
-        while True:
-            taken, blocked = self._lease(gpus, avoided)
-            if not taken:
-                return [], blocked
-            used = in_containers(gpus)  # asked once nobody else can take them
-            lost = [gpu.uuid for gpu in taken if used.get(gpu.uuid, self.run_id) != self.run_id]
-            if not lost:
-                return taken, blocked
-            self.leases.release()
-            avoided.update({uuid: f"run {plain(used[uuid])}, whose keeper was killed" for uuid in lost})
-
-    def _lease(self, gpus: list[Gpu], avoided: dict[str, str]) -> tuple[list[Gpu], list[str]]:
-        """The first free ones, as many as are needed, or none; and why others are not."""
-        taken: list[Gpu] = []
-        blocked: list[str] = []
-        for gpu in gpus:
-            if len(taken) == self.gpus:
-                break
-            holder = self.leases.holder(gpu.uuid) or avoided.get(gpu.uuid)
-            if holder is None and self.leases.take(gpu.uuid, self._holder):
-                taken.append(gpu)
-            else:
-                blocked.append(f"GPU {gpu.number} ({holder or 'just taken by another process'})")
-        if len(taken) < self.gpus:
-            self.leases.release()
-            return [], blocked
-        return taken, blocked
 
     def _follow(self) -> None:
         """Copies the stored output behind what was copied, until the container has ended. Its order never changes."""
@@ -247,14 +208,6 @@ class Run:
         if reason != self._said and (self._said is None or time.monotonic() - self._said_s > SAY_EVERY_S):
             self._said, self._said_s = reason, time.monotonic()
             self._note("waits", reason=reason)
-
-    @property
-    def _holder(self) -> dict[str, str]:
-        try:
-            user = pwd.getpwuid(os.getuid()).pw_name
-        except KeyError:
-            user = f"user {os.getuid()}"
-        return {"run": self.run_id, "user": user, "backend": "docker"}
 
 
 def start(folder: str) -> None:
@@ -346,14 +299,21 @@ def probe(workspace: str, leases: str = "") -> None:
 
 
 def main(words: list[str]) -> int:
-    commands: dict[str, Any] = {"start": start, "tend": tend, "stop": stop, "remove": remove, "probe": probe}
+    commands: dict[str, Any] = {
+        "start": start,
+        "tend": tend,
+        "stop": stop,
+        "remove": remove,
+        "probe": probe,
+        "shell": shell,
+    }
     os.umask(0o077)
     try:
-        commands[words[0]](*words[1:])
+        code = commands[words[0]](*words[1:])
     except (RefusedError, SilentError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    return 0
+    return int(code or 0)
 
 
 def _detach(folder: str) -> None:
