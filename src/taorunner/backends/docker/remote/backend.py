@@ -17,6 +17,7 @@ from taorunner.backends.contract import (
     EngineEnd,
     EngineState,
     EngineStatus,
+    FarSearch,
     Handle,
     Launch,
     LogPosition,
@@ -154,6 +155,12 @@ class DockerSshBackend(ScheduledBackend):
                 folder.keep_job(name)
         return None if place is None or name is None else Handle(self.name, run_id, name, run_dir)
 
+    def held(self, host: str, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
+        return self._far.runs(host).held(folder, forms, since_s)
+
+    def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
+        return self._far.runs(host).digests(paths)
+
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)
         return SharedLog(
@@ -186,7 +193,9 @@ class DockerSshBackend(ScheduledBackend):
 
     def _host(self, name: str) -> RemoteHost:
         with self._lock:
-            return self._hosts.setdefault(name, RemoteHost(name, self._environ, self._silent_pause_s))
+            if name not in self._hosts:
+                self._hosts[name] = RemoteHost(name, self._environ, self._silent_pause_s)
+            return self._hosts[name]
 
     def _keeper(self, place: RunPlace, word: str, *words: str, timeout_s: float = 60.0) -> None:
         folder = f"{place.there}/{FOLDER}"
