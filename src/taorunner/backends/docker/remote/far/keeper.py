@@ -67,8 +67,8 @@ class Run:
             return "10"
 
     def keep(self) -> None:
-        """To the end of the container."""
-        while not self.has_ended:
+        """To the end of the container, or until its folder is gone."""
+        while not self.has_ended and self.path(JOB).exists():
             try:
                 self._keep()
             except SilentError as error:
