@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from taorunner.errors import TaorunnerError as TaorunnerError
     from taorunner.events import Event as Event
     from taorunner.events import RunState as RunState
+    from taorunner.runs.comparison.compare import Comparison as Comparison
     from taorunner.runs.state.metric_names import Best as Best
 
 _HOMES = {
     "Batch": "taorunner.api.runs",
     "Best": "taorunner.runs.state.metric_names",
+    "Comparison": "taorunner.runs.comparison.compare",
     "Event": "taorunner.events",
     "Finding": "taorunner.errors",
     "PlannedRun": "taorunner.api.actions",
@@ -49,6 +51,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "Best",
+    "Comparison",
     "Event",
     "Finding",
     "PlannedRun",

@@ -105,6 +105,10 @@ def quick_answer(argv: list[str]) -> int | None:
 
 
 def _quick_printing(argv: list[str]) -> Callable[[], int] | None:
+    if argv[:2] == ["runs", "diff"]:
+        from taorunner.cli.fast.comparisons import quick as quick_diff
+
+        return quick_diff(argv)
     if argv[:1] in (["ps"], ["runs"]):
         from taorunner.cli.fast.lists import quick
 

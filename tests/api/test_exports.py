@@ -14,15 +14,15 @@ import pytest
 import taorunner
 
 NAMES = {
-    "Batch", "Best", "Event", "Finding", "PlannedRun", "Project", "Run", "RunState", "TaorunnerError", "Workspace",
+    "Batch", "Best", "Comparison", "Event", "Finding", "PlannedRun", "Project", "Run", "RunState", "TaorunnerError", "Workspace",
     "__version__", "plan", "start", "validate",
 }  # fmt: skip
 MEMBERS = {
-    "Workspace": {"find", "open", "create_example", "path", "projects", "project", "runs", "run"},
+    "Workspace": {"find", "open", "create_example", "path", "projects", "project", "runs", "run", "compare"},
     "Project": {"path", "experiments", "findings"},
     "Run": {
         "path", "project", "experiment", "action", "state", "reason", "epoch", "metrics", "best", "history", "results",
-        "checkpoints", "log", "stop", "wait",
+        "checkpoints", "made_from", "log", "stop", "wait",
     },
     "Batch": {"runs", "events", "wait", "stop"},
 }  # fmt: skip

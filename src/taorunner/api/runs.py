@@ -15,6 +15,7 @@ from taorunner.events import Event, RunState
 from taorunner.planning.checkpoints.checkpoint_files import find_checkpoints
 from taorunner.runs.control.stop import stop_runs
 from taorunner.runs.control.watchdog import Watchdog
+from taorunner.runs.lineage.tree import parents_of
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.log.log_reader import copy_log
@@ -119,6 +120,16 @@ class Run:
             'tiny'
         """
         return self._store.load_plan(self.id).results_dir
+
+    @property
+    def made_from(self) -> list[Run]:
+        """The runs that made the weights, the model or the data that it read.
+
+        Example:
+            >>> [source.action for source in run.made_from]
+            ['dataset_convert']
+        """
+        return [Run(self._store, one) for one in parents_of(self._store, self._store.load(self.id))]
 
     @property
     def checkpoints(self) -> list[Path]:

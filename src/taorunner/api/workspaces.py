@@ -12,6 +12,8 @@ from taorunner.errors import Finding
 from taorunner.planning.validate import validate_projects
 from taorunner.project import workspace as folders
 from taorunner.project.load import load_project
+from taorunner.runs.comparison.chosen import chosen_runs
+from taorunner.runs.comparison.compare import Comparison, compare
 from taorunner.runs.state.store import RunStore
 
 
@@ -124,6 +126,26 @@ class Workspace:
             <RunState.SUCCEEDED: 'SUCCEEDED'>
         """
         return Run(self._store(), self._store().find(name).id)
+
+    def compare(self, *runs: str | Run, action: str = "train") -> Comparison:
+        """What differs between runs, and what it did to their metrics. The first is what the others are compared with.
+
+        A run is one of ``runs``, an id, or the name of an experiment: its newest success of ``action``, with ``@2``
+        behind the name the one before. Without any: that of every experiment.
+
+        Raises:
+            TaorunnerError: a name means no run, or several.
+
+        Example:
+            >>> comparison = workspace.compare("tiny")
+            >>> [metric.name for metric in comparison.metrics]
+            ['val_mAP50', 'train_loss', 'val_loss']
+            >>> comparison.differences
+            ()
+        """
+        store = self._store()
+        names = [run.id if isinstance(run, Run) else run for run in runs]
+        return compare(store, chosen_runs(store, names, action))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workspace) and self.path == other.path

@@ -33,6 +33,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "projects": ("projects", "validate", "schema"),
     "actions": ("convert", "train", "evaluate", "prune", "export", "inference", "run"),
     "resume": ("resume",),
+    "rerun": ("rerun",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
     "networks": ("networks",),
     "pretrained": ("pretrained",),

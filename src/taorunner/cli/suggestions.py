@@ -17,6 +17,7 @@ OTHER_WORDS = {
     "top": "ps", "status": "ps", "stats": "ps", "container": "ps", "jobs": "ps",
     "list": "runs list", "ls": "runs list", "history": "runs list", "report": "runs list", "results": "runs list",
     "inspect": "runs show",
+    "compare": "runs compare", "best": "runs best", "repeat": "rerun", "reproduce": "rerun", "lineage": "runs lineage",
     "show": "runs show", "rm": "runs rm", "delete": "runs rm", "log": "logs", "tail": "logs", "kill": "stop",
     "cancel": "stop", "abort": "stop", "watch": "attach", "start": "train", "fit": "train", "retrain": "train",
     "restart": "resume", "init": "init-project", "new": "init-project", "create": "init-project",

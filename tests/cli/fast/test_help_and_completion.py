@@ -254,7 +254,10 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
 CASES: list[tuple[str, set[str]]] = [
     ("taorunner tra", {"train"}),
     ("taorunner run", {"run", "runs"}),
-    ("taorunner runs ", {"list", "mark-lost", "prune", "restore", "rm", "show"}),
+    (
+        "taorunner runs ",
+        {"best", "compare", "diff", "lineage", "list", "mark-lost", "prune", "restore", "rm", "show"},
+    ),
     ("taorunner -p ", {"example_01", "other", "own"}),
     ("taorunner -p example_01 train ", {"cats_01", "cats_02", "dogs"}),
     ("taorunner -p example_01 train cats_01 cat", {"cats_02"}),

@@ -100,6 +100,10 @@ def test_every_command_prints_what_its_schema_says(
     assert (marked["state"], marked["attempt"], marked["nodes"], marked["cluster"]) == ("LOST", 1, 1, None)
     (removed,) = check("pruned-records", "runs", "rm", lost).json
     assert (removed["id"], removed["removed"]) == (lost, True)
+    check("comparison", "runs", "diff", "tiny@2", "tiny")
+    check("comparison", "runs", "compare")
+    check("best-run", "runs", "best", "tiny")
+    check("lineage", "runs", "lineage", "tiny")
     check("earlier-results", "runs", "restore", "tiny", "1")
     check("pruned-records", "runs", "prune", "--keep", "3")
     check("pruned-results", "runs", "prune", "--results")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taorunner import events
-from taorunner.console.base.theme import UNICODE, make_console
+from taorunner.console.base.theme import ASCII, UNICODE, make_console
 from taorunner.console.base.typed_commands import Place
 from taorunner.console.runs.outcome import outcome_lines, print_outcome
 from taorunner.events import RunStarted, RunState
@@ -84,6 +84,14 @@ def test_the_log_and_the_hint_of_a_failure_are_typed_from_another_folder(scene, 
     lines = [line.plain for line in outcome_lines([run], {}, {}, 80, UNICODE, now=scene.at, place=place)]
     assert f"  log:  taorunner --workspace {tmp_path} logs bad" in lines
     assert f"  hint: taorunner --workspace {tmp_path} -p p convert bad makes it" in lines
+
+
+def test_the_curve_of_a_run_is_in_the_table_where_there_is_room(scene):
+    run = scene.finished("one")
+    curves = {run.id: [0.1, 0.2, 0.4]}
+    for width, symbols, is_there in ((80, UNICODE, True), (50, UNICODE, False), (80, ASCII, False)):
+        lines = outcome_lines([run], {}, {}, width, symbols, now=scene.at, curves=curves)
+        assert any("▁▃█" in line.plain for line in lines) == is_there, width
 
 
 def test_one_run_is_not_compared(scene):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from taorunner.cli.commands.results import runs_prune, runs_restore
+from taorunner.cli.commands.results import runs_compare, runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
@@ -37,10 +37,12 @@ RunsArgument = Annotated[
 
 def register(app: typer.Typer) -> None:
     add_command(app, "ps", _ps, "List the runs that have not ended", "taorunner ps", "taorunner ps -a")
-    group = make_group("List, show and clean up runs")
+    group = make_group("List, show, compare and clean up runs")
     examples = ("taorunner runs list --state failed --since 3d", "taorunner runs list -e 'rtdetr_*'")
     add_command(group, "list", _list, "List all runs, newest first", *examples)
-    add_command(group, "show", _show, "Show one run in full", "taorunner runs show rtdetr_01")
+    shown = ("taorunner runs show rtdetr_01", "taorunner runs show rtdetr_01 --plot val_mAP50")
+    add_command(group, "show", _show, "Show one run in full", *shown)
+    runs_compare.register(group)
     mark_lost = "Mark a run as lost when its end is unknown"
     add_command(group, "mark-lost", _mark_lost, mark_lost, "taorunner runs mark-lost 61ab03")
     runs_restore.register(group)
@@ -114,16 +116,22 @@ def _list(
 def _show(
     context: typer.Context,
     run: RunArgument,
+    plot: Annotated[
+        Optional[str], option("--plot", "Draw the curve of this metric instead", word="METRIC")
+    ] = None,
     project: OfProject = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.console.runs.runs_view import print_damaged, print_run
+    from taorunner.console.runs.runs_view import print_damaged, print_plot, print_run
+    from taorunner.errors import UsageError
     from taorunner.runs.control.recovery import start_missing_supervisors
     from taorunner.runs.state.lookup.unusable import damage_of
     from taorunner.runs.state.store import DamagedRunError, RunStore
 
     context.obj.refuse_extra()
+    if plot is not None and json:
+        raise UsageError("--plot cannot be combined with --json", hint="leave out one of them")
     place = context.obj.open_workspace(workspace)
     store = RunStore(place.state_dir)
     start_missing_supervisors(store)
@@ -134,6 +142,9 @@ def _show(
         damage = error
     if damage is not None:
         print_damaged(store, damage, json=json)
+        return ExitCode.DONE
+    if plot is not None:
+        print_plot(store, record, plot)
         return ExitCode.DONE
     several = len(place.project_names()) > 1
     print_run(store, record, json=json, with_project=several, is_quiet=context.obj.is_quiet)

@@ -25,9 +25,10 @@ Run      convert, train, evaluate, prune, export, inference
                        Run this action for one or more experiments
          run           Run any other action of a network
          resume        Continue a training from its newest checkpoint
+         rerun         Repeat an earlier run with the same inputs
 Watch    ps, attach, logs, stop
                        List, watch, read and stop runs that have not ended
-Results  runs          List, show and clean up runs
+Results  runs          List, show, compare and clean up runs
 Machine  image         List, pull, lock and build container images
          clusters      List, check and sync clusters
          shell         Open a shell in a TAO container

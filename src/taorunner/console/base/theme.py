@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+LEAST_WIDTH = 40
+_UNLIMITED = 100_000
 PIPE_WIDTH = 200
 """The width in files and pipes: they get every column of a table."""
 
@@ -171,6 +173,11 @@ def _is_terminal(stream: object) -> bool:
         return bool(isatty and isatty())
     except ValueError:  # a closed stream
         return False
+
+
+def width_in_pipes(environ: Mapping[str, str]) -> int:
+    """COLUMNS where it is set; else a file or a pipe gets every column and every name of a table whole."""
+    return columns_without_terminal(environ) if environ.get("COLUMNS") else _UNLIMITED
 
 
 def columns_without_terminal(environ: Mapping[str, str]) -> int:

@@ -19,6 +19,7 @@ from taorunner.console.base.formatting import beside_success, clean, metric_labe
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.live.run_view import caution_of, short_id
+from taorunner.console.live.sparkline import sparkline
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.errors import Severity
 from taorunner.events import RunState
@@ -36,6 +37,7 @@ LAST_LINES, LINES_WITHOUT_CAUSE = 4, 6
 COMPARED_METRICS = 4
 _MEMORY_CODE = "cuda-out-of-memory"
 NEXT_COMMANDS = 3
+_CURVE = 12
 SHOWN_NAMES = 3
 
 
@@ -61,15 +63,16 @@ def print_outcome(
     now: datetime | None = None,
     root: Path | None = None,
     short_ids: Mapping[str, str] = {},
+    curves: Mapping[str, Sequence[float]] = {},
 ) -> None:
     """``tails`` are the last log lines by run id, ``directories`` the run folders, ``ends`` what each run left and
-    which commands follow, ``short_ids`` their short ids. ``is_quiet`` drops the commands at the end. Commands mean the
-    workspace ``root``."""
+    which commands follow, ``short_ids`` their short ids, ``curves`` their main metrics by epoch.
+    ``is_quiet`` drops the commands at the end. Commands mean the workspace ``root``."""
     place = Place(root) if root is not None else None
     lines = outcome_lines(
         snapshots, tails, directories, console.width, symbols_of(console),
         ends=ends, now=now or events.now(), is_quiet=is_quiet, here=Path.cwd(), place=place,
-        short_ids=short_ids,
+        short_ids=short_ids, curves=curves,
     )  # fmt: skip
     for line in lines:
         is_long = console.is_terminal and line.cell_len > console.width
@@ -90,12 +93,13 @@ def outcome_lines(
     here: Path = Path("/"),
     place: Place | None = None,
     short_ids: Mapping[str, str] = {},
+    curves: Mapping[str, Sequence[float]] = {},
 ) -> list[Text]:
     """Paths below ``here`` are relative, commands for ``place`` as they are typed there. Tables fit ``width``; reasons,
     hints, paths and commands are never cut."""
     names = labels(snapshots)
     short = {run.id: clean(short_ids.get(run.id) or short_id(run.id)) for run in snapshots}
-    lines = [Text(), *_table(snapshots, ends, short, width, symbols, now)]
+    lines = [Text(), *_table(snapshots, ends, short, width, symbols, now, curves)]
     lines += _never_started(snapshots, names, symbols)
     lines += _cautions(snapshots, names)
     for run in snapshots:
@@ -136,12 +140,13 @@ def next_lines(commands: Sequence[str]) -> list[Text]:
 
 def _table(
     snapshots: Sequence[RunSnapshot], ends: Mapping[str, Ending], short: Mapping[str, str], width: int,
-    symbols: Symbols, now: datetime,
+    symbols: Symbols, now: datetime, curves: Mapping[str, Sequence[float]],
 ) -> list[Text]:  # fmt: skip
     """The action is a column where there are several."""
     columns = [
-        Column(""), Column("run"), Column("experiment", shrinks_to=20), Column("action", drop=3), Column("state"),
-        Column("epochs", drop=2, right=True), Column("best", shrinks_to=24), Column("duration", drop=1, right=True),
+        Column(""), Column("run"), Column("experiment", shrinks_to=20), Column("action", drop=4), Column("state"),
+        Column("epochs", drop=3, right=True), Column("best", shrinks_to=24), Column("curve", drop=1),
+        Column("duration", drop=2, right=True),
     ]  # fmt: skip
     several = len({run.project for run in snapshots}) > 1
     has_actions = len({run.action for run in snapshots}) > 1
@@ -161,6 +166,7 @@ def _table(
                     Text(run.state.value.lower(), style=state_style(run.state)),
                     Text(of(run.epoch, run.epochs)),
                     _best(run, ends.get(run.id)),
+                    Text(sparkline(curves.get(run.id, ()), _CURVE) if symbols.ellipsis == "…" else ""),
                     Text(duration(elapsed_s) if elapsed_s is not None else ""),
                 )
             )

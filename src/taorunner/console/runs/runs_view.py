@@ -10,12 +10,13 @@ from pathlib import Path
 
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import (
-    columns_without_terminal,
+    LEAST_WIDTH,
     is_plain,
     lenient,
     make_console,
     symbols_for,
     symbols_of,
+    width_in_pipes,
 )  # fmt: skip
 from taorunner.console.runs.run_places import places
 from taorunner.console.runs.run_table import LIST, LIVE, TableFacts, plain_run_lines, run_lines
@@ -31,8 +32,7 @@ TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunne
 if TYPE_CHECKING:
     from taorunner.console.runs.run_details import PageFacts
 
-_UNLIMITED = 100_000
-_LEAST_WIDTH = 40
+_PLOT_IN_PIPES, _WIDEST_PLOT = 80, 160
 _ORIGIN = ("cluster", "nodes", "attempt", "made_from")
 """Keys that a record fills in; of a damaged one they are null."""
 
@@ -53,7 +53,7 @@ def print_runs(
     snapshots = _snapshots(store, records)
     short = short_ids([s.id for s in snapshots], store.folder_names() if all_ids is None else all_ids)
     if json:
-        rows = [_as_json(store, *both, short) for both in zip(snapshots, records, strict=True)]
+        rows = [run_json(store, *both, short) for both in zip(snapshots, records, strict=True)]
         write_json(rows, sys.stdout.buffer)
         return
     if not snapshots:
@@ -70,7 +70,7 @@ def print_runs(
     columns = LIVE if is_live else LIST
     if is_plain(sys.stdout, os.environ):
         stream = lenient(sys.stdout)
-        width, symbols = _width_in_pipes(), symbols_for(stream.encoding)
+        width, symbols = width_in_pipes(os.environ), symbols_for(stream.encoding)
         plain = plain_run_lines(table, width, symbols, now(), columns, facts)
         if plain is not None:
             stream.write("".join(f"{line}\n" for line in plain))
@@ -79,14 +79,9 @@ def print_runs(
     from rich.text import Text
 
     console = make_console(sys.stdout, os.environ)
-    width = _width_in_pipes() if not console.is_terminal else max(_LEAST_WIDTH, console.width)
+    width = width_in_pipes(os.environ) if not console.is_terminal else max(LEAST_WIDTH, console.width)
     lines = run_lines(table, width, symbols_of(console), now(), columns, facts)
     console.print(Text("\n").join(lines), soft_wrap=True)  # three times as fast as line by line
-
-
-def _width_in_pipes() -> int:
-    """COLUMNS where it is set; else a file or a pipe gets every column and every name whole."""
-    return columns_without_terminal(os.environ) if os.environ.get("COLUMNS") else _UNLIMITED
 
 
 def _made(store: RunStore, snapshots: Sequence[RunSnapshot]) -> dict[str, str]:
@@ -115,7 +110,8 @@ def print_run(
         body = snapshot.to_json(
             store.paths(record.id).directory, now(), short_ids([record.id], ids)[record.id]
         )
-        write_json([body | run_results(store, record).to_json() | record.origin_json()], sys.stdout.buffer)
+        origin = record.origin_json() | {"made_from": _made_from(store, record)}
+        write_json([body | run_results(store, record).to_json() | origin], sys.stdout.buffer)
         return
     import dataclasses
 
@@ -126,8 +122,57 @@ def print_run(
     facts = dataclasses.replace(facts, project=record.project if with_project else "")
     if is_quiet:
         facts = dataclasses.replace(facts, commands=())
-    width = max(_LEAST_WIDTH, console.width)
+    width = max(LEAST_WIDTH, console.width)
     for line in run_detail_lines(snapshot, width, symbols_of(console), now(), facts=facts):
+        console.print(line, soft_wrap=True)
+
+
+def _made_from(store: RunStore, record: RunRecord) -> list[dict[str, object]]:
+    """The runs that made what this one read, each with the file; the run before it in its chain in any case."""
+    from taorunner.runs.lineage.links import stages_of
+
+    stage = stages_of(store, record.project).get(record.id)
+    links = [link for link in stage.links if link.run is not None] if stage is not None else []
+    found: dict[str, dict[str, object]] = {
+        run: {"run": run, "path": None, "sha256": None} for run in (record.resumed_from, record.after) if run
+    }
+    for link in links:
+        found[link.run or ""] = {"run": link.run, "path": link.path or None, "sha256": link.sha256}
+    return list(found.values())
+
+
+def print_plot(store: RunStore, record: RunRecord, metric: str) -> None:
+    """The curve of one metric over the epochs, on a terminal as wide as it, else in 80 columns.
+
+    Raises UsageError where the run has no such metric, RunStateError where it has no value by epoch.
+    """
+    from taorunner.console.live.plot import plot_lines
+    from taorunner.console.runs.run_details import head_line, plot_title
+    from taorunner.errors import RunStateError, UsageError
+    from taorunner.runs.state.history import read_history
+    from taorunner.text import did_you_mean, printable
+
+    (snapshot,) = _snapshots(store, [record])
+    history = read_history(store, record.id)
+    short = store.short_id(record.id)
+    if not history:
+        raise RunStateError(f"run {short} has no metrics", hint=f"taorunner runs show {short}")
+    if metric not in history:
+        raise UsageError(
+            f'run {short} has no metric "{printable(metric)}"', hint=did_you_mean(metric, history)
+        )
+    points = [(epoch, value) for epoch, value in history[metric].items() if epoch is not None]
+    console = make_console(sys.stdout, os.environ)
+    width = max(LEAST_WIDTH, min(console.width, _WIDEST_PLOT)) if console.is_terminal else _PLOT_IN_PIPES
+    lines = plot_lines(points, width, symbols_of(console)) if points else []
+    if not lines:
+        why = "no finite value" if points else "no value by epoch"
+        raise RunStateError(
+            f'"{printable(metric)}" of run {short} has {why}', hint=f"taorunner runs show {short}"
+        )
+    console.print(head_line(snapshot, now(), console.width, symbols_of(console)), soft_wrap=True)
+    console.print(plot_title(snapshot, metric, symbols_of(console)), soft_wrap=True)
+    for line in lines:
         console.print(line, soft_wrap=True)
 
 
@@ -137,7 +182,7 @@ def print_damaged(store: RunStore, error: DamagedRunError, *, json: bool) -> Non
     if json:
         run = DamagedRun(error.run_id, error.message, error.place)
         (snapshot,) = _snapshots(store, [run])
-        write_json([_as_json(store, snapshot, run, ids)], sys.stdout.buffer)
+        write_json([run_json(store, snapshot, run, ids)], sys.stdout.buffer)
         return
     from taorunner.console.runs.run_details import damaged_lines
 
@@ -192,7 +237,7 @@ def _intact(store: RunStore, run_id: str) -> list[str]:
     return found
 
 
-def _as_json(
+def run_json(
     store: RunStore, snapshot: RunSnapshot, record: RunRecord | DamagedRun, short: Mapping[str, str]
 ) -> dict[str, object]:
     """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""

@@ -24,7 +24,10 @@ from taorunner.events import RunFinished, RunState, now
 from taorunner.runs.control.ending import endings
 from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.history import read_history
 from taorunner.runs.state.lookup.short_ids import short_ids
+from taorunner.runs.state.metric_names import kpi_name, loss_name
+from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.text import amount
 
@@ -99,6 +102,7 @@ class _Watch:
                 is_quiet=self._quiet,
                 root=self._store.state_dir.parent,
                 short_ids=short_ids(feed.run_ids, self._store.folder_names()),
+                curves=_curves(self._store, feed.snapshots()) if console.is_terminal else {},
             )
         return self._exit_code()
 
@@ -185,6 +189,17 @@ class _Watch:
             return ExitCode.DONE
         refusals = [record.error_code for record in records if record.error_code is not None]
         return max(refusals) if refusals else ExitCode.RUN_FAILED
+
+
+def _curves(store: RunStore, snapshots: Sequence[RunSnapshot]) -> dict[str, list[float]]:
+    """The metric that the end shows of each run, by epoch."""
+    found = {}
+    for run in snapshots:
+        name = kpi_name(run.best, run.judged) or loss_name(run.best)
+        if name is not None:
+            values = read_history(store, run.id).get(name, {})
+            found[run.id] = [value for epoch, value in values.items() if epoch is not None]
+    return found
 
 
 def _question_stream() -> TextIO | None:

@@ -89,6 +89,34 @@ _SHAPES: Mapping[str, Note] = {
         }],
         "missing": "int", "findings": ["@finding"],
     },
+    "comparison": {
+        "runs": ["@run"], "unlike": [["str"]],
+        "differences": [{"kind": "spec|data|weights|image|gpus|versions", "key": "str", "values": ["any"]}],
+        "metrics": [{
+            "name": "str", "direction": "up|down?", "scale": "fraction|percent|own?", "winner": "int?",
+            "values": [{"best": "num?", "epoch": "int?", "last": "metric?"}],
+        }],
+    },
+    "lineage": {
+        "run": "str", "root": "str",
+        "stages": [{
+            "run": "str", "short_id": "str", "project": "str", "experiment": "str", "action": "str", "state": "str",
+            "metric": "str?", "value": "metric?", "epoch": "int?",
+            "made_from": [{
+                "run": "str?", "path": "str", "bytes": "int?", "sha256": "str?", "match": "hash|time|changed|resumed?",
+                "is_data": "bool",
+            }],
+            "made": [{"path": "str", "kind": "str", "bytes": "int", "sha256": "str?"}],
+        }],
+    },
+    "rerun-check": {
+        "run": "str", "rerun": "str", "same": "bool", "unchanged": ["str"], "unknown": ["str"],
+        "deviations": [{"kind": "str", "text": "str", "blocking": "bool"}],
+    },
+    "best-run": {
+        "run": "str", "short_id": "str", "project": "str", "experiment": "str", "metric": "str", "value": "num",
+        "epoch": "int?", "checkpoint": "str?",
+    },
     "log-lines": {"run": "str", "experiment": "str", "text": "str"},
     "added": {
         "project": "str", "experiment": "str", "file": "str", "line": "int?", "made": ["str"],
@@ -210,6 +238,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "stop": ("runs",), "logs": ("log-lines",), "add": ("added",), "runs rm": ("pruned-records",),
     "runs mark-lost": ("runs",), "init-project": ("imported",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
+    "runs diff": ("comparison",), "runs compare": ("comparison",), "runs best": ("best-run",),
+    "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),

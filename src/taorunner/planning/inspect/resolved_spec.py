@@ -25,6 +25,7 @@ from taorunner.planning.inputs.precedence import (
 )
 from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.inspect.secret_values import LONG_SECRET, is_secret
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.fault import refusal
 from taorunner.planning.model.request import ActionRequest
@@ -42,9 +43,6 @@ from taorunner.specs.syntax.leaves import Leaf, Repeats, leaves
 from taorunner.targets import sees_host_paths
 from taorunner.text import MASK, did_you_mean, printable, redact
 
-_SECRET_KEY = re.compile(r"(?:^|_)(?:encryption_key|enc_key|api_key|password|secret|token)\Z", re.IGNORECASE)
-_LONG_SECRET = 8  # shorter ones are masked only where they are a whole value
-_PLACE_HOLDER = re.compile(r"\?\?\?\Z|\$\{|\Z")
 _TOKEN = re.compile(r"[+~]{0,2}[A-Za-z_][\w.\[\]]*=")
 
 
@@ -190,7 +188,7 @@ def _masked(
     spans: list[tuple[int, int]] = []
     for leaf in leaves(text, spec_format, repeats):
         items = leaf.value if isinstance(leaf.value, list) else [leaf.value]
-        hidden = [_is_secret(leaf.key, item, secrets) for item in items]
+        hidden = [is_secret(leaf.key, item, secrets) for item in items]
         if any(hidden):
             spans += [span for span, is_hidden in zip(leaf.spans, hidden, strict=True) if is_hidden]
             items = [MASK if is_hidden else item for item, is_hidden in zip(items, hidden, strict=True)]
@@ -198,23 +196,13 @@ def _masked(
         shown.append(leaf)
     for start, end in sorted({span for span in spans if span[0] < span[1]}, reverse=True):
         text = f'{text[:start]}"{MASK}"{text[end:]}'
-    return redact(text, [secret for secret in secrets if len(secret) >= _LONG_SECRET]), shown
-
-
-def _is_secret(key: str, value: object, secrets: tuple[str, ...]) -> bool:
-    if value is None or isinstance(value, (bool, dict)):
-        return False
-    text = str(value)
-    if text in secrets or any(len(one) >= _LONG_SECRET and one in text for one in secrets):
-        return True
-    is_named = key == "key" or _SECRET_KEY.search(key.rpartition(".")[2]) is not None
-    return is_named and not _PLACE_HOLDER.match(text)
+    return redact(text, [secret for secret in secrets if len(secret) >= LONG_SECRET]), shown
 
 
 def _token_without_secret(token: str, secrets: tuple[str, ...]) -> str:
     key, _equals, value = token.partition("=")
-    is_secret = _is_secret(key, value, secrets) or value.startswith("@TAORUNNER_SECRET_")
-    return f"{key}={MASK}" if is_secret else token
+    is_hidden = is_secret(key, value, secrets) or value.startswith("@TAORUNNER_SECRET_")
+    return f"{key}={MASK}" if is_hidden else token
 
 
 def _with_origins(found: Iterable[Leaf], spec: EffectiveSpec, project: Project) -> Iterator[SpecValue]:

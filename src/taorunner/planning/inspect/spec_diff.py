@@ -9,6 +9,7 @@ from typing import Any
 from taorunner.planning.inspect.resolved_spec import ShownSpec, SpecValue
 from taorunner.specs.schema.schema import NO_DEFAULT
 from taorunner.specs.syntax.key_paths import steps_without_indices
+from taorunner.values.same_value import is_same
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def spec_differences(first: ShownSpec, second: ShownSpec) -> tuple[Difference, .
     for key in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(key), theirs.get(key)
         if one is not None and other is not None:
-            if not _same(one.value, other.value):
+            if not is_same(one.value, other.value):
                 by_name = _renamed(one.value, first.own, second.own) == other.value
                 found.append(Difference(key, one, other, by_name=by_name))
         else:
@@ -56,14 +57,3 @@ def _renamed(value: Any, old: Mapping[str, str], new: Mapping[str, str]) -> Any:
             if old[name] in value:
                 return value.replace(old[name], new[name])
     return value
-
-
-def _same(one: Any, other: Any) -> bool:
-    """1 and 1.0 are the same number; true, 1 and "1" are not."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one == other
-    if isinstance(one, bool) or isinstance(other, bool) or not isinstance(one, (int, float)):
-        return type(one) is type(other) and bool(one == other)
-    return isinstance(other, (int, float)) and (one == other or (one != one and other != other))

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
 def dataset_folder(plan: RunPlan) -> Path | None:
     """The folder on this host of the dataset that experiments.yml names; in a container it is below a mount."""
     inside = plan.arguments.values.get("dataset_raw")
-    if not isinstance(inside, str) or not inside:
-        return None
+    return host_path(plan, inside) if isinstance(inside, str) and inside else None
+
+
+def host_path(plan: RunPlan, inside: str) -> Path | None:
+    """The path on this host of a path that the process sees; None for one that no mount has, and where the process
+    sees this host, for one outside of the workspace."""
     for mount in sorted(plan.mounts, key=lambda one: len(str(one.target)), reverse=True):
         if Path(inside).is_relative_to(mount.target):
             return Path(mount.source) / Path(inside).relative_to(mount.target)

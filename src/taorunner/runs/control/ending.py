@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from taorunner.errors import TaorunnerError
 from taorunner.events import RunState, now
 from taorunner.planning.model.request import command_of
+from taorunner.planning.model.rerun_name import is_rerun
 from taorunner.runs.control.next_step import NextStep, after_stop
 from taorunner.runs.control.origin import later_run, resumes
 from taorunner.runs.outputs.recorded import BYPRODUCTS, Output, RunResults, recorded_results
@@ -81,7 +82,10 @@ def _ending(store: RunStore, record: RunRecord, plan: RunPlan) -> Ending:
     ending = Ending(results, best, counts_from=plan.contract.checkpoints.first_epoch)
     is_left = any(one.kind not in BYPRODUCTS for one in results.outputs)
     try:
-        steps = () if _is_over(store, record, is_left=is_left) else tuple(_steps(store, record, plan, ending))
+        is_over = is_rerun(record.experiment) or _is_over(
+            store, record, is_left=is_left
+        )  # it is no experiment
+        steps = () if is_over else tuple(_steps(store, record, plan, ending))
         return replace(
             ending, steps=steps, is_untouched=_is_untouched(record, plan),
             set_aside=None if is_left else set_aside_in(store, record),

@@ -266,9 +266,39 @@ def _launch(
         supervisor.wait_aside()
         start_missing_supervisors(store, wait_s=0)
         return Launched(batch, planned.findings, None)
-    supervisor.give(batch.id, str(workspace.state_dir))
+    return _handed_over(store, batch, planned.findings, supervisor)
+
+
+def launch_plans(
+    store: RunStore, plans: Sequence[tuple[str, RunPlan]], options: LaunchOptions, environ: Mapping[str, str], *,
+    supervisor: Supervisor | None = None,
+) -> Launched:  # fmt: skip
+    """Starts runs that are planned already, each a pair of run id and plan, as one batch. As ``launch_all``.
+
+    Raises MachineError: runs cannot be recorded in this workspace. UserFilesError: a secret is not there.
+    """
+    options.check()
+    supervisor = supervisor or Supervisor(environ)
+    try:
+        with alone(store):
+            batch = create_batch(
+                store, plans, now(), parallel=options.parallel, grace_s=options.grace_s, environ=environ,
+                policy=options.policy,
+            )  # fmt: skip
+        return _handed_over(store, batch, (), supervisor)
+    except BaseException:
+        store.open_batches.abandon()
+        supervisor.dismiss()
+        supervisor.wait_aside()
+        raise
+
+
+def _handed_over(
+    store: RunStore, batch: Batch, findings: tuple[Finding, ...], supervisor: Supervisor
+) -> Launched:
+    supervisor.give(batch.id, str(store.state_dir))
     store.open_batches.handed_over(batch.id)
-    return Launched(batch, planned.findings, supervisor)
+    return Launched(batch, findings, supervisor)
 
 
 def _refuse_waiting_for_ever(planned: Planned, environ: Mapping[str, str]) -> None:

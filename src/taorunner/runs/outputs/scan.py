@@ -217,7 +217,7 @@ def _hashed(outputs: list[Output]) -> list[Output]:
         digest = None
         if output.files is None and output.bytes <= left:
             left -= output.bytes
-            digest = _sha256(output.path, output.bytes)
+            digest = sha256_of(output.path, output.bytes)
         hashed.append(replace(output, sha256=digest))
     return hashed
 
@@ -235,7 +235,7 @@ def _hashed_there(outputs: Sequence[Output], place: FarPlace, far: SearchesResul
     return tuple(replace(one, sha256=known.get(place.path(one.path))) for one in outputs)
 
 
-def _sha256(path: Path, size: int) -> str | None:
+def sha256_of(path: Path, size: int) -> str | None:
     """The digest of a regular file of ``size`` bytes, in hexadecimal; None when it cannot be read or has changed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -17,14 +17,17 @@ import base64
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from taorunner.events import Event, MetricReported, RunFinished, RunQueued, RunStarted
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import append_state, read_state
 from taorunner.values.bounded_reading import parse_json
 from taorunner.values.stored import LARGEST
+from taorunner.values.value import MutableValue, field
+
+TYPE_CHECKING = False  # importing typing takes as long as reading a history
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 History: TypeAlias = "dict[str, dict[int | None, float]]"
 """The last value of each epoch, by metric and epoch (1-based, None outside training)."""
@@ -90,8 +93,7 @@ class HistoryWriter:
         history.names, history.pending, history.is_torn = names, {}, False
 
 
-@dataclass(slots=True)
-class _OpenHistory:
+class _OpenHistory(MutableValue):
     """``names`` are the columns in the file, ``pending`` the values that are not in it, by epoch and name.
 
     ``offset`` is the size of events.jsonl after the last events that were seen, ``epoch`` the newest epoch of this
@@ -143,8 +145,7 @@ _MAX_MASK_DIGITS = 4000
 """A mask has a bit for each metric that the run ever had."""
 
 
-@dataclass(slots=True)
-class _File:
+class _File(MutableValue):
     """``offset`` says up to which byte of events.jsonl the values reach. Damaged lines are skipped."""
 
     values: History = field(default_factory=dict)

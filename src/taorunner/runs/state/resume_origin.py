@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from taorunner.errors import TaorunnerError
 from taorunner.planning.model.run_ids import name_in_run_id
 
+TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner runs diff`
 if TYPE_CHECKING:
     from taorunner.planning.model.plan import RunPlan
     from taorunner.runs.state.record import RunRecord

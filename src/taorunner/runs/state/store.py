@@ -89,6 +89,11 @@ class RunPaths(Value):
         return self.directory / "outputs.json"
 
     @property
+    def run_lock(self) -> Path:
+        """What the run was made from; see ``runs.inputs.run_lock``."""
+        return self.directory / "run.lock"
+
+    @property
     def stop_request(self) -> Path:
         return self.directory / "stop.json"
 

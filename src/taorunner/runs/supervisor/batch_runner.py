@@ -264,7 +264,7 @@ class BatchRunner:
     def _prepare_files(self, backend: Backend, plan: RunPlan, launch: Launch) -> None:
         self._journal.wait_for_disk(launch.run_id)  # a start that is not on record would be made again
         texts = prepare_attempt(
-            backend, self._statuses[plan.backend], plan, launch, self._store.paths(launch.run_id),
+            backend, self._statuses[plan.backend], plan, launch, self._store,
             is_retry=self._journal.records[launch.run_id].retries_made > 0,
         )  # fmt: skip
         if texts:

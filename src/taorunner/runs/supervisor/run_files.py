@@ -24,8 +24,9 @@ from taorunner.errors import MachineError
 from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.project.workspace import Workspace
+from taorunner.runs.inputs.taking import take_lock
 from taorunner.runs.outputs.set_aside import free_name
-from taorunner.runs.state.store import RunPaths
+from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.poller import Statuses
 from taorunner.runs.supervisor.retries import clear_earlier
 from taorunner.state_files import read_json_state, write_new
@@ -119,21 +120,26 @@ def recorded_moves(run_dir: Path) -> list[Move]:
 
 
 def prepare_attempt(
-    backend: Backend, statuses: Statuses, plan: RunPlan, launch: Launch, paths: RunPaths, *, is_retry: bool
+    backend: Backend, statuses: Statuses, plan: RunPlan, launch: Launch, store: RunStore, *, is_retry: bool
 ) -> list[str]:
-    """Prepares the run's files last, in the worker's thread right before the start request. Returns a report.
+    """Prepares the run's files last, in the worker's thread right before the start request, and records what it reads.
+    Returns a report.
 
     Raises:
         MachineError: the results cannot be prepared, or the engine does not answer. OSError: the disk is full.
     """
+    paths = store.paths(launch.run_id)
     if is_retry:
         clear_earlier(backend, statuses, launch.run_id, paths)
     write_spec(plan, launch)
     reserve(paths.directory)
     try:
-        return make_room(plan, launch.run_dir, now())
+        report = make_room(plan, launch.run_dir, now())
     except OSError as error:
         raise MachineError(f"the results cannot be prepared: {error}") from error
+    with suppress(OSError, ValueError):  # a run without it cannot be compared as well, and runs all the same
+        take_lock(store, launch.run_id, plan)
+    return report
 
 
 def write_spec(plan: RunPlan, launch: Launch) -> None:
