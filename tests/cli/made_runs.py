@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import taorunner
 from taorunner.events import MetricReported, RunState
 from taorunner.runs.inputs.run_lock import DataRead, RunLock
 from taorunner.runs.state.record import RunRecord
@@ -25,6 +26,14 @@ KPI = [
     {"name": "val_loss", "direction": "down", "scale": "own", "ranks": False, "console": False},
 ]
 DIRECTIONS = {"val_mAP50": ("up", 0), "val_loss": ("down", None), "lr": ("none", None)}
+
+
+def ended(batch: taorunner.Batch) -> taorunner.Batch:
+    """The batch, when its runs have succeeded and what they made is on record, which comes after their state."""
+    assert batch.wait(timeout_s=120), [(run.reason, run.log(tail=20)) for run in batch.runs]
+    for _ in batch.events():
+        pass
+    return batch
 
 
 def made_run(

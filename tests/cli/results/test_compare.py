@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import PROGRAM, Cli
-from made_runs import LOCK, made_run
+from made_runs import LOCK, ended, made_run
 from pseudo_terminal import PseudoTerminal
 
 import taorunner
@@ -139,12 +139,12 @@ def test_a_terminal_shows_curves_within_its_width(root: Path) -> None:
 def test_trainings_of_the_embedded_network(cli: Cli, tmp_path: Path) -> None:
     """The lock that the supervisor writes, the difference that was made, and the checkpoint of the best epoch."""
     workspace = taorunner.Workspace.create_example(tmp_path / "w", images=24, held_out=4)
-    assert taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait(timeout_s=120)
+    ended(taorunner.start(workspace, "shapes", "dataset_convert", "tiny"))
     for lr in (0.001, 0.008):
         batch = taorunner.start(
             workspace, "shapes", "train", "tiny", overrides=SHORT, lr=lr, overwrite=lr > 0.001
         )
-        assert batch.wait(timeout_s=120)
+        ended(batch)
     (run,) = batch.runs
     store = RunStore(workspace.path / ".taorunner")
     lock = read_lock(store, run.id)
@@ -162,8 +162,7 @@ def test_trainings_of_the_embedded_network(cli: Cli, tmp_path: Path) -> None:
     values = {one.id: one.best["val_loss"] for one in workspace.runs("shapes") if one.action == "train"}
     assert found["value"] == min(best.value for best in values.values()) == values[found["run"]].value
     assert Path(found["checkpoint"]).is_file()
-    (evaluation,) = (batch := taorunner.start(workspace, "shapes", "evaluate", "tiny")).runs
-    assert batch.wait(timeout_s=60)
+    (evaluation,) = ended(taorunner.start(workspace, "shapes", "evaluate", "tiny")).runs
     tree = cli("runs", "lineage", "tiny", "--json", cwd=workspace.path).json
     assert [(one["action"], [link["match"] for link in one["made_from"]]) for one in tree["stages"]] == [
         ("train", ["time"]), ("evaluate", ["time", "time"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from made_runs import made_run
+from made_runs import ended, made_run
 
 import taorunner
 from taorunner.runs.state.store import RunStore
@@ -18,9 +18,9 @@ SHORT = {"train.num_epochs": 2, "train.checkpoint_interval": 1}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> taorunner.Workspace:
     workspace = taorunner.Workspace.create_example(tmp_path_factory.mktemp("w") / "w", images=24, held_out=4)
-    assert taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait(timeout_s=120)
-    assert taorunner.start(workspace, "shapes", "train", "tiny", overrides=SHORT).wait(timeout_s=120)
-    assert taorunner.start(workspace, "shapes", "evaluate", "tiny").wait(timeout_s=120)
+    ended(taorunner.start(workspace, "shapes", "dataset_convert", "tiny"))
+    ended(taorunner.start(workspace, "shapes", "train", "tiny", overrides=SHORT))
+    ended(taorunner.start(workspace, "shapes", "evaluate", "tiny"))
     return workspace
 
 

@@ -16,6 +16,7 @@ from taorunner.console.live.sparkline import sparkline
 from taorunner.runs.comparison.compare import Comparison
 from taorunner.runs.comparison.differences import UNKNOWN, Difference, NoValue
 from taorunner.runs.comparison.metrics import ComparedMetric
+from taorunner.runs.state.record import RunRecord
 
 _CURVE = 12
 _MOST_KEYS = 6
@@ -85,7 +86,8 @@ def write_csv(comparison: Comparison, now: datetime, stream: TextIO) -> None:
     heads += [f"{one.name} {what}".strip() for one in metrics for what in ("best", "epoch", "last")]
     writer.writerow([*heads, *(f"{row.kind} {row.key}".strip() for row in rows)])
     for place, run in enumerate(comparison.runs):
-        record, seconds = run.record, run.snapshot.elapsed_s(now)
+        record = run.record
+        seconds = _seconds(record, now)
         line: list[object] = [
             record.id, record.project, record.experiment, record.action, record.state.value,
             record.started_at.isoformat() if record.started_at is not None else "",
@@ -95,6 +97,12 @@ def write_csv(comparison: Comparison, now: datetime, stream: TextIO) -> None:
             value = one.values[place]
             line += ["" if found is None else found for found in (value.best, value.epoch, value.last)]
         writer.writerow(list(map(_harmless, [*line, *(_csv_value(row, place) for row in rows)])))
+
+
+def _seconds(record: RunRecord, now: datetime) -> float | None:
+    if record.started_at is None:
+        return None
+    return max(0.0, ((record.finished_at or now) - record.started_at).total_seconds())
 
 
 def _harmless(value: object) -> object:

@@ -53,7 +53,7 @@ def print_diff(
             is_quiet,
         )
     for run in comparison.runs:
-        if not run.snapshot.metrics:
+        if not run.metrics.last:
             _note(f"{ids[run.record.id]} has no metrics", is_quiet)
     hidden = len(shown_metrics(comparison, everything=True)) - METRICS
     if not everything:
@@ -128,10 +128,11 @@ class _View:
 
 
 def _print_json(store: RunStore, comparison: Comparison, ids: Mapping[str, str]) -> None:
-    from taorunner.console.runs.runs_view import run_json
+    from taorunner.console.runs.runs_view import runs_json
 
-    runs = [run_json(store, run.snapshot, run.record, ids) for run in comparison.runs]
-    write_json(comparison.to_json(runs), sys.stdout.buffer)
+    write_json(
+        comparison.to_json(runs_json(store, [run.record for run in comparison.runs], ids)), sys.stdout.buffer
+    )
 
 
 def _note(text: str, is_quiet: bool) -> None:

@@ -53,8 +53,7 @@ def print_runs(
     snapshots = _snapshots(store, records)
     short = short_ids([s.id for s in snapshots], store.folder_names() if all_ids is None else all_ids)
     if json:
-        rows = [run_json(store, *both, short) for both in zip(snapshots, records, strict=True)]
-        write_json(rows, sys.stdout.buffer)
+        write_json(runs_json(store, records, short, snapshots), sys.stdout.buffer)
         return
     if not snapshots:
         sys.stderr.write(empty + "\n")
@@ -182,7 +181,7 @@ def print_damaged(store: RunStore, error: DamagedRunError, *, json: bool) -> Non
     if json:
         run = DamagedRun(error.run_id, error.message, error.place)
         (snapshot,) = _snapshots(store, [run])
-        write_json([run_json(store, snapshot, run, ids)], sys.stdout.buffer)
+        write_json([_run_json(store, snapshot, run, ids)], sys.stdout.buffer)
         return
     from taorunner.console.runs.run_details import damaged_lines
 
@@ -237,7 +236,18 @@ def _intact(store: RunStore, run_id: str) -> list[str]:
     return found
 
 
-def run_json(
+def runs_json(
+    store: RunStore,
+    records: Sequence[RunRecord | DamagedRun],
+    short: Mapping[str, str],
+    snapshots: Sequence[RunSnapshot] | None = None,
+) -> list[dict[str, object]]:
+    """The runs in the shape of ``runs list``."""
+    known = _snapshots(store, records) if snapshots is None else snapshots
+    return [_run_json(store, *both, short) for both in zip(known, records, strict=True)]
+
+
+def _run_json(
     store: RunStore, snapshot: RunSnapshot, record: RunRecord | DamagedRun, short: Mapping[str, str]
 ) -> dict[str, object]:
     """A run with what it left, as recorded at its end. A list searches no results: without a record it has none."""

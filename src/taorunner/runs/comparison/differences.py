@@ -112,9 +112,8 @@ def _machine(runs: Sequence[ComparedRun]) -> Iterable[tuple[str, str, list[Any]]
 
 def _image(run: ComparedRun) -> dict[str, str | None] | None:
     planned = run.lock.image if run.lock is not None else None
-    image = run.record.image or run.snapshot.image or planned
-    digest = run.record.image_digest or run.snapshot.image_digest
-    return None if image is None else {"name": image, "digest": digest}
+    image = run.record.image or planned
+    return None if image is None else {"name": image, "digest": run.record.image_digest}
 
 
 def _gpus(run: ComparedRun) -> str | None:

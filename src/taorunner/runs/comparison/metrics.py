@@ -54,10 +54,10 @@ def compared_metrics(runs: Sequence[ComparedRun]) -> tuple[ComparedMetric, ...]:
     """Of all metrics that a run has: the one that ranks the first run, then in the order of their names."""
     judged: dict[str, Judged] = {}
     for run in runs:
-        for name, one in run.snapshot.judged.items():
+        for name, one in run.metrics.judged.items():
             if one.direction is not None or name not in judged:
                 judged[name] = one
-    names = {name for run in runs for name in run.snapshot.metrics}
+    names = {name for run in runs for name in run.metrics.last}
     main = next((run.ranking_metric for run in runs if run.ranking_metric is not None), None)
     in_order = sorted(names, key=lambda name: (name != main, name.lower(), name))
     return tuple(_compared(name, runs, judged) for name in in_order)
@@ -72,8 +72,8 @@ def _compared(name: str, runs: Sequence[ComparedRun], judged: Mapping[str, Judge
 
 
 def _of_run(name: str, run: ComparedRun, direction: str | None) -> MetricOfRun:
-    best = run.snapshot.best.get(name) if direction is not None else None
-    last = run.snapshot.metrics.get(name)
+    best = run.metrics.best.get(name) if direction is not None else None
+    last = run.metrics.last.get(name)
     return MetricOfRun(last=last) if best is None else MetricOfRun(best.value, best.epoch, last)
 
 

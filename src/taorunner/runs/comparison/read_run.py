@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from taorunner.events import RunFinished
+from taorunner.runs.comparison.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.inputs.run_lock import RunLock, read_lock
-from taorunner.runs.state.history import History, read_history
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.snapshot import Fold, RunSnapshot
 from taorunner.values.value import Value
 
 TYPE_CHECKING = False
@@ -22,8 +20,7 @@ class ComparedRun(Value):
     it. ``scales`` are those of the catalog at its start, by metric."""
 
     record: RunRecord
-    snapshot: RunSnapshot
-    history: History
+    metrics: RunMetrics
     lock: RunLock | None
     network: str | None
     scales: Mapping[str, str]
@@ -31,29 +28,18 @@ class ComparedRun(Value):
     @property
     def ranking_metric(self) -> str | None:
         """The metric that runs of its network are ranked by, of those that it has."""
-        return kpi_name(self.snapshot.metrics, self.snapshot.judged)
+        return kpi_name(self.metrics.last, self.metrics.judged)
 
     def curve(self, metric: str) -> list[float]:
         """Its values by epoch, oldest first."""
-        return [value for epoch, value in self.history.get(metric, {}).items() if epoch is not None]
+        return [value for epoch, value in self.metrics.history.get(metric, {}).items() if epoch is not None]
 
 
 def read_run(store: RunStore, record: RunRecord) -> ComparedRun:
     """Never raises for files beside the record: what cannot be read is not known."""
-    folding = Fold(record.id)
-    for event in store.read_events(record.id)[0]:
-        folding.apply(event)
-    if record.state.is_final:  # also without its last event, which a crash may have lost
-        folding.apply(
-            RunFinished(
-                run=record.id, at=record.finished_at or record.queued_at, state=record.state,
-                reason=record.reason or "", exit_code=record.exit_code, hint=record.hint,
-            )
-        )  # fmt: skip
-    snapshot = folding.snapshot
-    network, scales = _catalog_facts(store, record.id, tuple(snapshot.metrics))
-    history = read_history(store, record.id) if snapshot.metrics else {}
-    return ComparedRun(record, snapshot, history, read_lock(store, record.id), network, scales)
+    metrics = metrics_of(store, record)
+    network, scales = _catalog_facts(store, record.id, tuple(metrics.last))
+    return ComparedRun(record, metrics, read_lock(store, record.id), network, scales)
 
 
 def _catalog_facts(

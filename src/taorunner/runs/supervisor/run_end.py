@@ -18,7 +18,6 @@ from taorunner.planning.checks.paths import linked_results
 from taorunner.planning.model.plan_dataset import dataset_word
 from taorunner.progress.verdict import Verdict
 from taorunner.runs.chain import Turn, turn, why_never
-from taorunner.runs.inputs.taking import complete_lock
 from taorunner.runs.outputs.keeper import removed_by_rule
 from taorunner.runs.outputs.recorded import save_results
 from taorunner.runs.outputs.run_times import began_at
@@ -224,6 +223,8 @@ class RunEnd:
         with suppress(OSError):
             found = scan_results(plan, began_at(record), far=_far(active))
             save_results(self._store, record.id, without_secret_names(found, plan, secrets))
+        from taorunner.runs.inputs.taking import complete_lock  # parses specs: not needed before an end
+
         with suppress(OSError, ValueError):
             complete_lock(self._store, record, plan, secrets)
 

@@ -24,7 +24,6 @@ from taorunner.errors import MachineError
 from taorunner.events import now
 from taorunner.planning.model.plan import RunPlan
 from taorunner.project.workspace import Workspace
-from taorunner.runs.inputs.taking import take_lock
 from taorunner.runs.outputs.set_aside import free_name
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.poller import Statuses
@@ -129,6 +128,8 @@ def prepare_attempt(
         MachineError: the results cannot be prepared, or the engine does not answer. OSError: the disk is full.
     """
     paths = store.paths(launch.run_id)
+    from taorunner.runs.inputs.taking import take_lock  # parses specs: not needed until a run starts
+
     if is_retry:
         clear_earlier(backend, statuses, launch.run_id, paths)
     write_spec(plan, launch)
