@@ -47,7 +47,8 @@ OTHERS = (
     ["runs", "list", "-p", "parts", "--state", "failed"], ["runs", "prune", "--keep", "0"],
     ["runs", "prune", "--results", "--keep", "0"], ["runs", "restore", "EXPERIMENT"], ["validate"],
     ["resume", "EXPERIMENT", "--dry-run"], ["train", "EXPERIMENT", "--dry-run", "--overwrite"],
-    ["evaluate", "EXPERIMENT", "--dry-run"], ["projects"],
+    ["evaluate", "EXPERIMENT", "--dry-run"], ["projects"], ["runs", "compare", "--json"],
+    ["runs", "lineage", "RUN", "--json"], ["rerun", "RUN", "--check", "--json"],
 )  # fmt: skip
 """After damage of a whole file, and after every fifteenth."""
 DEEP = b"[" * 100_000
@@ -213,12 +214,27 @@ def make_workspace(root: Path) -> list[Path]:
         {"path": str(results / "status.json"), "kind": "status", "bytes": 3, **written},
         {"path": str(results / "x.npz"), "kind": "checkpoint", "bytes": 9, **written, "modified_ns": None},
     ]
+    lock = {
+        "taorunner": "0.2.0",
+        "network": "tinydet",
+        "action": "train",
+        "release": "embedded",
+        "host": "h",
+        "argv": ["x"],
+        "gpus": [],
+        "spec": {"train.seed": 7, "a": [1]},
+        "resolved": {"train.seed": 7},
+        "seed": "7",
+        "data": [{"name": "d", "paths": ["."], "files": 3, "images": 2, "bytes": 9, "fingerprint": "a" * 64}],
+        "weights": [{"path": "repositories/w.pth", "bytes": 3, "modified_ns": 5, "sha256": "a" * 64}],
+    }
     scores = "".join(f'[{epoch}, 3, "AAAAAAAA8D8AAAAAAADwPw==", 120]\n' for epoch in (1, 2))
     ended = [f"{path.name}\tparts\tshapes\ttrain\tSUCCEEDED\n" for path in (state / "runs").iterdir()]
     at = "2026-11-29T01:22:17+00:00"
     added = {
         folder / "history.jsonl": '{"names": ["loss", "mAP"]}\n' + scores,
         folder / "outputs.json": json.dumps({"results": str(results), "outputs": outputs}),
+        folder / "run.lock": json.dumps(lock),
         folder / "set_aside.json": json.dumps(
             {"moves": [{"path": str(results), "aside": f"{results}.2026"}]}
         ),

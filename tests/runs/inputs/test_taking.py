@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from taorunner.container_options import Mount
 from taorunner.events import RunState
 from taorunner.planning.model.plan import RenderedSpec, RunPlan
-from taorunner.runs.inputs.file_list import changes, listed, save_list, saved_list
+from taorunner.runs.inputs.file_list import changes, listed, remove_unused_lists, save_list, saved_list
 from taorunner.runs.inputs.run_lock import read_lock
 from taorunner.runs.inputs.taking import complete_lock, lock_of, take_lock
 from taorunner.runs.state.record import RunRecord
@@ -177,3 +179,19 @@ def test_what_tao_wrote_down_is_read_only_as_a_file_of_this_run(planned: RunPlan
     complete_lock(store, record, planned, [])
     lock = read_lock(store, RUN)
     assert lock is not None and lock.resolved is None
+
+
+def test_lists_that_no_run_names_are_removed_after_an_hour(planned: RunPlan) -> None:
+    store = RunStore(planned.workspace / ".taorunner")
+    store.paths(RUN).directory.mkdir(parents=True)
+    take_lock(store, RUN, planned)
+    lock = read_lock(store, RUN)
+    unused = save_list(store, listed(planned.workspace, ["projects"]))
+    assert lock is not None and unused is not None
+    now_s = time.time()
+    assert remove_unused_lists(store, now_s) == 0
+    assert remove_unused_lists(store, now_s + 4000) == 1
+    assert saved_list(store, unused) is None
+    assert saved_list(store, lock.data[0].fingerprint) is not None
+    shutil.rmtree(store.paths(RUN).directory)
+    assert remove_unused_lists(store, now_s + 4000) == 1

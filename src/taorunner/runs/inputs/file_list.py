@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 MOST_FILES = 500_000
 """A larger dataset has no fingerprint: a second of work."""
 _HASHED_BYTES = 256 * 1024**2
+_STARTING_S = 3600.0
 _LARGEST_LIST = 8 * MAX_BYTES
 
 Row = tuple[str, int, int, "str | None"]
@@ -94,7 +96,9 @@ def save_list(store: RunStore, files: FileList) -> str | None:
     data = files.data
     fingerprint = hashlib.sha256(data).hexdigest()
     place = _place(store, fingerprint)
-    if not place.exists():
+    if place.exists():
+        os.utime(place)  # as young as the run, so that it is not removed before the run names it
+    else:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(place, gzip.compress(data, 1, mtime=0))
     return fingerprint
@@ -112,6 +116,36 @@ def saved_list(store: RunStore, fingerprint: str | None) -> FileList | None:
         return FileList(tuple(_row(line) for line in data.splitlines()))
     except (OSError, ValueError, zlib.error):
         return None
+
+
+def remove_unused_lists(store: RunStore, now_s: float) -> int:
+    """Removes the lists that no run on record names any more, and gives their number; a list of the last hour may be
+    of a run that is just starting. Never raises OSError."""
+    folder = store.state_dir / "file-lists"
+    old: list[Path] = []
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if (
+                entry.name.endswith(".gz")
+                and entry.stat(follow_symlinks=False).st_mtime < now_s - _STARTING_S
+            ):
+                old.append(Path(entry.path))
+    if not old:
+        return 0
+    named: set[bytes] = set()
+    for run_id in store.run_ids():
+        with suppress(OSError):
+            named.update(
+                re.findall(
+                    rb'"fingerprint": "([0-9a-f]{64})"',
+                    read_state(store.paths(run_id).run_lock, store.trust()),
+                )
+            )
+    unused = [path for path in old if path.name.removesuffix(".gz").encode() not in named]
+    for path in unused:
+        with suppress(OSError):
+            path.unlink()
+    return len(unused)
 
 
 def changes(before: FileList, after: FileList) -> Changes:

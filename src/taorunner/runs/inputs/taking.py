@@ -103,7 +103,7 @@ def _data(store: RunStore, folder: Path, parts: list[str], name: str) -> DataRea
 def _weights(plan: RunPlan, paths: Iterable[Path]) -> Iterable[FileRead]:
     left = _HASHED_BYTES
     for path in paths:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             facts = path.stat()
             digest = sha256_of(path.resolve(), facts.st_size) if facts.st_size <= left else None
             left -= facts.st_size if digest is not None else 0

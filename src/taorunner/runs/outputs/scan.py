@@ -242,10 +242,11 @@ def sha256_of(path: Path, size: int) -> str | None:
     except OSError:
         return None
     digest, read = hashlib.sha256(), 0
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
             while read <= size and (block := file.read(_BLOCK)):
                 read += len(block)
                 digest.update(block)

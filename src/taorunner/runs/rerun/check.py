@@ -193,12 +193,13 @@ def _weights(root: Path, file: FileRead) -> Iterator[Deviation]:
     path = own_path(root, file.path)
     try:
         facts = path.stat()
-    except OSError:
+        path = path.resolve()
+    except (OSError, ValueError):
         yield Deviation("weights", f"{file.path} is not there", True)
         return
     if facts.st_size == file.bytes and facts.st_mtime_ns == file.modified_ns:
         return
-    digest = sha256_of(path.resolve(), facts.st_size) if file.sha256 is not None else None
+    digest = sha256_of(path, facts.st_size) if file.sha256 is not None else None
     if file.sha256 is None or digest != file.sha256:
         was = f", was {file.sha256[:6]}" if file.sha256 is not None else ""
         yield Deviation(

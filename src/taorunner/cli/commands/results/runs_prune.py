@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ def _rm(
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
+    from taorunner.runs.inputs.file_list import remove_unused_lists
     from taorunner.runs.state.lookup.short_ids import short_ids
     from taorunner.runs.state.pruning import remove_runs, sized
     from taorunner.runs.state.store import RunStore
@@ -73,6 +75,7 @@ def _rm(
             raise RunStateError(f'run "{run}" has not ended', hint=f"taorunner stop {run} ends it")
     found = sized(store, records) if json else []
     freed = remove_runs(store, records)
+    remove_unused_lists(store, time.time())
     if json:
         return _print_records(found, removed=True)
     for record in records:
@@ -99,6 +102,7 @@ def _prune(
     json: JsonOption = False,
 ) -> int:
     from taorunner.events import now
+    from taorunner.runs.inputs.file_list import remove_unused_lists
     from taorunner.runs.state.pruning import parse_age, prunable, remove_runs
     from taorunner.runs.state.store import RunStore
     from taorunner.text import size
@@ -119,6 +123,7 @@ def _prune(
     lines = _record_lines(store, found)
     if yes:
         remove_runs(store, [item.record for item in found])
+        remove_unused_lists(store, time.time())
     if json:
         return _print_records(found, removed=yes)
     for line in lines:
