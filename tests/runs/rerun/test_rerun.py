@@ -60,7 +60,7 @@ class Ran:
         self.store.save(self.record)
         take_lock(self.store, self.record.id, self.plan)
         complete_lock(self.store, self.record, self.plan, [])
-        self.plan = self.store.load_plan(self.record.id)
+        self.plan = RunStore(root / ".taorunner").load_plan(self.record.id)  # as another process reads it
 
     @property
     def lock(self) -> RunLock:

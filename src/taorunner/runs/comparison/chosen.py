@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 
 from taorunner.errors import NoSuchRunError, RunStateError, UsageError
 from taorunner.events import RunState
-from taorunner.runs.state.lookup.find_run import find_run
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.resume_origin import records_of
 from taorunner.text import is_pattern, printable
@@ -81,6 +80,8 @@ def _of_word(store: RunStore, word: str, action: str, project: str | None, near:
     records = _of_experiment(store, experiment, action, within or project, near)
     if match is None:
         if not records:
+            from taorunner.runs.state.lookup.find_run import find_run
+
             return find_run(store, word, project, near)
         return _standing_for(records)[0]
     if not records:

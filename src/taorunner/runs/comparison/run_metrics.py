@@ -12,7 +12,6 @@ from taorunner.events import MetricReported, from_json_line
 from taorunner.runs.state.history import History, read_history
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import read_state
 from taorunner.values.value import Value, field
@@ -36,6 +35,8 @@ def metrics_of(store: RunStore, record: RunRecord) -> RunMetrics:
     history = read_history(store, record.id)
     went_through = record.state.is_final and not record.retries_made and not record.requeues
     if not went_through or any(None in values for values in history.values()):
+        from taorunner.runs.state.snapshot import fold  # takes as long to import as a history to read
+
         snapshot = fold(store.read_events(record.id)[0], record.id)
         return RunMetrics(snapshot.metrics, snapshot.best, snapshot.judged, history)
     judged = _judged(store, record.id, history)

@@ -197,12 +197,7 @@ class RunStore:
 
     def save_batch(self, batch: Batch) -> None:
         """Survives a power failure, as a final record and a plan do: nothing writes them again."""
-        body = {
-            "id": batch.id,
-            "runs": list(batch.runs),
-            "parallel": batch.parallel,
-            "grace_s": batch.grace_s,
-        }
+        body = {"id": batch.id, "runs": [*batch.runs], "parallel": batch.parallel, "grace_s": batch.grace_s}
         path = self.batch_paths(batch.id).batch
         write_json(path, {**body, "environ": dict(batch.environ)}, durable=True)
 
