@@ -104,6 +104,7 @@ def test_every_command_prints_what_its_schema_says(
     check("comparison", "runs", "compare")
     check("best-run", "runs", "best", "tiny")
     check("lineage", "runs", "lineage", "tiny")
+    assert check("rerun-check", "rerun", "tiny", "--check").json["same"] is True
     check("earlier-results", "runs", "restore", "tiny", "1")
     check("pruned-records", "runs", "prune", "--keep", "3")
     check("pruned-results", "runs", "prune", "--results")

@@ -59,12 +59,12 @@ def print_validation(
     if not is_quiet and (with_infos or not shown):
         lines += [Text(line) for line in looked_at_lines(projects)]
     blocks = list(_blocks(shown))
-    kept = blocks if with_infos else _first_of_each_kind(blocks)
+    places = range(len(blocks)) if with_infos else _first_of_each_kind(blocks)
+    kept = [blocks[place] for place in places]
     hinted = last_with_hint(one for block in kept if not block.is_repeated for one in block.findings)
     for block in kept:
         lines += _lines(block, console, hinted)
-    shown_blocks = {*map(id, kept)}
-    left = [finding for block in blocks if id(block) not in shown_blocks for finding in block.findings]
+    left = [one for place, block in enumerate(blocks) if place not in places for one in block.findings]
     if left:
         kinds = {one.severity.value for one in left}
         word = kinds.pop() if len(kinds) == 1 else "finding"
@@ -82,17 +82,18 @@ class _Block(Value):
     is_repeated: bool = False
 
 
-def _first_of_each_kind(blocks: Sequence[_Block]) -> list[_Block]:
-    """``MOST_BLOCKS`` of them, in their order: three of each kind, then others. Errors go before warnings."""
+def _first_of_each_kind(blocks: Sequence[_Block]) -> Sequence[int]:
+    """The places of ``MOST_BLOCKS`` of them, in their order: three of each kind, then others. Errors go before
+    warnings."""
     if len(blocks) <= MOST_BLOCKS:
-        return list(blocks)
+        return range(len(blocks))
     seen: Counter[tuple[Severity, str]] = Counter()
     order: list[tuple[bool, bool, int]] = []
     for at, block in enumerate(blocks):
         kind = (block.findings[0].severity, block.findings[0].code)
         seen[kind] += 1
         order.append((seen[kind] > _MOST_OF_A_KIND, kind[0] is not Severity.ERROR, at))
-    return [blocks[at] for at in sorted(at for _, _, at in sorted(order)[:MOST_BLOCKS])]
+    return sorted(at for _, _, at in sorted(order)[:MOST_BLOCKS])
 
 
 def _blocks(findings: Sequence[Finding]) -> Iterator[_Block]:
