@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from taorunner.values.value import MutableValue, Value, field
@@ -242,8 +241,7 @@ class _TooMuchError(Exception):
         self.line, self.column = place
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(MutableValue):
     """A mapping or sequence whose end was not read yet."""
 
     value: Any
