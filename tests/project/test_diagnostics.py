@@ -24,7 +24,7 @@ FILE = Path("experiments.yml")
 
 
 class Experiment(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())  # pydantic 2.7 warns of "model_key"
 
     name: StrictStr
     size: Literal["small", "large"] | None = None
