@@ -168,10 +168,12 @@ def _local_digest(record: RunRecord, environ: Mapping[str, str]) -> Callable[[st
         from taorunner.engine.client import connect
         from taorunner.engine.images import find_image
         from taorunner.errors import TaorunnerError
+        from taorunner.targets import GpuSource, target_of
 
-        if record.backend != "docker":
-            return None
         try:
+            target = target_of(record.backend)
+            if not target.needs_image or target.gpus is not GpuSource.LEASED:
+                return None  # its containers are on another machine, or it has none
             found = find_image(connect(environ), image)
         except TaorunnerError:
             return None
