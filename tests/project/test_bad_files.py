@@ -164,13 +164,13 @@ def test_file_in_place_of_the_project(workspace: Workspace) -> None:
 
 
 AS_OTHER_USER = """
-import os, sys
+import difflib, os, sys  # the interpreter itself may be closed to others
 from pathlib import Path
 from taorunner.project.layout import check_layout
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.yaml_reader import read_yaml
-read_yaml(b"all: imported".decode("utf-8-sig"))  # the interpreter itself may be closed to others
+read_yaml(b"all: imported".decode("utf-8-sig"))
 if os.geteuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 project = load_project(Workspace(Path(sys.argv[1])), "p")
