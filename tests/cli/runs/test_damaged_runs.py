@@ -51,7 +51,7 @@ def test_prune_and_rm_remove_nothing_for_a_damaged_record(cli: Cli, workspace: P
         answer = cli(*words, cwd=workspace)
         assert (answer.code, "Traceback" in answer.err) == (6, False), words
     pruned = cli("runs", "prune", "--keep", "0", "--yes", cwd=workspace)
-    assert (pruned.code, pruned.out.split()[:1]) == (0, [GOOD[-6:]])
+    assert (pruned.code, [line.split()[0] for line in pruned.out.splitlines()]) == (0, ["run", GOOD[-6:]])
     assert (workspace / "precious" / "weights.pth").read_text() == "weights"
     assert bad.is_dir() and not bad.with_name(GOOD).exists()
 

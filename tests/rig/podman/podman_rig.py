@@ -153,6 +153,7 @@ class Podman:
         with (self.home / "podman.log").open("ab") as log:
             self.process = subprocess.Popen(
                 ["unshare", "-m", "--propagation", "slave", "sh", "-c", script, "sh", *run_as, *serve],
+                cwd=self.home,  # its user may not be allowed into the folder of this process
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
