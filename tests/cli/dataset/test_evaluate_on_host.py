@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable
@@ -45,6 +46,9 @@ def test_the_scores_agree_with_the_network_and_leave_out_older_labels(
     (record,) = [one for one in typed("runs", "list", "--json").json if one["action"] == "evaluate"]
     # COCO takes the curve at 101 recalls, the network at each of its steps.
     assert figure(done.out) == pytest.approx(record["metrics"]["test_mAP50"], abs=0.03)
+    assert f"the network's own test_mAP50 is {record['metrics']['test_mAP50']:.4f}, " in done.out
+    (kept,) = root.glob(".taorunner/runs/*/evaluation.json")
+    assert json.loads(kept.read_text())["overall"]["AP50"] == pytest.approx(figure(done.out), abs=5e-5)
     labels = root / "projects/shapes/models/tiny/inference/labels"
     stale = labels / "000000.txt"
     stale.write_text("circle 0 0 0 1 1 9 9 0 0 0 0 0 0 0 1.0\n")
@@ -60,6 +64,7 @@ def test_the_scores_agree_with_the_network_and_leave_out_older_labels(
     ("words", "message"),
     [
         (("evaluate", "--on-host", "--detach"), "--on-host does not go with --detach"),
+        (("evaluate", "--on-host", "--all"), "--on-host does not go with --all"),
         (("evaluate", "--on-host", "--then", "export"), "--on-host does not go with --then"),
         (("evaluate", "--on-host", "--min-score", "2"), '--min-score must be from 0 to 1, not "2.0"'),
         (("evaluate", "--split", "val"), "--truth and --split need --on-host"),

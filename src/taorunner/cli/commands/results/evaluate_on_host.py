@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taorunner.errors import ExitCode, UsageError, UserFilesError
+from taorunner.events import RunState
 from taorunner.text import printable
 
 if TYPE_CHECKING:
     from taorunner.cli.action_options import ActionOptions
     from taorunner.cli.options import Invocation
+    from taorunner.planning.model.plan import RunPlan
     from taorunner.project.workspace import Workspace
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
+_OWN_NAMES = (("AP50", "test_mAP50"), ("AP", "test_mAP"))
+"""Figures of the same protocol, here and in the evaluation of networks that use COCO's."""
 LOWEST_SCORE = 0.001
 """Boxes below a threshold are missing from the curve: TAO's 0.5 costs several points of AP (``docs/evaluation.md``)."""
 
@@ -52,9 +56,8 @@ def evaluate_on_host(
         return code
     store = RunStore(workspace.state_dir)
     for pair, truth in truths.items():
-        record = _newest(store, *pair)
-        labels = store.load_plan(record.id).results_dir / "inference"
-        _print_scores(record, labels, truth, options.split)
+        record = _newest_first(store, *pair, "inference")[0]
+        _print_scores(store, record, truth, options.split)
     return ExitCode.DONE
 
 
@@ -63,6 +66,7 @@ def _refuse_others(options: ActionOptions) -> None:
         ("--detach", options.detach),
         ("--then", options.then),
         ("--json", options.json),
+        ("--all", options.everything),
     ):
         if is_given:
             raise UsageError(
@@ -71,16 +75,16 @@ def _refuse_others(options: ActionOptions) -> None:
             )
 
 
-def _newest(store: RunStore, project: str, experiment: str) -> RunRecord:
+def _newest_first(store: RunStore, project: str, experiment: str, action: str) -> list[RunRecord]:
     from taorunner.runs.state.record import RunRecord
 
     found = [
         record
         for record in store.listed()
         if isinstance(record, RunRecord)
-        and (record.project, record.experiment, record.action) == (project, experiment, "inference")
+        and (record.project, record.experiment, record.action) == (project, experiment, action)
     ]
-    return max(found, key=lambda record: record.id)
+    return sorted(found, key=lambda record: record.id, reverse=True)
 
 
 def _truth(workspace: Workspace, project: str, experiment: str, named: str | None) -> Path:
@@ -105,11 +109,30 @@ def _truth(workspace: Workspace, project: str, experiment: str, named: str | Non
     return truth
 
 
-def _print_scores(record: RunRecord, labels: Path, truth: Path, split: str | None) -> None:
+def _print_scores(store: RunStore, record: RunRecord, truth: Path, split: str | None) -> None:
+    """Also keeps them as ``evaluation.json`` in the folder of the run."""
+    from taorunner.atomic_files import write_json
     from taorunner.console.pages.datasets.evaluation_view import print_evaluation
     from taorunner.evaluation.run import evaluate_boxes
     from taorunner.runs.results import CLOCK_SLACK_S
 
+    plan = store.load_plan(record.id)
     started = record.started_at or record.queued_at
-    done = evaluate_boxes(labels, truth, split=split, since_s=started.timestamp() - CLOCK_SLACK_S)
-    print_evaluation(done, json=False, title=record.experiment)
+    done = evaluate_boxes(
+        plan.results_dir / "inference", truth, split=split, since_s=started.timestamp() - CLOCK_SLACK_S
+    )
+    write_json(store.paths(record.id).directory / "evaluation.json", done.to_json())
+    own = _own_figure(store, record, plan)
+    print_evaluation(done, json=False, title=record.experiment, own=own)
+
+
+def _own_figure(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[str, str, float] | None:
+    """What the network's newest evaluation of the same checkpoint says: the figure here, its name, and its value."""
+    from taorunner.runs.comparison.run_metrics import metrics_of
+
+    for earlier in _newest_first(store, record.project, record.experiment, "evaluate"):
+        read = store.load_plan(earlier.id).arguments.values.get("checkpoint")
+        if earlier.state is RunState.SUCCEEDED and read == plan.arguments.values.get("checkpoint"):
+            metrics = metrics_of(store, earlier).last
+            return next(((ours, own, metrics[own]) for ours, own in _OWN_NAMES if own in metrics), None)
+    return None

@@ -21,8 +21,13 @@ _ERRORS = {
 _MOST = 3
 
 
-def print_evaluation(done: Evaluation, *, json: bool, title: str | None = None) -> None:
-    """Findings to stderr; the table and what follows to stdout, below the ``title``."""
+def print_evaluation(
+    done: Evaluation, *, json: bool, title: str | None = None, own: tuple[str, str, float] | None = None
+) -> None:
+    """Findings to stderr; the table and what follows to stdout, below the ``title``.
+
+    ``own`` is what the network's own evaluation says: which figure here it compares with, its name, and its value.
+    """
     console = print_opening(done, json=json)
     if console is None:
         return
@@ -39,6 +44,11 @@ def print_evaluation(done: Evaluation, *, json: bool, title: str | None = None) 
         console.print(line, soft_wrap=True)
     for text in _texts(done, has_json=title is None):
         console.print(Text(text), soft_wrap=True)
+    ours = done.overall[own[0]] if own is not None else None
+    if own is not None and ours is not None:
+        difference = own[2] - ours
+        more = f"{abs(difference):.4f} {'more' if difference > 0 else 'less'}"
+        console.print(Text(f"the network's own {own[1]} is {own[2]:.4f}, {more}"), soft_wrap=True)
 
 
 def _row(
