@@ -122,7 +122,9 @@ def test_live_panels_then_the_table(
     go_on(workspace)
     screen = terminal.wait_for(r"^code=0$")
     assert re.search(
-        r"^✓ +[0-9a-f]{6} +first +succeeded +4/4 +val_mAP50 \S+ at 4 +(?:\d+m )?\d+s$", screen, re.MULTILINE
+        r"^✓ +[0-9a-f]{6} +first +succeeded +4/4 +val_mAP50 \S+ at 4 +[▁-█]+ +(?:\d+m )?\d+s$",
+        screen,
+        re.MULTILINE,
     ), screen
     assert re.search(r"^✓ +[0-9a-f]{6} +second +succeeded", screen, re.MULTILINE)
     assert "taorunner evaluate first second" in screen

@@ -143,7 +143,7 @@ def test_two_experiments_in_real_containers(
     assert_gone(engine, root)
     for directory in runs_of(root):
         names = {path.name for path in directory.iterdir()}
-        records = {"record.json", "plan.json", "events.jsonl", "history.jsonl"}
+        records = {"record.json", "plan.json", "events.jsonl", "history.jsonl", "run.lock"}
         assert names == {*records, "console.log", "request.txt", "input", "outputs.json", "console.times"}
         assert "Execution status: PASS" in (directory / "console.log").read_text()
     assert files_holding(root / ".taorunner", KEY) == files_holding(root / ".taorunner", TOKEN) == []
