@@ -166,6 +166,7 @@ def test_it_can_be_named_on_the_command_line_and_completed(
             "embedded",
             "slurm",
             "kubernetes",
+            "docker-ssh",
             "nice",
         ]
     typed = cli("train", "first", "--backend", "nic", cwd=workspace)
@@ -179,4 +180,6 @@ def test_without_its_package_the_name_is_wrong(
     (tmp_path / "home").mkdir()
     done = Cli(tmp_path / "home")("validate", cwd=write(workspace_factory, 7))
     assert done.code == 3
-    assert '"backend" must be docker, local, embedded, slurm or kubernetes, not "nice"' in done.out + done.err
+    assert (
+        '"backend" must be docker, local, embedded, slurm, kubernetes or docker-ssh, not "nice"' in done.out
+    )
