@@ -459,7 +459,11 @@ def test_one_after_the_other(
 
 
 def test_a_dry_run_prints_what_really_runs(
-    docker_cli: Cli, workspace: Callable[..., Path], tao_image: Callable[..., str], engine: Any
+    docker_cli: Cli,
+    workspace: Callable[..., Path],
+    tao_image: Callable[..., str],
+    engine: Any,
+    own_gpus: range,
 ) -> None:
     image = tao_image("pyt_7")
     root = workspace({"e1": {"gpu_indices": [2], "memory": "4G"}}, image)
@@ -472,7 +476,7 @@ def test_a_dry_run_prints_what_really_runs(
     ]  # fmt: skip
     inside = "/workspace/projects/example_01/models/e1"
     assert (shown["project"], shown["experiment"], shown["action"]) == ("example_01", "e1", "train")
-    assert (shown["backend"], shown["image"], shown["gpus"]) == ("docker", image, ["2"])
+    assert (shown["backend"], shown["image"], shown["gpus"]) == ("docker", image, [f"{own_gpus[2]}"])
     assert shown["argv"] == [
         "dino", "train", "-e", "/taorunner/run/train.yaml", f"results_dir={inside}", "train.num_gpus=1",
         "train.gpu_ids=[0]",
@@ -492,7 +496,7 @@ def test_a_dry_run_prints_what_really_runs(
         check=False,
     )  # fmt: skip
     assert pasted.returncode == 0, pasted.stderr
-    assert seen(root, "e1")["environment"]["NVIDIA_VISIBLE_DEVICES"] == "2"
+    assert seen(root, "e1")["environment"]["NVIDIA_VISIBLE_DEVICES"] == f"{own_gpus[2]}"
     assert (
         docker_cli("train", "e1", "--dry-run", cwd=root, env={"COLUMNS": "40"}).code == 3
     )  # there are results now
