@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 from command_line import wait_for
@@ -32,6 +33,10 @@ def is_ended(pid: int) -> bool:
         return True
 
 
+def is_free(lock: Path) -> bool:
+    return not is_locked(lock)
+
+
 def kill_supervisors(workspace: Path) -> int:
     """Kills the supervisors of a workspace and waits until each has let go of its batch: a command that comes before
     that finds it supervised. How many there were."""
@@ -40,7 +45,7 @@ def kill_supervisors(workspace: Path) -> int:
         pid = lock.read_text().strip()
         if pid and is_locked(lock):
             killed += kill(int(pid))
-            wait_for(lambda lock=lock: not is_locked(lock))  # type: ignore[misc]
+            wait_for(partial(is_free, lock))
     return killed
 
 

@@ -1,4 +1,4 @@
-"""Whether two values of specs are the same to whoever reads them."""
+"""Whether two values of specs mean the same to a reader."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taorunner.console.base.theme import ASCII, UNICODE
+from taorunner.console.base.theme import ASCII, UNICODE, Symbols
 from taorunner.console.live.plot import plot_lines
 
 
@@ -67,7 +67,7 @@ def test_a_peak_among_a_million_values_is_drawn() -> None:
     st.integers(10, 200),
     st.sampled_from([ASCII, UNICODE]),
 )
-def test_any_curve_fits(points: list[tuple[int, float]], width: int, symbols: object) -> None:
-    lines = plot_lines(points, width, symbols)  # type: ignore[arg-type]
+def test_any_curve_fits(points: list[tuple[int, float]], width: int, symbols: Symbols) -> None:
+    lines = plot_lines(points, width, symbols)
     assert bool(lines) == any(math.isfinite(value) for _, value in points)
     assert all(len(line) <= max(width, 40) for line in lines)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from made_runs import LOCK, made_run
 
-from taorunner.console.base.theme import ASCII, UNICODE
+from taorunner.console.base.theme import ASCII, UNICODE, Symbols
 from taorunner.console.comparison.lineage_view import lineage_lines
 from taorunner.errors import RunStateError
 from taorunner.events import RunState
@@ -62,10 +62,10 @@ class Way:
     def path(self, name: str) -> str:
         return f"projects/cars/models/e/{name}"
 
-    def lines(self, record: RunRecord, width: int = 200, symbols: object = UNICODE) -> list[str]:
+    def lines(self, record: RunRecord, width: int = 200, symbols: Symbols = UNICODE) -> list[str]:
         nodes = tree_of(self.store, record)
         ids = {run: run[-2:] for run in self.store.run_ids()}
-        return [line.plain for line in lineage_lines(nodes, record.id, ids, width, symbols)]  # type: ignore[arg-type]
+        return [line.plain for line in lineage_lines(nodes, record.id, ids, width, symbols)]
 
 
 def sha(name: str) -> str:

@@ -1,7 +1,7 @@
 """Which run made a file that another run read: by digest, by size and time, or only by its path. Only reads.
 
 What runs read is in their locks, what they made in their outputs. Digests of checkpoints are not computed at the end of
-a training, so a checkpoint is known by its name, size and time; whoever read it has its digest.
+a training, so a checkpoint is known by its name, size and time; the runs that read it have its digest.
 """
 
 from __future__ import annotations

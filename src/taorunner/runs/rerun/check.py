@@ -62,7 +62,7 @@ class Check(Value):
 
 
 class Surroundings(Value):
-    """What is there now. ``local_digest`` gives the digest of an image on this machine, None where it has none."""
+    """What this machine has. ``local_digest`` gives the digest of an image on this machine, None where it has none."""
 
     workspace: Workspace
     inventory: Inventory
@@ -160,7 +160,7 @@ def _seed_keys(plan: RunPlan) -> list[str]:
 
 
 def _is_result(value: Any) -> bool:
-    """Which checkpoint of the results is read is chosen anew by each command."""
+    """Each command chooses which checkpoint of the results it reads."""
     return isinstance(value, str) and value.startswith("$results_dir/")
 
 

@@ -23,13 +23,18 @@ def numbered(text: str) -> str:
     return "".join(f"line {number}\n" for number in range(1, text.count("\n") + 1))
 
 
+def has_grown(runs: Runs) -> Callable[[], bool]:
+    """Whether more was read since this call."""
+    seen = len(runs.output)
+    return lambda: len(runs.output) > seen
+
+
 def test_a_log_is_whole_after_the_line_was_cut_while_it_was_read(runs: Runs) -> None:
     counts = runs.gated("exit 7")
     handle = runs.submit(counts)
     reader = runs.followed(handle)
     for _ in range(CUTS):
-        seen = len(runs.output)
-        runs.until(lambda seen=seen: len(runs.output) > seen)  # type: ignore[misc]
+        runs.until(has_grown(runs))
         runs.host.cut()
     runs.open_gate()
     assert runs.becomes(handle, EngineState.EXITED).exit_code == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contract import BackendContract, Harness, shell_harness
@@ -23,14 +24,14 @@ class TestDockerOverSsh(BackendContract):
     def harness(
         self,
         docker: object,
-        engine: object,
+        engine: Any,
         make_plan: Callable[..., RunPlan],
         make_launch: Callable[[], Launch],
         noop_image: str,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> Iterator[Harness]:
-        url = str(engine.url)  # type: ignore[attr-defined]
+        url = str(engine.url)
         monkeypatch.delenv("DOCKER_HOST")
         with remote_host(tmp_path, url) as host:
             for name, value in host.environ.items():

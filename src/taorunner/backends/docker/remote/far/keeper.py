@@ -3,7 +3,7 @@ Python 3.7, its library and the docker command.
 
 ``start DIR`` makes a process that outlives the ssh connection. It waits for GPUs, holds their leases, starts the
 container, copies what that prints to ``console.log``, and writes ``exit`` at its end. What it did can be read from DIR
-and from the engine: one that was killed is started anew by ``tend``, and continues.
+and from the engine: one that was killed is started again by ``tend``, and continues.
 
 DIR holds ``container.json``, ``events.jsonl`` (a line for each start, end, and reason to wait), ``result.json`` (what
 the engine says of the end), ``console.log``, ``exit``, ``stop`` (a request to stop: the grace in seconds).
@@ -114,7 +114,7 @@ class Run:
         return True
 
     def _adopt(self, container: Any) -> None:
-        """A container whose keeper was killed. No other run gets its GPUs meanwhile: see ``choice``."""
+        """A container whose keeper was killed. No other run has got its GPUs: see ``choice``."""
         ids = _labels(container).get(GPUS_LABEL)
         for uuid in ids.split(",") if ids and not is_over(container) else ():
             self.leases.take(uuid, self.choice.holder)
