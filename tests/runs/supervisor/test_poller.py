@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,15 @@ def poller(asked_engine: Engine) -> Poller:
     return Poller(asked_engine, first_pause_s=0.02, longest_pause_s=0.2)  # type: ignore[arg-type]
 
 
+@contextmanager
+def released(engine: Engine, run_ids: str) -> Iterator[None]:
+    """At the end nobody waits for these runs any more, also where a check failed: threads that wait are joined."""
+    try:
+        yield
+    finally:
+        engine.states.update(dict.fromkeys(run_ids, RUNNING))
+
+
 def test_eight_runs_that_end_together_cost_one_question(asked_engine: Engine, poller: Poller) -> None:
     ids = [f"r{number}" for number in range(8)]
     asked_engine.states = {
@@ -84,14 +94,15 @@ def test_a_watched_run_answers_when_it_changes_and_pauses_grow_until_then(
     asked_engine: Engine, poller: Poller
 ) -> None:
     asked_engine.states = {"a": WAITING, "b": WAITING}
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2) as threads, released(asked_engine, "ab"):
         watched = [threads.submit(poller.next_change, handle(run_id), WAITING) for run_id in "ab"]
-        until(lambda: len(asked_engine.questions) >= 9)
+        until(lambda: len(asked_engine.questions) >= 12)
         assert not any(future.done() for future in watched)
         times = [at for at, _ in asked_engine.questions]
         pauses = [later - earlier for earlier, later in pairwise(times[1:])]
-        assert pauses[-1] > 3 * pauses[0] and all(pause >= 0.02 for pause in pauses)
-        assert all(asked == ["a", "b"] for _, asked in asked_engine.questions[1:])
+        # A busy machine makes a pause longer, never shorter.
+        assert pauses[-1] >= 0.19 and all(pause >= 0.02 for pause in pauses)
+        assert asked_engine.questions[-1][1] == ["a", "b"]
         asked_engine.states["a"] = RUNNING
         assert watched[0].result(60) == RUNNING
         assert not watched[1].done()
