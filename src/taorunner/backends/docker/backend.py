@@ -16,13 +16,13 @@ from taorunner.backends.contract import (
     Launch,
     LogPosition,
     LogStream,
-    PullProgress,
     Report,
     Started,
 )  # fmt: skip
 from taorunner.backends.docker.container_log import ContainerLog, NoLog
 from taorunner.backends.docker.log_gap import LogGaps, remove_mark
 from taorunner.backends.docker.log_resume import is_at_the_end
+from taorunner.backends.docker.present_image import present_image
 from taorunner.backends.docker.request import (
     GPUS_LABEL,
     RUN_LABEL,
@@ -84,24 +84,12 @@ class DockerBackend:
         return findings
 
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
-        from taorunner.engine import images
 
         reference = image_of(plan)
         engine = self._connected()
-        image = images.find_image(engine, reference)
-        if image is None:
-
-            def tell(state: images.PullState) -> None:
-                report(
-                    PullProgress(
-                        image=reference, layers_done=state.layers_done, layers=state.layers,
-                        bytes_done=state.bytes_done, bytes_total=state.bytes_total, eta_s=state.eta_s,
-                    )
-                )  # fmt: skip
-
-            image = images.pull(engine, reference, tell)
-        self._digests[reference] = image.digest
-        return image.digest
+        digest = present_image(engine, reference, report)
+        self._digests[reference] = digest
+        return digest
 
     def request(self, plan: RunPlan, launch: Launch) -> DockerRequest:
         return docker_request(plan, launch, self.name)

@@ -22,10 +22,10 @@ from taorunner.backends.contract import (
     Launch,
     LogPosition,
     LogStream,
-    PullProgress,
     Report,
     Started,
 )
+from taorunner.backends.docker.present_image import present_image
 from taorunner.backends.docker.remote.folder import FOLDER, STARTS, Folder
 from taorunner.backends.docker.remote.folder import Place as RunPlace
 from taorunner.backends.docker.remote.host import SILENT_PAUSE_S, RemoteHost
@@ -76,28 +76,16 @@ class DockerSshBackend(ScheduledBackend):
 
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
         """The engine there pulls the image, with the logins of this machine."""
-        from taorunner.engine import images
         from taorunner.engine.client import connect
 
         host, reference = str(plan.backend_options.get("host")), image_of(plan)
         engine = connect({**self._environ, "DOCKER_HOST": _docker_host(host)}, self._host(host).login.kept())
         try:
-            image = images.find_image(engine, reference)
-            if image is None:
-
-                def tell(state: images.PullState) -> None:
-                    report(
-                        PullProgress(
-                            image=reference, layers_done=state.layers_done, layers=state.layers,
-                            bytes_done=state.bytes_done, bytes_total=state.bytes_total, eta_s=state.eta_s,
-                        )
-                    )  # fmt: skip
-
-                image = images.pull(engine, reference, tell)
+            digest = present_image(engine, reference, report)
         finally:
             engine.api.close()
-        self._digests[host, reference] = image.digest
-        return image.digest
+        self._digests[host, reference] = digest
+        return digest
 
     def request(self, plan: RunPlan, launch: Launch) -> RemoteRequest:
         return remote_request(plan, launch, self.name)
