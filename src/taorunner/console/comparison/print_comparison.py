@@ -136,6 +136,12 @@ def _print_json(store: RunStore, comparison: Comparison, ids: Mapping[str, str])
 
 
 def _note(text: str, is_quiet: bool) -> None:
-    if text and not is_quiet:
-        sys.stdout.flush()
+    if not text or is_quiet:
+        return
+    sys.stdout.flush()
+    if sys.stderr.isatty():
+        from taorunner.console.base.findings_text import print_text  # imports Rich, which a pipe does without
+
+        print_text(sys.stderr, text)
+    else:
         lenient(sys.stderr).write(f"{text}\n")

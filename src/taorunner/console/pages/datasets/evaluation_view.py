@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from rich.text import Text
 
 from taorunner.console.base.columns import Column, Row, laid_out
+from taorunner.console.base.findings_text import print_text
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.theme import symbols_of
 from taorunner.console.pages.datasets.result_view import print_opening
@@ -43,12 +45,12 @@ def print_evaluation(
     for line in laid_out(columns, rows, console.width, symbols_of(console)):
         console.print(line, soft_wrap=True)
     for text in _texts(done, has_json=title is None):
-        console.print(Text(text), soft_wrap=True)
+        print_text(sys.stdout, text)
     ours = done.overall[own[0]] if own is not None else None
     if own is not None and ours is not None:
         difference = own[2] - ours
         more = f"{abs(difference):.4f} {'more' if difference > 0 else 'less'}"
-        console.print(Text(f"the network's own {own[1]} is {own[2]:.4f}, {more}"), soft_wrap=True)
+        print_text(sys.stdout, f"the network's own {own[1]} is {own[2]:.4f}, {more}")
 
 
 def _row(
