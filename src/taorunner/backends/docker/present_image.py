@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def present_image(engine: Engine, reference: str, report: Report) -> str | None:
-    """The digest of the image, which is pulled when the engine does not have it. Raises what ``engine.images`` raises."""
+    """The digest of the image, which is pulled when the engine lacks it. Raises what ``engine.images`` raises."""
     from taorunner.engine import images
 
     image = images.find_image(engine, reference)
