@@ -141,9 +141,9 @@ class CheckpointSaved(Event):
 
 
 ANSWERS_AGAIN = "answers again"
+"""The end of a notice with the code ``engine`` that takes back the ones before it."""
 STOP_WAITS, UNDECIDED = "stop-waits", "undecided"
 """Codes of notices: the engine did not take a stop, which is tried again; and the supervisor has given up on it."""
-"""The end of a notice with the code ``engine`` that takes back the ones before it."""
 
 
 class Notice(Event):

@@ -281,7 +281,7 @@ def _cause_hint(cause: SeenCause, facts: Facts) -> str:
 
 
 _TOP = 2
-"""Folders with so many parts say nothing of a path below them: ``/data``."""
+"""A path of so few parts, such as ``/data``, is no evidence about the files below it."""
 
 
 def _named_by(path: str, facts: Facts) -> str:
