@@ -45,3 +45,13 @@ def test_what_one_plan_has_in_common_with_the_next_is_decoded_and_encoded_once(t
     bodies[1]["contract"]["verdict"] = 5
     with pytest.raises(ValueError, match="not a stored RunPlan"):
         RunPlan.from_json(bodies[1], known)
+
+
+def test_a_damaged_plan_is_found_after_one_that_equals_it(tmp_path: Path) -> None:
+    plan, known = plain_plan(tmp_path, "e1"), Known()
+    body = json.loads(json.dumps(replace(plan, resources=replace(plan.resources, nodes=1)).to_json()))
+    RunPlan.from_json(body, known)
+    damaged = {**body, "resources": {**body["resources"], "nodes": True}}
+    assert damaged == body
+    with pytest.raises(ValueError, match="not a stored"):
+        RunPlan.from_json(damaged, known)

@@ -80,7 +80,8 @@ def _decoded(kind: Any, body: Any, known: Known) -> Any:
     if isinstance(kind, type):
         if issubclass(kind, Value):
             latest, its_body = known.latest.get(kind, (None, None))
-            if its_body is None or its_body != body:
+            # true equals 1, but does not encode the same
+            if its_body is None or its_body != body or repr(its_body) != repr(body):
                 if kind not in known.types:
                     known.types[kind] = typing.get_type_hints(kind)
                 hints = known.types[kind]
