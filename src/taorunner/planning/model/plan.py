@@ -41,7 +41,7 @@ class GpuRequest(Value):
 class Resources(Value):
     """What a run takes. ``gpus``, ``cpus`` and ``memory_bytes`` are those of one node; ``time_s`` is a limit.
 
-    None: not limited by taorunner. Which of them a backend applies says its ``Target``.
+    None: not limited by taorunner. The ``Target`` of a backend says which of them it applies.
     """
 
     nodes: int = 1
@@ -166,10 +166,11 @@ class RunPlan(Value):
     def to_json(self, known: Known | None = None) -> dict[str, Any]:
         """Without secrets: what is written to disk. Its parts may be those of other plans."""
         body: dict[str, Any] = encoded(self, known)
-        for secret in body["secrets"]:
-            if secret["origin"].startswith("literal:"):
-                secret["origin"] = "literal:"
-        return body
+        secrets = [
+            {**secret, "origin": "literal:"} if secret["origin"].startswith("literal:") else secret
+            for secret in body["secrets"]
+        ]
+        return {**body, "secrets": secrets}
 
     @staticmethod
     def from_json(body: dict[str, Any], known: Known | None = None) -> RunPlan:
