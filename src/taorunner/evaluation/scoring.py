@@ -250,7 +250,7 @@ def _worst(
 def _suspects(
     compared: Compared, predictions: Predictions, rows: Sequence[int], measured: Any, threshold: float
 ) -> tuple[Suspect, ...]:
-    """The surest first. Only what has at least the score with the best F1 is sure enough to doubt a label."""
+    """The surest first. A label is doubted only from the score with the best F1 on, and from 0.5 on."""
     found = measured.image_diagnostics(iou_thr=0.5, score_thr=max(threshold, 0.5))["label_errors"]
     return tuple(
         Suspect(

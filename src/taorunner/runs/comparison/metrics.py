@@ -1,7 +1,7 @@
 """How runs compare by their metrics: the best and the last value of each, and which run wins. Pure.
 
-A metric has a winner only where its direction is known. Whose best value counts as better says the direction of the
-catalog, as in every other view.
+A metric has a winner only where its direction is known. The direction that the catalog gives decides
+which best value wins, as in every other view.
 """
 
 from __future__ import annotations
