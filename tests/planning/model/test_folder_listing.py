@@ -32,6 +32,15 @@ def test_a_folder_is_read_once(tmp_path: Path) -> None:
     assert FolderListing().is_link(str(tmp_path / "later"))
 
 
+def test_a_link_counts_below_the_start_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "real" / "below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    path, listing = str(tmp_path / "link" / "below" / "file"), FolderListing()
+    assert listing.has_link(path, len(str(tmp_path)))
+    assert not listing.has_link(path, len(str(tmp_path / "link")))
+    assert listing.has_link(path, len(str(tmp_path)))
+
+
 def test_links_in_a_folder_that_may_not_be_listed_are_seen(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir()

@@ -13,7 +13,7 @@ class FolderListing(MutableValue):
 
     names: dict[str, frozenset[str]] = field(default_factory=dict)
     _links: dict[str, frozenset[str] | None] = field(default_factory=dict)
-    _with_link: dict[str, bool] = field(default_factory=dict)
+    _with_link: dict[tuple[str, int], bool] = field(default_factory=dict)
 
     def names_in(self, folder: str) -> frozenset[str]:
         """Empty for a folder that is not there, or cannot be read."""
@@ -34,9 +34,10 @@ class FolderListing(MutableValue):
         if len(path) <= start:
             return False
         folder = path.rpartition("/")[0]
-        if folder not in self._with_link:
-            self._with_link[folder] = self.has_link(folder, start)
-        return self._with_link[folder] or self.is_link(path)
+        asked = (folder, start)
+        if asked not in self._with_link:
+            self._with_link[asked] = self.has_link(folder, start)
+        return self._with_link[asked] or self.is_link(path)
 
     def _read(self, folder: str) -> None:
         found: dict[str, bool] | None = {}
