@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
     from taorunner.specs.schema.image_schemas import KeptSchemas
+
+
+class AskedRuns(NamedTuple):
+    """Where a command looks for runs. ``project`` is that of ``-p``, ``near`` the one whose experiments come first."""
+
+    workspace: Workspace
+    store: RunStore
+    project: str | None
+    near: str | None
 
 
 @dataclass
@@ -131,6 +140,18 @@ class Invocation:
         named = given or self.project
         return find_project(workspace, workspace.root, named, {}) if named is not None else None
 
+    def asked_runs(self, workspace: Path | None, project: str | None) -> AskedRuns:
+        """The runs of the workspace that is meant; the options are those behind the command. Raises UsageError."""
+        import os
+
+        from taorunner.project.workspace import nearest_project
+        from taorunner.runs.state.store import RunStore
+
+        place = self.open_workspace(workspace)
+        asked = self.project_asked(place, project)
+        near = nearest_project(place, Path.cwd(), os.environ)
+        return AskedRuns(place, RunStore(place.state_dir), asked, near)
+
     def runs_named(
         self,
         store: RunStore,
@@ -150,11 +171,11 @@ class Invocation:
         """
         import os
 
-        from taorunner.project.workspace import project_around
+        from taorunner.project.workspace import nearest_project
         from taorunner.runs.control.named_runs import live_runs, newest_runs
 
         asked = self.project_asked(workspace, given)
-        near = project_around(workspace, Path.cwd()) or os.environ.get("TAORUNNER_PROJECT") or None
+        near = nearest_project(workspace, Path.cwd(), os.environ)
         try:
             return live_runs(store, names, asked, near) if live else newest_runs(store, names, asked, near)
         except NoSuchRunError as error:
@@ -202,6 +223,10 @@ ProjectOption = Annotated[
     Optional[str],
     option("--project", "-p", "Project [default: from the current folder]", word="PROJECT", group="General"),
 ]
+OfProjectOption = Annotated[
+    Optional[str],
+    option("--project", "-p", "Only runs of this project", word="PROJECT", group="General"),
+]
 WorkspaceOption = Annotated[
     Optional[Path],
     option("--workspace", "Folder that holds projects/", word="DIR", group="General"),
@@ -212,6 +237,10 @@ VerboseOption = Annotated[
 ]
 PlainOption = Annotated[
     bool, option("--plain", "Print one line per event, also on a terminal", group="General")
+]
+ComparedRunArgument = Annotated[
+    str,
+    typer.Argument(help="Id, EXPERIMENT (newest success) or EXPERIMENT@2", metavar="RUN", show_default=False),
 ]
 ExperimentsArgument = Annotated[
     Optional[list[str]],

@@ -285,6 +285,12 @@ def known_project(workspace: Workspace, name: str, origin: str) -> str:
     return name
 
 
+def nearest_project(workspace: Workspace, start: Path, environ: Mapping[str, str]) -> str | None:
+    """The project whose experiments come first where none is named: the one around ``start``, else
+    TAORUNNER_PROJECT, unchecked."""
+    return project_around(workspace, start) or environ.get(PROJECT_VARIABLE) or None
+
+
 def project_around(workspace: Workspace, start: Path) -> str | None:
     """The name of the folder below ``projects/`` that ``start`` is in; None outside of them."""
     here = _absolute(start)

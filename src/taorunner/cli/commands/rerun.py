@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
+from taorunner.cli.options import (
+    ComparedRunArgument,
+    JsonOption,
+    OfProjectOption,
+    PlainOption,
+    WorkspaceOption,
+    option,
+)
 from taorunner.errors import ExitCode, Finding, RunStateError, Severity, UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +34,7 @@ def register(app: typer.Typer) -> None:
 
 def _rerun(
     context: typer.Context,
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="Id, EXPERIMENT (newest success) or EXPERIMENT@2", metavar="RUN", show_default=False
-        ),
-    ],
+    run: ComparedRunArgument,
     check: Annotated[
         bool, option("--check", "Only say what is different now; exit 1 if anything is")
     ] = False,
@@ -42,32 +44,27 @@ def _rerun(
     ] = None,
     detach: Annotated[bool, option("--detach", "-d", "Return when the run has started")] = False,
     plain: PlainOption = False,
-    project: Annotated[
-        Optional[str], option("--project", "-p", "Only runs of this project", word="PROJECT", group="General")
-    ] = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
     import os
 
-    from taorunner.cli.fast.comparisons import near_project
     from taorunner.console.comparison.rerun_view import print_check
     from taorunner.gpu.inventory import inventory
     from taorunner.runs.comparison.chosen import chosen_runs
     from taorunner.runs.rerun.check import Surroundings, check_run
     from taorunner.runs.rerun.repeat import next_name
     from taorunner.runs.rerun.start import readable_inputs
-    from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     allowed = _allowed(allow)
-    place = context.obj.open_workspace(workspace)
-    asked = context.obj.project_asked(place, project)
-    store = RunStore(place.state_dir)
-    (record,) = chosen_runs(store, [run], project=asked, near=near_project(place))
+    asked = context.obj.asked_runs(workspace, project)
+    store = asked.store
+    (record,) = chosen_runs(store, [run], project=asked.project, near=asked.near)
     context.obj.project_found = record.project
     lock, plan = readable_inputs(store, record)
-    surroundings = Surroundings(place, inventory(), os.environ, _local_digest(record, os.environ))
+    surroundings = Surroundings(asked.workspace, inventory(), os.environ, _local_digest(record, os.environ))
     found = check_run(store, record, lock, plan, surroundings)
     name = next_name(plan)
     if check:

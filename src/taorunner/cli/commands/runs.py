@@ -12,7 +12,7 @@ import typer
 
 from taorunner.cli.commands.results import runs_compare, runs_prune, runs_restore
 from taorunner.cli.help_pages import add_command, make_group
-from taorunner.cli.options import JsonOption, PlainOption, WorkspaceOption, option
+from taorunner.cli.options import JsonOption, OfProjectOption, PlainOption, WorkspaceOption, option
 from taorunner.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -58,17 +58,13 @@ RequiredRuns = Annotated[
     list[str],
     typer.Argument(help="Short or whole run ids, or names of experiments", metavar="RUN", show_default=False),
 ]
-OfProject = Annotated[
-    Optional[str],
-    option("--project", "-p", "Only runs of this project", word="PROJECT", group="General"),
-]
 QuietOption = Annotated[bool, option("--quiet", "-q", "Print ids only")]
 
 
 def _ps(
     context: typer.Context,
     everything: Annotated[bool, option("--all", "-a", "List the newest ended runs too")] = False,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -98,7 +94,7 @@ def _list(
     since: Annotated[
         Optional[str], option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")
     ] = None,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     limit: Annotated[int, option("--limit", "-n", "Show at most N", word="N", min=1)] = 50,
     workspace: WorkspaceOption = None,
     quiet: QuietOption = False,
@@ -119,7 +115,7 @@ def _show(
     plot: Annotated[
         Optional[str], option("--plot", "Draw the curve of this metric instead", word="METRIC")
     ] = None,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -154,7 +150,7 @@ def _show(
 def _mark_lost(
     context: typer.Context,
     run: RunArgument,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -186,7 +182,7 @@ def _logs(
     since: Annotated[
         Optional[str], option("--since", "Print only what came since then: 2h, 2026-11-01", word="TIME")
     ] = None,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -243,7 +239,7 @@ def _has_text(file: Path) -> bool:
 def _attach(
     context: typer.Context,
     runs: RunsArgument = None,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
     plain: PlainOption = False,
@@ -274,7 +270,7 @@ def _stop(
     runs: RunsArgument = None,
     everything: Annotated[bool, option("--all", "Stop all runs that have not ended")] = False,
     queued: Annotated[bool, option("--queued", "Stop only what has not started")] = False,
-    project: OfProject = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:

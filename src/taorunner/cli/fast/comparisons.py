@@ -31,12 +31,14 @@ def runs_diff(
     Raises TaorunnerError.
     """
     from taorunner.console.comparison.print_comparison import print_diff
+    from taorunner.project.workspace import nearest_project
     from taorunner.runs.comparison.chosen import chosen_runs, refuse_one_run
     from taorunner.runs.comparison.compare import compare
     from taorunner.runs.state.store import RunStore
 
     store = RunStore(place.state_dir)
-    records = chosen_runs(store, words, project=project, near=near_project(place))
+    near = nearest_project(place, Path.cwd(), os.environ)
+    records = chosen_runs(store, words, project=project, near=near)
     refuse_one_run(records, words)
     comparison = compare(store, records)
 
@@ -45,13 +47,6 @@ def runs_diff(
         return ExitCode.DONE
 
     return printing
-
-
-def near_project(place: Workspace) -> str | None:
-    """The project whose experiments come first."""
-    from taorunner.project.workspace import project_around
-
-    return project_around(place, Path.cwd()) or os.environ.get("TAORUNNER_PROJECT") or None
 
 
 def quick(argv: Sequence[str]) -> Callable[[], int] | None:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from taorunner.cli.help_pages import add_command
-from taorunner.cli.options import JsonOption, WorkspaceOption, option
+from taorunner.cli.options import ComparedRunArgument, JsonOption, OfProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, RunStateError, UsageError
 
 if TYPE_CHECKING:
-    from taorunner.project.workspace import Workspace
+    from taorunner.cli.options import AskedRuns
     from taorunner.runs.comparison.compare import Comparison
     from taorunner.runs.comparison.metrics import ComparedMetric
 
-_WHICH = "Id, EXPERIMENT (newest success) or EXPERIMENT@2"
-_Run = Annotated[str, typer.Argument(help=_WHICH, metavar="RUN", show_default=False)]
 _Other = Annotated[
     str, typer.Argument(help="The run that it is compared with", metavar="RUN", show_default=False)
 ]
@@ -28,9 +26,6 @@ _Runs = Annotated[
 _Experiments = Annotated[
     list[str],
     typer.Argument(help="Experiments, or ids of runs", metavar="EXPERIMENT", show_default=False),
-]
-_Project = Annotated[
-    Optional[str], option("--project", "-p", "Only runs of this project", word="PROJECT", group="General")
 ]
 _Metric = Annotated[Optional[str], option("--metric", "Compare by this metric", word="METRIC")]
 _All = Annotated[bool, option("--all", "Show what is the same, too")]
@@ -58,10 +53,10 @@ def register(group: typer.Typer) -> None:
 
 def _diff(
     context: typer.Context,
-    run: _Run,
+    run: ComparedRunArgument,
     other: _Other,
     everything: _All = False,
-    project: _Project = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -85,34 +80,36 @@ def _compare(
     top: Annotated[Optional[int], option("--top", "Show the best N", word="N", min=1)] = None,
     everything: Annotated[bool, option("--all", "Show every value that differs")] = False,
     csv: Annotated[bool, option("--csv", "Print CSV, with every metric")] = False,
-    project: _Project = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.cli.fast.comparisons import near_project
     from taorunner.console.comparison.print_comparison import print_table
     from taorunner.planning.model.request import ACTION_OF_COMMAND
     from taorunner.runs.comparison.chosen import chosen_runs
     from taorunner.runs.comparison.compare import compare
     from taorunner.runs.comparison.ranking import in_order_of
-    from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
     if csv and json:
         raise UsageError("--csv cannot be combined with --json", hint="leave out one of them")
-    place = context.obj.open_workspace(workspace)
-    asked = context.obj.project_asked(place, project)
-    store = RunStore(place.state_dir)
+    asked = context.obj.asked_runs(workspace, project)
     of = ACTION_OF_COMMAND.get(action, action)
-    records = chosen_runs(store, runs or (), of, asked, near_project(place))
+    records = chosen_runs(asked.store, runs or (), of, asked.project, asked.near)
     if not records:
         raise RunStateError(f"no {action} run yet", hint="taorunner runs list shows the runs")
-    comparison = compare(store, records)
+    comparison = compare(asked.store, records)
     shown = _metric(comparison, metric or sort)
     comparison = in_order_of(comparison, _metric(comparison, sort or metric), top)
     shown = comparison.metric(shown.name) if shown is not None else None
     print_table(
-        store, comparison, shown, everything=everything, json=json, as_csv=csv, is_quiet=context.obj.is_quiet
+        asked.store,
+        comparison,
+        shown,
+        everything=everything,
+        json=json,
+        as_csv=csv,
+        is_quiet=context.obj.is_quiet,
     )
     return ExitCode.DONE
 
@@ -121,30 +118,25 @@ def _best(
     context: typer.Context,
     experiments: _Experiments,
     metric: _Metric = None,
-    project: _Project = None,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
     import sys
     from pathlib import Path
 
-    from taorunner.cli.fast.comparisons import near_project
-    from taorunner.console.base.formatting import number
+    from taorunner.console.base.formatting import number, shown_path
     from taorunner.console.base.json_output import write_json
     from taorunner.runs.comparison.chosen import trainings_of
     from taorunner.runs.comparison.ranking import best_of
-    from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    place: Workspace = context.obj.open_workspace(workspace)
-    asked = context.obj.project_asked(place, project)
-    store = RunStore(place.state_dir)
-    found = best_of(store, trainings_of(store, experiments, asked, near_project(place)), metric)
+    asked: AskedRuns = context.obj.asked_runs(workspace, project)
+    store = asked.store
+    found = best_of(store, trainings_of(store, experiments, asked.project, asked.near), metric)
     if json:
         write_json(found.to_json(store.short_id(found.run.id)), sys.stdout.buffer)
         return ExitCode.DONE
-    from taorunner.console.base.formatting import shown_path
-
     path = shown_path(found.checkpoint, Path.cwd()) if found.checkpoint is not None else "-"
     epoch = "-" if found.epoch is None else found.epoch
     typer.echo(f"{store.short_id(found.run.id)}  {epoch}  {number(found.value)}  {path}")
@@ -155,23 +147,19 @@ def _best(
 
 def _lineage(
     context: typer.Context,
-    run: _Run,
-    project: _Project = None,
+    run: ComparedRunArgument,
+    project: OfProjectOption = None,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
 ) -> int:
-    from taorunner.cli.fast.comparisons import near_project
     from taorunner.console.comparison.lineage_view import print_lineage
     from taorunner.runs.comparison.chosen import chosen_runs
     from taorunner.runs.lineage.tree import tree_of
-    from taorunner.runs.state.store import RunStore
 
     context.obj.refuse_extra()
-    place = context.obj.open_workspace(workspace)
-    asked = context.obj.project_asked(place, project)
-    store = RunStore(place.state_dir)
-    (record,) = chosen_runs(store, [run], project=asked, near=near_project(place))
-    print_lineage(store, tree_of(store, record), record.id, json=json)
+    asked = context.obj.asked_runs(workspace, project)
+    (record,) = chosen_runs(asked.store, [run], project=asked.project, near=asked.near)
+    print_lineage(asked.store, tree_of(asked.store, record), record.id, json=json)
     return ExitCode.DONE
 
 
