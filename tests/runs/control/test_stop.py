@@ -9,7 +9,6 @@ import pytest
 from plain_runs import plain_plan
 
 from taorunner.events import STOP_WAITS, Notice, RunFinished, RunState, now
-from taorunner.runs.control import stop
 from taorunner.runs.control.stop import NotStoppedError, stop_runs
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.batch_lock import owning
@@ -21,9 +20,8 @@ WHY = "will be stopped when the engine answers: the scheduler does not answer (s
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
+def store(tmp_path: Path) -> Iterator[RunStore]:
     """Two runs under way; this process has the lock of their supervisor."""
-    monkeypatch.setattr(stop, "_ANSWERS_WITHIN_S", 0.0)
     made = RunStore(tmp_path / ".taorunner")
     batch = create_batch(made, [(run, plain_plan(tmp_path, run)) for run in (ONE, TWO)], now(), environ={})
     for run in (ONE, TWO):
@@ -43,7 +41,7 @@ def test_a_stop_that_waits_for_its_engine_is_said_each_time(store: RunStore) -> 
     notice(store, ONE)  # it comes once
     for _ in range(2):
         with pytest.raises(NotStoppedError) as raised:
-            stop_runs(store, [ONE, TWO])
+            stop_runs(store, [ONE, TWO], answers_within_s=0.0)
         assert raised.value.message == f'run "{store.short_id(ONE)}" {WHY}'
         assert [one.state for one in raised.value.records] == [RunState.RUNNING, RunState.STOPPED]
         assert store.stop_request(ONE, is_queued=False) == "stop"
@@ -54,4 +52,4 @@ def test_several_that_wait_are_one_error(store: RunStore) -> None:
         store.request_stop(run, now())
         notice(store, run)
     with pytest.raises(NotStoppedError, match=r"\(since 22:08\); 1 more run, too"):
-        stop_runs(store, [ONE, TWO])
+        stop_runs(store, [ONE, TWO], answers_within_s=0.0)

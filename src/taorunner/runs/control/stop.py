@@ -18,7 +18,7 @@ from taorunner.text import amount
 
 _POLL_S, _LOOK_EVERY_S = 0.1, 0.5
 _ATTEMPTS = 3
-_ANSWERS_WITHIN_S = 10.0
+ANSWERS_WITHIN_S = 10.0
 """How long a stop waits for an engine that does not answer."""
 
 
@@ -34,17 +34,24 @@ class NotStoppedError(MachineError):
         self.records = records
 
 
-def stop_runs(store: RunStore, run_ids: Sequence[str], *, only_queued: bool = False) -> list[RunRecord]:
+def stop_runs(
+    store: RunStore,
+    run_ids: Sequence[str],
+    *,
+    only_queued: bool = False,
+    answers_within_s: float = ANSWERS_WITHIN_S,
+) -> list[RunRecord]:
     """Requests the stop of all runs, then waits until each is over. Idempotent.
 
     ``only_queued``: a run that starts before the request is handled continues; its current record is returned.
+    ``answers_within_s``: how long an engine that does not answer is waited for.
 
     Raises:
         NotStoppedError: the engine of a run does not answer. The stop is carried out when it does.
         MachineError: no supervisor stays alive to do it.
         RunStateError: a started run cannot be continued, because a file is damaged.
     """
-    engines = {run_id: _EngineWords(store, run_id) for run_id in run_ids}
+    engines = {run_id: _EngineWords(store, run_id, answers_within_s) for run_id in run_ids}
     for run_id in run_ids:
         store.request_stop(run_id, now(), only_queued=only_queued)
     records = [_wait(store, run_id, engines[run_id], only_queued) for run_id in run_ids]
@@ -57,10 +64,10 @@ def stop_runs(store: RunStore, run_ids: Sequence[str], *, only_queued: bool = Fa
 class _EngineWords:
     """What the supervisor says of the engine of a run since the stop was requested."""
 
-    def __init__(self, store: RunStore, run_id: str) -> None:
+    def __init__(self, store: RunStore, run_id: str, answers_within_s: float) -> None:
         self._store, self._run_id = store, run_id
         self._offset, self._since = _events_size(store, run_id), now()
-        self._give_up_s = time.monotonic() + _ANSWERS_WITHIN_S
+        self._give_up_s = time.monotonic() + answers_within_s
         self._next_look_s = 0.0
         self.why = ""
         self.has_given_up = False
