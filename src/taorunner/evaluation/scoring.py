@@ -19,15 +19,6 @@ from taorunner.evaluation.truth import Compared
 
 MAX_DETS = 100
 """Of one image, the best by score: COCO's figure."""
-_OVERALL = {
-    "AP": "AP",
-    "AP50": "AP50",
-    "AP75": "AP75",
-    "APs": "APs",
-    "APm": "APm",
-    "APl": "APl",
-    "AR100": "AR100",
-}
 _MOST_WORST, _MOST_SUSPECTS = 24, 100
 _ALL, _SMALL, _MEDIUM, _LARGE = range(4)
 _AT_50, _AT_75 = 0, 5
