@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from taorunner.runs.comparison.read_run import ComparedRun
+from taorunner.runs.comparison.read_run import ComparedRun, ranking_metric
 from taorunner.runs.state.metric_names import Judged, is_lower_better
 from taorunner.values.value import Value
 
@@ -58,7 +58,7 @@ def compared_metrics(runs: Sequence[ComparedRun]) -> tuple[ComparedMetric, ...]:
             if one.direction is not None or name not in judged:
                 judged[name] = one
     names = {name for run in runs for name in run.metrics.last}
-    main = next((run.ranking_metric for run in runs if run.ranking_metric is not None), None)
+    main = ranking_metric(runs)
     in_order = sorted(names, key=lambda name: (name != main, name.lower(), name))
     return tuple(_compared(name, runs, judged) for name in in_order)
 

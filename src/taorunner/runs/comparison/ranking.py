@@ -8,6 +8,7 @@ from pathlib import Path
 from taorunner.errors import RunStateError, UsageError
 from taorunner.runs.comparison.compare import Comparison, compare, of_runs
 from taorunner.runs.comparison.metrics import ComparedMetric
+from taorunner.runs.comparison.read_run import ranking_metric
 from taorunner.runs.control.ending import run_results, set_aside_in
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -51,9 +52,7 @@ def best_of(store: RunStore, records: Sequence[RunRecord], metric: str | None = 
         RunStateError: no run has a metric that runs are ranked by.
     """
     comparison = compare(store, records)
-    name = metric or next(
-        (run.ranking_metric for run in comparison.runs if run.ranking_metric is not None), None
-    )
+    name = metric or ranking_metric(comparison.runs)
     if name is None:
         raise RunStateError(
             "none of these runs has a metric that says which is the best",

@@ -10,7 +10,7 @@ from taorunner.values.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from taorunner.runs.state.store import RunStore
 
@@ -33,6 +33,11 @@ class ComparedRun(Value):
     def curve(self, metric: str) -> list[float]:
         """Its values by epoch, oldest first."""
         return [value for epoch, value in self.metrics.history.get(metric, {}).items() if epoch is not None]
+
+
+def ranking_metric(runs: Iterable[ComparedRun]) -> str | None:
+    """The metric that several runs are ranked by: that of the first run that has one."""
+    return next((run.ranking_metric for run in runs if run.ranking_metric is not None), None)
 
 
 def read_run(store: RunStore, record: RunRecord) -> ComparedRun:

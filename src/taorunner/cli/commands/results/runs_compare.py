@@ -165,7 +165,7 @@ def _lineage(
 
 def _metric(comparison: Comparison, name: str | None) -> ComparedMetric | None:
     """The metric of that name, else the one that ranks the first run that has one."""
-    if name is not None:
-        return comparison.metric(name)
-    main = next((run.ranking_metric for run in comparison.runs if run.ranking_metric is not None), None)
-    return comparison.metric(main) if main is not None else None
+    from taorunner.runs.comparison.read_run import ranking_metric
+
+    wanted = name if name is not None else ranking_metric(comparison.runs)
+    return comparison.metric(wanted) if wanted is not None else None
