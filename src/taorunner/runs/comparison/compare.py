@@ -105,7 +105,7 @@ def _unlike(runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference])
         reasons.append(f"ranked by {metrics[1]}")
     if (first.lock is None) != (run.lock is None):
         reasons.append(
-            "which data it read is not on record" if run.lock is None else "read other data, maybe"
+            "which data it read is not on record" if run.lock is None else "may have read other data"
         )
     elif any(row.kind == "data" and not _is_as_first(row, place) for row in rows):
         images = [
