@@ -242,6 +242,8 @@ ComparedRunArgument = Annotated[
     str,
     typer.Argument(help="Id, EXPERIMENT (newest success) or EXPERIMENT@2", metavar="RUN", show_default=False),
 ]
+READ_FORMAT = "Read this format instead of the recognised one"
+FromOption = Annotated[Optional[str], option("--from", READ_FORMAT, word="FORMAT")]
 ExperimentsArgument = Annotated[
     Optional[list[str]],
     typer.Argument(

@@ -26,16 +26,21 @@ from taorunner.cli.dataset_for_network import Target, Wanted, convert_for_networ
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.long_work import cleaning_up, named
 from taorunner.cli.option_sets import with_options
-from taorunner.cli.options import JsonOption, ProjectOption, VerboseOption, WorkspaceOption, option
+from taorunner.cli.options import (
+    FromOption,
+    JsonOption,
+    ProjectOption,
+    VerboseOption,
+    WorkspaceOption,
+    option,
+)
 from taorunner.errors import Finding, Severity, UsageError
 
 if TYPE_CHECKING:
     from taorunner.console.pages.datasets.result_view import Progress
+    from taorunner.datasets.checks.report import CheckReport
     from taorunner.datasets.repair.run import Repair
     from taorunner.datasets.transform.archive_source import Source
-
-if TYPE_CHECKING:
-    from taorunner.datasets.checks.report import CheckReport
 
 
 def register(app: typer.Typer) -> None:
@@ -85,9 +90,6 @@ DatasetArgument = Annotated[
     typer.Argument(
         help="Folder, archive, or name below the project's data/", metavar="DATASET", show_default=False
     ),
-]
-FromOption = Annotated[
-    Optional[str], option("--from", "Read this format instead of the recognised one", word="FORMAT")
 ]
 OverwriteOption = Annotated[bool, option("--overwrite", "Replace the new folder")]
 

@@ -10,7 +10,7 @@ import typer
 
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.option_sets import with_options
-from taorunner.cli.options import Invocation, JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import READ_FORMAT, Invocation, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class _Options:
     ] = None
     from_: Annotated[
         Optional[str],
-        option("--from", "Read this format instead of the recognised one", word="FORMAT", group=_DATASET),
+        option("--from", READ_FORMAT, word="FORMAT", group=_DATASET),
     ] = None
     copy: Annotated[bool, option("--copy", "Copy the images instead of linking them", group=_DATASET)] = False
     in_place: Annotated[

@@ -11,7 +11,7 @@ import typer
 from taorunner.cli.dataset_folders import check_format, dataset_folder
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.long_work import cleaning_up
-from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, option
+from taorunner.cli.options import FromOption, JsonOption, ProjectOption, WorkspaceOption, option
 from taorunner.errors import UsageError
 
 
@@ -37,9 +37,7 @@ def _evaluate(
         Optional[str],
         option("--truth", "Compare with this dataset: a folder, archive, or name", word="DATASET"),
     ] = None,
-    from_: Annotated[
-        Optional[str], option("--from", "Read the dataset in this format", word="FORMAT")
-    ] = None,
+    from_: FromOption = None,
     split: Annotated[Optional[str], option("--split", "Compare with this subset only", word="NAME")] = None,
     mapped: Annotated[
         Optional[list[str]],
