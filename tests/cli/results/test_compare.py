@@ -103,6 +103,16 @@ def test_a_table_is_best_first_and_csv_has_everything(cli: Cli, root: Path) -> N
     assert (nan["val_mAP50 best"], nan["val_mAP50 last"], nan["state"]) == ("", "nan", "FAILED")
 
 
+def test_long_paths_that_begin_alike_can_be_told_apart(cli: Cli, root: Path) -> None:
+    for number in (1, 2):
+        spec = {**LOCK.spec, "train.pretrained": f"/workspace/projects/cars/weights/epoch_{number:03}.pth"}
+        made_run(root / ".taorunner", f"dino_{number}", number=number, lock=replace(LOCK, spec=spec))
+    done = cli("runs", "compare", cwd=root)
+    assert sorted(line.split()[-1] for line in done.out.splitlines()[1:]) == [
+        "/workspace…epoch_001.pth", "/workspace…epoch_002.pth",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

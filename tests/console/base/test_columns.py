@@ -51,6 +51,15 @@ def test_columns_shrink_before_they_are_dropped(width: int, expected: list[str])
         assert found == expected
 
 
+def test_a_column_of_alike_texts_loses_its_middle() -> None:
+    columns = (Column("model", shrinks_to=9, middle=True),)
+    cells = ("/weights/epoch_010.pth", "/weights/epoch_020.pth")
+    expected = ["model", "/wei…010.pth", "/wei…020.pth"]
+    styled = laid_out(columns, [Row((Text(cell),)) for cell in cells], 12, UNICODE)
+    assert [line.plain for line in styled] == expected
+    assert laid_out_plainly(columns, [(cell,) for cell in cells], 12, UNICODE) == expected
+
+
 def test_the_mark_of_a_cut_in_ascii() -> None:
     assert lines(31, ASCII)[1].startswith("a long n..  ")
 

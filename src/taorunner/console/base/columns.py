@@ -19,16 +19,22 @@ _GAP = "  "
 class Column:
     """``drop`` is the order in which columns are dropped to save room, 1 first; None keeps the column.
 
-    A column with ``shrinks_to`` shrinks to that width before any column is dropped. No dataclass: making one takes time
-    at each ``ps``.
+    A column with ``shrinks_to`` shrinks to that width before any column is dropped; what does not fit loses its end,
+    or its ``middle``. No dataclass: making one takes time at each ``ps``.
     """
 
-    __slots__ = ("drop", "right", "shrinks_to", "title")
+    __slots__ = ("drop", "middle", "right", "shrinks_to", "title")
 
     def __init__(
-        self, title: str, drop: int | None = None, right: bool = False, shrinks_to: int | None = None
+        self,
+        title: str,
+        drop: int | None = None,
+        right: bool = False,
+        shrinks_to: int | None = None,
+        middle: bool = False,
     ) -> None:
-        self.title, self.drop, self.right, self.shrinks_to = title, drop, right, shrinks_to
+        self.title, self.drop, self.right = title, drop, right
+        self.shrinks_to, self.middle = shrinks_to, middle
 
 
 class Row:
@@ -125,15 +131,14 @@ def _line(
     width: int,
     symbols: Symbols,
 ) -> Text:
+    from rich.cells import cell_len
     from rich.text import Text
 
     line = Text()
     for i in shown:
         cell = row.cells[i].copy()
         if cell.cell_len > widths[i]:
-            mark = symbols.ellipsis if widths[i] > len(symbols.ellipsis) else ""
-            cell.truncate(widths[i] - len(mark))
-            cell.append(mark)
+            cell.plain = cut(cell.plain, widths[i], symbols.ellipsis, cell_len, middle=columns[i].middle)
         blanks = " " * (widths[i] - cell.cell_len)
         if line.plain or i != shown[0]:
             line.append(_GAP)
@@ -153,9 +158,6 @@ def _plain_line(
 ) -> str:
     cells = []
     for i in shown:
-        cell = row[i]
-        if len(cell) > widths[i]:
-            mark = symbols.ellipsis if widths[i] > len(symbols.ellipsis) else ""
-            cell = cell[: widths[i] - len(mark)] + mark
+        cell = cut(row[i], widths[i], symbols.ellipsis, middle=columns[i].middle)
         cells.append(cell.rjust(widths[i]) if columns[i].right else cell.ljust(widths[i]))
     return _GAP.join(cells).rstrip()[:width]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TextIO
 
-from taorunner.console.base.columns import Column
+from taorunner.console.base.columns import Column, cut
 from taorunner.console.base.formatting import clean, metric_label, number
 from taorunner.console.base.theme import Symbols, state_style
 from taorunner.console.comparison.diff_lines import Cell, arrow
@@ -39,7 +39,8 @@ def compare_cells(
         Column("", right=True), Column("run"), Column("project", drop=_MOST_KEYS + 2),
         Column("experiment", shrinks_to=10), Column("state"), Column(""), Column(name, right=True),
         Column("at", right=True), Column("curve", drop=_MOST_KEYS + 1),
-        *(Column(_key(row, keys), None if everything else _MOST_KEYS - place, right=_is_number(row), shrinks_to=8)
+        *(Column(_key(row, keys), None if everything else _MOST_KEYS - place, right=_is_number(row), shrinks_to=8,
+                 middle=True)
           for place, row in enumerate(keys)),
     ]  # fmt: skip
     cells = []
@@ -62,7 +63,7 @@ def compare_cells(
             ("" if value is None else number(value), "best" if metric is not None and metric.winner == place else ""),
             ("" if epoch is None else str(epoch), ""),
             (sparkline(curve, _CURVE), ""),
-            *((symbols.shown(value_text(row, place))[:_VALUE], "") for row in keys),
+            *((cut(symbols.shown(value_text(row, place)), _VALUE, symbols.ellipsis, middle=True), "") for row in keys),
         ))  # fmt: skip
     return columns, cells, len(rows) - len(keys)
 
