@@ -44,11 +44,15 @@ def test_a_curve_in_braille_has_the_same_frame() -> None:
         ([(n, math.nan) for n in range(1, 20)] + [(20, 1.0)], ["not finite at 1, 2, 3, 4, 5, 6 and 13 more"]),
         ([(1, 1.7e308), (2, -1.7e308)], []),
         ([(1, 5e-324), (2, 5e-324)], []),
+        ([(1, -1.7e308)], []),
+        ([(1, 1.7e308)], []),
+        ([(1, 1e-300), (2, 1e300)], ["logarithmic"]),
     ],
 )
 def test_every_curve_with_a_finite_value_is_drawn(points: list[tuple[int, float]], said: list[str]) -> None:
     lines = plot_lines(points, 80, ASCII)
     assert any("*" in line for line in lines)
+    assert not any("inf" in line or "nan" in line for line in lines[:14])
     assert [line.strip() for line in lines[14:]] == said
     assert max(map(len, lines)) <= 80
 

@@ -7,6 +7,7 @@ never lost.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
 from taorunner.console.base.formatting import number
@@ -88,10 +89,8 @@ def _draw(grid: _Grid, points: Sequence[Point], ends: tuple[float, float], is_lo
     across, down = grid.size
     first, span = points[0][0], max(1, points[-1][0] - points[0][0])
     scale = math.log10 if is_log else float
-    low, high = (
-        scale(ends[0]) / 4,
-        scale(ends[1]) / 4,
-    )  # their difference is a number, however far apart they are
+    # a quarter of each: their difference is a number, however far apart they are
+    low, high = scale(ends[0]) / 4, scale(ends[1]) / 4
 
     def place(epoch: int, value: float) -> tuple[int, int]:
         part = (scale(value) / 4 - low) / (high - low)
@@ -140,14 +139,17 @@ def _ends(values: Sequence[float], is_log: bool) -> tuple[float, float]:
     if least / 4 < greatest / 4:
         return least, greatest
     around = abs(least) / 10 or 1.0
-    return (least * 0.9, least * 1.1) if is_log else (least - around, greatest + around)
+    low, high = (least * 0.9, least * 1.1) if is_log else (least - around, greatest + around)
+    return max(low, -sys.float_info.max), min(high, sys.float_info.max)
 
 
 def _labels(least: float, greatest: float, height: int, is_log: bool) -> list[str]:
     """A number at the top, in the middle and at the bottom."""
     middle = height // 2
     part = 1 - middle / (height - 1)
-    between = least * (greatest / least) ** part if is_log else least * (1 - part) + greatest * part
+    scale = math.log10 if is_log else float
+    mean = scale(least) * (1 - part) + scale(greatest) * part
+    between = 10**mean if is_log else mean
     shown = {0: greatest, middle: between, height - 1: least}
     return [number(shown[row]) if row in shown else "" for row in range(height)]
 
