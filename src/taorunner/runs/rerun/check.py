@@ -73,14 +73,15 @@ class Surroundings(Value):
 def check_run(store: RunStore, record: RunRecord, lock: RunLock, plan: RunPlan, now: Surroundings) -> Check:
     """Never raises for files of the user or of the run."""
     today, refusal = _planned_now(store, record, plan, now)
+    new = shown_values(today, raw_values(today)) if today is not None else None
     found = [
         *_image(record, lock, today, now),
-        *_spec(lock, plan, today, refusal),
+        *_spec(lock, plan, new, refusal),
         *(one for data in lock.data for one in _data(store, now.workspace.root, plan.project, data)),
         *(one for file in lock.weights for one in _weights(now.workspace.root, file)),
         *_gpus(record, now.inventory),
         *_driver(record, now.inventory),
-        *_seed(lock, plan, today),
+        *_seed(lock, plan, new),
         *_version(lock),
     ]
     unknown = _unknown(record, lock)
@@ -136,20 +137,23 @@ def _image(record: RunRecord, lock: RunLock, today: RunPlan | None, now: Surroun
         yield Deviation("image", f"{lock.image} is {digest[:19]} now, was {(record.image_digest or '')[:19]}")
 
 
-def _spec(lock: RunLock, plan: RunPlan, today: RunPlan | None, refusal: str | None) -> Iterator[Deviation]:
-    if today is None:
+def _spec(
+    lock: RunLock, plan: RunPlan, new: Mapping[str, Any] | None, refusal: str | None
+) -> Iterator[Deviation]:
+    """``new`` are the values of today, None where there are none."""
+    if new is None:
         yield Deviation("spec", f"cannot be compared with the project of today: {refusal}")
         return
     seeds = _seed_keys(plan)
-    new = shown_values(today, raw_values(today))
     for key in dict.fromkeys([*lock.spec, *new]):
         was, now = lock.spec.get(key), new.get(key)
         if key not in seeds and not is_same(was, now) and not (_is_result(was) and _is_result(now)):
             yield Deviation("spec", f"{key}: {_text(new, key)}, was {_text(lock.spec, key)}")
 
 
-def _seed(lock: RunLock, plan: RunPlan, today: RunPlan | None) -> Iterator[Deviation]:
-    new = shown_values(today, raw_values(today)) if today is not None else dict(lock.spec)
+def _seed(lock: RunLock, plan: RunPlan, new: Mapping[str, Any] | None) -> Iterator[Deviation]:
+    if new is None:
+        return
     for key in _seed_keys(plan):
         if not is_same(lock.spec.get(key), new.get(key)):
             yield Deviation("seed", f"{_text(new, key)}, was {_text(lock.spec, key)}")
