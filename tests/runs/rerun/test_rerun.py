@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.errors import RunStateError, UserFilesError
 from taorunner.events import RunState
 from taorunner.gpu.inventory import Gpu, Inventory
-from taorunner.planning.model.plan import ResumePoint, RunPlan
+from taorunner.planning.model.plan import ResumePoint, RunPlan, SecretSource
 from taorunner.planning.model.request import ActionRequest, Site
 from taorunner.planning.model.rerun_name import base_name, is_rerun
 from taorunner.project.workspace import Workspace
@@ -238,8 +238,19 @@ def test_what_cannot_be_repeated_says_why(ran: Ran) -> None:
     with pytest.raises(RunStateError, match="a resumed training cannot be repeated alone"):
         ran.repeated(resumed)
     ran.write_experiments({"experiments": {"e": {"head": "dino", "dataset": "d"}}})
-    with pytest.raises(TaorunnerError, match='the secret "'):
+    with pytest.raises(UserFilesError, match='the secret "'):
         ran.repeated()
+
+
+def test_each_secret_that_was_written_out_is_read_again_from_its_own_place(ran: Ran) -> None:
+    token = SecretSource("env_API_TOKEN", "literal:", variable="API_TOKEN")
+    plan = replace(ran.plan, secrets=(*ran.plan.secrets, token))
+    written = {"head": "dino", "dataset": "d", "model_key": "k3y"}
+    ran.write_experiments({"experiments": {"e": {**written, "env": {"API_TOKEN": "t0ken"}}}})
+    assert [one.origin for one in ran.repeated(plan).secrets] == ["literal:k3y", "literal:t0ken"]
+    ran.write_experiments({"experiments": {"e": written}})
+    with pytest.raises(UserFilesError, match='the secret "env_API_TOKEN"'):
+        ran.repeated(plan)
 
 
 def test_names_of_reruns() -> None:

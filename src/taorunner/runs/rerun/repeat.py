@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.errors import RunStateError, UserFilesError
 from taorunner.image_names import is_pinned, pinned
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.rerun_name import base_name
@@ -23,11 +23,15 @@ if TYPE_CHECKING:
     from taorunner.container_options import Mount
     from taorunner.planning.model.plan import RunPlan, SecretSource
     from taorunner.planning.model.request import Site
+    from taorunner.project.experiments import Experiment
     from taorunner.project.workspace import Workspace
     from taorunner.runs.inputs.run_lock import RunLock
     from taorunner.runs.state.record import RunRecord
 
 _ENDS = r"(?=[/\s\"',;:\]})]|\Z)"
+
+_WRITTEN_OUT = "literal:"
+"""The origin, in a stored plan, of a secret that experiments.yml has as it is."""
 
 
 def next_name(plan: RunPlan) -> str:
@@ -45,7 +49,7 @@ def repeated(
 
     Raises:
         RunStateError: the run cannot be repeated: it resumed another one, or waited for files of its chain.
-        UserFilesError: its key is not on record, and not in experiments.yml either.
+        UserFilesError: a secret is not on record, and not in experiments.yml either.
     """
     if plan.resume is not None:
         raise RunStateError(
@@ -114,22 +118,26 @@ class _Moved:
 
 
 def _secrets(workspace: Workspace, plan: RunPlan) -> tuple[SecretSource, ...]:
-    """A key that was written out is on no record: it is the one that experiments.yml has now."""
-    if not any(one.origin.startswith("literal:") for one in plan.secrets):
+    """A secret that was written out is on no record: it is the one that experiments.yml has now in the same place."""
+    if not any(one.origin == _WRITTEN_OUT for one in plan.secrets):
         return plan.secrets
     from taorunner.project.load import load_project
 
     experiment = load_project(workspace, plan.project).experiments.get(base_name(plan.experiment))
-    key = experiment.model_key if experiment is not None else None
-    found = []
-    for one in plan.secrets:
-        if one.origin.startswith("literal:") and one.origin == "literal:":
-            if key is None:
-                raise TaorunnerError(
-                    f'the secret "{one.name}" of the run was written out in experiments.yml, and is not there now',
-                    hint="write it there again, or as env:NAME",
-                )
-            origin = key if key.startswith(("env:", "file:")) else f"literal:{key}"
-            one = replace(one, origin=origin)
-        found.append(one)
-    return tuple(found)
+    return tuple(
+        replace(one, origin=_origin(one, experiment)) if one.origin == _WRITTEN_OUT else one
+        for one in plan.secrets
+    )
+
+
+def _origin(secret: SecretSource, experiment: Experiment | None) -> str:
+    """Where it is read from now."""
+    now = None
+    if experiment is not None:
+        now = experiment.env.get(secret.variable) if secret.variable else experiment.model_key
+    if now is None:
+        raise UserFilesError(
+            f'the secret "{secret.name}" of the run was written out, and experiments.yml does not have it now',
+            hint="write it there again, or as env:NAME",
+        )
+    return now if now.startswith(("env:", "file:")) else f"{_WRITTEN_OUT}{now}"
