@@ -66,9 +66,25 @@ class Symbols(Value):
     states: Mapping[RunState, str]
     severities: Mapping[Severity, str]
 
+    @property
+    def is_unicode(self) -> bool:
+        """Whether the encoding has more than ASCII."""
+        return self.ellipsis == "…"
+
+    @property
+    def unlike(self) -> str:
+        return "≠" if self.is_unicode else "!="
+
+    def better(self, lower: bool | None) -> str:
+        """An arrow to where a metric gets better; empty where that is not known."""
+        if lower is None:
+            return ""
+        up, down = ("↑", "↓") if self.is_unicode else ("^", "v")
+        return down if lower else up
+
     def shown(self, text: str) -> str:
         """``text`` with a ``?`` for each character that the encoding lacks, so that widths do not change."""
-        return text if self.ellipsis == "…" else text.encode("ascii", "replace").decode("ascii")
+        return text if self.is_unicode else text.encode("ascii", "replace").decode("ascii")
 
 
 UNICODE = Symbols(

@@ -31,7 +31,6 @@ def compare_cells(
     are in the order of."""
     rows = comparison.differences
     keys = rows if everything else [row for row in rows if row.kind == "spec"][:_MOST_KEYS]
-    unlike = "≠" if symbols.ellipsis == "…" else "!="
     name = (
         "" if metric is None else f"{symbols.shown(clean(metric_label(metric.name)))}{arrow(metric, symbols)}"
     )
@@ -48,9 +47,7 @@ def compare_cells(
     for place, run in enumerate(comparison.runs):
         record = run.record
         is_over = record.state.value == "SUCCEEDED"
-        curve = (
-            run.curve(metric.name) if metric is not None and with_curves and symbols.ellipsis == "…" else []
-        )
+        curve = run.curve(metric.name) if metric is not None and with_curves and symbols.is_unicode else []
         value = metric.shown(place) if metric is not None else None
         epoch = metric.values[place].epoch if metric is not None and metric.direction is not None else None
         cells.append((
@@ -59,7 +56,7 @@ def compare_cells(
             (clean(record.project) if with_project else "", ""),
             (clean(record.experiment), "name"),
             ("" if is_over else record.state.value.lower(), state_style(record.state)),
-            (unlike if comparison.unlike[place] else "", "severity.warning"),
+            (symbols.unlike if comparison.unlike[place] else "", "severity.warning"),
             ("" if value is None else number(value), "best" if metric is not None and metric.winner == place else ""),
             ("" if epoch is None else str(epoch), ""),
             (sparkline(curve, _CURVE), ""),
@@ -70,9 +67,8 @@ def compare_cells(
 
 def unlike_lines(comparison: Comparison, short_ids: Mapping[str, str], symbols: Symbols) -> list[str]:
     """``≠ c11e07: other data (480 images)``"""
-    mark = "≠" if symbols.ellipsis == "…" else "!="
     return [
-        f"{mark} {clean(short_ids[run.record.id])}: {clean('; '.join(reasons))}"
+        f"{symbols.unlike} {clean(short_ids[run.record.id])}: {clean('; '.join(reasons))}"
         for run, reasons in zip(comparison.runs, comparison.unlike, strict=True)
         if reasons
     ]

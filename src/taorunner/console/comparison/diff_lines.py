@@ -44,7 +44,7 @@ def diff_cells(
         texts = [(symbols.shown(value_text(row, place)), "") for place in range(len(records))]
         kind, shown = ("" if row.kind == shown else row.kind), row.kind
         rows.append(((kind, "label"), (clean(row.key), ""), *texts, (change_text(row), "")))
-    with_curves = with_curves and symbols.ellipsis == "…" and width >= _LEAST_FOR_CURVES
+    with_curves = with_curves and symbols.is_unicode and width >= _LEAST_FOR_CURVES
     label = "best"
     for metric in shown_metrics(comparison, everything=everything):
         rows.append(_metric_row(metric, comparison, symbols, label, with_curves=with_curves))
@@ -76,10 +76,7 @@ def same_line(comparison: Comparison) -> str:
 
 
 def arrow(metric: ComparedMetric, symbols: Symbols) -> str:
-    if metric.direction is None:
-        return ""
-    up, down = ("↑", "↓") if symbols.ellipsis == "…" else ("^", "v")
-    return up if metric.direction == "up" else down
+    return symbols.better(metric.direction == "down" if metric.direction is not None else None)
 
 
 def _metric_row(

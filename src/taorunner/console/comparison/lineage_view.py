@@ -97,7 +97,7 @@ def _row(node: Node, is_asked: bool, ids: Mapping[str, str], symbols: Symbols) -
 
 def _branches(lasts: Sequence[bool], symbols: Symbols) -> str:
     down, through, end, none = (
-        ("│  ", "├─ ", "└─ ", "   ") if symbols.ellipsis == "…" else ("|  ", "|- ", "`- ", "   ")
+        ("│  ", "├─ ", "└─ ", "   ") if symbols.is_unicode else ("|  ", "|- ", "`- ", "   ")
     )
     if not lasts:
         return ""

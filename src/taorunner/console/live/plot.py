@@ -36,7 +36,7 @@ def plot_lines(points: Sequence[Point], width: int, symbols: Symbols, height: in
     least, greatest = _ends(values, is_log)
     labels = _labels(least, greatest, height, is_log)
     margin = max(map(len, labels)) + 2
-    grid = _Grid(max(8, max(LEAST_WIDTH, width) - margin), height, is_fine=symbols.ellipsis == "…")
+    grid = _Grid(max(8, max(LEAST_WIDTH, width) - margin), height, is_fine=symbols.is_unicode)
     _draw(grid, points, (least, greatest), is_log)
     side, corner, edge = ("│", "└", "─") if grid.is_fine else ("|", "+", "-")
     lines = [

@@ -34,7 +34,7 @@ class DoctorView:
         """A spinner, on a terminal only."""
         if is_quiet or not can_draw(self._console):
             return nullcontext()
-        spinner = "dots" if self._symbols.ellipsis == "…" else "line"
+        spinner = "dots" if self._symbols.is_unicode else "line"
         return self._console.status(Text("checking", style="quiet"), spinner=spinner)
 
     def show(self, section: str, findings: Sequence[Finding]) -> None:
@@ -88,7 +88,7 @@ class DoctorView:
 
     @property
     def _arrow(self) -> str:
-        return "→" if self._symbols.ellipsis == "…" else ">"
+        return "→" if self._symbols.is_unicode else ">"
 
     def _print_folded(self, line: Text) -> None:
         """Wraps between words on a terminal, indented below the message. Elsewhere it is one line."""

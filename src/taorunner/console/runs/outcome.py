@@ -166,7 +166,7 @@ def _table(
                     Text(run.state.value.lower(), style=state_style(run.state)),
                     Text(of(run.epoch, run.epochs)),
                     _best(run, ends.get(run.id)),
-                    Text(sparkline(curves.get(run.id, ()), _CURVE) if symbols.ellipsis == "…" else ""),
+                    Text(sparkline(curves.get(run.id, ()), _CURVE) if symbols.is_unicode else ""),
                     Text(duration(elapsed_s) if elapsed_s is not None else ""),
                 )
             )

@@ -112,13 +112,12 @@ def run_detail_lines(
 def plot_title(run: RunSnapshot, metric: str, symbols: Symbols) -> Text:
     """``val_mAP50 ↑  best 0.7480 at 31, last 0.7431``"""
     lower = is_lower_better(metric, run.judged)
-    up, down = ("↑", "↓") if symbols.ellipsis == "…" else ("^", "v")
-    arrow = "" if lower is None else f" {down if lower else up}"
+    name = f"{clean(metric_label(metric))} {symbols.better(lower)}".rstrip()
     best, last = run.best.get(metric) if lower is not None else None, run.metrics.get(metric)
     at = f" at {best.epoch}" if best is not None and best.epoch is not None else ""
     parts = [f"best {number(best.value)}{at}"] if best is not None else []
     parts += [f"last {number(last)}"] if last is not None else []
-    return Text.assemble((f"{clean(metric_label(metric))}{arrow}", "name"), f"  {', '.join(parts)}")
+    return Text.assemble((name, "name"), f"  {', '.join(parts)}")
 
 
 def damaged_lines(
@@ -254,7 +253,7 @@ def _log(run: RunSnapshot, facts: PageFacts, place: Place | None) -> str:
 def _origin_rows(run: RunSnapshot, facts: PageFacts, symbols: Symbols) -> list[tuple[str, Text | str]]:
     """The data, what the run was made from, the runs after it, and what was unusual at its start."""
     origin, record = facts.origin, facts.record
-    arrow = " → " if symbols.ellipsis == "…" else " -> "
+    arrow = " → " if symbols.is_unicode else " -> "
     source = f"run {_short(origin.source, facts)}" if origin.source is not None else ""
     made = [f"{clean(action)} {_short(run_id, facts)}" for action, run_id in origin.followed_by]
     if origin.resumed_by is not None:
@@ -356,7 +355,7 @@ def _metric_lines(run: RunSnapshot, history: History | None, width: int, symbols
             Row(
                 (
                     Text(clean(metric_label(name))),
-                    Text(sparkline(curve, _CURVE) if symbols.ellipsis == "…" else ""),
+                    Text(sparkline(curve, _CURVE) if symbols.is_unicode else ""),
                     Text(number(value), style="" if number(value) != "nan" else "severity.error"),
                     Text(number(best.value) if best else "", style="best"),
                     Text(str(best.epoch) if best and best.epoch is not None else ""),
