@@ -12,21 +12,21 @@ from collections.abc import Mapping, Sequence
 from taorunner.backends.contract import FarSearch
 from taorunner.backends.login_host import LoginHost
 from taorunner.errors import MachineError
+from taorunner.values.value import Value
 
 LARGE_BYTES = 32 << 20
 """Of a larger file that is binary, only the ends are searched, as of one that is here."""
-_MOST_SMALL, _MOST_LARGE = 20_000, 200
 _HEAD_BYTES, _TAIL_BYTES = 8 << 20, 1 << 20
-_WITHIN_S = 100
+_ANSWER_WITHIN_S = 120
 _MOST_FORMS_BYTES = 100_000
 """One variable of the environment holds 128 KiB."""
 _HELD = rf"""export LC_ALL=C
 found() {{ find -H "$1" -type f -newermt "@$2" -size "$3" -print0; }}
 count() {{ found "$1" "$2" "$3" | tr -dc '\0' | wc -c; }}
 search() {{
-    found "$1" "$2" -{LARGE_BYTES + 1}c | head -zn {_MOST_SMALL} |
+    found "$1" "$2" -{LARGE_BYTES + 1}c | head -zn "$3" |
         xargs -0 -r -n 500 sh -c 'printf "%s\n" "$forms" | grep -FlaZ -f - -- "$@"' sh
-    found "$1" "$2" +{LARGE_BYTES}c | head -zn {_MOST_LARGE} | xargs -0 -r -n 1 sh -c '
+    found "$1" "$2" +{LARGE_BYTES}c | head -zn "$4" | xargs -0 -r -n 1 sh -c '
         part() {{ exec 3<&0; printf "%s\n" "$forms" | grep -Fqa -f - /dev/fd/3; }}
         if head -c 1048576 -- "$1" | grep -Iq .; then part <"$1"
         else head -c {_HEAD_BYTES} -- "$1" | part || tail -c {_TAIL_BYTES} -- "$1" | part
@@ -37,32 +37,45 @@ search "$@" 2>/dev/null | xargs -0 -r sh -c '
     find "$@" -maxdepth 0 -type f -printf "%m\0%p\0"' sh
 printf '%s\0' "$(count "$1" "$2" -{LARGE_BYTES + 1}c)" "$(count "$1" "$2" +{LARGE_BYTES}c)"
 """
-_BOUNDED = f"""forms=$(cat)
+_BOUNDED = """forms=$(cat)
 export forms
-timeout {_WITHIN_S} sh -c "$3" sh "$1" "$2"
+timeout "$@"
 printf 'end\\0'"""
 _DIGESTS = "xargs -0 -r sha256sum -z -- 2>/dev/null; printf 'end\\0'"
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](/.*)", re.DOTALL)
 
 
-def held(login: LoginHost, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
+class Limits(Value):
+    """How much is searched: files up to ``LARGE_BYTES``, larger ones, and for how long."""
+
+    most_small: int = 20_000
+    most_large: int = 200
+    within_s: float = 100
+
+
+USUAL = Limits()
+
+
+def held(
+    login: LoginHost, folder: str, forms: Sequence[bytes], since_s: float, limits: Limits = USUAL
+) -> FarSearch:
     """Searches the files below ``folder`` that were written since, by the clock there. Those that hold a form become
     readable by their owner alone. ``forms`` have no line ends. Raises MachineError."""
     asked = b"\n".join(forms)
     if not forms or len(asked) > _MOST_FORMS_BYTES:
         return FarSearch(is_whole=not forms)
-    words = ["sh", "-c", _BOUNDED, "sh", folder, f"{since_s:.3f}", _HELD]
-    parts = _answer(login, words, asked)
+    most = (limits.most_small, limits.most_large)
+    search = ["sh", "-c", _HELD, "sh", folder, f"{since_s:.3f}", *map(str, most)]
+    parts = _answer(login, ["sh", "-c", _BOUNDED, "sh", f"{limits.within_s:g}", *search], asked)
     pairs, counts = parts[: len(parts) // 2 * 2], []
-    if len(pairs) >= 2 and not pairs[-1].startswith(
-        "/"
-    ):  # the numbers of files come last; cut off, there are none
-        counts = pairs[-2:]
-        pairs = pairs[:-2]
+    # The numbers of files come last; a search that was cut off gives none.
+    if len(pairs) >= 2 and not pairs[-1].startswith("/"):
+        pairs, counts = pairs[:-2], pairs[-2:]
     modes = dict(zip(pairs[1::2], pairs[::2], strict=True))
     closed = [path for path, mode in modes.items() if mode.isdecimal() and not int(mode, 8) & 0o077]
-    limits = zip(counts, (_MOST_SMALL, _MOST_LARGE), strict=False)
-    is_whole = len(counts) == 2 and all(count.isdecimal() and int(count) <= most for count, most in limits)
+    is_whole = len(counts) == 2 and all(
+        count.isdecimal() and int(count) <= limit for count, limit in zip(counts, most, strict=True)
+    )
     return FarSearch(tuple(closed), tuple(path for path in modes if path not in closed), is_whole)
 
 
@@ -76,7 +89,7 @@ def digests(login: LoginHost, paths: Sequence[str]) -> Mapping[str, str]:
 
 
 def _answer(login: LoginHost, words: Sequence[str], stdin: bytes) -> list[str]:
-    done = login.run_raw(words, timeout_s=_WITHIN_S + 20, stdin=stdin)
+    done = login.run_raw(words, timeout_s=_ANSWER_WITHIN_S, stdin=stdin)
     parts = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     if parts[-2:] != ["end", ""]:
         raise MachineError(f'"{login.host}" gave no whole answer: {done.as_text.last_words}')

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.backends.contract import FarSearch
-from taorunner.backends.far import search
-from taorunner.backends.far.search import LARGE_BYTES, digests, held
+from taorunner.backends.far.search import LARGE_BYTES, Limits, digests, held
 from taorunner.backends.login_host import LoginHost
 from taorunner.backends.masking import Masking
 
@@ -77,20 +76,20 @@ def test_a_file_with_another_name_is_left_as_it_is(top: Path, tmp_path: Path) ->
     assert mode(file) == 0o644
 
 
-def test_what_was_not_searched_is_said(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_not_searched_is_said(top: Path, tmp_path: Path) -> None:
     write(top / "a.yaml", b"a")
     assert held(LoginHost(None), str(top), (), 0) == FarSearch()
     assert not held(LoginHost(None), str(top), [b"x" * 200_000], 0).is_whole
-    monkeypatch.setattr(search, "_MOST_SMALL", 0)
-    assert not held(LoginHost(None), str(top), FORMS, 0).is_whole
-    monkeypatch.setattr(search, "_HELD", "sleep 9")
-    monkeypatch.setattr(search, "_BOUNDED", search._BOUNDED.replace("timeout 100", "timeout 0.1"))
-    assert held(LoginHost(None), str(top), FORMS, 0) == FarSearch(is_whole=False)
+    assert held(LoginHost(None), str(top), FORMS, 0, Limits(most_small=1)) == FarSearch()
+    assert not held(LoginHost(None), str(top), FORMS, 0, Limits(most_small=0)).is_whole
+    large(top / "first.pth", 20 << 20, b"\0")
+    assert not held(LoginHost(None), str(top), FORMS, 0, Limits(most_large=0)).is_whole
+    write(tmp_path / "bin/find", b"#!/bin/sh\nexec sleep 9\n", 0o755)
+    slow = LoginHost(None, {**os.environ, "PATH": f"{tmp_path}/bin:/usr/bin:/bin"})
+    assert held(slow, str(top), FORMS, 0, Limits(within_s=0.1)) == FarSearch(is_whole=False)
 
 
-def test_no_secret_is_in_a_command_line_there(
-    top: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_secret_is_in_a_command_line_there(top: Path, tmp_path: Path) -> None:
     write(top / "a.yaml", KEY.encode())
     large(top / "first.pth", 1000, b"\0")
     seen = tmp_path / "seen"
