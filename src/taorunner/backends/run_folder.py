@@ -9,6 +9,7 @@ start and end (``events_file``), the exit code (``exit_file``) and its output; `
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -52,7 +53,7 @@ class Start(Value):
     """Why a run of a chain gave up: ``no_model:ACTION`` or ``in_the_way:PATH``."""
 
 
-class RunFolder:
+class RunFolder(ABC):
     """The files of one run. ``written`` is the folder below ``folder`` in which the run itself writes."""
 
     folder: ClassVar[str]
@@ -70,9 +71,9 @@ class RunFolder:
         self.inner = self.path / self.written
         self.trust: Trust | None = None  # who may have written what the run itself writes
 
+    @abstractmethod
     def job(self) -> object | None:
         """The job in the form of its scheduler; None where none is known."""
-        raise NotImplementedError
 
     def begin_submit(self) -> None:
         """It is on disk on return: a job that was handed over is searched for also after a power cut."""
