@@ -15,7 +15,6 @@ from pathlib import Path
 
 from taorunner.backends.contract import (
     EngineStatus,
-    FarSearch,
     Handle,
     Launch,
     LogPosition,
@@ -23,8 +22,9 @@ from taorunner.backends.contract import (
     Report,
     Started,
 )
+from taorunner.backends.far.backend import FarBackend
 from taorunner.backends.far.side import FarSide, Place
-from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
+from taorunner.backends.scheduled_backend import KILL_PATIENCE_S
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.backends.slurm import states
@@ -43,7 +43,7 @@ _ANSWER_WITHIN_S = 60.0
 _FIND_WITHIN_S = 3.0
 
 
-class SlurmBackend(ScheduledBackend):
+class SlurmBackend(FarBackend):
     """See ``contract`` for the rules."""
 
     name = "slurm"
@@ -112,12 +112,6 @@ class SlurmBackend(ScheduledBackend):
 
     def models_read(self, handle: Handle) -> Sequence[str]:
         return Folder(handle.run_dir).models_read()
-
-    def held(self, host: str, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
-        return self._far.runs(host).held(folder, forms, since_s)
-
-    def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
-        return self._far.runs(host).digests(paths)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)

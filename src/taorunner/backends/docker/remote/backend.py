@@ -17,7 +17,6 @@ from taorunner.backends.contract import (
     EngineEnd,
     EngineState,
     EngineStatus,
-    FarSearch,
     Handle,
     Launch,
     LogPosition,
@@ -32,9 +31,10 @@ from taorunner.backends.docker.remote.host import SILENT_PAUSE_S, RemoteHost
 from taorunner.backends.docker.remote.request import RemoteRequest, command_line, remote_request
 from taorunner.backends.docker.remote.shell_line import shell_line
 from taorunner.backends.docker.request import image_of
+from taorunner.backends.far.backend import FarBackend
 from taorunner.backends.far.side import FarSide, Place
 from taorunner.backends.run_folder import KeptEnd
-from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
+from taorunner.backends.scheduled_backend import KILL_PATIENCE_S
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
@@ -48,7 +48,7 @@ done
 printf '%s\0' "$@" """
 
 
-class DockerSshBackend(ScheduledBackend):
+class DockerSshBackend(FarBackend):
     """See ``contract`` for the rules."""
 
     name = "docker-ssh"
@@ -142,12 +142,6 @@ class DockerSshBackend(ScheduledBackend):
                 name = f"taorunner-{run_id}"
                 folder.keep_job(name)
         return None if place is None or name is None else Handle(self.name, run_id, name, run_dir)
-
-    def held(self, host: str, folder: str, forms: Sequence[bytes], since_s: float) -> FarSearch:
-        return self._far.runs(host).held(folder, forms, since_s)
-
-    def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
-        return self._far.runs(host).digests(paths)
 
     def logs(self, handle: Handle, position: LogPosition) -> LogStream:
         folder = Folder(handle.run_dir)
