@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from pathlib import Path
 
 from taorunner.backends.contract import Launch
@@ -45,31 +46,28 @@ def remote_request(plan: RunPlan, launch: Launch, backend: str) -> RemoteRequest
     if far is None:
         needed = replace(needed, earlier=(), aside=(), views=(), is_shared=True)
     mounts = tuple(Mount(Path(there.path(one.source)), one.target, one.read_only) for one in own.mounts)
-    is_own_user = own.options.user == f"{os.getuid()}:{os.getgid()}"
-    options = replace(own.options, user=LOGIN if is_own_user else own.options.user, groups=())
+    options = replace(own.options, user=user_there(own.options.user), groups=())
+    seen = with_fields(own, mounts=mounts, options=options)
     place = Place(
         host, launch.run_id, there.path(launch.run_dir), own.image or "", plan.gpus.count, needed.sync,
         None if far is None else far_run(plan, launch, far),
-    )  # fmt: skip
-    fields = {name: getattr(own, name) for name in DockerRequest.__dataclass_fields__}
-    made = RemoteRequest(
-        **{**fields, "mounts": mounts, "options": options}, place=place, delivery=needed, gpu_count=plan.gpus.count
     )  # fmt: skip
     job = {
         "run_id": launch.run_id,
         "name": own.name,
         "gpus": plan.gpus.count,
         "leases": settings.get("leases"),
-        "words": docker_run(made)[2:],
+        "words": docker_run(seen)[2:],
     }
-    scripts = {f"{FOLDER}/{name}": text for name, text in program().items()}
-    return replace_scripts(made, {**scripts, f"{FOLDER}/{JOB}": json.dumps(job, indent=1)})
+    files = {**program(), JOB: json.dumps(job, indent=1)}
+    fields = {name: getattr(seen, name) for name in DockerRequest.__dataclass_fields__}
+    fields["scripts"] = {f"{FOLDER}/{name}": text for name, text in files.items()}
+    return RemoteRequest(**fields, place=place, delivery=needed, gpu_count=plan.gpus.count)
 
 
-def replace_scripts(request: RemoteRequest, scripts: dict[str, str]) -> RemoteRequest:
-    from dataclasses import replace as with_fields
-
-    return with_fields(request, scripts=scripts)
+def user_there(user: str | None) -> str | None:
+    """The user of the login, where a container would have had the caller's ids."""
+    return LOGIN if user == f"{os.getuid()}:{os.getgid()}" else user
 
 
 def command_line(request: RemoteRequest) -> str:

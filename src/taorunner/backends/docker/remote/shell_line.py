@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 import shlex
+from dataclasses import replace as with_fields
 from pathlib import Path
 
 from taorunner.backends.contract import Launch
-from taorunner.backends.docker.remote.far.choice import LOGIN
 from taorunner.backends.docker.remote.host import program
-from taorunner.backends.docker.request import DockerRequest, docker_request, docker_run
+from taorunner.backends.docker.remote.request import user_there
+from taorunner.backends.docker.request import docker_request, docker_run
 from taorunner.backends.far.files import packed
 from taorunner.backends.login_host import SSH
 from taorunner.container_options import Mount
@@ -37,12 +37,10 @@ def shell_line(plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
     host, there = str(settings["host"]), str(settings.get("workspace") or plan.workspace).rstrip("/")
     place = FarPlace(host, plan.workspace, there, plan.workspace)
     mounts = [one for one in plan.mounts if not one.source.is_relative_to(launch.run_dir)]
-    is_own_user = plan.options.user == f"{os.getuid()}:{os.getgid()}"
-    user = LOGIN if is_own_user else plan.options.user
+    user = user_there(plan.options.user)
     options = replace(plan.options, user=user, groups=(), interactive=True, tty=tty)
     argv = plan.argv or ("/bin/sh", "-c", _FIND_SHELL)
     own = docker_request(replace(plan, argv=argv, options=options), launch, plan.backend)
-    fields = {name: getattr(own, name) for name in DockerRequest.__dataclass_fields__}
     seen = tuple(Mount(Path(place.path(one.source)), one.target, one.read_only) for one in mounts)
     workspace = Workspace(plan.workspace)
     layout = {workspace.root, workspace.projects_dir, workspace.repositories_dir}
@@ -57,7 +55,7 @@ def shell_line(plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
         "gpus": plan.gpus.count,
         "leases": settings.get("leases"),
         "folders": [place.path(path) for path in made],
-        "words": docker_run(DockerRequest(**{**fields, "mounts": seen}))[2:],
+        "words": docker_run(with_fields(own, mounts=seen))[2:],
     }
     files = packed({name: (text.encode(), 0o600) for name, text in program().items()})
     code = base64.b64encode(gzip.compress(files, mtime=0)).decode()
