@@ -71,6 +71,17 @@ def test_close_ends_what_is_read_and_nothing_is_read_again() -> None:
     assert (reader.is_alive(), got) == (False, [("stdout", b"first")])
 
 
+def test_close_while_the_whole_log_is_opened_ends_it() -> None:
+    closed, left = threading.Event(), [b"all of it", b""]
+
+    def open_whole() -> FrameStream:
+        late.close()
+        return FrameStream(lambda: left.pop(0), lambda: None, closed.set, framed=False)
+
+    late = LateStream(lambda: stream(b"a"), open_whole)
+    assert (text(late), closed.is_set(), len(left)) == (b"a", True, 2)
+
+
 def test_a_refusal_is_raised_where_the_log_is_read() -> None:
     def open_stream() -> FrameStream:
         raise MachineError("no podman answers")

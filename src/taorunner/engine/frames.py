@@ -132,6 +132,10 @@ class LateStream:
             return
         with self._changed:
             self._stream = whole  # for close()
+            is_closed = self._closed
+        if is_closed:
+            whole.close()
+            return
         for name, data in whole:
             known = min(given[name], len(data))
             given[name] -= known
