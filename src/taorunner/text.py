@@ -32,6 +32,11 @@ def is_plain_name(name: str) -> bool:
     return bool(_NAME.match(name))
 
 
+def version_text(parts: Iterable[int]) -> str:
+    """``4.3.1``."""
+    return ".".join(map(str, parts))
+
+
 def whole_number(text: str) -> int | None:
     """The number, written in digits alone; None for anything else, and for a number that no count or id reaches.
 

@@ -9,6 +9,7 @@ from taorunner.doctor.check import info, ok, problem, warning
 from taorunner.doctor.host import EngineView, Machine
 from taorunner.doctor.remedies import describe_gpus, install_toolkit, user_name
 from taorunner.errors import Finding
+from taorunner.text import version_text
 
 CDI_FOLDERS = ("etc/cdi", "run/cdi", "var/run/cdi")
 """Source: the specification of CDI."""
@@ -23,7 +24,7 @@ def look_at_podman(machine: Machine, view: EngineView, text: str) -> Iterator[Fi
     version = view.engine.version
     wants_gpus = machine.needs.wants_engine and machine.needs.wants_gpus
     if version < GPU_VERSION:
-        lacks = f"{text}: podman gives GPUs to containers from version {_dotted(GPU_VERSION)} on"
+        lacks = f"{text}: podman gives GPUs to containers from version {version_text(GPU_VERSION)} on"
         yield problem(wants_gpus, "engine-old", lacks, "update podman, or use a docker engine")
     else:
         yield ok("engine", text)
@@ -31,7 +32,8 @@ def look_at_podman(machine: Machine, view: EngineView, text: str) -> Iterator[Fi
         return
     yield from look_at_rootless(machine, view)
     if version < USER_VERSION:
-        lacks = f"podman {_dotted(version)} gives results to you only where the user inside has your uid or is root"
+        number = version_text(version)
+        lacks = f"podman {number} gives you the results only where the user inside has your uid or is root"
         yield info("engine-rootless", lacks)
     if view.facts.cgroups == "1":
         yield warning(
@@ -86,7 +88,3 @@ def _describes_gpus(path: Path) -> bool:
     except OSError:
         return False
     return _GPUS in text
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in version)

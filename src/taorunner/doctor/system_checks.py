@@ -16,6 +16,7 @@ from taorunner.doctor.remedies import distribution
 from taorunner.doctor.requirements import STATED_SYSTEMS
 from taorunner.errors import Finding
 from taorunner.project.mounts import load_mounts
+from taorunner.text import version_text
 
 _CONTAINER_LABEL = ":container_file_t:"
 _X86 = ("x86_64", "amd64")
@@ -50,8 +51,7 @@ def look_at_system(machine: Machine) -> Iterator[Finding]:
 
 
 def look_at_python(machine: Machine) -> Iterator[Finding]:
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    yield ok("python", f"Python {version} at {sys.executable}")
+    yield ok("python", f"Python {version_text(sys.version_info[:3])} at {sys.executable}")
 
 
 def look_at_processor(machine: Machine) -> Iterator[Finding]:
@@ -97,9 +97,8 @@ def look_at_selinux(machine: Machine) -> Iterator[Finding]:
     view = machine.engine_or_none()
     if not enforcing:
         return
-    if view is not None and (
-        not view.facts.labels_files or view.engine.is_podman
-    ):  # runs there take no labels
+    # runs on podman take no labels
+    if view is not None and (not view.facts.labels_files or view.engine.is_podman):
         yield ok("selinux", "SELinux is enforcing, but not for the engine's containers")
         return
     if machine.workspace is None:

@@ -26,6 +26,7 @@ from docker.utils import kwargs_from_env
 from taorunner.engine.contexts import current_context, read_context
 from taorunner.engine.refusals import Asked, translate
 from taorunner.errors import MachineError, TaorunnerError
+from taorunner.text import version_text
 from taorunner.values.bounded_reading import MAX_JSON_BYTES, JsonError, lines, parse_json
 from taorunner.values.value import Value
 
@@ -84,7 +85,7 @@ class Engine(Value):
 
     def podman_url(self, path: str) -> str:
         """The address of a call of podman's own API, below the version of this engine."""
-        return f"{self.api.base_url}/v{'.'.join(str(part) for part in self.version)}/libpod{path}"
+        return f"{self.api.base_url}/v{version_text(self.version)}/libpod{path}"
 
     def raise_for_status(self, answer: Any) -> None:
         """Raises docker-py's APIError with what the engine says, where the answer is an error."""

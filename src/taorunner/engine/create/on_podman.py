@@ -14,6 +14,7 @@ from taorunner.container_options import ContainerSettings
 from taorunner.engine.client import CALL_TIMEOUT_S, Engine
 from taorunner.engine.create.owner import is_rootless
 from taorunner.errors import EngineRefusedError, MachineError
+from taorunner.text import version_text
 
 GPU_VERSION = (4, 1)
 """The first that knows CDI devices well enough for NVIDIA. Source: NVIDIA's page on CDI."""
@@ -33,7 +34,7 @@ def create(engine: Engine, settings: ContainerSettings, entrypoint: Sequence[str
     version = engine.version
     if settings.gpus and version < GPU_VERSION:
         raise MachineError(
-            f"podman {_dotted(version)} cannot give GPUs to a container: that needs {_dotted(GPU_VERSION)}",
+            f"podman {version_text(version)} cannot give GPUs to a container: that needs {version_text(GPU_VERSION)}",
             hint="update podman, or use a docker engine: set DOCKER_HOST",
         )
     body = specification(settings, rootless=is_rootless(engine), version=version)
@@ -136,8 +137,8 @@ def user_namespace(user: str | None, version: tuple[int, ...]) -> str | None:
         return f"keep-id:uid={uid},gid={gid or uid}"
     if int(uid) != os.getuid():
         raise EngineRefusedError(
-            f'podman {_dotted(version)} cannot let the user "{user}" write files of yours: that needs '
-            f"{_dotted(USER_VERSION)}",
+            f'podman {version_text(version)} cannot let the user "{user}" write files of yours: that needs '
+            f"{version_text(USER_VERSION)}",
             hint="leave the user out, or write 0:0: root inside is you",
         )
     return "keep-id"
@@ -167,7 +168,3 @@ def _network(name: str | None) -> dict[str, Any]:
 
 def _limit(value: int) -> int:
     return NO_LIMIT if value < 0 else value
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(str(part) for part in version)
