@@ -10,12 +10,12 @@ _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 def text_like(pattern: str) -> Callable[[Any], bool]:
-    """Whether all of a text matches."""
+    """Whether a text matches from its start to its end."""
     return lambda value: re.fullmatch(pattern, value) is not None
 
 
 def texts_like(pattern: str) -> Callable[[Any], bool]:
-    """Whether each item of a list is a text of which all matches; a dot of the pattern matches a line break, too."""
+    """As ``text_like``, for each item of a list. A dot of the pattern also matches a line break."""
     return lambda values: all(
         isinstance(value, str) and re.fullmatch(pattern, value, re.DOTALL) for value in values
     )

@@ -42,9 +42,7 @@ class GatheredCall(Generic[Q, A]):
     def _answer(self, asked: Sequence[tuple[Q, Future[A]]]) -> None:
         try:
             answers = self._call([question for question, _ in asked])
-        except (
-            BaseException
-        ) as error:  # every waiting thread gets it, an interrupt, too: none may wait for ever
+        except BaseException as error:  # an interrupt, too: no thread may wait for ever
             for _, future in asked:
                 future.set_exception(error)
             return

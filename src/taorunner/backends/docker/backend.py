@@ -108,9 +108,8 @@ class DockerBackend:
                 return self._started(request, container)
         stream = None
         try:
-            if (
-                not engine.is_podman
-            ):  # its stored log has every byte at once, and drops none for a slow reader
+            # podman's stored log has every byte at once, and drops none for a slow reader
+            if not engine.is_podman:
                 stream = containers.attach(engine, container, tty=request.options.tty)
             containers.start(engine, container, request.image, request.gpus)
         except BaseException:

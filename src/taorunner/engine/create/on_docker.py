@@ -59,7 +59,7 @@ def device_requests(engine: Engine, gpus: Sequence[str]) -> list[Any]:
 def _listed(engine: Engine) -> set[str]:
     if tuple(int(part) for part in engine.api_version.split(".")) < LISTS_DEVICES:
         return set()
-    with suppress(EngineRefusedError):  # a proxy that lets the question not through
+    with suppress(EngineRefusedError):  # a proxy that does not let the question through
         return set(read_facts(engine).cdi_devices)
     return set()
 

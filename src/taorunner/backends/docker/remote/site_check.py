@@ -52,7 +52,7 @@ def _of_engine(name: str, facts: Mapping[str, Any]) -> Iterator[Finding]:
     )
     security = " ".join(map(str, facts.get("security") or ()))
     if "rootless" in security or "userns" in security:
-        text = f'the engine on "{name}" maps users: what a run writes would belong to another user than yours'
+        text = f'the engine on "{name}" maps users: what a run writes would not belong to you'
         yield Finding(
             Severity.WARNING, "cluster-users", text, "use an engine that is not rootless and has no userns"
         )

@@ -144,7 +144,7 @@ class Run:
             self.leases.end_turn()
 
     def _follow(self) -> None:
-        """Copies the stored output behind what was copied, until the container has ended. Its order never changes."""
+        """Copies the stored output from where the copy ends, until the container has ended. Its order never changes."""
         while True:
             self._copy_log("--follow")
             container = look(self.name)
@@ -181,7 +181,7 @@ class Run:
             os.close(kept)
 
     def _end(self, code: int, **result: object) -> None:
-        """Writes what the engine says of the end, then the code. Nothing is written behind it."""
+        """Writes what the engine says of the end, then the code. Nothing is written after that."""
         write(self.path(RESULT), json.dumps(result).encode())
         if self._has_said("started"):
             self._note(f"ended:{code}:")
@@ -237,7 +237,7 @@ def start(folder: str) -> None:
 
 
 def tend(*folders: str) -> None:
-    """Starts keepers that were killed. Prints the folders that are gone, each with a zero byte behind it."""
+    """Starts keepers that were killed. Prints the folders that are gone, each followed by a zero byte."""
     for folder in folders:
         if Path(folder, JOB).exists():
             start(folder)

@@ -1,6 +1,7 @@
 """Leases on the GPUs of this host: the same files and names of the kernel as those of ``gpu.leases``, which says why.
 
-Runs on another host, see ``keeper``.
+Runs alone on another host, see ``keeper``, where ``gpu.leases`` cannot be imported: so what both need is written in
+both. ``tests/backends/docker/remote/test_leases.py`` compares them.
 """
 
 from __future__ import annotations
