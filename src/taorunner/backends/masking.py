@@ -35,7 +35,7 @@ class Masking:
 
     @property
     def line_forms(self) -> tuple[bytes, ...]:
-        """The forms without line ends: where a form with one is, its longer lines are, too."""
+        """The forms without line ends. One that has several lines is given as its longer lines."""
         return tuple(form for form in self._forms if not {0, 10, 13} & set(form))
 
     @property

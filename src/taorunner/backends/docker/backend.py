@@ -84,7 +84,6 @@ class DockerBackend:
         return findings
 
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
-
         reference = image_of(plan)
         engine = self._connected()
         digest = present_image(engine, reference, report)
