@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from served import Served
 
-from taorunner.engine.client import Address, Engine, describe
+from taorunner.engine.client import Address, Engine
 from taorunner.engine.disk import EngineDisk, known_layers, look_at_disk
 from taorunner.engine.facts import EngineFacts, image_names, read_facts
 from taorunner.engine.gpu_probe import Seen, look_inside
@@ -54,17 +54,21 @@ def test_an_engine_that_says_nothing(connected: Engine, served: Served) -> None:
 @pytest.mark.parametrize(
     ("body", "has_nvidia"),
     [
-        ({"ServerVersion": "24.0.7"}, False),
-        ({"ServerVersion": "24.0.7", "Runtimes": {"nvidia": {}}}, True),
-        ({"ServerVersion": "24.0.7", "DiscoveredDevices": [{"ID": "nvidia.com/gpu=all"}]}, True),
-        ({"ServerVersion": "24.0.7", "DiscoveredDevices": [{"ID": "other.com/x"}, {}]}, False),
+        ({}, False),
+        ({"Runtimes": {"nvidia": {}}}, True),
+        ({"DiscoveredDevices": [{"ID": "nvidia.com/gpu=all"}]}, True),
+        ({"DiscoveredDevices": [{"ID": "other.com/x"}, {}]}, False),
     ],
 )
-def test_a_description(body: dict[str, Any], has_nvidia: bool, connected: Engine, served: Served) -> None:
+def test_whether_an_engine_has_gpus(
+    body: dict[str, Any], has_nvidia: bool, connected: Engine, served: Served
+) -> None:
     served.answers["GET /info"] = (200, body)
-    found = describe(connected)
-    assert (found.product, found.has_nvidia_runtime) == ("docker engine 24.0.7", has_nvidia)
-    assert describe(replace(connected, product="Libpod/4")).product == "podman engine 24.0.7"
+    assert read_facts(connected).has_nvidia is has_nvidia
+
+
+def test_the_kind_of_an_engine(connected: Engine) -> None:
+    assert (connected.kind, replace(connected, product="Libpod/4").kind) == ("docker engine", "podman engine")
 
 
 def test_names_of_images(connected: Engine, served: Served) -> None:

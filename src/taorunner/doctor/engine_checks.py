@@ -51,8 +51,7 @@ def look_at_engine(machine: Machine) -> Iterator[Finding]:
 
 def _judged(machine: Machine, view: EngineView) -> Iterator[Finding]:
     facts = view.facts
-    product = "podman" if view.engine.is_podman else "docker"
-    text = f"{product} engine {facts.version}, API {facts.api_version}, at {view.engine.address.url}"
+    text = f"{view.engine.kind} {facts.version}, API {facts.api_version}, at {view.engine.address.url}"
     floor = DOCKER_7 if machine.needs.wants_7 else DOCKER
     if view.engine.is_podman:
         yield from look_at_podman(machine, view, text)

@@ -70,6 +70,11 @@ class Engine(Value):
         return self.product.startswith("Libpod")
 
     @property
+    def kind(self) -> str:
+        """As sentences name it."""
+        return "podman engine" if self.is_podman else "docker engine"
+
+    @property
     def version(self) -> tuple[int, ...]:
         """``(4, 3, 1)``; empty where the engine does not say it."""
         found = re.search(r"/(\d+(?:\.\d+)*)", self.product)
@@ -97,11 +102,6 @@ class Engine(Value):
 
     def asked(self, image: str | None = None, gpus: tuple[str, ...] = ()) -> Asked:
         return Asked(address=self.address.url, image=image, gpus=gpus)
-
-
-class EngineInfo(Value):
-    product: str
-    has_nvidia_runtime: bool
 
 
 def connect(environ: Mapping[str, str] = os.environ, ssh_options: Sequence[str] = ()) -> Engine:
@@ -160,16 +160,6 @@ def find_address(environ: Mapping[str, str] = os.environ) -> Address:
                 verify=not context.skip_verify,
             )
     return Address(context.host or LOCAL_SOCKET, said_by, tls)
-
-
-def describe(engine: Engine) -> EngineInfo:
-    """Product, version and features of the engine. Slower than a ping: for checks only."""
-    with translated(engine.asked()):
-        body = engine.api.info()
-    product = f"{'podman' if engine.is_podman else 'docker'} engine {body.get('ServerVersion') or ''}".strip()
-    devices = body.get("DiscoveredDevices") or []
-    has_cdi = any(str(device.get("ID", "")).startswith("nvidia.com/gpu") for device in devices)
-    return EngineInfo(product, "nvidia" in (body.get("Runtimes") or {}) or has_cdi)
 
 
 @contextmanager

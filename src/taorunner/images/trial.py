@@ -13,7 +13,8 @@ from typing import Literal
 
 from taorunner.container_options import ContainerOptions, ContainerSettings, Mount
 from taorunner.engine import containers, images
-from taorunner.engine.client import Engine, describe
+from taorunner.engine.client import Engine
+from taorunner.engine.facts import read_facts
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.gpu.inventory import Gpu, Inventory, inventory
 from taorunner.gpu.leases import Holder, Lease, Leases
@@ -115,7 +116,7 @@ def _leased(engine: Engine, trial: Trial, tells: Callable[[str], None]) -> Itera
     if trial.gpus == "all" and not gpus:
         reason = known.reason or "all of them are split (MIG)"
         raise MachineError(f"--gpus all: {reason}", hint="give none with --gpus 0")
-    if gpus and trial.gpus is None and not describe(engine).has_nvidia_runtime:
+    if gpus and trial.gpus is None and not read_facts(engine).has_nvidia:
         tells("no GPU is used: the engine has no NVIDIA runtime")
         gpus = []
     taken: list[Lease] = []

@@ -66,16 +66,16 @@ class DockerBackend:
         self._over: dict[str, ContainerState] = {}  # container id -> its last state, until its log is read
 
     def check(self) -> list[Finding]:
-        from taorunner.engine import client
+        from taorunner.engine.facts import read_facts
 
         try:
             engine = self._connected()
-            info = client.describe(engine)
+            facts = read_facts(engine)
         except TaorunnerError as error:
             return [Finding(Severity.ERROR, "docker-engine", error.message, error.hint)]
-        text = f'{info.product} answers at "{engine.address.url}"'
+        text = f'{engine.kind} {facts.version} answers at "{engine.address.url}"'
         findings = [Finding(Severity.OK, "docker-engine", text)]
-        if not engine.is_podman and not info.has_nvidia_runtime:  # podman does not list its devices
+        if not engine.is_podman and not facts.has_nvidia:  # podman does not list its devices
             text = "the docker engine has no NVIDIA runtime: runs with GPUs may be refused"
             hint = (
                 "install nvidia-container-toolkit, then: sudo nvidia-ctk runtime configure --runtime=docker"
