@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -215,6 +216,7 @@ def test_a_stop_right_before_the_start_leaves_the_results_in_their_place(world: 
         deadline = now().timestamp() + 5
         while world.store.load(world.store.run_ids()[0]).stop_requested_at is None:
             assert now().timestamp() < deadline
+        time.sleep(0.5)  # the request is on record first, then the worker is told
 
     (record,) = world.run(Engine([stop]), world.plan())
     assert (record.state, record.reason) == (RunState.STOPPED, "stopped before it started")
