@@ -20,6 +20,7 @@ FIGURES = {
     "launch": ("launch", "measure", 11),
     "follow": ("follow", "measure", 3),
     "lists": ("lists", "measure", 7),
+    "comparison": ("comparison", "measure", 3),
     "idle": ("idle", "measure", 1),
     "viewer": ("terminal.viewer", "measure", 1),
     "handover": ("handover", "measure", 7),
