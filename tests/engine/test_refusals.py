@@ -198,6 +198,7 @@ ROWS = [
     ("network mine not found", 'the engine has no network "mine"'),
     ('error gathering device information while adding custom device "/dev/nvidiactl": no such file or directory', 'the engine\'s machine has no device "/dev/nvidiactl": its NVIDIA driver is not loaded'),
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
+    ("nvidia-container-cli: initialization error: change root failed: no such file or directory: unknown", "the NVIDIA container toolkit looks for the driver below a folder that is not there: change root failed: no such file or directory"),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
     ("nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown", 'a file of the NVIDIA driver is missing on the engine\'s machine: "/dev/nvidia-modeset"'),
     ("nvidia-container-cli: permission error: capability change failed: operation not permitted: unknown", "the NVIDIA container toolkit lacks a permission: permission error: capability change failed: operation not permitted: unknown"),

@@ -12,7 +12,8 @@ import re
 from taorunner.values.value import Value
 
 _WRAPPING = re.compile(
-    r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create failed: )+"
+    r"^(?:failed to create (?:shim )?task(?: for container)?: |OCI runtime create failed: |runc create "
+    r"failed: )+"
 )
 
 
@@ -46,7 +47,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
-        r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|empty)"
+        r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|"
+        r"empty)"
         r"|discover GPU vendor from CDI",
         "the engine has no description of the GPUs (CDI)",
         "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
@@ -55,7 +57,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"unresolvable CDI devices [\w./-]+=(?P<gpu>[\w:.-]*\w)",
         'there is no GPU "{gpu}" on the engine\'s machine',
-        "list them with nvidia-smi -L and nvidia-ctk cdi list; correct gpu_indices in experiments.yml, or describe new "
+        "list them with nvidia-smi -L and nvidia-ctk cdi list; correct gpu_indices in experiments.yml, or "
+        "describe new "
         "ones: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
     ),
     RefusalRow(
@@ -76,7 +79,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"WSL environment detected but no adapters|libdxcore\.so|dxcore (?:error|initialization)",
         "WSL sees no GPU",
-        "update the NVIDIA driver on Windows, then: wsl --update and wsl --shutdown; nvidia-smi must work in WSL",
+        "update the NVIDIA driver on Windows, then: wsl --update and wsl --shutdown; nvidia-smi must work in "
+        "WSL",
         of_machine=True,
     ),
     RefusalRow(
@@ -118,7 +122,15 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"load library failed: (?P<what>lib[\w.-]+)",
         'the engine\'s machine shows no NVIDIA driver: "{what}" is missing',
-        "install the driver there: nvidia-smi must work; docker from snap and Docker Desktop see another machine",
+        "install the driver there: nvidia-smi must work; docker from snap and Docker Desktop see another "
+        "machine",
+        of_machine=True,
+    ),
+    RefusalRow(
+        r"nvidia-container-cli(?:\.real)?: initialization error: change root failed: (?P<what>[^\n:]+)",
+        "the NVIDIA container toolkit looks for the driver below a folder that is not there: change root "
+        "failed: {what}",
+        "correct or remove root in /etc/nvidia-container-runtime/config.toml, then: {restart}",
         of_machine=True,
     ),
     RefusalRow(
@@ -142,7 +154,8 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
-        r"nvidia-container-cli(?:\.real)?: (?!device error|initialization error|driver error|nvml error|cuda error)"
+        r"nvidia-container-cli(?:\.real)?: (?!device error|initialization error|driver error|nvml error|cuda "
+        r"error)"
         r"(?P<what>[^\n]+?)(?:: unknown)?$",
         "the NVIDIA container toolkit failed: {what}",
         "update nvidia-container-toolkit; sudo nvidia-container-cli -k -d /dev/tty info shows details",
@@ -250,7 +263,8 @@ START_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
-        r"(?:fork/exec|clone|newosproc|runtime)[^\n]*(?:resource temporarily unavailable|cannot allocate memory)",
+        r"(?:fork/exec|clone|newosproc|runtime)[^\n]*(?:resource temporarily unavailable|cannot allocate "
+        r"memory)",
         "the engine's machine has no memory or no processes left to start a container",
         "see what uses them with free -h and ps, end something, then start the run again",
         of_machine=True,

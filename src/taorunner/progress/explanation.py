@@ -18,7 +18,10 @@ from taorunner.progress.raised import is_hollow
 from taorunner.values.value import Value
 
 _REASON_LIMIT = 300
-_ARGPARSE = re.compile(r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})")
+_ARGPARSE = re.compile(
+    r"(?<![\w.-])(?!(?:srun|sbatch|salloc|slurmstepd|mpirun|docker|podman|kubectl): )"
+    r"[\w.-]{1,80}(?: [\w-]{1,80}){0,3}: error: (\S.{0,400})"
+)
 _LABEL = re.compile(
     r"^(?:Parameter validation error|Configuration error|File system error|Feature not implemented): (?=\S)"
 )
@@ -48,6 +51,13 @@ class Step(IntEnum):
     HOLLOW = 16
 
 
+_UNEXPLAINED = (
+    "compare the spec with NVIDIA's example, and the data with what `taorunner networks` shows for this "
+    "network; if both "
+    'are right, use another "release"'
+)
+
+
 class Explanation(Value):
     """``reason`` is one line, ``hint`` the next step. ``is_transient``: the cause is external."""
 
@@ -62,6 +72,7 @@ _TRANSIENT = frozenset(
     {"terminated", "interrupted", "killed", "node-failure", "preempted", "gpu-taken-away", "slurm-launch"}
 )
 """Causes that may be absent in the next attempt."""
+_ABORTED = 134
 _SIGNALS: dict[int, tuple[str, str | None]] = {
     125: ("the engine could not run the container", "look at the log; `docker info` shows whether the engine works"),
     126: ("the task's command cannot be executed in this image", 'check "image" and "release"'),
@@ -228,7 +239,10 @@ def _from_signal(facts: Facts, code: int) -> Iterator[_Candidate]:
     if code in _SIGNALS:
         reason, hint = _SIGNALS[code]
         hint = hint.format(batch=_batch(facts)) if hint else None
-        yield Step.SIGNAL, -1, Explanation(reason, hint, is_transient=code in _FROM_OUTSIDE)
+        rank = (
+            _AFTER_ROWS if code == _ABORTED else -1
+        )  # the library that aborted says more, if it says anything
+        yield Step.SIGNAL, rank, Explanation(reason, hint, is_transient=code in _FROM_OUTSIDE)
 
 
 def _is_consequence(text: str) -> bool:
@@ -248,8 +262,9 @@ def _error_line(lines: tuple[str, ...]) -> str | None:
 
 
 def _in_own_words(text: str, facts: Facts | None = None) -> Explanation:
-    place = f"raised in {facts.raised_in}; " if facts and facts.raised_in else ""
-    return Explanation(_one_line(text), f"{place}{LAST_LINES_HINT}")
+    if facts and facts.raised_in:
+        return Explanation(_one_line(text), f"{_UNEXPLAINED}; raised in {facts.raised_in}")
+    return Explanation(_one_line(text), LAST_LINES_HINT)
 
 
 def _of_cause(seen: SeenCause, facts: Facts, transient: bool) -> Explanation:

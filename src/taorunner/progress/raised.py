@@ -19,13 +19,15 @@ _DETAIL_LIMIT = 40
 _HOLLOW = re.compile(
     r"\bCaught \w{1,80} in |ChildFailedError|^SystemExit|CalledProcessError|^KeyboardInterrupt|SIGTERMException"
     r"|root error\(s\) found|: in user code:|AttributeError: __enter__|Engine file loading failed"
-    r"|no attribute '(?:create_execution_context|serialize)'|int\(\) with base 10: ''|killed by signal: Terminated"
+    r"|no attribute '(?:create_execution_context|serialize)'|int\(\) with base 10: ''|killed by signal: "
+    r"Terminated"
     r"|Graph execution error:$|factory function returned nullptr"
     r"|BdbQuit|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
     re.ASCII,
 )
 _CLEANING_UP = re.compile(
-    r"pymp-|\.nfs[0-9a-f]|can only test a child process|\bwandb\b(?![^\n]{0,60}api_key)|[Tt]elemetry|pynvml_utils",
+    r"pymp-|\.nfs[0-9a-f]|can only test a child process|\bwandb\b(?![^\n]{0,60}api_key)|[Tt]elemetry|"
+    r"pynvml_utils",
     re.ASCII,
 )
 _TOLD_AS = re.compile(r"(?:[A-Za-z_]\w{0,80}\.){0,8}\w{0,80}(?:Error|Exception): \S|\(0\) \S", re.ASCII)
@@ -36,8 +38,10 @@ _FRAME = re.compile(
 )
 _PACKAGES = re.compile(r"^.*/(?:dist|site)-packages/")
 _LIBRARY = re.compile(
-    r"^(?:torch|torchvision|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|hydra|omegaconf|numpy"
-    r"|tensorflow|keras|importlib|PIL|cv2|pandas|h5py|google|horovod|transformers|onnx|onnxruntime|tensorrt)(?:/|\.|$)"
+    r"^(?:torch|torchvision|pytorch_lightning|lightning|lightning_fabric|lightning_utilities|hydra|omegaconf|"
+    r"numpy"
+    r"|tensorflow|keras|importlib|PIL|cv2|pandas|h5py|google|horovod|transformers|onnx|onnxruntime|"
+    r"tensorrt)(?:/|\.|$)"
     r"|/python\d(?:\.\d{1,2})?/|^<",
     re.ASCII,
 )
@@ -56,10 +60,22 @@ class _Raised:
 
     @property
     def is_hollow(self) -> bool:
-        return is_hollow(self.hint.line)
+        return is_hollow(self.hint.line) and self._of_graph() is None
+
+    def _of_graph(self) -> str | None:
+        """The exception of a TensorFlow 2 graph with its message, which is the line before the node's name."""
+        if not self.hint.line.endswith("Graph execution error:"):
+            return None
+        for message, node in zip(self.details, self.details[1:], strict=False):
+            if node.lstrip().startswith("[[{{") and not message.startswith(("Node: ", "Detected at")):
+                return f"{self.hint.line.removesuffix('Graph execution error:')}{message.strip()}"
+        return None
 
     def text(self) -> str:
         """The line of the exception; for a hollow one the detail line with the cause."""
+        of_graph = self._of_graph()
+        if of_graph is not None:
+            return of_graph
         if self.is_hollow:
             for node, detail in zip(self.details, self.details[1:], strict=False):
                 if node.startswith("Node: "):  # of a graph of TensorFlow 2

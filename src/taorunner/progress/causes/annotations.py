@@ -46,6 +46,30 @@ ANNOTATIONS: tuple[Cause, ...] = (
         frame=r"pycocotools",
     ),
     row(
+        "nothing-predicted",
+        "IndexError: list index out of range",
+        r"IndexError: list index out of range",
+        "the model predicted nothing at all, so there is nothing to evaluate",
+        "most often it was trained too briefly: train longer, lower the score threshold of the spec, and "
+        "check the class ids",
+        frame=r"in loadRes\b",
+    ),
+    row(
+        "no-sample-to-draw",
+        "invalid multinomial distribution",
+        r"invalid multinomial distribution",
+        "no sample can be drawn: no label belongs to a class that the sampling knows",
+        "compare the labels (also upper and lower case) with the class names of the spec",
+        frame=r"sampler|samples_weight|data",
+    ),
+    row(
+        "table-unreadable",
+        "tokenizing data|No columns to parse|ParserError|EmptyDataError",
+        r"(?:ParserError|EmptyDataError): (?:Error tokenizing data\. (?:C error: )?)?(?P<what>[^\n]{1,120})",
+        "a table (CSV) of the data cannot be read: {what}",
+        "give each line as many columns as the first one; commas inside a field need quotes",
+    ),
+    row(
         "unknown-image-id",
         "KeyError: ",
         r"KeyError: (?P<what>'?[\w.-]{1,60}'?)$",
@@ -68,7 +92,8 @@ ANNOTATIONS: tuple[Cause, ...] = (
         r"|only batches of spatial targets supported[^\n]{0,20} but got targets of (?P<path>(?:size"
         r"|dimension): ?[^\n]{1,40})",
         "the masks have several channels (colours), where one is expected: {what}{path}",
-        "save each mask as an image of one channel that holds the index of the class; `taorunner dataset check` shows "
+        "save each mask as an image of one channel that holds the index of the class; `taorunner dataset "
+        "check` shows "
         "the kind of each mask",
     ),
     row(
@@ -97,7 +122,8 @@ ANNOTATIONS: tuple[Cause, ...] = (
     ),
     row(
         "no-labels",
-        "No labels found|no labels found|No valid annotations|no valid annotations|No annotations|no annotations"
+        "No labels found|no labels found|No valid annotations|no valid annotations|No annotations|no "
+        "annotations"
         "|nothing to train",
         r"[Nn]o (?:labels|(?:valid )?annotations)(?: were)?(?: found)?\b(?:[^/\n]{0,40}" + BARE_PATH + r")?",
         "no labels were found for the images{of_path}",

@@ -36,7 +36,8 @@ DATA: tuple[Cause, ...] = (
         r"|(?:[Cc]annot|[Cc]an't|[Cc]ould not|[Ff]ailed to|[Uu]nable to) (?:read|open|load"
         r"|decode) (?:the )?image:?(?: file)?:?)"
         r" ?['\"]?(?P<bare>/[^'\"\n:]{1,300})?"
-        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got unknown format starting with"
+        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got unknown format starting "
+        r"with"
         r"|image file is truncated|broken data stream|Truncated File Read|[Uu]nknown image file format"
         r"|Invalid (?:JPEG|PNG) data|jpeg::Uncompress failed",
         "an image cannot be read{of_path}",
@@ -104,7 +105,8 @@ DATA: tuple[Cause, ...] = (
         "KeyError: '",
         r"KeyError: '(?P<what>[^'\n]{1,80})'",
         'a table (CSV) of the dataset lacks the column "{what}"',
-        "its first line must name the columns as the network reads them; `taorunner networks HEAD` shows the layout",
+        "its first line must name the columns as the network reads them; `taorunner networks HEAD` shows the "
+        "layout",
         frame=r"pandas/core/(?:indexes|frame|series)|read_csv",
     ),
     row(
@@ -337,8 +339,9 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "class-number",
-        "out of bounds|not contig|outside the valid range|Class values must be",
-        r"(?P<what>Target -?\d{1,9} is out of bounds"
+        "out of bounds|not contig|outside the valid range|Class values must be|is not in [0",
+        r"(?P<what>Target -?\d{1,9} is out of bounds|indices\[[\d,]{1,30}\] = -?\d{1,9} is not in \[0, "
+        r"?[1-9]\d{0,8}\)"
         r"|index \d{1,9} is out of bounds for (?:dimension|axis) \d{1,3} with size \d{1,9}"
         r"|class ids are not contig\w{1,5}|label value of -?\d{1,9} which is outside the valid range"
         r"|Class values must be (?:smaller|non-negative)[^\n]{0,60})",
@@ -364,7 +367,8 @@ DATA: tuple[Cause, ...] = (
         r"(?P<what>[^\n]{1,160})"
         r"(?:\n[^\n]{0,200}){0,3}?IteratorGetNext",
         "an image or a record of the data is not as the network expects it: {what}",
-        "`taorunner dataset check --deep` names faulty images and boxes; then run dataset_convert again, and compare "
+        "`taorunner dataset check --deep` names faulty images and boxes; then run dataset_convert again, and "
+        "compare "
         "crop and image sizes",
     ),
     row(

@@ -113,8 +113,10 @@ FILES: tuple[Cause, ...] = (
     ),
     row(
         "missing-file",
-        "o such file|oes not exist|oesn't exist|ot found|annot find|ould not find|not a valid",
+        "o such file|oes not exist|oesn't exist|ot found|annot find|ould not find|not a valid|ailed to find|"
+        "ailed to locate",
         r"(?:not exist|n't exist|not found|[Cc](?:annot|ould not|an't) find(?: [a-z]{1,20}){0,4}"
+        r"|[Ff]ailed to (?:find|locate)(?: [a-z]{1,20}){0,5}"
         r"|NotFoundError|not a valid (?:file|path|directory))"
         r"[^/\n{}]{0,40}" + BARE_PATH,
         'there is no "{path}" inside the container',
@@ -129,6 +131,44 @@ FILES: tuple[Cause, ...] = (
         "a path without a / in front is looked for in the working directory: name the whole path in the spec",
     ),
     row(
+        "part-is-a-file",
+        "Not a directory",
+        r"Not a directory: " + QUOTED_PATH,
+        'a part of the path "{path}" is a file, not a folder',
+        "correct the path in the spec",
+    ),
+    row(
+        "links-not-possible",
+        "Errno ",
+        r"\[Errno (?:1|18|38|95)\] (?P<what>[^:\n]{1,60}): '[^'\n]{1,200}' -> '(?P<path>[^'\n]{1,300})'",
+        'the disk of the results cannot hold the link "{path}": {what}',
+        "some network and USB disks have no links: point the mounts at another disk",
+    ),
+    row(
+        "locks-not-possible",
+        "o locks available",
+        r"[Nn]o locks available",
+        "a file could not be locked: its file system has no locks",
+        "keep caches and results on a local disk (HF_HOME and the mounts), or have the file server's locks "
+        "mended",
+    ),
+    row(
+        "links-in-a-circle",
+        "levels of symbolic links",
+        r"[Tt]oo many levels of symbolic links(?:: " + QUOTED_PATH + ")?",
+        "links that point at each other lead nowhere{of_path}",
+        "remove or correct the link; links must lead to places below the mounts",
+    ),
+    row(
+        "file-system-refused",
+        "Errno ",
+        r"\[Errno (?:1|16|18|22|26|27|38|39|75|95)\] (?P<what>[^:\n]{1,60})(?:: '(?P<path>[^'\n]{1,300})')?",
+        "the file system refused an operation: {what}{on_path}",
+        "see with `df -T` what kind of disk it is; network disks and FAT allow less than a local disk: point "
+        "the mounts at one",
+        weight=Weight.GENERAL,
+    ),
+    row(
         "spec-validation",
         "Spec file validation failed|Schema validation error",
         r"Spec file validation failed\.?(?: Quitting\.?)?(?:\n\s{0,20}(?P<what>[\w.]{1,100} [^\n]{1,200}))?"
@@ -140,11 +180,12 @@ FILES: tuple[Cause, ...] = (
         "assertion",
         "AssertionError",
         r"AssertionError: (?P<what>[^\n]{1,300})",
-        "TAO's check failed: {what}",
-        "correct what it names: a value of the spec, the dataset or the command line; if it names none of them, "
+        "a check in the code failed: {what}",
+        "correct what it names: a value of the spec, the dataset or the command line; if it names none of "
+        "them, "
         'packages of the image do not fit together: use another "release"',
         weight=Weight.GENERAL,
-        frame=r"(?:dist|site)-packages/(?!nvidia_tao)",
+        frame=r"(?:dist|site)-packages/(?!nvidia_tao|omegaconf|hydra)",
     ),
     row(
         "assertion",

@@ -199,7 +199,16 @@ GPU: tuple[Cause, ...] = (
         r"unspecified launch failure|CUDA_ERROR_LAUNCH_FAILED|cudaErrorLaunchFailure|the launch timed out"
         r"|CUDA_ERROR_LAUNCH_TIMEOUT|illegal instruction was encountered",
         "a program on the GPU crashed (launch failure){at_epoch}",
-        '`dmesg | grep -i xid` shows whether the GPU failed; CUDA_LAUNCH_BLOCKING=1 in "env" shows where it happens',
+        '`dmesg | grep -i xid` shows whether the GPU failed; CUDA_LAUNCH_BLOCKING=1 in "env" shows where it '
+        "happens",
+    ),
+    row(
+        "cudnn-versions",
+        "cuDNN version incompatibility|ut source was compiled with",
+        r"cuDNN version incompatibility: (?P<what>PyTorch was compiled {1,3}against [^\n]{1,80}?)(?:\. |$)"
+        r"|Loaded runtime CuDNN library: [^\n]{1,40} but source was compiled with",
+        "two versions of cuDNN meet: {what}",
+        'leave LD_LIBRARY_PATH out of "env" and of the shell that starts the run; else use another "release"',
     ),
     row(
         "cudnn-failed",

@@ -17,7 +17,8 @@ CALLS: tuple[Cause, ...] = (
         "IndexError: list|KeyError: ",
         r"^(?P<what>IndexError: list index out of range|KeyError: \d{1,9})$",
         "most likely a class number is beyond the list of classes: {what}",
-        "compare the class numbers of the labels with num_classes, the class names and the class mapping of the spec",
+        "compare the class numbers of the labels with num_classes, the class names and the class mapping of "
+        "the spec",
         weight=Weight.GENERAL,
         frame=r"\n[^\n]{0,200}(?:[Cc]lass|names|categor|cats)\w{0,24}\[",
     ),
@@ -27,7 +28,8 @@ CALLS: tuple[Cause, ...] = (
         r"^(?P<what>TypeError: [\w.<>]{1,100}\(\) (?:got an unexpected keyword argument|got multiple values for"
         r"|missing \d{1,3} required|takes [\w ]{1,40} but)[^\n]{0,200}|(?:Import|Name)Error: [^\n]{1,240})",
         "two parts of the code do not fit together: {what}",
-        'most often packages of the image: use another "release"; an argument that is missing can also be something '
+        'most often packages of the image: use another "release"; an argument that is missing can also be '
+        "something "
         "that the spec or the annotations lack",
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
@@ -44,7 +46,8 @@ CALLS: tuple[Cause, ...] = (
     row(
         "program-failed",
         "CalledProcessError: ",
-        r"CalledProcessError: (?P<what>Command [^\n]{1,200} (?:returned non-zero exit status|died with)[^\n]{1,60})",
+        r"CalledProcessError: (?P<what>Command [^\n]{1,200} (?:returned non-zero exit status|died "
+        r"with)[^\n]{1,60})",
         "a program that the run called failed: {what}",
         "what it printed itself is before the traceback in the log",
         weight=Weight.GENERAL,
@@ -86,7 +89,8 @@ KINDS: tuple[Cause, ...] = (
         "index out of range",
         r"^(?P<what>IndexError: [\w ]{1,30} index out of range)",
         "a list holds fewer entries than the code expects: {what}",
-        "compare the lists of the spec (classes, sizes, GPUs) and the lines of the labels with NVIDIA's example",
+        "compare the lists of the spec (classes, sizes, GPUs) and the lines of the labels with NVIDIA's "
+        "example",
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
     ),
@@ -95,7 +99,8 @@ KINDS: tuple[Cause, ...] = (
         "values to unpack",
         r"^(?P<what>ValueError: (?:too many|not enough) values to unpack \([\w ,]{1,40}\))",
         "a list or a shape has another number of parts than the code expects: {what}",
-        "compare the lists of the spec, the columns of the labels, and the channels of images and masks (masks: one)",
+        "compare the lists of the spec, the columns of the labels, and the channels of images and masks "
+        "(masks: one)",
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
     ),
@@ -105,7 +110,8 @@ KINDS: tuple[Cause, ...] = (
         r"^(?P<what>(?:RuntimeError|ValueError|tensorflow[\w.]{1,80}Error): [^\n]{0,160}\b(?:shapes?|sizes?"
         r"|dimensions?)\b[^\n]{0,120})",
         "sizes in the model do not fit together: {what}",
-        "compare input size, number of classes and weights of the spec with the training and with NVIDIA's example",
+        "compare input size, number of classes and weights of the spec with the training and with NVIDIA's "
+        "example",
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
     ),
@@ -133,7 +139,9 @@ KINDS: tuple[Cause, ...] = (
         r"^(?P<what>(?:[A-Za-z_]\w{0,80}\.){0,8}(?:(?!Type|Attribute|Key|Index|Name|UnboundLocal)\w{1,60}Error"
         r"|\w{0,60}Exception): [^\n]{1,280})",
         "the code stopped at a check: {what}",
-        "if it names a value of the spec or a part of the dataset, correct that",
+        "if it names a value of the spec or something of the dataset, correct that; if neither, packages of "
+        "the image do not "
+        'fit together: use another "release"',
         weight=Weight.GENERAL,
         frame=r"\n *raise ",
     ),
@@ -146,5 +154,16 @@ KINDS: tuple[Cause, ...] = (
         'together: use another "release"',
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
+    ),
+    row(
+        "operation-failed",
+        "RuntimeError: |Error: ",
+        r"^(?P<what>(?:torch\.\w{1,20}\.)?\w{0,20}Error: [^\n]{1,260})",
+        "PyTorch could not carry out an operation of the model: {what}",
+        "compare sizes, classes and precision in the spec with NVIDIA's example, and the data with what the "
+        "network reads; "
+        'if both are right, use another "release"',
+        weight=Weight.GENERAL,
+        frame=r'File "[^"\n]{0,300}/(?:torch|torchvision)/',
     ),
 )

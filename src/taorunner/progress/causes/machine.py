@@ -76,7 +76,8 @@ MACHINE: tuple[Cause, ...] = (
         "o space left|Errno 28",
         r"(?:No space left on device|\[Errno 28\])[^\n]{0,60}?'(?P<path>/(?:[^'\n/]{1,80}/){0,6}"
         r"[^'\n/]{0,40}tmp[^'\n/]{0,40}/[^'\n]{0,200})'(?! ->)"
-        r"|(?P<bare>/(?:[^\s'/;:]{1,80}/){0,6}[^\s'/;:]{0,40}tmp[^\s'/;:]{0,40}/[^\s';:]{1,200}); No space left",
+        r"|(?P<bare>/(?:[^\s'/;:]{1,80}/){0,6}[^\s'/;:]{0,40}tmp[^\s'/;:]{0,40}/[^\s';:]{1,200}); No space "
+        r"left",
         'the disk of the temporary files is full{at_epoch}: "{path}"',
         'free space there, or set TMPDIR in "env" to a folder with more space',
         weight=Weight.RESOURCE,
@@ -120,7 +121,8 @@ MACHINE: tuple[Cause, ...] = (
         "loader-ended",
         "exited unexpectedly",
         r"DataLoader worker \([^\n]{1,120}\) exited unexpectedly",
-        "a loader worker ended without a message{at_epoch}: most often shared memory or the host's memory ran out",
+        "a loader worker ended without a message{at_epoch}: most often shared memory or the host's memory "
+        "ran out",
         'set a larger "shm_size" or use fewer loader workers; `dmesg` shows whether the kernel killed one',
     ),
     row(
@@ -155,7 +157,8 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "mpi-start",
-        "unable to reliably start one or more|orted: |prted: |daemon did not report back|daemon exited unexpectedly",
+        "unable to reliably start one or more|orted: |prted: |daemon did not report back|daemon exited "
+        "unexpectedly",
         r"unable to reliably start one or more daemons|(?:orted|prted): (?:command )?not found"
         r"|ORTE daemon (?:did not report back|has unexpectedly failed|exited unexpectedly)",
         "mpirun (Open MPI) could not start its helper process on a node",
@@ -179,7 +182,8 @@ MACHINE: tuple[Cause, ...] = (
         "too-many-processes",
         "start new thread|emporarily unavailable|pthread_create|hread creation failed|spawn new thread",
         r"can't (?:start|spawn) new thread|[Tt]hread creation failed|pthread_create failed"
-        r"|fork: (?:retry: )?Resource temporarily unavailable|\[Errno 11\] Resource temporarily unavailable",
+        r"|what\(\): {1,4}Resource temporarily unavailable|fork: (?:retry: )?Resource temporarily unavailable|"
+        r"\[Errno 11\] Resource temporarily unavailable",
         "the limit of processes and threads was reached{at_epoch}",
         'use fewer loader workers, or raise "nproc" under DockerOptions ulimits in .tao_mounts.json',
     ),
@@ -245,7 +249,8 @@ MACHINE: tuple[Cause, ...] = (
         r"(?P<what>cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
         r"|only 0-dimensional arrays can be converted to Python scalars"
         r"|module 'numpy' has no attribute '\w{1,40}'"
-        r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. Please check)"
+        r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. "
+        r"Please check)"
         r"|\w{1,80}\.__init__\(\) missing \d{1,3} required positional arguments?: '\w{1,60}'"
         r"|Could not run 'torchvision::\w{1,40}'"
         r"|module '[\w.]{1,60}' has no attribute '\w{1,60}'|Descriptors cannot (?:not )?be created directly"

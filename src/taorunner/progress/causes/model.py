@@ -19,8 +19,23 @@ MODEL: tuple[Cause, ...] = (
         "resize storage that is not resizable|list of batch should be of equal size|resizing storage",
         r"Trying to resize storage that is not resizable|each element in list of batch should be of equal size",
         "the samples of one batch have different sizes",
-        "`taorunner dataset resize` gives all images one size; annotations of each image must have the same form",
+        "`taorunner dataset resize` gives all images one size; annotations of each image must have the same "
+        "form",
         frame=_COLLATE,
+    ),
+    row(
+        "nothing-to-train",
+        "does not require grad|empty parameter list",
+        r"element \d{1,3} of tensors does not require grad|optimizer got an empty parameter list",
+        "no part of the model is trained: everything is frozen",
+        "freeze less in the spec (freeze_at, freeze_backbone, frozen_param_groups)",
+    ),
+    row(
+        "backward-once",
+        "mark a variable ready only once",
+        r"Expected to mark a variable ready only once",
+        "with several GPUs, a parameter of the model was used twice in one step",
+        "set train.activation_checkpoint: false, or train on one GPU",
     ),
     row(
         "sample-missing",
@@ -34,9 +49,11 @@ MODEL: tuple[Cause, ...] = (
         "doesn't match the broadcast shape|broadcast input array from shape|to have value 3 but received"
         "|must match the size of tensor",
         r"(?P<what>output with shape \[1, [\d, ]{1,30}\] doesn't match the broadcast shape \[3, [\d, ]{1,30}\]"
-        r"|could not broadcast input array from shape \([\d, ]{1,40}\) into shape \([\d, ]{1,40}\)"
+        r"|could not broadcast input array from shape \([\d, ]{1,40}\) into shape \((?:[134], ?[\d, ]{1,40}|"
+        r"[\d, ]{1,40}, ?[134])\)"
         r"|expected axis -1 of input shape to have value \d{1,6} but received input with shape [^\n]{1,60}"
-        r"|[Tt]he size of tensor a \([134]\) must match the size of tensor b \([134]\) at non-singleton dimension 0)",
+        r"|[Tt]he size of tensor a \([134]\) must match the size of tensor b \([134]\) at non-singleton "
+        r"dimension 0)",
         "an image has another number of channels than the model: {what}",
         "save all images as RGB, or as greyscale for a model of one channel",
     ),
@@ -55,7 +72,8 @@ MODEL: tuple[Cause, ...] = (
         r"(?P<what>expected scalar type \w{1,20} but found \w{1,20}"
         r"|Input type \([\w.]{1,40}\) and (?:weight|bias) type \([\w.]{1,40}\) should be the same"
         r"|\"[\w.]{1,60}\" not implemented for '\w{1,20}'"
-        r"|expected m\w{0,4}1 and m\w{0,4}2 to have the same dtype[^\n]{0,80}|must have the same dtype[^\n]{0,60})",
+        r"|expected m\w{0,4}1 and m\w{0,4}2 to have the same dtype[^\n]{0,80}|must have the same "
+        r"dtype[^\n]{0,60})",
         "parts of the model compute in different number formats: {what}",
         'set train.precision to fp32 in the spec (also amp off), or use another "release"',
     ),
@@ -67,7 +85,8 @@ MODEL: tuple[Cause, ...] = (
         r"|expected backend [^\n]{1,100}|\w{1,40}\(\): input dtype should be [^\n]{1,100}"
         r"|[Ee]xpected dtype \w{1,20} but got[^\n]{1,60})",
         "numbers of two types meet in the code: {what}",
-        'the labels may hold numbers of another type than the loss takes; else use another "release": its code and its '
+        'the labels may hold numbers of another type than the loss takes; else use another "release": its '
+        "code and its "
         "PyTorch do not fit together",
     ),
     row(
@@ -98,7 +117,8 @@ MODEL: tuple[Cause, ...] = (
     ),
     row(
         "input-size",
-        "is not divisible by|not a multiple of|should be divisible by|must be divisible by|must be a multiple of"
+        "is not divisible by|not a multiple of|should be divisible by|must be divisible by|must be a "
+        "multiple of"
         "|should be a multiple of",
         r"(?P<what>(?:[Ii]nput|[Ii]mage|[Hh]eight|[Ww]idth|[Cc]rop|[Ss]ize)[^\n]{0,80}?"
         r"(?:(?:not|be|is) divisible by|(?:not|be) (?:a )?multiples? of)[^\n]{1,60})",
@@ -137,7 +157,8 @@ MODEL: tuple[Cause, ...] = (
     row(
         "input-missing",
         "find data adapter|Sample larger than population|larger sample than population",
-        r"find data adapter that can handle input|[Ss]ample larger than population|larger sample than population",
+        r"find data adapter that can handle input|[Ss]ample larger than population|larger sample than "
+        r"population",
         "the dataset has fewer samples than are drawn from it, or none",
         "check the data paths of the spec, and that each class has images",
     ),

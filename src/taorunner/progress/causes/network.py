@@ -1,73 +1,14 @@
-"""Causes in the network, in hubs of weights, and in Slurm's container plugins."""
+"""Causes in the network and in hubs of weights."""
 
 from __future__ import annotations
 
-from taorunner.progress.causes.cause import Cause, Weight, row
+from taorunner.progress.causes.cause import Cause, row
 
 NETWORK: tuple[Cause, ...] = (
     row(
-        "slurm-login",
-        "pyxis|enroot|proxy_auth",
-        r"(?:pyxis|enroot|proxy_auth)[^\n]{0,200}(?:401|403|[Uu]nauthorized|[Ff]orbidden)",
-        "the registry refuses the image without a login (401)",
-        "put the NGC key into ~/.config/enroot/.credentials on the cluster",
-    ),
-    row(
-        "slurm-no-pyxis",
-        "SPANK plugin",
-        r"SPANK plugin \"pyxis\" option \"[\w-]{1,40}\" not found",
-        "the node has no pyxis, the plugin of Slurm that starts containers",
-        "ask the cluster's administrator to install it on all nodes, or choose a partition that has it",
-        weight=Weight.MACHINE,
-    ),
-    row(
-        "slurm-command",
-        "failed to execute: ",
-        r"enroot-switchroot: failed to execute: (?P<path>/\S{1,200}?): No such file",
-        'the image holds no "{path}", which starts the run',
-        "use an image that has it, as those of TAO do",
-    ),
-    row(
-        "slurm-gpus",
-        "nvidia.sh exited|nvidia-container-cli: ",
-        r"pyxis[^\n]{0,120}(?:hooks\.d/\S{0,20}nvidia\.sh exited|nvidia-container-cli: (?P<what>[^\n]{1,120}))",
-        "the node could not give its GPUs to the container: {what}",
-        "ask the cluster's administrator about driver and container toolkit of that node; meanwhile use another one",
-    ),
-    row(
-        "slurm-image",
-        "pyxis: failed to import|enroot",
-        r"pyxis: failed to import docker image|enroot-\w{1,20}: [^\n]{0,120}(?:ERROR|error|fail)",
-        "Slurm could not fetch the image (pyxis, enroot)",
-        "the lines before say why; check image name, login (~/.config/enroot/.credentials) and free space",
-    ),
-    row(
-        "slurm-container",
-        "pyxis: ",
-        r"slurmstepd: error: pyxis: (?P<what>(?!child |container start failed|printing|couldn't start|if the image)"
-        r"\S[^\n]{1,160})",
-        "the node could not start the container (pyxis): {what}",
-        "ask the cluster's administrator about that node; submit to another one meanwhile",
-    ),
-    row(
-        "slurm-launch",
-        "ask launch for|launch failed|nable to create step|ob step aborted",
-        r"Task launch for StepId=[^\n]{0,80} failed|Application launch failed|task \d{1,9} launch failed"
-        r"|Unable to create step for job",
-        "Slurm could not start the task on a node",
-        "submit it again; if it comes again, ask the cluster's administrator about that node",
-    ),
-    row(
-        "slurm-refused",
-        "atch job submission failed|nable to allocate resources",
-        r"(?:[Bb]atch job submission failed|[Uu]nable to allocate resources): (?P<what>[^\n]{1,200})",
-        "Slurm refused the job: {what}",
-        "compare partition, account, time and GPUs of the job with what `sinfo` and `sacctmgr` show",
-    ),
-    row(
         "hub-offline",
-        "outgoing traffic|requested files in the local cache|HF_HUB_OFFLINE|OfflineMode|offline mode is enabled",
-        r"outgoing traffic has been disabled|cannot find the requested files in the local cache|HF_HUB_OFFLINE"
+        "outgoing traffic|HF_HUB_OFFLINE|OfflineMode|offline mode is enabled",
+        r"outgoing traffic has been disabled|HF_HUB_OFFLINE"
         r"|OfflineModeIsEnabled|offline mode is enabled",
         "downloads from the Hugging Face Hub are off (HF_HUB_OFFLINE), and its cache lacks the files",
         "download them beforehand into a folder that is mounted and named by HF_HOME, or unset HF_HUB_OFFLINE",
@@ -86,7 +27,8 @@ NETWORK: tuple[Cause, ...] = (
         "Can't load ",
         r"Can't load (?:the )?(?:\w{1,20} ){0,3}(?:of|for) '(?P<what>[\w./-]{1,100})'",
         'the model "{what}" is not in the cache and could not be downloaded from the hub',
-        "give the container network, fill a cache beforehand and mount it (HF_HOME), or name a local path in the spec",
+        "give the container network, fill a cache beforehand and mount it (HF_HOME), or name a local path in "
+        "the spec",
     ),
     row(
         "hub-limit",
@@ -96,11 +38,36 @@ NETWORK: tuple[Cause, ...] = (
         "try again later; fill a cache once and mount it (HF_HOME)",
     ),
     row(
+        "hub-name-is-a-path",
+        "Repo id must be",
+        r"Repo id must [^\n]{1,120}?: {1,2}'(?P<path>[./][^'\n]{1,300})'",
+        'there is no "{path}" inside the container, so it was taken for a name on the Hugging Face Hub',
+        "check the path in the spec and the mounts",
+    ),
+    row(
+        "hub-folder-incomplete",
+        "does not appear to have",
+        r"(?P<path>[\w./@-]{1,200}) does not appear to have (?:a file named |files named "
+        r")(?P<what>[^\s,]{1,100}?)\.?(?:\s|$)",
+        'the model "{path}" lacks the file {what}',
+        "a folder must hold the whole model, as downloaded from the Hub; check the path in the spec and the "
+        "mounts",
+    ),
+    row(
+        "server-failed",
+        "Server Error|HTTP Error 5|Service Unavailable|Bad Gateway|Gateway Time",
+        r"(?P<what>\b50[0-9] Server Error[^\n]{0,160}|HTTP Error 50[0-9]: [^\n]{1,60}|503 Service Unavailable|"
+        r"502 Bad Gateway)",
+        "the server of a download does not work for now: {what}",
+        "try again later; fill a cache once and mount it (HF_HOME), or name a local path in the spec",
+    ),
+    row(
         "wandb-login",
         "api_key not configured",
         r"api_key not configured",
         "wandb (Weights & Biases) is on in the spec and has no API key",
-        'set WANDB_API_KEY in "env", or wandb.enable: false in the spec; WANDB_MODE=offline keeps the curves here',
+        'set WANDB_API_KEY in "env", or wandb.enable: false in the spec; WANDB_MODE=offline keeps the curves '
+        "here",
     ),
     row(
         "download-refused",
@@ -139,9 +106,10 @@ NETWORK: tuple[Cause, ...] = (
     ),
     row(
         "nodes-apart",
-        "client socket|clients joined|TCPStore|MASTER_ADDR|RendezvousTimeout|RendezvousConnection",
+        "client socket|clients joined|TCPStore|MASTER_ADDR|RendezvousTimeout|RendezvousConnection|"
+        "RendezvousClosed",
         r"client socket has (?:failed|timed out)|waiting for clients\. \d{1,5}/\d{1,5} clients joined"
-        r"|The client socket|Rendezvous(?:Timeout|Connection)Error",
+        r"|The client socket|Rendezvous(?:Timeout|Connection|Closed)Error",
         "the processes of the run cannot reach each other at MASTER_ADDR",
         "check MASTER_ADDR, MASTER_PORT and that every node was started",
     ),
@@ -149,13 +117,15 @@ NETWORK: tuple[Cause, ...] = (
         "no-network",
         "name resolution|not known|Max retries exceeded|etwork is unreachable|couldn't connect to"
         "|connect to '|resolve"
-        "|No route to host|timed out|onnection refused|urlopen error|onnection to|IncompleteRead"
+        "|requested files in the|appropriate snapshot folder|No route to host|timed out|onnection refused|"
+        "urlopen error|onnection to|IncompleteRead"
         "|onnectionError",
         r"(?:[Ff]ailed to resolve|couldn't connect to|[Cc]ould not resolve host:?"
         r"|HTTPS?ConnectionPool\(host=|Connection to)"
         r" ?['\"]?(?P<what>(?:https?://)?[\w-]{1,60}(?:\.[\w-]{1,60}){1,6})"
         r"|[Tt]emporary failure in name resolution"
         r"|[Nn]ame or service not known|No address associated with hostname|[Nn]etwork is unreachable"
+        r"|cannot find the (?:requested files in the (?:local|disk) cache|appropriate snapshot folder)"
         r"|urlopen error (?:timed out|\[Errno (?:-\d|101|110|111|113)\])|Max retries exceeded",
         "the container cannot reach {host}",
         'give it network or a proxy (HTTPS_PROXY in "env"), or download beforehand: HF_HOME on a mounted '

@@ -55,7 +55,8 @@ PEERS: tuple[Cause, ...] = (
         "nvalid rank requested",
         r"[Ii]nvalid rank requested ?: ?(?P<what>\d{1,6}/\d{1,6})",
         "a process of the run has a number (rank) beyond their count: {what}",
-        "leave WORLD_SIZE (the number of nodes) and NODE_RANK (from 0) to taorunner, or set them alike on each node",
+        "leave WORLD_SIZE (the number of nodes) and NODE_RANK (from 0) to taorunner, or set them alike on "
+        "each node",
         weight=Weight.PEERS,
     ),
     row(
@@ -64,6 +65,23 @@ PEERS: tuple[Cause, ...] = (
         r"NCCL WARN NET/IB ?: [^\n]{0,60}(?:error|failed|timed? ?out)",
         "the network cards (InfiniBand, RoCE) of the nodes do not reach each other{at_epoch}",
         'name the right ones with NCCL_IB_HCA in "env", or go without: NCCL_IB_DISABLE=1',
+        weight=Weight.PEERS,
+    ),
+    row(
+        "nccl-versions",
+        "ncclInvalidArgument|ncclInvalidUsage|blocking attribute",
+        r"Invalid config blocking attribute value",
+        "two versions of NCCL meet in this environment",
+        'use another "release"; with the local backend, one environment with one PyTorch and one NCCL',
+        weight=Weight.PEERS,
+    ),
+    row(
+        "ranks-out-of-step",
+        "mismatch between collectives",
+        r"(?P<what>Rank \d{1,5} is running collective: [^\n,]{1,60})",
+        "the processes of the run were not at the same step: {what}",
+        "try one GPU; unequal shares of the data can do it: use a batch size{batch_key} that divides the "
+        "dataset",
         weight=Weight.PEERS,
     ),
     row(
@@ -78,12 +96,13 @@ PEERS: tuple[Cause, ...] = (
     row(
         "nccl",
         "NCCL|nccl|Heartbeat monitor",
+        r"(?:NCCL error|nccl\w{1,20}Error)[\s\S]{0,600}?Last error: {0,2}\n?\s{0,4}(?P<what>[^\n]{1,160})|"
         r"NCCL watchdog hang|watchdog got stuck|Heartbeat monitor timed out"
         r"|setting up NCCL communicator[^\n]{0,200}error"
         r"|NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
         r" (?:system|cuda) error|NCCL operations have failed or timed out|ProcessGroupNCCL[^\n]{0,80}[Tt]imeout"
         r"|collective operation timeout|NCCL communicator was aborted|Watchdog caught",
-        "the GPUs could not communicate through NCCL{at_epoch}",
+        "the GPUs could not communicate through NCCL{at_epoch}: {what}",
         'see whether another rank failed before; set a larger "shm_size", try NCCL_P2P_DISABLE=1 in '
         '"env", or train on one GPU',
         weight=Weight.PEERS,
@@ -142,8 +161,9 @@ PEERS: tuple[Cause, ...] = (
         "free(): |double free|corrupted size|munmap_chunk|malloc|terminate called|Floating point exception",
         r"free\(\): invalid|double free or corruption|corrupted (?:size vs|double-linked)|munmap_chunk\(\)"
         r"|malloc\(\): "
-        r"|^Floating point exception|terminate called after throwing an instance of '(?P<what>[\w:]{1,80})'",
-        "a library of the image crashed: {what}",
+        r"|^Floating point exception|terminate called after throwing an instance of (?:'[\w:]{1,80}'"
+        r"\n\s{1,8}what\(\): {1,4}(?P<what>[^\n]{1,200})|'(?P<path>[\w:]{1,80})')",
+        "a library of the image crashed: {what}{path}",
         'the lines before it say what ran; try one loader worker or one GPU fewer, else another "release"',
         weight=Weight.SIGNAL,
     ),

@@ -53,7 +53,8 @@ SPEC: tuple[Cause, ...] = (
         r"|Missing mandatory value: [^\n]{1,200}|Interpolation key '[^'\n]{1,200}' not found"
         r"|Incompatible value '?None'? for field[^\n]{0,100}|field '[^'\n]{1,100}' is not Optional"
         r"|Error trying to access [\w.]{1,120}: node [\w.]{1,120} is not a container"
-        r"|Invalid value '[^'\n]{1,200}', expected one of [^\n]{1,200})(?:\n\s{1,20}full_key: (?P<path>\S{1,200}))?",
+        r"|Invalid value '[^'\n]{1,200}', expected one of [^\n]{1,200})(?:\n\s{1,20}full_key: "
+        r"(?P<path>\S{1,200}))?",
         "the spec has a wrong value{at_path}: {what}",
         "correct the value in the spec file",
     ),
@@ -83,7 +84,8 @@ SPEC: tuple[Cause, ...] = (
         "monitored key|conditioned on metric|onitor=",
         r"(?:monitor=['\"](?P<what>[\w./@-]{1,60})['\"]\)?`? could not find|could not find the monitored key"
         r"|conditioned on metric `(?P<path>[\w./@-]{1,60})` which is not available)",
-        'no validation computed the metric "{what}{path}", which decides on checkpoints or the end of the training',
+        'no validation computed the metric "{what}{path}", which decides on checkpoints or the end of the '
+        "training",
         "set train.validation_interval to train.num_epochs or less, so that there is a validation",
     ),
     row(
@@ -134,6 +136,25 @@ SPEC: tuple[Cause, ...] = (
         "set it as in the spec of the training",
         frame=r"(?:config|cfg|spec)\w{0,30}(?:\[['\"]\w{1,60}['\"]\]|\.\w{1,60}){0,4}"
         r"(?:\[['\"]|\.)(?P<what>\w{1,60})(?:['\"]\])?\.(?:keys|items|values|get)\b",
+    ),
+    row(
+        "number-as-text",
+        "'str'| str|and str",
+        r"(?P<what>'(?:<|<=|>|>=)' not supported between instances of '(?:(?:int|float)' and 'str|str' and "
+        r"'(?:int|float))'"
+        r"|unsupported operand type\(s\) for [^\n:]{1,12}: '(?:(?:int|float)' and 'str|str' and '(?:int|"
+        r"float))'"
+        r"|must be real number, not str)",
+        "a text is where a number is expected: {what}",
+        "write numbers of the spec without quotes, and small ones with a point: 1.0e-4, because YAML reads "
+        "1e-4 as a text",
+    ),
+    row(
+        "override-into-null",
+        "Unexpected type for root",
+        r"Unexpected type for root: NoneType",
+        "an override sets a key in a section of the spec that is empty (null)",
+        "write the whole section into the spec file instead",
     ),
     row(
         "precision-name",

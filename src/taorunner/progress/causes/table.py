@@ -20,6 +20,9 @@ from taorunner.progress.causes.machine import MACHINE
 from taorunner.progress.causes.model import MODEL
 from taorunner.progress.causes.network import NETWORK
 from taorunner.progress.causes.peers import PEERS
+from taorunner.progress.causes.programs.cluster import CLUSTER
+from taorunner.progress.causes.programs.lightning import LIGHTNING, LIGHTNING_IN_GENERAL
+from taorunner.progress.causes.programs.tensorflow import TENSORFLOW, TENSORFLOW_IN_GENERAL
 from taorunner.progress.causes.spec import SPEC
 from taorunner.progress.causes.tensorrt import TENSORRT
 from taorunner.progress.causes.weights import WEIGHTS
@@ -27,8 +30,8 @@ from taorunner.progress.causes.where import AROUND, WHERE
 from taorunner.values.value import replace
 
 CAUSES: tuple[Cause, ...] = (
-    *MACHINE, *GPU, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA, *MODEL, *FILES, *PEERS, *CALLS, *WHERE,
-    *KINDS,
+    *MACHINE, *GPU, *CLUSTER, *LIGHTNING, *TENSORFLOW, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA,
+    *MODEL, *FILES, *PEERS, *CALLS, *LIGHTNING_IN_GENERAL, *TENSORFLOW_IN_GENERAL, *WHERE, *KINDS,
 )  # fmt: skip
 
 _SCAN_LIMIT = 4096

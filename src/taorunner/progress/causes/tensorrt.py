@@ -65,6 +65,15 @@ TENSORRT: tuple[Cause, ...] = (
         "batch_size",
     ),
     row(
+        "engine-input-size",
+        "could not broadcast input array|cuMemcpy|cudaMemcpy",
+        r"(?P<what>could not broadcast input array from shape \(\d{1,12},\) into shape \(\d{1,12},\)"
+        r"|cu(?:da)?Memcpy\w{1,20}(?: failed)?: invalid (?:argument|value))",
+        "the input has another size than the TensorRT engine was built for: {what}",
+        "use the batch size and the input size of the engine, or " + _BUILD,
+        frame=r"inferenc|infer|engine|trt|calibrat",
+    ),
+    row(
         "engine-not-executed",
         "enqueueV3: Error Code|Runner Execute Failure",
         r"enqueueV3: Error Code|Runner Execute Failure",
@@ -103,9 +112,10 @@ TENSORRT: tuple[Cause, ...] = (
     ),
     row(
         "engine-no-memory",
-        "Could not find any implementation|insufficient to use tactic|kSPACE|workspace",
+        "Could not find any implementation|insufficient to use tactic|kSPACE|workspace|Assertion engine failed"
+        "|memSize",
         r"Could not find any implementation for node|[Ii]nsufficient (?:workspace|memory)[^\n]{0,60}tactic"
-        r"|TACTIC_MEMORY|exceeds? (?:the )?workspace",
+        r"|TACTIC_MEMORY|exceeds? (?:the )?workspace|Assertion engine failed|Assertion memSize >= 0 failed",
         "TensorRT found no way to build this engine, most often for lack of GPU memory",
         "raise gen_trt_engine.tensorrt.workspace_size, or use a GPU with more memory",
     ),
@@ -176,7 +186,8 @@ TENSORRT: tuple[Cause, ...] = (
     row(
         "onnx-too-new",
         "IR version|ir_version",
-        r"(?P<what>Unsupported model IR version: \d{1,4}, max supported IR version: \d{1,4})|ir_version is higher than"
+        r"(?P<what>Unsupported model IR version: \d{1,4}, max supported IR version: \d{1,4})|ir_version is "
+        r"higher than"
         r" the checker's",
         "the ONNX file is of a newer ONNX than this image reads: {what}",
         'use the same "release" for export and for this, or a newer one here',
@@ -200,7 +211,23 @@ TENSORRT: tuple[Cause, ...] = (
         "UNSUPPORTED_NODE",
         r"operator: (?P<path>\w{1,60}) \([^\n]{1,60}UNSUPPORTED_NODE|UNSUPPORTED_NODE",
         "TensorRT does not know a layer of this model{of_path}",
-        "build the engine with the TAO Deploy image of the release that exported it; export with opset_version 17",
+        "build the engine with the TAO Deploy image of the release that exported it; export with "
+        "opset_version 17",
+    ),
+    row(
+        "onnx-invalid",
+        "checker.ValidationError",
+        r"checker\.ValidationError: (?P<what>[^\n]{1,200})",
+        "the ONNX file is not valid: {what}",
+        "check that the spec names the exported .onnx file itself; export it again with this release",
+    ),
+    row(
+        "onnx-too-large",
+        "maximum protobuf size|2GiB limit|larger than 2G",
+        r"exceeds maximum protobuf size of 2GB|exceeds? (?:the )?2Gi?B limit|larger than 2Gi?B",
+        "the model is larger than the 2 GB that one ONNX file can hold",
+        'export a smaller model, or use a newer "release", which keeps the weights in a file beside it '
+        "(external data)",
     ),
     row(
         "onnx-unreadable",

@@ -96,7 +96,8 @@ WEIGHTS: tuple[Cause, ...] = (
         "not-to-resume-from",
         "KeyError: '",
         r"KeyError: '(?P<what>[\w.]{1,60})'",
-        "training cannot be resumed from this checkpoint: the optimiser's state in it is of another version: {what}",
+        "training cannot be resumed from this checkpoint: the optimiser's state in it is of another version: "
+        "{what}",
         "resume with the release that wrote it; or train again with it as pretrained weights",
         frame=r"torch/optim/",
     ),
@@ -142,7 +143,8 @@ WEIGHTS: tuple[Cause, ...] = (
         r"|BadZipFile|File is not a zip file|EOFError: Ran out of input|failed finding central directory"
         r"|Unable to (?:synchronously )?open file \((?:truncated file|bad object header)"
         r"|PytorchStreamReader failed"
-        r"|SafetensorError[^\n]{0,60}(?:Header|Metadata)|[Uu]nexpected EOF, expected|storage has wrong byte size"
+        r"|SafetensorError[^\n]{0,60}(?:Header|Metadata)|[Uu]nexpected EOF, expected|storage has wrong byte "
+        r"size"
         r"|pickle data was truncated",
         "the weights cannot be read: damaged, incomplete or encrypted with another key",
         "download them again (Git: git lfs pull) or use another checkpoint, and check the model key",

@@ -30,6 +30,18 @@ _DATA = (
 
 AROUND: tuple[Cause, ...] = (
     row(
+        "weights-and-code",
+        "AttributeError: |TypeError: |ImportError: ",
+        r"^(?P<what>(?:Attribute|Type|Import)Error: [^\n]{1,240})",
+        "the code that loads weights does not fit their file: {what}",
+        'most often another "release" wrote them: use the one that did, or weights of this one',
+        weight=Weight.GENERAL,
+        frame=_in(
+            r"torch/serialization|torch/_weights_only|hdf5_format|safetensors/|keras/\S{0,40}saving|"
+            r"saved_model/"
+        ),
+    ),
+    row(
         "while-loading-weights",
         _NEEDLES,
         _ANY,
@@ -37,7 +49,8 @@ AROUND: tuple[Cause, ...] = (
         "the file may be incomplete, or of another network, backbone or release: check the path in the spec",
         weight=Weight.GENERAL,
         frame=_in(
-            r"torch/serialization|torch/_weights_only|hdf5_format|safetensors/|keras/\S{0,40}saving|saved_model/"
+            r"torch/serialization|torch/_weights_only|hdf5_format|safetensors/|keras/\S{0,40}saving|"
+            r"saved_model/"
         )
         + r"|in load_state_dict\b",
     ),
@@ -55,9 +68,11 @@ AROUND: tuple[Cause, ...] = (
     row(
         "while-running-onnx",
         "onnxruntime",
-        r"^onnxruntime\.[\w.]{1,100}: (?:\[ONNXRuntimeError\] : \d{1,3} : [A-Z_]{1,40} : )?(?P<what>[^\n]{1,240})",
+        r"^onnxruntime\.[\w.]{1,100}: (?:\[ONNXRuntimeError\] : \d{1,3} : [A-Z_]{1,40} : "
+        r")?(?P<what>[^\n]{1,240})",
         "the ONNX model could not be loaded or run: {what}",
-        "export it again with this release, and use images of the size of the export (input_height, input_width)",
+        "export it again with this release, and use images of the size of the export (input_height, "
+        "input_width)",
         weight=Weight.GENERAL,
         frame=_in(r"onnxruntime/"),
     ),
@@ -85,7 +100,8 @@ AROUND: tuple[Cause, ...] = (
         _NEEDLES,
         _ANY,
         "reading the data failed: {what}",
-        "`taorunner dataset check --deep` reads the whole dataset and names faulty files; check the data paths too",
+        "`taorunner dataset check --deep` reads the whole dataset and names faulty files; check the data "
+        "paths too",
         weight=Weight.GENERAL,
         frame=_DATA,
     ),
@@ -141,6 +157,15 @@ WHERE: tuple[Cause, ...] = (
         + r"|in _?load_\w{0,40}(?:checkpoint|weights|state_dict|pretrained)\b",
     ),
     row(
+        "optimiser-setting",
+        "ValueError: |TypeError: ",
+        r"^(?P<what>(?:Value|Type)Error: [^\n]{1,240})",
+        "the optimiser refuses a value of the spec: {what}",
+        "correct it in the section of the optimiser (train.optim: lr, weight_decay, momentum, betas)",
+        weight=Weight.GENERAL,
+        frame=r'File "[^"\n]{0,300}/torch/optim/\w{1,30}\.py", line \d{1,6}, in __init__\b',
+    ),
+    row(
         "while-updating-weights",
         _NEEDLES,
         _ANY,
@@ -149,6 +174,19 @@ WHERE: tuple[Cause, ...] = (
         "pretrained weights",
         weight=Weight.GENERAL,
         frame=_in(r"torch/optim/|torch/cuda/amp/|torch/amp/|keras/\S{0,40}optimizers?"),
+    ),
+    row(
+        "while-downloading",
+        _NEEDLES,
+        _ANY,
+        "a download failed: {what}",
+        "try again later; or download beforehand: HF_HOME on a mounted cache, or a local path of the weights "
+        "in the spec",
+        weight=Weight.GENERAL,
+        frame=_in(
+            r"huggingface_hub/|requests/|urllib3/|httpx/|httpcore/|urllib/request\.py|http/client\.py|"
+            r"torch/hub\.py"
+        ),
     ),
     *AROUND,
 )

@@ -1,0 +1,125 @@
+"""What the errors of TensorFlow and Keras mean, by class and message.
+
+Source: tensorflow/python/framework/errors_impl.py (the classes), the messages of TensorFlow 1.15 to 2.16 and Keras.
+"""
+
+from __future__ import annotations
+
+from taorunner.progress.causes.cause import Cause, Weight, row
+
+_KERAS = r'File "[^"\n]{0,300}/(?:tensorflow\w{0,10}|keras\w{0,10}|tf_keras)/'
+_PREFIX = r"errors(?:_impl)?\.{name}: (?!\[_Derived_\]$)(?P<what>[^\n]{{1,260}})"
+
+
+def _of(name: str) -> str:
+    return _PREFIX.format(name=name)
+
+
+TENSORFLOW: tuple[Cause, ...] = (
+    row(
+        "gpu-memory-taken",
+        "Dst tensor is not initialized|implicit initialization|to create session|GPU sync failed",
+        r"Dst tensor is not initialized|CUDA runtime implicit initialization on GPU:\d{1,3} failed\. Status: "
+        r"out of memory"
+        r"|GPU sync failed",
+        "the GPU's memory is full: TensorFlow could place nothing more on it",
+        "`nvidia-smi` shows what else uses it; use a smaller batch size{batch_key}",
+    ),
+    row(
+        "libdevice-missing",
+        "libdevice",
+        r"libdevice not found at|Can't find libdevice directory|could not find libdevice",
+        "TensorFlow's compiler (XLA) does not find CUDA's file libdevice",
+        'use the image that was made for this "release"; or set TF_XLA_FLAGS=--tf_xla_auto_jit=0 in "env"',
+    ),
+    row(
+        "not-a-checkpoint",
+        "not an sstable|bad magic number",
+        r"(?:Unable to open table file (?P<path>/\S{1,300}?): )?Data loss: not an sstable",
+        "what is read as a checkpoint of TensorFlow has another format{of_path}",
+        "name a checkpoint of this network (for TensorFlow 1 without .index or .data), not an .hdf5 or .tlt "
+        "file",
+    ),
+    row(
+        "weights-do-not-fit",
+        "No such layer: |axes don't match array|expects {1,2}weight|You are trying to load|was expecting",
+        r"(?P<what>No such layer: [\w./-]{1,80}|axes don't match array|[Ll]ayer [^\n]{1,60} expect(?:s|ed) "
+        r"\d{1,5} weight[^\n]{0,80}"
+        r"|Layer #\d{1,6} \(named [^\n]{1,100}\) expects \d{1,5} weight[^\n]{0,80})",
+        "the weights belong to another architecture: {what}",
+        "set arch, n_layers or backbone in the spec as the weights have them; a pruned model needs "
+        "load_graph: true",
+    ),
+    row(
+        "model-file-of-other-code",
+        "Unknown |bad marshal data|Could not locate|has no attribute 'decode'",
+        r"(?P<what>Unknown (?:layer|loss function|metric function|activation function|initializer|regularizer|"
+        r"object"
+        r"|optimizer): ?'?[\w.>]{1,60}|bad marshal data[^\n]{0,60}|Could not locate (?:class|function) "
+        r"'[\w.]{1,60}'"
+        r"|'str' object has no attribute 'decode')",
+        "the model file was written by other code than this image has: {what}",
+        'use the network and "release" that wrote it, or weights of this "release"',
+        frame=_KERAS,
+    ),
+)
+
+TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
+    row(
+        "tensorflow-missing",
+        "NotFoundError: ",
+        _of("NotFoundError"),
+        "TensorFlow did not find a file, or a name in a checkpoint: {what}",
+        "check the paths of the spec and the mounts; a name that is missing in a checkpoint means weights of "
+        "another model",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "tensorflow-gpu",
+        "InternalError: |UnknownError: |UnavailableError: ",
+        _of(r"(?:Internal|Unknown|Unavailable)Error"),
+        "TensorFlow failed on the GPU or in a library below it: {what}",
+        "`nvidia-smi` shows whether the GPU works and what else uses its memory; try a smaller batch "
+        "size{batch_key}; if it "
+        'comes again, use another "release"',
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "tensorflow-not-here",
+        "UnimplementedError: ",
+        _of("UnimplementedError"),
+        "TensorFlow has no such operation on this device: {what}",
+        "run on a GPU; if it does, the sizes or the data format of the spec are not supported there",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "tensorflow-file",
+        "DataLossError: |PermissionDeniedError: |AlreadyExistsError: |FailedPreconditionError: ",
+        _of(r"(?:DataLoss|PermissionDenied|AlreadyExists|FailedPrecondition)Error"),
+        "TensorFlow cannot use a file or something that was to be ready before: {what}",
+        "if it names a file, check it and the mounts; start again with --overwrite; else look for an earlier "
+        "error in the log",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "tensorflow-data-ended",
+        "OutOfRangeError: ",
+        _of("OutOfRangeError"),
+        "the data ended before the run did: {what}",
+        "most often the dataset has fewer samples than a batch or a step count of the spec wants, or records "
+        "are damaged: run "
+        "dataset_convert again, lower the batch size{batch_key}",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "tensorflow-argument",
+        "InvalidArgumentError: ",
+        _of("InvalidArgumentError"),
+        "values or sizes do not fit in the model: {what}",
+        "compare image sizes, number of classes and labels with the spec; `taorunner dataset check --deep` "
+        "reads all images "
+        "and labels",
+        weight=Weight.GENERAL,
+    ),
+)
+"""Compared after all special rows: the class alone says what kind of thing failed."""
