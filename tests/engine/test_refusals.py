@@ -165,8 +165,8 @@ SEEN = [
         "1.44, please upgrade your client to a newer version",
         "update the docker engine, or pip install -U docker",
     ),
-    ("failed to create shim task: something new: unknown", EngineRefusedError, "the docker engine refused: something new", None),
-    ("", EngineRefusedError, "the docker engine refused: no reason given", None),
+    ("failed to create shim task: something new: unknown", EngineRefusedError, "the docker engine refused: something new", "docker info and the engine's log (journalctl -u docker) show more"),
+    ("", EngineRefusedError, "the docker engine refused: no reason given", "docker info and the engine's log (journalctl -u docker) show more"),
 ]  # fmt: skip
 
 
@@ -199,6 +199,7 @@ ROWS = [
     ('error gathering device information while adding custom device "/dev/nvidiactl": no such file or directory', 'the engine\'s machine has no device "/dev/nvidiactl": its NVIDIA driver is not loaded'),
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
     ("nvidia-container-cli: initialization error: change root failed: no such file or directory: unknown", "the NVIDIA container toolkit looks for the driver below a folder that is not there: change root failed: no such file or directory"),
+    ("nvidia-container-runtime did not terminate successfully: exit status 1: failed to create NVIDIA Container Runtime: error constructing low-level runtime: error locating runtime: no runtime binary found from candidate list: [docker-runc runc crun]: unknown", "the NVIDIA runtime of the engine could not start: error locating runtime: no runtime binary found from candidate list: [docker-runc runc crun]"),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
     ("nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown", 'a file of the NVIDIA driver is missing on the engine\'s machine: "/dev/nvidia-modeset"'),
     ("nvidia-container-cli: permission error: capability change failed: operation not permitted: unknown", "the NVIDIA container toolkit lacks a permission: permission error: capability change failed: operation not permitted: unknown"),

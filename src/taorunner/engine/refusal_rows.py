@@ -134,6 +134,14 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
+        r"failed to create NVIDIA Container Runtime: (?:error constructing low-level runtime: "
+        r")?(?P<what>[^\n]+?)(?:: unknown)?$",
+        "the NVIDIA runtime of the engine could not start: {what}",
+        "install runc on the engine's machine (it comes with docker's own packages) and update "
+        "nvidia-container-toolkit",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"driver rpc error: timed out|nvidia-container-cli[^\n]*timed out",
         "the NVIDIA driver answers too slowly to start a container",
         "keep it loaded: sudo nvidia-smi -pm 1 (or the nvidia-persistenced service), then start the run again",

@@ -62,7 +62,12 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
     if _is_unanswered(error):
         return _no_engine(None, asked)
     engine = "podman" if asked.of_podman else "the docker engine"
-    return EngineRefusedError(f"{engine} refused: {one_line(text_of(error))}")
+    log = (
+        "podman info shows"
+        if asked.of_podman
+        else "docker info and the engine's log (journalctl -u docker) show"
+    )
+    return EngineRefusedError(f"{engine} refused: {one_line(text_of(error))}", hint=f"{log} more")
 
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:

@@ -55,6 +55,16 @@ ANNOTATIONS: tuple[Cause, ...] = (
         frame=r"in loadRes\b",
     ),
     row(
+        "nothing-to-compare",
+        "KeyError: 'annotations'",
+        r"KeyError: 'annotations'",
+        'the annotations, or the predictions that are compared with them, lack "annotations"',
+        "`taorunner dataset check` looks at the annotations; if they are there, the model predicted nothing: "
+        "train "
+        "longer, or lower the score threshold",
+        frame=r"in getAnnIds\b",
+    ),
+    row(
         "no-sample-to-draw",
         "invalid multinomial distribution",
         r"invalid multinomial distribution",

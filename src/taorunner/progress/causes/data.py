@@ -283,6 +283,14 @@ DATA: tuple[Cause, ...] = (
         "name the file in it (.json, .hdf5, .h5, .pth, …)",
     ),
     row(
+        "batch-larger-than-data",
+        "StopIteration",
+        r"^(?:RuntimeError: generator raised )?StopIteration$",
+        "the data ended at once: the dataset is empty, or has fewer samples than one batch",
+        "use a smaller batch size{batch_key}, and check the data paths of the spec",
+        frame=r"load|data|runner|iter|train|loop",
+    ),
+    row(
         "no-such-fold",
         "tfrecords for fold",
         r"[Cc]annot find (?:val|train\w{0,4}) tfrecords for fold (?P<what>\d{1,6})",

@@ -111,7 +111,8 @@ KINDS: tuple[Cause, ...] = (
         r"|dimensions?)\b[^\n]{0,120})",
         "sizes in the model do not fit together: {what}",
         "compare input size, number of classes and weights of the spec with the training and with NVIDIA's "
-        "example",
+        "example; if they "
+        'are the same, packages of the image do not fit together: use another "release"',
         weight=Weight.GENERAL,
         frame=_IN_TRACEBACK,
     ),

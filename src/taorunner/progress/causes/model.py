@@ -31,6 +31,22 @@ MODEL: tuple[Cause, ...] = (
         "freeze less in the spec (freeze_at, freeze_backbone, frozen_param_groups)",
     ),
     row(
+        "not-compiled",
+        "torch._dynamo|torch._inductor|BackendCompilerFailed|C compiler",
+        r"(?:torch\._(?:dynamo|inductor)\.exc\.\w{1,40}: |RuntimeError: )(?:backend='\w{1,20}' raised:? "
+        r"?)?(?P<what>[^\n]{1,220})",
+        "PyTorch could not compile the model on this machine (torch.compile): {what}",
+        'set TORCHDYNAMO_DISABLE=1 in "env": it runs without compiling, only slower',
+        frame=r"/torch/_(?:dynamo|inductor)/|/triton/",
+    ),
+    row(
+        "image-kind-not-written",
+        "cannot write mode",
+        r"cannot write mode (?P<what>\w{1,8} as \w{1,8})",
+        "an image cannot be written: {what}",
+        "save the images of the dataset as RGB, without transparency",
+    ),
+    row(
         "backward-once",
         "mark a variable ready only once",
         r"Expected to mark a variable ready only once",

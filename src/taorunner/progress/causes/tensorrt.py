@@ -163,7 +163,7 @@ TENSORRT: tuple[Cause, ...] = (
         "int8-failed",
         "quantiz|DynamicRange|HostScale|calibrat|Calibrat",
         r"(?:quantization\.cpp|quantize\w{0,20}|DynamicRange|getInputHostScale"
-        r"|[Cc]alibrat\w{0,10}\.cpp)[^\n]{0,40}Error Code",
+        r"|[Cc]alibrat\w{0,10}\.c(?:pp|u))[^\n]{0,60}(?:Error Code|Cuda Error)",
         "TensorRT cannot put a part of this model into INT8",
         "set gen_trt_engine.tensorrt.data_type to fp16, or calibrate with other images (cal_image_dir) "
         "without the old cache",

@@ -57,6 +57,13 @@ WEIGHTS: tuple[Cause, ...] = (
         "give the file back the name that the training wrote, such as …_epoch_005.hdf5",
     ),
     row(
+        "checkpoint-cut-off",
+        "is not saved properly",
+        r"checkpoint file is not saved properly",
+        "the newest checkpoint in the results is cut off",
+        "remove it, or start again with --overwrite; look whether the disk is full",
+    ),
+    row(
         "training-checkpoint",
         "Unexpected key(s) in state_dict",
         r"Unexpected key\(s\) in state_dict:[^\n]{0,400}\"(?:pytorch-lightning_version|optimizer_states)\"",
@@ -138,7 +145,7 @@ WEIGHTS: tuple[Cause, ...] = (
         "invalid load key|UnpicklingError|failed reading zip|file signature not found|BadZipFile"
         "|not a zip file|truncated file|Ran out of input|HeaderToo|InvalidHeader|IncompleteMetadata"
         "|central directory"
-        "|nexpected EOF|wrong byte size|was truncated|PytorchStreamReader|bad object header",
+        "|SafetensorError|nexpected EOF|wrong byte size|was truncated|PytorchStreamReader|bad object header",
         r"invalid load key|UnpicklingError|failed reading zip archive|file signature not found"
         r"|BadZipFile|File is not a zip file|EOFError: Ran out of input|failed finding central directory"
         r"|Unable to (?:synchronously )?open file \((?:truncated file|bad object header)"

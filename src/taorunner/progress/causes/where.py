@@ -130,9 +130,10 @@ WHERE: tuple[Cause, ...] = (
     ),
     row(
         "while-running-engine",
-        "[TRT]",
-        r"\[TRT\] (?:\[E\] )?(?:\d{1,2}: |Error\[\d{1,2}\]: )?(?P<what>[^\n]{0,120}(?:Error Code|Assertion"
-        r"|failed)[^\n]{0,140})",
+        "[TRT]|[TensorRT]",
+        r"\[(?:TRT|TensorRT)\] (?:\[E\] |(?:INTERNAL )?ERROR: )?(?:\d{1,2}: |Error\[\d{1,2}\]: "
+        r")?(?P<what>[^\n]{0,120}(?:Error Code|Assertion"
+        r"|failed|Cuda Error|FAILED_)[^\n]{0,140})",
         "TensorRT could not build or run the engine: {what}",
         "the lines before say more; build it again with gen_trt_engine of this release, on this GPU",
         weight=Weight.GENERAL,

@@ -134,12 +134,31 @@ CLUSTER: tuple[Cause, ...] = (
     row(
         "apptainer-registry",
         "FATAL:",
-        r"^FATAL: [^\n]{0,300}?(?P<what>unauthorized[^\n]{0,80}|authentication required|manifest unknown|"
-        r"toomanyrequests"
-        r"|requested access to the resource is denied|no such host)",
+        r"^FATAL: [^\n]{0,300}?(?P<what>unauthorized[^\n]{0,80}|authentication required|invalid status code "
+        r"from registry 40[13]"
+        r"[^\n]{0,40}|manifest unknown|toomanyrequests|requested access to the resource is denied)",
         "Apptainer could not fetch the image: {what}",
         "check the image's name; log in with: apptainer registry login --username '$oauthtoken' "
         "docker://nvcr.io",
+    ),
+    row(
+        "apptainer-network",
+        "FATAL:",
+        r"^FATAL: [^\n]{0,400}?(?P<what>dial tcp [^\n]{1,120}|i/o timeout|no such host|connection re(?:fused|"
+        r"set)[^\n]{0,40}"
+        r"|TLS handshake timeout)",
+        "Apptainer could not reach the registry of the image: {what}",
+        "fetch the image on a machine with network into a file that all nodes see, or set HTTPS_PROXY",
+    ),
+    row(
+        "apptainer-build",
+        "FATAL:",
+        r"^FATAL: [^\n]{0,300}?(?P<what>(?:conveyor failed|packer failed|no descriptor found|unpack|error "
+        r"extracting layer|while creating"
+        r" squashfs|create command failed)[^\n]{0,160})",
+        "Apptainer could not make its image file: {what}",
+        "empty its cache (apptainer cache clean), and name a local disk with room with APPTAINER_TMPDIR and "
+        "APPTAINER_CACHEDIR",
     ),
     row(
         "apptainer-mount",
@@ -155,8 +174,7 @@ CLUSTER: tuple[Cause, ...] = (
     row(
         "apptainer",
         "FATAL:",
-        r"^FATAL: {1,4}(?P<what>(?:container|while|could not|unable|failed|stat|exec|couldn't|no "
-        r")[^\n]{1,240})",
+        r"^FATAL: {2,4}(?P<what>\S[^\n]{1,240})",
         "Apptainer could not start the container: {what}",
         "if it names a file or folder, check that the node sees it; else ask the cluster's administrator "
         "about Apptainer "

@@ -42,8 +42,10 @@ TENSORFLOW: tuple[Cause, ...] = (
     ),
     row(
         "weights-do-not-fit",
-        "No such layer: |axes don't match array|expects {1,2}weight|You are trying to load|was expecting",
-        r"(?P<what>No such layer: [\w./-]{1,80}|axes don't match array|[Ll]ayer [^\n]{1,60} expect(?:s|ed) "
+        "No such layer: |incompatible tensor with shape|axes don't match array|expects {1,2}weight|You are "
+        "trying to load|was expecting",
+        r"(?P<what>No such layer: [\w./-]{1,80}|incompatible tensor with shape \([\d, ]{1,40}\)[^\n]{0,120}|"
+        r"axes don't match array|[Ll]ayer [^\n]{1,60} expect(?:s|ed) "
         r"\d{1,5} weight[^\n]{0,80}"
         r"|Layer #\d{1,6} \(named [^\n]{1,100}\) expects \d{1,5} weight[^\n]{0,80})",
         "the weights belong to another architecture: {what}",
