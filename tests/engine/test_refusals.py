@@ -200,6 +200,8 @@ ROWS = [
     ("nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: unknown", 'the engine\'s machine shows no NVIDIA driver: "libnvidia-ml.so.1" is missing'),
     ("nvidia-container-cli: initialization error: change root failed: no such file or directory: unknown", "the NVIDIA container toolkit looks for the driver below a folder that is not there: change root failed: no such file or directory"),
     ("nvidia-container-runtime did not terminate successfully: exit status 1: failed to create NVIDIA Container Runtime: error constructing low-level runtime: error locating runtime: no runtime binary found from candidate list: [docker-runc runc crun]: unknown", "the NVIDIA runtime of the engine could not start: error locating runtime: no runtime binary found from candidate list: [docker-runc runc crun]"),
+    ("error creating overlay mount to /var/lib/docker/overlay2/ab/merged: no such file or directory", f'the engine\'s copy of the image "{TAO}" is incomplete'),
+    ("write /proc/self/oom_score_adj: permission denied: unknown", "the engine may not set how a container is treated when memory runs out (oom_score_adj), as a rootless one"),
     ("nvidia-container-cli: initialization error: driver rpc error: timed out: unknown", "the NVIDIA driver answers too slowly to start a container"),
     ("nvidia-container-cli: mount error: stat failed: /dev/nvidia-modeset: no such file or directory: unknown", 'a file of the NVIDIA driver is missing on the engine\'s machine: "/dev/nvidia-modeset"'),
     ("nvidia-container-cli: permission error: capability change failed: operation not permitted: unknown", "the NVIDIA container toolkit lacks a permission: permission error: capability change failed: operation not permitted: unknown"),
@@ -256,7 +258,7 @@ def test_what_this_machine_lacks_and_what_the_engine_refuses() -> None:
         if not isinstance(translate(text, Asked("unix:///var/run/docker.sock", TAO)), MachineError)
     }  # fmt: skip
     starts = (
-        'there is no GPU "', 'the registry "', "the container is gone", "Docker Desktop may not access", "Docker Desktop cannot reach", "the engine cannot read",
+        'there is no GPU "', "the engine's copy of", "the engine may not set how", 'the registry "', "the container is gone", "Docker Desktop may not access", "Docker Desktop cannot reach", "the engine cannot read",
         'the folder "', "a folder cannot be mounted", "the engine cannot mount", "the plugin ", f'the image "{TAO}" contains',
         f'the image "{TAO}" is built for', f'the registry of "{TAO}" does not allow',
         f'the registry of "{TAO}" cannot be reached: x509', "the memory of the run", "the image has no user",

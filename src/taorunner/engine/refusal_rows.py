@@ -230,6 +230,19 @@ START_ROWS: tuple[RefusalRow, ...] = (
         "write paths of the engine's machine (/mnt/c/… for WSL), without colons",
     ),
     RefusalRow(
+        r"creating overlay mount|mounting overlay|layer does not exist|content "
+        r"digest sha256:\w+: not found",
+        'the engine\'s copy of the image "{image}" is incomplete',
+        "docker rmi {image}, then start the run again; if it comes again, look at the disk of the engine "
+        "(df, dmesg)",
+    ),
+    RefusalRow(
+        r"oom_score_adj[^\n]*permission denied",
+        "the engine may not set how a container is treated when memory runs out (oom_score_adj), as a "
+        "rootless one",
+        "update docker and runc; an engine that runs as root may set it",
+    ),
+    RefusalRow(
         r"apparmor",
         "the engine could not set its AppArmor profile",
         "{restart_apparmor} && {restart}",

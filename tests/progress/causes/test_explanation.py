@@ -181,7 +181,7 @@ def test_only_a_wrapper_is_better_than_nothing() -> None:
         (
             raised("tensorflow.errors.InternalError: 2 root error(s) found.")
             + "  (0) Internal: the sampler is empty\n  (1) Internal: the sampler is empty\n",
-            "Internal: the sampler is empty",
+            "TensorFlow or a library below it failed: the sampler is empty",
         ),
         (
             raised("ValueError: in user code:")
@@ -525,3 +525,15 @@ def test_a_library_that_aborts_says_more_than_the_signal() -> None:
 def test_the_words_of_slurm_are_no_refused_arguments() -> None:
     found = verdict("srun: error: n1: task 0: Exited with exit code 2\n", 2)
     assert found.reason != "TAO refused its arguments: n1: task 0: Exited with exit code 2"
+
+
+def test_a_traceback_in_a_box_has_frames() -> None:
+    box = (
+        "╭─────────────────── Traceback (most recent call last) ───────────────────╮\n"
+        "│ /usr/local/lib/python3.10/dist-packages/nvidia_tao_pytorch/cv/x.py:42   │\n"
+        "│ in run_experiment                                                       │\n"
+        "│ ❱  42 │   │   return trainer_fn(*args, **kwargs)                         │\n"
+        "╰─────────────────────────────────────────────────────────────────────────╯\n"
+    )
+    found = verdict(box + "ArithmeticError: no data\n")
+    assert (found.hint or "").endswith("; raised in x.py:42")

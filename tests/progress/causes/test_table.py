@@ -278,7 +278,7 @@ FRAMED: list[tuple[str, str, str, str]] = [
     ),
 ]
 _NAMES = (
-    "CUDA", "TAO", "TensorRT", "Slurm", "PyTorch", "TensorFlow", "Apptainer", "INT8", "JOB_ID", "NCCL", "Open MPI", "the", "cuDNN", "cuBLAS",
+    "CUDA", "TAO", "TensorRT", "Slurm", "PyTorch", "TensorFlow", "Apptainer", "Kubernetes", "INT8", "JOB_ID", "NCCL", "Open MPI", "the", "cuDNN", "cuBLAS",
 )  # fmt: skip
 
 

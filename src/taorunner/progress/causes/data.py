@@ -29,14 +29,16 @@ DATA: tuple[Cause, ...] = (
         "unreadable-image",
         "identify image file|mage file is truncated|orrupted image|oading image|roken data stream"
         "|runcated File Read"
-        "|broken PNG|unexpected end of data|load image|got unknown format|nknown image file format|nvalid "
+        "|broken PNG|unexpected end of data|load image|got unknown format|got empty file|nknown image file "
+        "format|nvalid "
         "JPEG|jpeg::Uncompress|nvalid PNG|Error reading image"
         "|read image|open image",
         r"(?:cannot identify image file|[Cc]orrupted image:?|[Ee]rror (?:loading|reading|opening) image:?"
         r"|(?:[Cc]annot|[Cc]an't|[Cc]ould not|[Ff]ailed to|[Uu]nable to) (?:read|open|load"
         r"|decode) (?:the )?image:?(?: file)?:?)"
         r" ?['\"]?(?P<bare>/[^'\"\n:]{1,300})?"
-        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got unknown format starting "
+        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got empty file|got unknown "
+        r"format starting "
         r"with"
         r"|image file is truncated|broken data stream|Truncated File Read|[Uu]nknown image file format"
         r"|Invalid (?:JPEG|PNG) data|jpeg::Uncompress failed",
@@ -68,7 +70,8 @@ DATA: tuple[Cause, ...] = (
     row(
         "images-of-unequal-size",
         "stack expects each tensor to be equal size",
-        r"stack expects each tensor to be equal size, but got \[(?P<what>[\d, ]{1,40})\] at entry 0",
+        r"stack expects each tensor to be equal size, but got \[(?P<what>\d{1,9}(?:, \d{1,9}){2,5})\] at "
+        r"entry 0",
         "images of one batch have different sizes, the first one {what}",
         "`taorunner dataset resize` gives all of them one size",
     ),
@@ -248,9 +251,10 @@ DATA: tuple[Cause, ...] = (
     row(
         "no-samples",
         "num_samples=0|o training samples|dataset is empty|Dataset is empty|Sequence has length 0"
-        "|empty range for|No valid data found|No samples found|o samples|irectory is empty|older is empty",
+        "|empty range |No valid data found|No samples found|o samples|irectory is empty|older is empty",
         r"num_samples=0|[Nn]o training samples|[Dd]ataset is empty|the Sequence has length 0"
-        r"|empty range for randrange|No valid data found|No samples (?:were )?found"
+        r"|empty range (?:for|in) randrange(?!(?:\(\) )?\(-?\d{1,9}, -)|No valid data found|No samples "
+        r"(?:were )?found"
         r"|(?P<what>\w{0,30} ?(?:[Dd]irectory|[Ff]older) is empty)",
         "the dataset has no samples that can be used: {what}",
         "check the data paths of the spec; " + _CHECK,

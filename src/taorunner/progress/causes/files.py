@@ -124,6 +124,13 @@ FILES: tuple[Cause, ...] = (
     ),
     row(
         "missing-file",
+        "errno = 2,",
+        r"name = '(?P<path>/[^'\n]{1,300})'[^\n]{0,20}errno = 2,",
+        'there is no "{path}" inside the container',
+        "check the path in the spec and the mounts",
+    ),
+    row(
+        "missing-file",
         "FileNotFoundError: ",
         r"^FileNotFoundError: [^\n]{0,120}?(?P<path>(?<![\w./-])[\w][\w.@-]{0,80}(?:/[\w.@-]{1,80}){1,12}"
         r"|(?<![\w./-])[\w-]{1,80}\.[a-z]\w{1,7}(?![\w/]))",
@@ -162,7 +169,8 @@ FILES: tuple[Cause, ...] = (
     row(
         "file-system-refused",
         "Errno ",
-        r"\[Errno (?:1|16|18|22|26|27|38|39|75|95)\] (?P<what>[^:\n]{1,60})(?:: '(?P<path>[^'\n]{1,300})')?",
+        r"\[Errno (?!(?:2|13|32|98|99|10[1-9]|11[0-5])\])\d{1,3}\] (?P<what>[^:\n]{1,60})(?:: "
+        r"'(?P<path>[^'\n]{1,300})')?",
         "the file system refused an operation: {what}{on_path}",
         "see with `df -T` what kind of disk it is; network disks and FAT allow less than a local disk: point "
         "the mounts at one",

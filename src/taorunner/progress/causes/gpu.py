@@ -241,4 +241,22 @@ GPU: tuple[Cause, ...] = (
         "restart the docker engine (WSL: wsl --shutdown) or reboot, then try again; `nvidia-smi` and "
         "`dmesg` show more",
     ),
+    row(
+        "cuda-not-started",
+        "(error ",
+        r"^ {1,8}\[\[ (?P<what>[A-Z][^\n\]]{3,80} \(error \d{1,4}\)) \]\]",
+        "CUDA does not start in the container: {what}",
+        "driver and image do not fit, or the engine must be restarted: compare `nvidia-smi` with what the "
+        "release needs",
+    ),
+    row(
+        "cuda-refused",
+        "CUDA error: ",
+        r"CUDA error: (?P<what>(?!device-side|out of memory)[a-z][^\n]{3,100})",
+        "the GPU refused an operation: {what}",
+        'CUDA_LAUNCH_BLOCKING=1 in "env" shows where; an empty or very large input can do it: check sizes '
+        "and labels; else use "
+        'another "release"',
+        weight=Weight.GENERAL,
+    ),
 )

@@ -22,6 +22,14 @@ MACHINE: tuple[Cause, ...] = (
         weight=Weight.MACHINE,
     ),
     row(
+        "evicted",
+        "low on resource",
+        r"node was low on resource: (?P<what>[\w-]{1,40})",
+        "Kubernetes ended the pod, because its node ran low on {what}",
+        "free space or memory on that node, or ask for them in clusters.yml; write large files to a volume",
+        weight=Weight.MACHINE,
+    ),
+    row(
         "preempted",
         "DUE TO PREEMPTION|PREEMPTED",
         r"DUE TO PREEMPTION|\bPREEMPTED\b",
@@ -47,8 +55,9 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "shared-memory",
-        "us error|hared memory|/dev/shm|</torch_",
-        r"[Bb]us error|out of shared memory|insufficient shared memory|[Nn]o space left on"
+        "us error|hared memory|/dev/shm|</torch_|exitcode|SIGBUS",
+        r"exitcode {0,4}: {0,2}-7\b|Signal 7 \(SIGBUS\)|[Bb]us error|out of shared memory|insufficient shared "
+        r"memory|[Nn]o space left on"
         r" device.{0,80}/dev/shm"
         r"|/dev/shm.{0,200}[Nn]o space left|[Uu]nable to (?:open|create|write|mmap|resize).{0,60}shared memory"
         r"|[Uu]nable to allocate shared memory|</torch_\w{1,60}>[^\n]{0,40}No space left on device"

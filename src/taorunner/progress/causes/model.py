@@ -54,6 +54,51 @@ MODEL: tuple[Cause, ...] = (
         "set train.activation_checkpoint: false, or train on one GPU",
     ),
     row(
+        "image-channels",
+        "tuple index out of range|expected 3, got 2",
+        r"(?P<what>tuple index out of range|not enough values to unpack \(expected 3, got 2\))",
+        "an image is greyscale where one with three channels is expected: {what}",
+        "save all images as RGB; `taorunner dataset check` shows the kind of each image",
+        frame=r"\n[^\n]{0,120}\.shape(?:\[(?:2|-1)\]|$)",
+    ),
+    row(
+        "image-smaller-than-crop",
+        "empty range |low >= high|high <= 0|rop size",
+        r"empty range (?:for|in) randrange(?:\(\))? ?\(-?\d{1,9}, -\d{1,9}"
+        r"|(?P<what>(?:[Rr]equired |[Rr]equested )?[Cc]rop size[^\n]{0,60} larger than[^\n]{0,80})",
+        "an image is smaller than the crop that the spec asks for: {what}",
+        "use a smaller crop or size in the spec, or larger images (`taorunner dataset resize`)",
+    ),
+    row(
+        "image-smaller-than-crop",
+        "low >= high|high <= 0",
+        r"low >= high|high <= 0",
+        "an image is smaller than the crop that the spec asks for",
+        "use a smaller crop or size in the spec, or larger images (`taorunner dataset resize`)",
+        frame=r"crop|transform|augment|pipeline",
+    ),
+    row(
+        "samples-of-unequal-form",
+        "stack expects each tensor to be equal size",
+        r"stack expects each tensor to be equal size, but got (?P<what>\[[\d, ]{0,40}\] at entry 0 and \[[\d, "
+        r"]{0,40}\] at entry 1)",
+        "the samples of one batch have labels of different number or length: {what}",
+        "`taorunner dataset check` looks at the annotations, each of which must have the same form; a batch "
+        "size{batch_key} "
+        "of 1 avoids it",
+    ),
+    row(
+        "nothing-left",
+        "with no elements|zero-size array|non-zero size",
+        r"(?P<what>on tensor with no elements|zero-size array to reduction operation|[Ee]xpected reduction "
+        r"dim \d{1,3} to have "
+        r"non-zero size)",
+        "nothing was left to compute with, such as no box of an image, or no prediction: {what}",
+        "leave out images without labels, compare the classes of labels and spec; when evaluating, train "
+        "longer or lower the "
+        "score threshold",
+    ),
+    row(
         "sample-missing",
         "default_collate: batch must contain",
         r"default_collate: batch must contain [^\n]{1,120}found (?P<what>[^\n]{1,60})",
@@ -63,8 +108,10 @@ MODEL: tuple[Cause, ...] = (
     row(
         "image-channels",
         "doesn't match the broadcast shape|broadcast input array from shape|to have value 3 but received"
-        "|must match the size of tensor",
-        r"(?P<what>output with shape \[1, [\d, ]{1,30}\] doesn't match the broadcast shape \[3, [\d, ]{1,30}\]"
+        "|must match the size of tensor|operands could not be broadcast",
+        r"(?P<what>operands could not be broadcast together with shapes (?:\(\d{1,6},\d{1,6}\)|"
+        r"\(\d{1,6},\d{1,6},4\)) \(3,\)"
+        r"|output with shape \[1, [\d, ]{1,30}\] doesn't match the broadcast shape \[3, [\d, ]{1,30}\]"
         r"|could not broadcast input array from shape \([\d, ]{1,40}\) into shape \((?:[134], ?[\d, ]{1,40}|"
         r"[\d, ]{1,40}, ?[134])\)"
         r"|expected axis -1 of input shape to have value \d{1,6} but received input with shape [^\n]{1,60}"
@@ -115,11 +162,12 @@ MODEL: tuple[Cause, ...] = (
     ),
     row(
         "two-devices",
-        "at least two devices|same device",
-        r"at least two devices, (?P<what>[\w:]{1,20} and [\w:]{1,20})|[Ii]nput and (?:hidden"
+        "at least two devices|same device|Received cuda",
+        r"at least two devices, (?P<what>[\w:]{1,20} and [\w:]{1,20})|be on the same device\. Received "
+        r"(?P<path>[\w:]{1,20} and [\w:]{1,20})|[Ii]nput and (?:hidden"
         r"|parameter) tensors are not"
         r" at the same device",
-        "parts of the model are on different devices: {what}",
+        "parts of the model are on different devices: {what}{path}",
         'use one GPU, or another "release": a fault of the code rather than of spec or data',
     ),
     row(

@@ -218,8 +218,8 @@ SPEC: tuple[Cause, ...] = (
     ),
     row(
         "unused-parameters",
-        "finished reduction in the prior iteration",
-        r"finished reduction in the prior iteration",
+        "finished reduction in the prior iteration|not used in producing the loss",
+        r"finished reduction in the prior iteration|parameters that were not used in producing the loss",
         "with several GPUs, parameters of the model take no part in the loss, which is not allowed here",
         "set train.activation_checkpoint: false with train.distributed_strategy: ddp, or train on one GPU",
     ),

@@ -98,6 +98,8 @@ _EXCEPTION = re.compile(
     r"|(?:(?<=Error)|(?<=Exception)|(?<=Interrupt)|(?<=Exit)|(?<=Iteration)|(?<=Empty)|(?<=Timeout))\Z)",
     re.ASCII,
 )
+_BOXED_FRAME = re.compile(r"│ (/[^\s:]{1,400}):(\d{1,9})(?: in ([\w.<>]{1,100}))?")
+_BOXED_SOURCE = re.compile(r"│ ❱ {1,8}\d{1,9} (?:│ {1,8}){0,20}([^│]{1,400})")
 _BAR = re.compile(r"\d%\||\d/(?:\d{1,12}|Unknown) (?:\[[=>.]{1,200}\] )?- |━━")
 
 
@@ -249,6 +251,8 @@ class ConsoleParser:
         state.in_traceback -= 1
         if text[:1].isspace():
             state.read_frame(text)
+        elif text[:1] == "│":
+            state.read_boxed_frame(text)
         elif _EXCEPTION.match(text.rstrip()):
             found.append(state.end_traceback(printable(text.strip())))
 
@@ -292,6 +296,15 @@ class _Stream:
             del self._frames[:-_FRAMES_LIMIT]
         elif self._frames and len(self._frames[-1]) == 1 and set(text) - set(" ^~"):
             self._frames[-1].append(text.strip())
+
+    def read_boxed_frame(self, text: str) -> None:
+        """Keeps a frame of a traceback that the library rich drew in a box."""
+        if match := _BOXED_FRAME.match(text):
+            file, line, function = match.groups()
+            self._frames.append([f'File "{file}", line {line}' + (f", in {function}" if function else "")])
+            del self._frames[:-_FRAMES_LIMIT]
+        elif self._frames and len(self._frames[-1]) == 1 and (match := _BOXED_SOURCE.match(text)):
+            self._frames[-1].append(match.group(1).strip())
 
     def end_traceback(self, line: str) -> TracebackHint:
         frame, *outer = ("\n".join(lines) for lines in reversed(self._frames or [[]]))

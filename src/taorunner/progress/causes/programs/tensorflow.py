@@ -8,11 +8,13 @@ from __future__ import annotations
 from taorunner.progress.causes.cause import Cause, Weight, row
 
 _KERAS = r'File "[^"\n]{0,300}/(?:tensorflow\w{0,10}|keras\w{0,10}|tf_keras)/'
-_PREFIX = r"errors(?:_impl)?\.{name}: (?!\[_Derived_\]$)(?P<what>[^\n]{{1,260}})"
 
 
-def _of(name: str) -> str:
-    return _PREFIX.format(name=name)
+def _of(classes: str, names: str) -> str:
+    """The text of one of the classes, or of its name in a list of root errors: ``(0) Invalid argument: …``."""
+    named = rf"\(\d\) (?:{names}): {{1,4}}"
+    raised = rf"errors(?:_impl)?\.(?:{classes})Error: (?!\d root error|Graph execution)"
+    return rf"(?:{raised}|{named})(?P<what>[^\n]{{1,260}})"
 
 
 TENSORFLOW: tuple[Cause, ...] = (
@@ -69,8 +71,8 @@ TENSORFLOW: tuple[Cause, ...] = (
 TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
     row(
         "tensorflow-missing",
-        "NotFoundError: ",
-        _of("NotFoundError"),
+        "NotFoundError: |Not found: |NOT_FOUND: ",
+        _of("NotFound", "Not found|NOT_FOUND"),
         "TensorFlow did not find a file, or a name in a checkpoint: {what}",
         "check the paths of the spec and the mounts; a name that is missing in a checkpoint means weights of "
         "another model",
@@ -78,9 +80,10 @@ TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
     ),
     row(
         "tensorflow-gpu",
-        "InternalError: |UnknownError: |UnavailableError: ",
-        _of(r"(?:Internal|Unknown|Unavailable)Error"),
-        "TensorFlow failed on the GPU or in a library below it: {what}",
+        "InternalError: |UnknownError: |UnavailableError: |Internal: |INTERNAL: |Unknown: |UNKNOWN: |"
+        "UNAVAILABLE: ",
+        _of("Internal|Unknown|Unavailable", "Internal|INTERNAL|Unknown|UNKNOWN|UNAVAILABLE"),
+        "TensorFlow or a library below it failed: {what}",
         "`nvidia-smi` shows whether the GPU works and what else uses its memory; try a smaller batch "
         "size{batch_key}; if it "
         'comes again, use another "release"',
@@ -88,16 +91,21 @@ TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
     ),
     row(
         "tensorflow-not-here",
-        "UnimplementedError: ",
-        _of("UnimplementedError"),
+        "UnimplementedError: |Unimplemented: |UNIMPLEMENTED: ",
+        _of("Unimplemented", "Unimplemented|UNIMPLEMENTED"),
         "TensorFlow has no such operation on this device: {what}",
         "run on a GPU; if it does, the sizes or the data format of the spec are not supported there",
         weight=Weight.GENERAL,
     ),
     row(
         "tensorflow-file",
-        "DataLossError: |PermissionDeniedError: |AlreadyExistsError: |FailedPreconditionError: ",
-        _of(r"(?:DataLoss|PermissionDenied|AlreadyExists|FailedPrecondition)Error"),
+        "DataLossError: |PermissionDeniedError: |AlreadyExistsError: |FailedPreconditionError: |Data loss: |"
+        "DATA_LOSS: "
+        "|Failed precondition: |FAILED_PRECONDITION: ",
+        _of(
+            "DataLoss|PermissionDenied|AlreadyExists|FailedPrecondition",
+            "Data loss|DATA_LOSS|Failed precondition|FAILED_PRECONDITION",
+        ),
         "TensorFlow cannot use a file or something that was to be ready before: {what}",
         "if it names a file, check it and the mounts; start again with --overwrite; else look for an earlier "
         "error in the log",
@@ -105,8 +113,8 @@ TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
     ),
     row(
         "tensorflow-data-ended",
-        "OutOfRangeError: ",
-        _of("OutOfRangeError"),
+        "OutOfRangeError: |Out of range: |OUT_OF_RANGE: ",
+        _of("OutOfRange", "Out of range|OUT_OF_RANGE"),
         "the data ended before the run did: {what}",
         "most often the dataset has fewer samples than a batch or a step count of the spec wants, or records "
         "are damaged: run "
@@ -115,8 +123,8 @@ TENSORFLOW_IN_GENERAL: tuple[Cause, ...] = (
     ),
     row(
         "tensorflow-argument",
-        "InvalidArgumentError: ",
-        _of("InvalidArgumentError"),
+        "InvalidArgumentError: |Invalid argument: |INVALID_ARGUMENT: ",
+        _of("InvalidArgument", "Invalid argument|INVALID_ARGUMENT"),
         "values or sizes do not fit in the model: {what}",
         "compare image sizes, number of classes and labels with the spec; `taorunner dataset check --deep` "
         "reads all images "
