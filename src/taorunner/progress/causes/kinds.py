@@ -64,7 +64,7 @@ KINDS: tuple[Cause, ...] = (
         weight=Weight.GENERAL,
         frame=r"\n[^\n]{0,120}\b"
         + _CONFIG
-        + r"(?P<path>(?:\.[A-Za-z_]\w{0,60}|\[['\"]\w{1,60}['\"]\]){1,6})",
+        + r"(?P<path>(?:\.(?!(?:get|items|keys|values|pop|copy)\b)[A-Za-z_]\w{0,60}|\[['\"]\w{1,60}['\"]\]){1,6})",
     ),
     row(
         "value-is-none",
@@ -145,6 +145,17 @@ KINDS: tuple[Cause, ...] = (
         'fit together: use another "release"',
         weight=Weight.GENERAL,
         frame=r"\n *raise ",
+    ),
+    row(
+        "part-lacks-name",
+        "object has no attribute",
+        r"^AttributeError: '(?P<what>(?:[\w.]{1,80}\.)?[A-Z]\w{1,80}' object has no attribute '\w{1,80}')",
+        "the code asks a part of the model or a package for a name that it does not have: '{what}",
+        'most often packages of the image do not fit together: use another "release"; a wrong model, '
+        "backbone or checkpoint in "
+        "the spec can do it, too",
+        weight=Weight.GENERAL,
+        frame=_IN_TRACEBACK,
     ),
     row(
         "form-does-not-fit",

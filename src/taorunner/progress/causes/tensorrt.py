@@ -30,10 +30,12 @@ TENSORRT: tuple[Cause, ...] = (
     ),
     row(
         "engine-unreadable",
-        "agic tag|magicTagRead|deserializ|Engine file loading failed|create_execution_context|Deserialization",
+        "agic tag|magicTagRead|deserializ|Engine file loading failed|NoneType|Deserialization",
         r"[Mm]agic tag|magicTagRead|Engine deserialization failed|deserializeCudaEngine"
         r"|Engine file loading failed"
-        r"|no attribute 'create_execution_context'",
+        r"|'NoneType' object has no attribute '(?:create_execution_context|num_bindings|num_io_tensors|"
+        r"get_binding_\w{1,20}"
+        r"|get_tensor_\w{1,20}|num_optimization_profiles|max_batch_size)'",
         "the TensorRT engine cannot be loaded: it is damaged, or was built with another TensorRT or GPU",
         _BUILD,
     ),
