@@ -346,3 +346,12 @@ def test_an_action_of_two_groups_keeps_the_name_that_the_network_gives_it() -> N
                 assert network.name_of(contract) == action, (name, release)
     deploy = catalog.network("rtdetr").contract("deploy.evaluate")
     assert (deploy.action, catalog.network("rtdetr").name_of(deploy)) == ("evaluate", "deploy.evaluate")
+
+
+@pytest.mark.parametrize("network", ["dino", "rtdetr", "classification_pyt"])
+def test_a_distillation_writes_below_its_own_folder(network: str) -> None:
+    """Source: NVIDIA-TAO/tao-pytorch core/decorators/workflow.py."""
+    written = load_network(network).contract("distill", release="7.0.1").checkpoints
+    trained = load_network(network).contract("train", release="7.0.1").checkpoints
+    assert written.globs == tuple(glob.replace("train/", "distill/") for glob in trained.globs)
+    assert written.latest == (trained.latest or "").replace("train/", "distill/")
