@@ -17,6 +17,8 @@ from pathlib import Path
 
 UNSEEN = ".taorunner"
 """The folder of a workspace that no container sees: none can exchange what is below it."""
+MOST_LEVELS, MOST_ENTRIES = 32, 200_000
+"""Below one folder; results have five levels at most, and the images of an inference."""
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = _ROOT | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -56,17 +58,69 @@ def matches(root: Path, pattern: str) -> list[Path]:
 
 def files_below(root: Path, folder: Path) -> Iterator[Path]:
     """The regular files in ``folder``, which is ``root`` or below it, and in its folders, but for links and what they
-    lead to. Empty where a link is on the way to ``folder``, or it is not there."""
-    try:
-        with _opened(root, folder):
-            pass
-    except OSError:
-        return
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = Path(place, name)
-            if _is_kind(path, stat.S_ISREG):
-                yield path
+    lead to. Empty where a link is on the way to ``folder``, or it is not there.
+
+    A container can make folders without end: deeper than ``MOST_LEVELS``, and after ``MOST_ENTRIES``, nothing is found.
+    """
+    left = MOST_ENTRIES
+    for place, opened, folders, others in opened_folders(root, folder):
+        left -= len(folders) + len(others)
+        if left < 0:
+            return
+        for name in others:
+            with suppress(OSError):
+                if stat.S_ISREG(os.lstat(name, dir_fd=opened).st_mode):
+                    yield place / name
+
+
+def opened_folders(
+    root: Path, folder: Path, skipped: Callable[[Path], object] | None = None
+) -> Iterator[tuple[Path, int, list[str], list[str]]]:
+    """``folder``, which is ``root`` or below it, and the folders in it: each with its descriptor, which is closed at
+    the next one, the names of its folders, and the other names. A name that is removed from the folders is not gone into.
+
+    No link is followed. ``skipped`` gets the folders that are not looked at: they cannot be opened, or lie deeper than
+    ``MOST_LEVELS``.
+    """
+    waiting = [(folder, 0)]
+    while waiting:
+        place, level = waiting.pop()
+        folders: list[str] = []
+        try:
+            if level > MOST_LEVELS:
+                raise OSError(errno.ENAMETOOLONG, "folders are nested too deeply", str(place))
+            with _opened(root, place) as opened:
+                found = _listed(opened)
+                folders += [name for name, is_folder in found if is_folder]
+                yield place, opened, folders, [name for name, is_folder in found if not is_folder]
+        except OSError:
+            if skipped is not None:
+                skipped(place)
+        waiting += [(place / name, level + 1) for name in reversed(folders)]
+
+
+def walk(
+    top: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As ``os.walk``, which follows no link; folders deeper than ``MOST_LEVELS`` are errors. Before Python 3.12
+    ``os.walk`` ends as RecursionError there."""
+    waiting = [(os.fspath(top), 0)]
+    while waiting:
+        place, level = waiting.pop()
+        try:
+            if level > MOST_LEVELS:
+                raise OSError(errno.ENAMETOOLONG, "folders are nested too deeply", place)
+            with os.scandir(place) as entries:
+                found = [(entry.name, entry.is_dir(), entry.is_symlink()) for entry in entries]
+        except OSError as error:
+            if onerror is not None:
+                onerror(error)
+            continue
+        folders = [name for name, is_folder, _ in found if is_folder]
+        yield place, folders, [name for name, is_folder, _ in found if not is_folder]
+        linked = {name for name, _, is_link in found if is_link}
+        below = (name for name in reversed(folders) if name not in linked)
+        waiting += [(f"{place}/{name}", level + 1) for name in below]
 
 
 def link_on_the_way(root: Path, path: Path) -> Path | None:
@@ -147,6 +201,26 @@ def remove_regular_file(root: Path, path: Path) -> bool:
         return False
 
 
+def remove_tree(name: str, parent: int) -> None:
+    """Removes the folder ``name`` of the opened folder ``parent``, and links in it, not their targets. Raises OSError.
+
+    A folder in a folder is moved up first: a container can nest more of them than a process may have open, or than a
+    path may name.
+    """
+    top = os.open(name, _FOLDER, dir_fd=parent)
+    try:
+        while found := _listed(top):
+            for inner, is_folder in found:
+                if is_folder:
+                    _empty(inner, top)
+                    os.rmdir(inner, dir_fd=top)
+                else:
+                    os.unlink(inner, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(name, dir_fd=parent)
+
+
 @contextmanager
 def opened_folder(root: Path, path: Path) -> Iterator[int]:
     """The descriptor of the folder ``path``, which may be ``root``, for as long as the block takes.
@@ -186,6 +260,30 @@ def _step(folder: int, name: str, place: Path, *, makes: bool) -> int:
         is_link = stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
         what = "a symbolic link, and taorunner does not follow it" if is_link else "not a folder"
         raise NotContainedError(place, what) from None
+
+
+def _empty(name: str, top: int) -> None:
+    """Unlinks the files of a folder in ``top``, and moves the folders in it there, unless they are empty."""
+    folder = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for inner, is_folder in _listed(folder):
+            if not is_folder:
+                os.unlink(inner, dir_fd=folder)
+                continue
+            try:
+                os.rmdir(inner, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                os.rename(inner, f".removing-{os.urandom(8).hex()}", src_dir_fd=folder, dst_dir_fd=top)
+    finally:
+        os.close(folder)
+
+
+def _listed(folder: int) -> list[tuple[str, bool]]:
+    """The entries, and whether each is a folder."""
+    with os.scandir(folder) as entries:
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
 
 
 def _named(folder: Path, part: str) -> list[Path]:

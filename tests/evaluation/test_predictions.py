@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nested_folders import nested_folders
 
 from taorunner.errors import TaorunnerError
 from taorunner.evaluation.run import evaluate_boxes
@@ -39,6 +41,46 @@ def test_lines_that_cannot_be_used_are_counted_with_the_first_place(made: Any) -
         "prediction-bad-line": ("2 predictions", label, 5),
         "prediction-bad-box": ("1 prediction", label, 7),
     }
+
+
+def test_what_a_container_leaves_in_the_place_of_labels_is_left_out_by_name(
+    made: Any, tmp_path: Path
+) -> None:
+    root, results = made(1), tmp_path / "models/e1"
+    labels = results / "inference/labels"
+    shutil.copytree(root / "predicted", labels)
+    expected = evaluate_boxes(labels, root).overall
+    (tmp_path / "elsewhere.txt").write_text(ROW)
+    (labels / "a-link.txt").symlink_to(tmp_path / "elsewhere.txt")
+    os.mkfifo(labels / "a-pipe.txt")
+    (labels / "b-large.txt").write_bytes(ROW.encode() * 250_000)
+    (labels / "c-long-name.txt").write_text("x" * 1_000_000 + ROW)
+    (labels / "q-classes.txt").write_text("".join(f"{number}{ROW}" for number in range(12_000)))
+    (labels / "e-far.txt").write_text(ROW.replace("1 1 50 50", "-1e308 1 1e308 1e308"))
+    (labels / os.fsdecode(b"f-\xff-\x1b[2J.txt")).write_text(ROW)
+    (labels / "g" / "of a folder.txt").mkdir(parents=True)
+    with nested_folders(labels):
+        for place in (results, labels):
+            done = evaluate_boxes(place, root, root=results)
+            assert done.overall == expected
+            found = [one for one in done.findings if one.code.startswith("prediction-")]
+            assert [one.code for one in found] == [
+                "prediction-no-file", "prediction-large-file", "prediction-bad-line", "prediction-bad-box",
+                "prediction-many-classes", "prediction-unknown-image", "prediction-unknown-class",
+            ]  # fmt: skip
+            assert all(len(one.message) < 400 and "\x1b" not in one.message for one in found)
+        json.dumps(done.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("folder", ["inference", "inference/labels"])
+def test_a_link_in_the_place_of_a_folder_of_labels_is_not_followed(
+    made: Any, tmp_path: Path, folder: str
+) -> None:
+    root, results = made(1), tmp_path / "models/e1"
+    (results / folder).parent.mkdir(parents=True)
+    (results / folder).symlink_to(root / "predicted")
+    message, _, code = refusal(results / "inference", root, root=results)
+    assert (message, code) == (f'there is no label file (.txt) in "{results}/inference"', 3)
 
 
 def test_the_folder_of_an_inference_is_found_below_the_results(made: Any, tmp_path: Path) -> None:
@@ -132,6 +174,8 @@ def test_only_inferred_subsets_count_and_one_can_be_named(made: Any) -> None:
         ('[{"image_id": 5, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 1}]', "can be used"),
         ('[{"image_id": [5], "category_id": 7, "bbox": [1, 2, 3, 4], "score": 1}]', "can be used"),
         ('[{"image_id": 100, "category_id": 7, "bbox": [1, 2, 3], "score": 1}]', "can be used"),
+        ('[{"image_id": 100, "category_id": 7, "bbox": [1e308, 2, 1e308, 3], "score": 1}]', "can be used"),
+        ("[" * 100_000, "cannot be read"),
         ('[{"image_id": 100, "category_id": 7, "bbox": [1, 2, 3, "x"], "score": null}]', "can be used"),
     ],
 )
@@ -140,6 +184,23 @@ def test_results_that_are_none_are_refused(made: Any, text: str, expected: str) 
     (root / "results.json").write_text(text)
     message, hint, code = refusal(root / "results.json", root)
     assert expected in message and hint and code == 3
+
+
+def test_images_of_a_document_have_any_name(made: Any, tmp_path: Path) -> None:
+    names = ("", ".", "/", "..", "\udcff", "p0")
+    document = {
+        "images": [{"id": number, "file_name": name} for number, name in enumerate(names)],
+        "categories": [{"id": 7, "name": "bolt"}],
+        "annotations": [
+            {"image_id": number, "category_id": 7, "bbox": [1, 2, 3, 4], "score": 1}
+            for number in range(len(names))
+        ],
+    }
+    (tmp_path / "own.json").write_text(json.dumps(document))
+    (unknown,) = (
+        one for one in evaluate_boxes(tmp_path / "own.json", made(6)).findings if one.code != "no-mask"
+    )
+    assert (unknown.code, unknown.message[:22]) == ("prediction-unknown-image", "4 label files left out")
 
 
 def test_what_is_no_prediction_is_refused(made: Any) -> None:

@@ -7,9 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from nested_folders import nested_folders
 
 from taorunner import contained_files
-from taorunner.contained_files import NotContainedError, is_contained, matches, open_file, root_of
+from taorunner.contained_files import (
+    MOST_LEVELS,
+    NotContainedError,
+    files_below,
+    is_contained,
+    matches,
+    open_file,
+    root_of,
+    walk,
+)
 
 
 @pytest.fixture
@@ -31,6 +41,19 @@ def everything(place: Path) -> dict[str, str]:
         path.relative_to(place).as_posix(): path.read_text() if path.is_file() else ""
         for path in place.rglob("*")
     }
+
+
+def test_folders_that_are_nested_without_end_are_walked_as_far_as_results_go(root: Path) -> None:
+    expected = [root / "train/a.pth"]
+    with nested_folders(root / "train"):
+        assert list(files_below(root, root)) == expected
+        unread: list[OSError] = []
+        walked = list(walk(root / "train", unread.append))
+        assert len(walked) == MOST_LEVELS + 1
+        assert [error.strerror for error in unread] == ["folders are nested too deeply"]
+    assert [
+        Path(place, name) for place, _, names in walk(root / "train") for name in names if name == "a.pth"
+    ] == expected
 
 
 def test_what_is_found_lies_in_folders_that_are_no_links(root: Path) -> None:

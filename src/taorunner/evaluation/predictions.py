@@ -8,22 +8,29 @@ score}``, or a whole document whose annotations have a score.
 from __future__ import annotations
 
 import math
+import os
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from os.path import normpath, splitext
 from pathlib import Path
 from typing import Any
 
+from taorunner.contained_files import matches, open_file, opened_folders
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.text import amount, printable
-from taorunner.values.bounded_reading import JsonError, TooMuchError, read_file, read_json
+from taorunner.values.bounded_reading import JsonError, TooMuchError, read_json
 
 _COLUMNS = 15
 """After the class name: 14 numbers of KITTI and the score."""
-_MOST_LABEL_BYTES = 64 * 1024**2
-MOST_BYTES = 1024**3
-"""Of a JSON file."""
+_MOST_LABEL_BYTES = 8 * 1024**2
+_MOST_FILES, _MOST_BOXES, _MOST_NAMES, _LONGEST_NAME = 500_000, 20_000_000, 10_000, 200
+"""A container wrote them: its label files are neither without end nor as long as it likes."""
+MOST_BYTES = 512 * 1024**2
+"""Of a JSON file. It takes up to 20 times that memory."""
+_FARTHEST = 1e9
+"""Pixels. The area of a larger box is no number any more."""
 _FOLDERS = ("labels", "inference/labels", "predictions")
 """Where TAO's inference puts its label files, below the folder that a person may name."""
 
@@ -63,15 +70,20 @@ class _Names(dict[str, int]):
 
 
 def read_predictions(
-    place: Path, truth: Mapping[str, Any] | None = None, *, since_s: float = 0.0
+    place: Path,
+    truth: Mapping[str, Any] | None = None,
+    *,
+    since_s: float = 0.0,
+    root: Path | None = None,
 ) -> Predictions:
     """The boxes of a folder of label files, or of a JSON file.
 
     ``truth`` is the COCO document whose numbers the latter uses; label files from before ``since_s``, in seconds of the
-    epoch, are left out. Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
+    epoch, are left out. ``root`` is the folder below which no link is followed, by default ``place``.
+    Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
     """
     if place.is_dir():
-        return _read_folder(place, since_s)
+        return _read_folder(root or place, place, since_s)
     if not place.is_file():
         raise UnknownNameError(
             f'there is no "{printable(str(place))}"',
@@ -85,30 +97,50 @@ def read_predictions(
     return _read_json(place, truth)
 
 
-def label_folder(place: Path) -> Path:
+def label_folder(root: Path, place: Path) -> Path:
     """The folder with label files: ``place`` itself, or the one that TAO's inference makes below it."""
     for folder in (place, *(place / name for name in _FOLDERS)):
-        if any(path.suffix == ".txt" for path in folder.glob("*")):
+        if matches(root, f"{folder.relative_to(root).as_posix()}/*.txt"):
             return folder
     return place
 
 
-def _read_folder(place: Path, since_s: float) -> Predictions:
-    folder = label_folder(place)
-    files = sorted(path for path in folder.rglob("*.txt") if path.is_file() and not path.is_symlink())
+def _label_files(root: Path, folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for below, _, _, names in opened_folders(root, folder):
+        found += (below / name for name in names if name.endswith(".txt"))
+        if len(found) > _MOST_FILES:
+            raise UserFilesError(
+                f'more than {_MOST_FILES:,} label files are in "{printable(str(folder))}"',
+                hint="name the folder of labels that the inference wrote: …/inference/labels",
+            )
+    return sorted(found)
+
+
+def _read_folder(root: Path, place: Path, since_s: float) -> Predictions:
+    folder = label_folder(root, place)
+    files = _label_files(root, folder)
     if not files:
         raise UserFilesError(
             f'there is no label file (.txt) in "{printable(str(place))}"',
             hint="name the folder of labels that the inference wrote: …/inference/labels",
         )
-    made, names, problems = Predictions(), _Names(), _Problems()
-    new = [path for path in files if path.stat().st_mtime >= since_s]
-    if len(new) < len(files):
-        message = f"{amount(len(files) - len(new), 'label file')} of an earlier inference left out"
+    made, names, problems, earlier = Predictions(), _Names(), _Problems(), 0
+    for path in files:
+        descriptor = open_file(root, path)
+        if descriptor is None:
+            problems.add("no-file", path, None)
+            continue
+        with os.fdopen(descriptor, "rb") as file:
+            if os.fstat(descriptor).st_mtime < since_s:
+                earlier += 1
+                continue
+            made.keys.append(path.relative_to(folder).with_suffix("").as_posix())
+            data = file.read(_MOST_LABEL_BYTES + 1)
+        _read_labels(path, data, made, names, problems)
+    if earlier:
+        message = f"{amount(earlier, 'label file')} of an earlier inference left out"
         made.findings.append(Finding(Severity.WARNING, "prediction-earlier", message, file=folder))
-    for path in new:
-        made.keys.append(path.relative_to(folder).with_suffix("").as_posix())
-        _read_labels(path, made, names, problems)
     made.names = list(names)
     made.findings += problems.findings()
     if problems.counts["no-score"] and not len(made):
@@ -119,27 +151,31 @@ def _read_folder(place: Path, since_s: float) -> Predictions:
     return made
 
 
-def _read_labels(path: Path, made: Predictions, names: _Names, problems: _Problems) -> None:
+def _read_labels(path: Path, data: bytes, made: Predictions, names: _Names, problems: _Problems) -> None:
     image = len(made.keys) - 1
-    try:
-        text = read_file(path, most_bytes=_MOST_LABEL_BYTES).decode("utf-8-sig", "replace")
-    except TooMuchError:
+    if len(data) > _MOST_LABEL_BYTES:
         problems.add("large-file", path, None)
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    if len(made) > _MOST_BOXES:
+        raise UserFilesError(
+            f"there are more than {_MOST_BOXES:,} predictions", hint="infer with a higher --min-score"
+        )
+    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
         columns = line.split()
         if not columns:
             continue
         if len(columns) <= _COLUMNS:
             problems.add("no-score" if len(columns) == _COLUMNS else "bad-line", path, number)
             continue
-        read = _numbers(columns[-_COLUMNS:])
-        if read is None:
+        read, name = _numbers(columns[-_COLUMNS:]), " ".join(columns[:-_COLUMNS])
+        if read is None or len(name) > _LONGEST_NAME:
             problems.add("bad-line", path, number)
         elif not _is_box(corners := (read[3], read[4], read[5], read[6])):
             problems.add("bad-box", path, number)
+        elif name not in names and len(names) >= _MOST_NAMES:
+            problems.add("many-classes", path, number)
         else:
-            made.add(image, names[" ".join(columns[:-_COLUMNS])], corners, read[-1])
+            made.add(image, names[name], corners, read[-1])
 
 
 def _numbers(words: list[str]) -> tuple[float, ...] | None:
@@ -153,7 +189,7 @@ def _numbers(words: list[str]) -> tuple[float, ...] | None:
 
 def _is_box(corners: tuple[float, float, float, float]) -> bool:
     x_min, y_min, x_max, y_max = corners
-    return x_min <= x_max and y_min <= y_max
+    return x_min <= x_max and y_min <= y_max and all(abs(value) <= _FARTHEST for value in corners)
 
 
 @dataclass(slots=True)
@@ -178,8 +214,13 @@ class _Problems:
 _SAID = {
     "no-score": ("without a score, KITTI's 16th column", "give the labels of an inference"),
     "bad-line": ("the line is not that of KITTI with a score", "a class name, 14 numbers, and the score"),
-    "bad-box": ("the corners are swapped, or no numbers", "correct what writes the predictions"),
-    "large-file": ("the label file is larger than 64 MiB", "write the labels again"),
+    "bad-box": (
+        "the corners are swapped, too far away, or no numbers",
+        "correct what writes the predictions",
+    ),
+    "large-file": ("the label file is larger than 8 MiB", "write the labels again"),
+    "no-file": ("a link, or what cannot be read, is in the place of a label file", "look at it: ls -l"),
+    "many-classes": (f"there are more than {_MOST_NAMES:,} class names", "give the labels of an inference"),
     "unknown-image": ("the truth has no image of that number", "give the dataset that the results are of"),
     "unknown-category": (
         "the truth has no category of that number",
@@ -229,12 +270,14 @@ def _from_rows(path: Path, rows: list[Any], truth: Mapping[str, Any]) -> Predict
         read = _numbers([str(one) for one in (*box, score)]) if isinstance(box, list) else None
         if read is None or len(read) != 5:
             problems.add("no-score" if score is None else "bad-box", path, None)
-        elif read[2] < 0 or read[3] < 0:
+            continue
+        left, top, width, height, value = read
+        corners = (left, top, left + width, top + height)
+        if not _is_box(corners):
             problems.add("bad-box", path, None)
         else:
-            left, top, width, height, value = read
-            key = Path(image).with_suffix("").as_posix()
-            made.add(keys[key], names[name], (left, top, left + width, top + height), value)
+            key = normpath(splitext(image)[0])  # noqa: PTH122 (a text)
+            made.add(keys[key], names[name], corners, value)
     made.keys, made.names = list(keys), list(names)
     made.findings += problems.findings()
     if not len(made):

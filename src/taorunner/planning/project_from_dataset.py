@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout
+from taorunner.contained_files import walk
 from taorunner.contracts import Contract, Framework
 from taorunner.datasets.files.atomic_swap import is_alive
 from taorunner.datasets.files.output_folders import Way
@@ -170,7 +171,7 @@ def _at_source(findings: Iterable[Finding], paths: ProjectPaths, source: Path) -
     identities = {_identity(file): file for file in written}
     identities.pop(None, None)  # what is gone
     places: dict[Path | None, Path] = {}
-    for folder, _, names in os.walk(source):
+    for folder, _, names in walk(source):
         for file in (Path(folder, name) for name in names):
             if (copy := identities.get(_identity(file))) is not None:
                 places[copy] = file
@@ -269,7 +270,7 @@ def _beside(paths: ProjectPaths) -> Iterator[Workspace]:
 
 def _refuse_outside(data: Path, source: Path) -> None:
     """Raises UserFilesError for an image that a link of the dataset leads out of ``source``, which alone is mounted."""
-    for folder, _, files in os.walk(data):
+    for folder, _, files in walk(data):
         for file in files:
             path = Path(folder, file)
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(source):

@@ -56,13 +56,14 @@ def test_files_that_hold_a_secret_are_closed_and_named(top: Path, tmp_path: Path
     others = [
         write(top / "status.json", b"{}"),
         large(top / "middle.pth", 20 << 20, b"\0"),
-        write(top / "of an earlier run.yaml", KEY.encode()),
         write(tmp_path / "outside.txt", KEY.encode()),
     ]
-    os.utime(others[2], (1000, 1000))
-    (top / "link.txt").symlink_to(others[3])
+    os.utime(holding[0], (1000, 1000))  # as a program that copies files with their times
+    (top / "link.txt").symlink_to(others[2])
     (top / "folder").symlink_to(tmp_path, target_is_directory=True)
     os.mkfifo(top / "pipe")
+    later_s = holding[0].stat().st_ctime + 1000
+    assert held(LoginHost(None), str(top), FORMS, later_s) == FarSearch()  # those of an earlier run
     found = held(LoginHost(None), str(top), FORMS, 2000.5)
     assert (sorted(found.closed), found.left, found.is_whole) == (sorted(map(str, holding)), (), True)
     assert [mode(path) for path in holding] == [0o600] * len(holding)

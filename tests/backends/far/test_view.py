@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from taorunner.backends.far.files import look, packed, read_pieces
+from taorunner.backends.far.files import PIECES, look, packed, read_pieces
 from taorunner.backends.far.runs import _ahead_s
 from taorunner.backends.far.view import ENDS_BYTES, INDEX, Shown, show
 from taorunner.backends.login_host import LoginHost
@@ -177,3 +180,50 @@ def test_an_archive_holds_modes_and_content() -> None:
     data = packed({"run0/input/secrets/key": (b"\0k", 0o600), "run0/slurm/node.sh": (b"#!", 0o700)})
     assert len(data) % 512 == 0
     assert b"secrets/key" in data
+
+
+def test_what_a_container_leaves_for_the_view_is_shown_as_far_as_the_disk_here_takes_it(side: Side) -> None:
+    """A run whose results cannot be shown would never end, nor would its neighbours on that host."""
+    status = side.write("train/status.json", b"one\n")
+    late = side.write("train/late.pth", b"weights")
+    os.utime(late, ns=(0, 2**62 * 1000))
+    side.write("train/" + "n" * 251 + ".pth", b"weights")
+    sparse = side.write("train/sparse.pth", b"")
+    os.truncate(sparse, 2**62)
+    descriptor = os.open(side.there, os.O_RDONLY)
+    for _ in range(300):  # more than a path can be, in folders that are opened one from another
+        os.mkdir("d" * 200, dir_fd=descriptor)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+    os.close(descriptor)
+    side.show()
+    assert {"train", "train/status.json", "train/late.pth", "train/" + "n" * 251 + ".pth"} <= {*side.names()}
+    status.write_bytes(b"one\ntwo\n")
+    side.show()
+    assert (side.seen / "train/status.json").read_bytes() == b"one\ntwo\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv of util-linux is not installed")
+def test_a_file_that_may_not_be_read_there_is_zeros() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        closed, opened = Path(folder, "closed"), Path(folder, "opened")
+        for path, mode in ((closed, 0o600), (opened, 0o644)):
+            path.write_bytes(b"12345")
+            path.chmod(mode)
+        done = subprocess.run(
+            ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "--", "sh", "-c", PIECES],
+            input=f"{closed}\0001\0002\0{opened}\0001\0002\0".encode(), stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+    assert done.stdout == b"\0\00023"
+
+
+def test_what_takes_the_place_of_a_file_after_it_was_listed_is_not_read(side: Side, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (side.there / "link").symlink_to(tmp_path / "secret")
+    os.mkfifo(side.there / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(MachineError, match="no whole answer"):
+            read_pieces(HERE, [(str(side.there / name), 0, 6)])

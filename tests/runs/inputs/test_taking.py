@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,7 +17,7 @@ from taorunner.container_options import Mount
 from taorunner.events import RunState
 from taorunner.planning.model.plan import RenderedSpec, RunPlan
 from taorunner.runs.inputs.file_list import changes, listed, remove_unused_lists, save_list, saved_list
-from taorunner.runs.inputs.run_lock import read_lock
+from taorunner.runs.inputs.run_lock import RunLock, read_lock
 from taorunner.runs.inputs.taking import complete_lock, lock_of, take_lock
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -179,6 +180,47 @@ def test_what_tao_wrote_down_is_read_only_as_a_file_of_this_run(planned: RunPlan
     complete_lock(store, record, planned, [])
     lock = read_lock(store, RUN)
     assert lock is not None and lock.resolved is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["".join(f"k{number}: *a\n" for number in range(500)), "b: [" + "*a, " * 500 + "*a]"],
+    ids=["keys", "list"],
+)
+def test_what_tao_wrote_down_is_left_out_where_it_would_fill_the_disk(planned: RunPlan, text: str) -> None:
+    assert completed(planned, f"a: &a {'x' * 9000}\n{text}", []).resolved is None
+
+
+def test_a_text_with_many_anchors_is_read_in_no_time(planned: RunPlan) -> None:
+    began_s = time.process_time()
+    assert completed(planned, "".join(f"key{number}: &x{number} 1\n" for number in range(9000)), []).resolved
+    assert time.process_time() - began_s < 5  # it was 16 s: each searched all others for its end
+
+
+def test_what_tao_wrote_down_holds_a_secret_in_no_form(planned: RunPlan) -> None:
+    secret = "s3cret/value+15"
+    coded = b64encode(f"user:{secret}".encode()).decode()
+    text = f"a: {coded}\nb: {secret.encode().hex()}\nc_{secret.encode().hex()}: 1\nd: [x, {coded}]\ne: 5\n"
+    assert completed(planned, text, [secret]).resolved == {"e": 5}
+
+
+def completed(planned: RunPlan, written: str, secrets: list[str]) -> RunLock:
+    """The lock of an ended run that wrote this as its specification."""
+    store = RunStore(planned.workspace / ".taorunner")
+    store.paths(RUN).directory.mkdir(parents=True)
+    take_lock(store, RUN, planned)
+    now = datetime.now(timezone.utc)
+    record = RunRecord(
+        id=RUN, batch="b", project="example_01", experiment="e", action="train", backend="docker",
+        state=RunState.SUCCEEDED, queued_at=now, started_at=now, launched_at=now,
+    )  # fmt: skip
+    path = planned.results_dir / "train/experiment.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(written)
+    complete_lock(store, record, planned, secrets)
+    lock = read_lock(store, RUN)
+    assert lock is not None
+    return lock
 
 
 def test_lists_that_no_run_names_are_removed_after_an_hour(planned: RunPlan) -> None:

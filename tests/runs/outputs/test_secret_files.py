@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from nested_folders import nested_folders
 
 from taorunner.catalog.load import load_network
 from taorunner.planning.model.plan import RunPlan
@@ -71,12 +72,28 @@ def test_a_file_with_another_name_elsewhere_is_only_reported(tmp_path: Path) -> 
     assert mode(held) == 0o644
 
 
+def test_a_file_that_claims_to_be_older_than_the_run_is_searched(tmp_path: Path) -> None:
+    held = write(tmp_path / "projects/p/models/e/a.yaml", KEY.encode())
+    since_s = held.stat().st_ctime - 10
+    os.utime(held, (1000, 1000))
+    assert [code for code, _ in secured_files(plan(held.parent), (KEY,), since_s)] == ["secret-in-results"]
+    assert mode(held) == 0o600
+
+
+def test_folders_that_are_nested_without_end_are_named_and_end_no_search(tmp_path: Path) -> None:
+    results = tmp_path / "projects/p/models/e"
+    held = write(results / "z.yaml", KEY.encode())
+    with nested_folders(results):
+        found = secured_files(plan(results), (KEY,), 0)
+    assert [code for code, _ in found] == ["secret-in-results", "secrets-not-searched"]
+    assert mode(held) == 0o600
+
+
 def test_published_keys_and_earlier_files_are_left_alone(tmp_path: Path) -> None:
     results = tmp_path / "projects/p/models/e"
     held = write(results / "a.yaml", b"key: tlt_encode " + KEY.encode())
     assert secured_files(plan(results), ("tlt_encode",), 0) == []
-    os.utime(held, (1000, 1000))
-    assert secured_files(plan(results), (KEY,), 1_000_000) == []
+    assert secured_files(plan(results), (KEY,), held.stat().st_ctime + 1000) == []
     assert mode(held) == 0o644
     assert secured_files(plan(tmp_path / "projects/p/models/none"), (KEY,), 0) == []
 

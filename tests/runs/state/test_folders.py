@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from nested_folders import nested_folders
 
 from taorunner.errors import MachineError, RunStateError
 from taorunner.runs.state.folders import checked_name, is_name, remove_folder
@@ -36,6 +37,14 @@ def test_a_folder_goes_with_all_that_is_in_it_but_not_with_what_links_lead_to(tm
     remove_folder(tmp_path / "runs", "r1")
     assert list((tmp_path / "runs").iterdir()) == []
     assert (kept / "file").read_text() == "precious"
+
+
+def test_folders_that_are_nested_deeper_than_a_path_can_name_go_too(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "r1"
+    folder.mkdir(parents=True)
+    with nested_folders(folder, levels=2500):
+        remove_folder(tmp_path / "runs", "r1")
+        assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_what_is_gone_already_is_no_error(tmp_path: Path) -> None:

@@ -17,16 +17,21 @@ from taorunner.values.value import Value
 
 MOST_ENTRIES = 20_000
 """Entries of a folder that are listed at most."""
+_MOST_LEVELS = 16
+"""Folders below a folder that are listed: a container can nest them without end."""
 _FIELDS = 9
 _FORMAT = r"%y\0%i\0%s\0%T@\0%U\0%m\0%n\0%l\0%p\0"
 _LOOK = rf"""export LC_ALL=C
 printf '%s\0' "$(id -u)" "$(date +%s.%N)"
 xargs -0 -r sh -c 'find "$@" -maxdepth 0 -printf "{_FORMAT}"' sh 2>/dev/null
 for folder; do
-    find -H "$folder" -mindepth 1 -printf '{_FORMAT}' 2>/dev/null | head -zn {MOST_ENTRIES * _FIELDS}
+    find -H "$folder" -mindepth 1 -maxdepth {_MOST_LEVELS} -printf '{_FORMAT}' 2>/dev/null |
+        head -zn {MOST_ENTRIES * _FIELDS}
 done
 printf 'end\0'"""
-_PIECES = """xargs -0 -r -n 3 sh -c 'tail -c "+$(($2 + 1))" -- "$1" | head -c "$3"' sh"""
+PIECES = """xargs -0 -r -n 3 sh -c 'if [ -f "$1" ] && [ ! -r "$1" ]; then head -c "$3" /dev/zero
+    else dd if="$1" iflag=nofollow,nonblock,fullblock,skip_bytes,count_bytes skip="$2" count="$3" bs=1M status=none
+    fi' sh"""
 _TIMEOUT_S = 60.0
 
 
@@ -81,12 +86,13 @@ def look(login: LoginHost, paths: Iterable[str], folders: Sequence[str] = ()) ->
 
 
 def read_pieces(login: LoginHost, pieces: Sequence[tuple[str, int, int]]) -> list[bytes]:
-    """``(path, offset, length)`` each, in one call. Raises MachineError, also where one is shorter by now."""
+    """``(path, offset, length)`` each, in one call; zeros of a file that the caller there may not read. A link or a
+    pipe that has taken the place of a file is not read. Raises MachineError, also where one is shorter by now."""
     if not pieces:
         return []
     words = "".join(f"{path}\0{offset}\0{length}\0" for path, offset, length in pieces)
     asked = words.encode("utf-8", "surrogateescape")
-    done = login.run_raw(["sh", "-c", _PIECES], timeout_s=_TIMEOUT_S, stdin=asked)
+    done = login.run_raw(["sh", "-c", PIECES], timeout_s=_TIMEOUT_S, stdin=asked)
     if len(done.stdout) != sum(length for _, _, length in pieces):
         raise MachineError(f'"{login.host}" gave no whole answer: {done.as_text.last_words}')
     found, at = [], 0

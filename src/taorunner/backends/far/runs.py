@@ -24,6 +24,7 @@ from taorunner.backends.login_host import LoginHost
 from taorunner.backends.run_folder import RunFolder
 from taorunner.backends.secrets import INPUT_DIR
 from taorunner.backends.shared_call import GatheredCall
+from taorunner.backends.silence import SilentError
 from taorunner.errors import EngineRefusedError, MachineError
 from taorunner.host_commands import CommandResult
 from taorunner.state_files import open_state, read_state, write_new
@@ -89,7 +90,7 @@ class FarRuns:
         self._read(_Question(folder, far))
 
     def refresh_all(self, runs: Sequence[tuple[RunFolder, FarRun]]) -> None:
-        """As ``refresh``, for many in one call."""
+        """As ``refresh``, for many in one call. What keeps one from being read is said when that one is asked for."""
         self._read_all([_Question(folder, far) for folder, far in runs])
 
     def finish(self, folder: RunFolder, far: FarRun) -> None:
@@ -150,14 +151,11 @@ class FarRuns:
             if one.is_whole or one.folder.run_dir not in runs:
                 runs[one.folder.run_dir] = one
         with self._turn:  # runs of one experiment share a view
-            try:
-                self._host.reach(lambda: self._update(list(runs.values())))
-            except OSError as error:
-                text = f"what was read of the runs cannot be written here: {(error.strerror or str(error)).lower()}"
-                raise MachineError(text) from error
-        return [None for _ in asked]
+            faults = self._host.reach(lambda: self._update(list(runs.values())))
+        return [faults.get(one.folder.run_dir) for one in asked]
 
-    def _update(self, runs: Sequence[_Question]) -> None:
+    def _update(self, runs: Sequence[_Question]) -> dict[Path, MachineError]:
+        """Gives what kept one run from being read; the others were."""
         login = self._host.login
         now_s = time.monotonic()
         listed = [one for one in runs if one.is_whole or self._is_due(one, now_s)]
@@ -166,15 +164,28 @@ class FarRuns:
         folders += [_far_folder(one) for one in runs if one.is_whole]
         asked_s = time.time()
         found = look(login, paths, folders)
-        skew_s = self._skew_s = _ahead_s(found.clock_s, asked_s, time.time())
+        self._skew_s = _ahead_s(found.clock_s, asked_s, time.time())
+        faults: dict[Path, MachineError] = {}
         for one in runs:
-            self._copy(one, found)
-        for one in listed:
-            for shown in one.far.shown:
-                top = shown.there.rstrip("/") + "/"
-                own = [file for file in found.files if file.path.startswith(top)]
-                show(shown, own, partial(read_pieces, login), skew_s)
-            self._listed_s[one.folder.run_dir] = now_s
+            try:
+                self._copy(one, found)
+                if one in listed:
+                    self._show(one, found)
+                    self._listed_s[one.folder.run_dir] = now_s
+            except SilentError:
+                raise
+            except MachineError as error:
+                faults[one.folder.run_dir] = error
+            except OSError as error:
+                text = f"what was read of the run cannot be written here: {(error.strerror or str(error)).lower()}"
+                faults[one.folder.run_dir] = MachineError(text)
+        return faults
+
+    def _show(self, one: _Question, found: Look) -> None:
+        for shown in one.far.shown:
+            top = shown.there.rstrip("/") + "/"
+            own = [file for file in found.files if file.path.startswith(top)]
+            show(shown, own, partial(read_pieces, self._host.login), self._skew_s)
 
     def _is_due(self, one: _Question, now_s: float) -> bool:
         """A run that has not begun writes nothing."""

@@ -21,7 +21,7 @@ _ANSWER_WITHIN_S = 120
 _MOST_FORMS_BYTES = 100_000
 """One variable of the environment holds 128 KiB."""
 _HELD = rf"""export LC_ALL=C
-found() {{ find -H "$1" -type f -newermt "@$2" -size "$3" -print0; }}
+found() {{ find -H "$1" -type f -newerct "@$2" -size "$3" -print0; }}
 count() {{ found "$1" "$2" "$3" | tr -dc '\0' | wc -c; }}
 search() {{
     found "$1" "$2" -{LARGE_BYTES + 1}c | head -zn "$3" |

@@ -7,6 +7,7 @@ Of all other files only name, size and time are known. Nothing here is taken for
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -26,6 +27,12 @@ MOST_WHOLE_BYTES = 64 << 20
 """Of a larger file that is copied whole, no more is read."""
 _PIECE_BYTES = 4 << 20
 INDEX = ".index.json"
+_CANNOT_BE_HERE = frozenset({
+    errno.ENAMETOOLONG, errno.EFBIG, errno.EINVAL, errno.EILSEQ, errno.EOVERFLOW, errno.ENOTDIR, errno.EISDIR,
+    errno.EEXIST, errno.ENOENT, errno.ELOOP,
+})  # fmt: skip
+"""A name, a size or a place that the disk here does not take: a run makes what the disk there takes, and must end."""
+_LATEST_NS = 2**63 - 1
 _SIZE, _ENDS, _WHOLE = range(3)
 """How much of a file is shown."""
 
@@ -72,7 +79,13 @@ def show(shown: Shown, files: Sequence[FarFile], read: Reader, skew_s: float = 0
         facts: list[int | str] = [one.kind, one.inode, one.size, one.modified_ns, depth]
         if before != facts:
             has_more = is_same and before is not None and before[4] == depth
-            if not _take(shown.seen / name, one, depth, read, skew_s, is_same=is_same, grows=has_more):
+            try:
+                is_shown = _take(shown.seen / name, one, depth, read, skew_s, is_same=is_same, grows=has_more)
+            except OSError as error:
+                if error.errno not in _CANNOT_BE_HERE:
+                    raise
+                is_shown = False
+            if not is_shown:
                 continue
         now[name] = facts
     if now != known:
@@ -107,7 +120,7 @@ def _take(
         _grow(path, one, read, is_same=grows)
     else:
         _sketch(path, one, read if depth == _ENDS else None)
-    time_ns = one.modified_ns - int(skew_s * 10**9)
+    time_ns = max(-_LATEST_NS, min(_LATEST_NS, one.modified_ns - int(skew_s * 10**9)))
     os.utime(path, ns=(time_ns, time_ns))
     return True
 
@@ -137,7 +150,7 @@ def _sketch(path: Path, one: FarFile, read: Reader | None) -> None:
         pieces += [(one.path, end, one.size - end)] if one.size > end else []
         pieces = [piece for piece in pieces if piece[2]]
     data = read(pieces) if read is not None else []
-    beside = path.with_name(f".{path.name}.new")
+    beside = path.with_name(f".{os.getpid()}.new")  # the name of the file may be as long as one can be
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.ftruncate(descriptor, one.size)

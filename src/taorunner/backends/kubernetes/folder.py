@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from taorunner.backends.kubernetes.entry import CONSOLE, EVENTS, EXIT, STOP, TOKEN
 from taorunner.backends.run_folder import CLUSTER, END, JOB, SUBMITTING, RunFolder, all_fit, json_object
+from taorunner.contained_files import opened_folder, remove_tree
 from taorunner.state_files import Trust, write_new
 from taorunner.values.value import Value
 
@@ -102,7 +102,8 @@ class Folder(RunFolder):
 
     def remove(self) -> None:
         """The manifest stays for those who want to read it; the log is in the run's own ``console.log``."""
-        shutil.rmtree(self.inner, ignore_errors=True)
+        with suppress(OSError), opened_folder(self.path, self.path) as own:
+            remove_tree(self.inner.name, own)
         for name in (CLUSTER, SUBMITTING, JOB, END):
             with suppress(OSError):
                 (self.path / name).unlink()

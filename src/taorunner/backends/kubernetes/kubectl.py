@@ -21,12 +21,14 @@ from taorunner.backends.shared_call import SharedCall
 from taorunner.backends.silence import Silence
 from taorunner.errors import MachineError
 from taorunner.text import printable
+from taorunner.values.bounded_reading import JsonError, parse_json
 from taorunner.values.value import Value
 
 COMMAND_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 20
 _SILENT_PAUSE_S = 30.0
 """A server that does not answer is asked this often."""
+_MOST_BYTES = 256 * 1024**2
 _REST_TIMES, _LONGEST_REST_S = 4, 10.0
 """After a question about all objects: this many times as long as it took, so that many runs take no core."""
 _PATHS = {
@@ -243,8 +245,8 @@ class Kubectl:
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        body = json.loads(text)
-    except ValueError:
+        body = parse_json(text, most_bytes=_MOST_BYTES)
+    except JsonError:
         body = None
     if not isinstance(body, dict):
         raise MachineError(

@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from taorunner.contained_files import walk
+
 TYPE_CHECKING = False  # importing typing would take a tenth of the time of an answer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -327,7 +329,7 @@ def _checkpoints(line: Line) -> list[str]:
     endings = tuple(line.table("weights")["*"])
     for project, experiment in line.named():
         looked = 0
-        for _folder, _inner, files in os.walk(project / "models" / experiment):
+        for _folder, _inner, files in walk(project / "models" / experiment):
             looked += len(files)
             found += [name for name in files if name.endswith(endings)]
             if looked > _MOST_FILES:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from taorunner.contained_files import opened_folder, remove_tree
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 UNPACKED = "unpacked"
@@ -96,7 +98,8 @@ def free_name(target: Path, word: str) -> Path:
 
 def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError), opened_folder(path.parent, path.parent) as parent:
+            remove_tree(path.name, parent)
     else:
         path.unlink(missing_ok=True)
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 
-from taorunner.contained_files import UNSEEN
+from taorunner.contained_files import UNSEEN, walk
 from taorunner.datasets.files.atomic_swap import (
     is_alive,
     recover,
@@ -129,7 +129,7 @@ def _holds_only_folders(target: Path) -> bool:
     if target.is_symlink() or not target.is_dir():
         return False
     unread: list[OSError] = []
-    for folder, names, files in os.walk(target, onerror=unread.append):
+    for folder, names, files in walk(target, unread.append):
         if files or any(Path(folder, name).is_symlink() for name in names):
             return False
     return not unread

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from taorunner.contained_files import files_below, link_on_the_way, matches
+from taorunner.contained_files import files_below, link_on_the_way, matches, walk
 from taorunner.contracts import CheckpointContract, Framework
 from taorunner.errors import Finding, Severity
 from taorunner.progress.file_wholeness import is_torn, is_whole, not_weights
@@ -37,7 +37,9 @@ def find_pretrained(folder: Path, framework: Framework) -> tuple[Path | None, st
     if framework is Framework.TF2:
         return folder, None
     try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        unread: list[OSError] = []
+        below = (Path(place, name) for place, _, names in walk(folder, unread.append) for name in names)
+        files = sorted(path for path in below if path.is_file() and not path.name.startswith("."))
     except OSError as error:
         return None, f"the folder cannot be read: {error.strerror}"
     for suffix in PRETRAINED_SUFFIXES:

@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from taorunner.contained_files import walk
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
 from taorunner.datasets.files.layout import files_in, folders_in
 from taorunner.progress.tfrecord_frames import BrokenRecordsError, count_records
@@ -81,7 +82,7 @@ class DatasetFacts(MutableValue):
         key = f"{folder}/**"
         if key not in self._filled:
             unread: list[OSError] = []
-            has_any = any(files for _, _, files in os.walk(folder, onerror=unread.append))
+            has_any = any(files for _, _, files in walk(Path(folder), unread.append))
             self._filled[key] = has_any or any(isinstance(one, PermissionError) for one in unread)
         return self._filled[key]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taorunner.atomic_files import write_bytes
+from taorunner.backends.masking import Masking
 from taorunner.catalog.knobs import choices_of
 from taorunner.contained_files import open_file
 from taorunner.project.clusters.far_place import far_place
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 _HASHED_BYTES = 2 * 1024**3
 _RESOLVED = "experiment.yaml"
 """The spec with all defaults, which TAO's PyTorch networks write. Source: tao/pytorch.md section 2."""
-_LARGEST_SPEC = 1024**2
+_LARGEST_SPEC = 256 * 1024
+"""Bytes. TAO's own have 20 KiB; a list of a megabyte takes 300 MiB to read."""
+_LARGEST_VALUES = 1024**2
+"""Characters. With aliases a small text has very many."""
 
 
 def take_lock(store: RunStore, run_id: str, plan: RunPlan) -> None:
@@ -130,4 +134,11 @@ def _resolved(plan: RunPlan, record: RunRecord, secrets: tuple[str, ...]) -> dic
         if facts.st_size > _LARGEST_SPEC or facts.st_mtime < began_at(record).timestamp() - CLOCK_SLACK_S:
             return None
         text = file.read(_LARGEST_SPEC).decode("utf-8", "replace")
-    return shown_values(plan, read_values(text, "yaml"), secrets) or None
+    masking = Masking(secrets)
+    values = {
+        key: value
+        for key, value in shown_values(plan, read_values(text, "yaml"), secrets).items()
+        if not masking.is_in(f"{key}: {value}".encode("utf-8", "surrogatepass"))
+    }
+    is_small = sum(len(key) + len(str(value)) for key, value in values.items()) <= _LARGEST_VALUES
+    return values if is_small and values else None

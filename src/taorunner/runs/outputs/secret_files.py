@@ -17,6 +17,7 @@ from pathlib import Path
 
 from taorunner.backends.contract import FarSearch, SearchesResults
 from taorunner.backends.masking import Masking
+from taorunner.contained_files import opened_folders
 from taorunner.errors import TaorunnerError
 from taorunner.planning.checks.secret_exposure import PUBLIC_KEYS
 from taorunner.planning.model.plan import RunPlan
@@ -135,7 +136,7 @@ def _with_secret_names(folder: Path, masking: Masking, since_s: float) -> Iterat
     without what is below them."""
     if not folder.is_dir():
         return
-    for place, folders, names, at in os.fwalk(folder):
+    for place, at, folders, names in opened_folders(folder, folder):
         folders.sort()
         before = os.fsencode(os.path.relpath(place, folder))
         for name in sorted((*folders, *names)):
@@ -146,7 +147,7 @@ def _with_secret_names(folder: Path, masking: Masking, since_s: float) -> Iterat
                     path += b"/" + os.fsencode(os.readlink(name, dir_fd=at))
                 # a renamed file keeps the time of its content
                 if facts.st_ctime >= since_s and masking.is_in(path):
-                    yield Path(place, name)
+                    yield place / name
                     if name in folders:
                         folders.remove(name)
 
@@ -162,27 +163,30 @@ def _found(folder: Path, masking: Masking, since_s: float) -> Iterator[tuple[Pat
     for is_large in (False, True):
         files = budget = 0
         most_bytes = _MOST_OF_LARGE if is_large else MOST_BYTES
-        with suppress(OSError):
-            for place, _, names, at in os.fwalk(folder):
-                for size, name in sorted(_sized(names, at, since_s)):
-                    if (size > _LARGE) is not is_large:
-                        continue
-                    files += 1
-                    if files > MOST_FILES or budget > most_bytes:
-                        yield Path(place, name), _Found.NOT_SEARCHED
-                        continue
-                    with suppress(OSError):
-                        count, found = _secured(name, at, masking, most_bytes - budget)
-                        budget += count
-                        if found is not None:
-                            yield Path(place, name), found
+        skipped: list[Path] = []
+        for place, at, _, names in opened_folders(folder, folder, skipped.append):
+            for size, name in sorted(_sized(names, at, since_s)):
+                if (size > _LARGE) is not is_large:
+                    continue
+                files += 1
+                if files > MOST_FILES or budget > most_bytes:
+                    yield place / name, _Found.NOT_SEARCHED
+                    continue
+                with suppress(OSError):
+                    count, found = _secured(name, at, masking, most_bytes - budget)
+                    budget += count
+                    if found is not None:
+                        yield place / name, found
+        if not is_large and os.path.lexists(folder):
+            yield from ((place, _Found.NOT_SEARCHED) for place in skipped)
 
 
 def _sized(names: list[str], at: int, since_s: float) -> Iterator[tuple[int, str]]:
     for name in names:
         with suppress(OSError):
             facts = os.stat(name, dir_fd=at, follow_symlinks=False)
-            if stat.S_ISREG(facts.st_mode) and facts.st_mtime >= since_s:
+            # its other time can be set, also to one before the run
+            if stat.S_ISREG(facts.st_mode) and facts.st_ctime >= since_s:
                 yield facts.st_size, name
 
 

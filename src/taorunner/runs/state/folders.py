@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from taorunner.contained_files import remove_tree
 from taorunner.errors import MachineError, RunStateError
 
 _ASIDE = ".removing-"
@@ -66,24 +67,11 @@ def remove_folder_in(inside: int, path: Path) -> None:
         if stat.S_ISLNK(os.lstat(name, dir_fd=inside).st_mode):
             raise _is_link(path)
         os.rename(name, aside, src_dir_fd=inside, dst_dir_fd=inside)
-        _remove_tree(aside, inside)
+        remove_tree(aside, inside)
     except FileNotFoundError:
         return
     except OSError as error:
         raise _not_removed(path, error) from error
-
-
-def _remove_tree(name: str, parent: int) -> None:
-    """``parent`` is the descriptor of the parent folder."""
-    for _, folders, files, inside in os.fwalk(name, topdown=False, follow_symlinks=False, dir_fd=parent):
-        for file in files:
-            os.unlink(file, dir_fd=inside)
-        for folder in folders:
-            if stat.S_ISLNK(os.lstat(folder, dir_fd=inside).st_mode):
-                os.unlink(folder, dir_fd=inside)
-            else:
-                os.rmdir(folder, dir_fd=inside)
-    os.rmdir(name, dir_fd=parent)
 
 
 def _is_link(path: Path) -> RunStateError:

@@ -6,6 +6,7 @@ text, blocks of one message are merged, and the last of several values wins.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +53,7 @@ def leaves(text: str, spec_format: str, repeats: Repeats = lambda _path: None) -
         return []
     root = read_tree(text)
     ends = {node.start: node.end for node in root.scalars()} if root is not None else {}
-    return list(_yaml_leaves(document, document.value, "", _Extents(text, Lines(text), ends)))
+    return list(_yaml_leaves(document, document.value, "", _Extents(text, Lines(text), ends, sorted(ends))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Extents:
     text: str
     lines: Lines
     ends: dict[int, int]
+    starts: list[int]
 
     def span(self, place: tuple[int, int]) -> tuple[int, int]:
         """The extent of the scalar at a place. After an anchor or a tag it starts later than the place."""
@@ -68,7 +70,8 @@ class _Extents:
             return offset, self.ends[offset]
         if self.text.startswith("*", offset):
             return offset, offset
-        start = min((start for start in self.ends if start >= offset), default=offset)
+        after = bisect_left(self.starts, offset)
+        start = self.starts[after] if after < len(self.starts) else offset
         return start, self.ends.get(start, offset)
 
 

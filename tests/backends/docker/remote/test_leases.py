@@ -32,6 +32,16 @@ def test_each_sees_what_the_other_holds(tmp_path: Path) -> None:
     keeper.release()
 
 
+@pytest.mark.parametrize("text", ["[" * 2048, '{"run": ' * 250, "\x1b[2J", "{}", '{"run": "\x1b[2J"}'])
+def test_what_another_user_writes_into_a_lease_is_text_at_most(tmp_path: Path, text: str) -> None:
+    keeper, other = far.Leases(str(tmp_path)), far.Leases(str(tmp_path))
+    assert keeper.take(KEY, HOLDER)
+    (tmp_path / f"{KEY}.lock").write_text(text)
+    said = other.holder(KEY)
+    assert said is not None and said.isprintable()
+    keeper.release()
+
+
 def test_a_removed_file_frees_no_gpu(tmp_path: Path) -> None:
     keeper, machine = far.Leases(str(tmp_path)), here.Leases(tmp_path)
     assert keeper.take(KEY, HOLDER)

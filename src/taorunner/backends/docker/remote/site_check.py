@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from taorunner.backends.docker.remote.host import RemoteHost
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
 from taorunner.text import amount, printable
+from taorunner.values.bounded_reading import JsonError, parse_json
 
 
 def check_host(
@@ -31,8 +31,8 @@ def check_host(
 def read_facts(text: str) -> dict[str, Any]:
     """Raises MachineError for what is no answer."""
     try:
-        body = json.loads(text)
-    except ValueError:
+        body = parse_json(text)
+    except JsonError:
         body = None
     if not isinstance(body, dict):
         raise MachineError("the host gave no whole answer", hint="does its shell print something at a login?")

@@ -119,7 +119,11 @@ def _print_scores(store: RunStore, record: RunRecord, truth: Path, split: str | 
     plan = store.load_plan(record.id)
     started = record.started_at or record.queued_at
     done = evaluate_boxes(
-        plan.results_dir / "inference", truth, split=split, since_s=started.timestamp() - CLOCK_SLACK_S
+        plan.results_dir / "inference",
+        truth,
+        split=split,
+        since_s=started.timestamp() - CLOCK_SLACK_S,
+        root=plan.results_dir,
     )
     write_json(store.paths(record.id).directory / "evaluation.json", done.to_json())
     own = _own_figure(store, record, plan)

@@ -68,7 +68,7 @@ class Leases:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return None
         except OSError:
-            with suppress(ValueError, AttributeError):  # any user may write it
+            with suppress(ValueError, AttributeError, RecursionError):  # any user may write it
                 body = json.loads(os.pread(descriptor, 2048, 0).decode("utf-8", "replace"))
                 return f"run {plain(body.get('run'))} of {plain(body.get('user'))}"
             return "another process"
