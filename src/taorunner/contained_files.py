@@ -77,7 +77,7 @@ def opened_folders(
     root: Path, folder: Path, skipped: Callable[[Path], object] | None = None
 ) -> Iterator[tuple[Path, int, list[str], list[str]]]:
     """``folder``, which is ``root`` or below it, and the folders in it: each with its descriptor, which is closed at
-    the next one, the names of its folders, and the other names. A name that is removed from the folders is not gone into.
+    the next one, the names of its folders, and the other names. A name that is removed from the folders is passed over.
 
     No link is followed. ``skipped`` gets the folders that are not looked at: they cannot be opened, or lie deeper than
     ``MOST_LEVELS``.
