@@ -94,6 +94,25 @@ def test_figures_belong_to_the_epoch_of_their_step() -> None:
     assert [figure for scalar in scalars for figure in one_by_one.of([scalar])] == expected
 
 
+@pytest.mark.parametrize("epoch", [float("inf"), float("nan"), -1.0, 3e38])
+def test_what_no_epoch_can_be_is_none(epoch: float) -> None:
+    figures = EpochFigures(["val/epe"])
+    assert figures.of([Scalar("val/epe", 7, 2.0), Scalar("epoch", 7, epoch)]) == []
+    assert figures.of([Scalar("epoch", 7, 1.0)]) == [Figure("val/epe", 2.0, 2)]
+
+
+def test_a_reading_takes_a_part_of_a_large_file_and_the_next_goes_on(tmp_path: Path) -> None:
+    value = b"\x0a\x08\x0a\x01x\x15\x00\x00\x80\x3f"  # the tag "x", 1.0
+    event = b"\x2a" + bytes([0x80 | len(value) * 100 & 0x7F, len(value) * 100 >> 7]) + value * 100
+    file = tmp_path / "events"
+    file.write_bytes((struct.pack("<QI", len(event), 0) + event + b"\0" * 4) * 9000)
+    reader, counts = ScalarReader(file), []
+    while found := reader.read_new():
+        counts.append(len(found))
+    assert (sum(counts), len(counts)) == (900_000, 3)
+    assert set(found) == set()
+
+
 def test_a_figure_waits_for_the_epoch_of_its_step() -> None:
     figures = EpochFigures(["val/epe"])
     assert figures.of([Scalar("val/epe", 7, 2.0), Scalar("other", 7, 1.0)]) == []

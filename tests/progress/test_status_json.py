@@ -259,6 +259,16 @@ def test_a_reading_stops_at_its_limit_and_goes_on(tmp_path: Path) -> None:
     assert rounds > 3
 
 
+def test_of_very_many_metrics_only_the_latest_records_are_held(tmp_path: Path) -> None:
+    """400 MB of memory else, of a file of 12 MB."""
+    file = tmp_path / "status.json"
+    line = json.dumps({"date": "1/1/2026", "kpi": {str(number): 1 for number in range(500)}})
+    file.write_text(f"{line}\n" * 3000 + json.dumps({"date": "1/1/2026", "kpi": {"last": 1}}) + "\n")
+    records = StatusReader(file).read_new(last=True)
+    assert sum(len(one.metrics) for one in records) <= 600_000
+    assert len(records) > 450 and records[-1].metrics == {"last": 1.0}
+
+
 def test_a_directory_and_a_pipe_in_its_place(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()

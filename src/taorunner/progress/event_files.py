@@ -20,7 +20,8 @@ from taorunner.contained_files import open_file
 _HEADER_BYTES, _FOOTER_BYTES = 12, 4
 _EVENT_LIMIT = 64 * 2**10
 """Bytes. An event with scalars has a few hundred, one with pictures more than this."""
-_EVENTS_A_CALL = 200_000
+_EVENTS_A_CALL, _BYTES_A_CALL = 200_000, 4 * 2**20
+"""Scalars of ten bytes each take twelve times that memory. What is left comes with the next call."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DT_FLOAT, _DT_DOUBLE = 1, 2
 
@@ -45,7 +46,7 @@ class ScalarReader:
         self._offset = 0
 
     def read_new(self) -> list[Scalar]:
-        """The scalars of complete events since the last call, in the order of the file.
+        """The scalars of complete events since the last call, in the order of the file, up to a limit.
 
         Empty without a file. After a broken frame nothing more is read.
         """
@@ -60,6 +61,7 @@ class ScalarReader:
 
     def _events(self, file: BinaryIO) -> Iterator[bytes]:
         size = os.fstat(file.fileno()).st_size
+        left = _BYTES_A_CALL
         for _ in range(_EVENTS_A_CALL):
             file.seek(self._offset)
             header = file.read(_HEADER_BYTES)
@@ -71,7 +73,10 @@ class ScalarReader:
                 return
             self._offset = end
             if length <= _EVENT_LIMIT:
+                left -= length
                 yield file.read(length)
+                if left <= 0:
+                    return
 
 
 def _scalars(event: bytes) -> list[Scalar]:

@@ -10,6 +10,8 @@ from taorunner.progress.event_files import Scalar
 
 _EPOCH = "epoch"
 _MOST_WAITING = 100
+_MOST_EPOCHS = 10**9
+"""A logged number can be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class EpochFigures:
         """The figures of these scalars, in their order. Those whose epoch is not yet written come with a later call."""
         wanted, self._waiting = self._waiting, []
         for scalar in scalars:
-            if scalar.tag == _EPOCH and scalar.value >= 0:
+            if scalar.tag == _EPOCH and 0 <= scalar.value < _MOST_EPOCHS:
                 self._epochs[scalar.step] = int(scalar.value) + 1
             elif any(fnmatchcase(scalar.tag, name) for name in self._names):
                 wanted.append(scalar)

@@ -20,7 +20,8 @@ from taorunner.progress.parsing import read_float, read_int, read_seconds
 from taorunner.text import printable
 from taorunner.values.bounded_reading import parse_json
 
-_RECORD_LIMIT = 100_000
+_RECORD_LIMIT, _VALUE_LIMIT = 100_000, 500_000
+"""Of the records that one call returns, and of the metrics in them."""
 _LINE_LIMIT = 4 * 2**20
 _BLOCK = 256 * 2**10
 _GUARD = 256
@@ -122,7 +123,7 @@ class StatusReader:
 
     def _read(self, file: BinaryIO, records: list[StatusRecord], last: bool, max_bytes: int) -> None:
         rest = bytearray()
-        first = self._offset
+        first, values = self._offset, 0
         while block := file.read(_BLOCK):
             cut = block.rfind(b"\n") + 1
             rest += block[: cut or len(block)]
@@ -133,6 +134,10 @@ class StatusReader:
                         self._skipping = False
                     elif record := parse_line(line):
                         records.append(record)
+                        values += len(record.metrics) + len(record.own_metrics)
+                    if values > _VALUE_LIMIT:
+                        del records[: -len(records) // 2]
+                        values = sum(len(one.metrics) + len(one.own_metrics) for one in records)
                 del records[:-_RECORD_LIMIT]
                 rest = bytearray(block[cut:])
             elif len(rest) > _LINE_LIMIT:

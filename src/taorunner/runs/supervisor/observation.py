@@ -20,7 +20,6 @@ from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
 from taorunner.events import CheckpointSaved, EpochProgress, Event, Notice, RunState
 from taorunner.planning.checkpoints.checkpoint_files import epoch_of
 from taorunner.planning.model.plan import RunPlan
-from taorunner.progress.event_files import Scalar
 from taorunner.progress.figures import EpochFigures, Figure
 from taorunner.progress.result_file import LARGEST_FILE, read_result_file
 from taorunner.progress.tracker import Tracker
@@ -38,6 +37,8 @@ CHECKPOINT_COMES_WITHIN_S = 120.0
 """How long after an epoch its checkpoint is searched for, in seconds. Source: tao/real_runs.md, TensorFlow R2."""
 
 _REPLAY_BYTES = 1 << 20
+_MOST_EVENT_FILES, _READINGS_A_LOOK = 100, 16
+"""A training starts one each time that it is resumed; a container can make any number of any size."""
 
 
 class Observation:
@@ -185,13 +186,18 @@ class Observation:
 
     def _logged_figures(self, at: datetime) -> list[Event]:
         """New figures of event files of this launch."""
-        scalars: list[Scalar] = []
+        figures: list[Figure] = []
         for path in self._results.event_files():
+            if len(self._scalars) == _MOST_EVENT_FILES:
+                break
             if path not in self._scalars and self._is_fresh(path):
                 self._scalars[path] = self._results.scalar_source(path)
         for source in self._scalars.values():
-            scalars += source.read_new()
-        return self._tracker.feed_figures(self._epoch_figures.of(scalars), at)
+            for _ in range(_READINGS_A_LOOK):
+                if not (scalars := source.read_new()):
+                    break
+                figures += self._epoch_figures.of(scalars)
+        return self._tracker.feed_figures(figures, at)
 
     def _new_checkpoints(self, at: datetime) -> list[Event]:
         """Events of new complete checkpoint files; most frameworks do not report them on the console."""
