@@ -156,11 +156,13 @@ class RunFolder(ABC):
         return self.exited(self.keep_end(found))
 
     def request_stop(self) -> None:
-        self._write(Path(self.written, self.stop_file).as_posix(), b"")
+        """For the run, and for us: what a container may write says nothing of what was asked for."""
+        for name in dict.fromkeys((self.stop_file, Path(self.written, self.stop_file).as_posix())):
+            self._write(name, b"")
 
     @property
     def is_stop_requested(self) -> bool:
-        return (self.inner / self.stop_file).exists()
+        return (self.path / self.stop_file).exists()
 
     def starts(self) -> tuple[datetime | None, Start | None]:
         """When the run was started first, and its last start."""

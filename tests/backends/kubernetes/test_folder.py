@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nested_folders import nested_folders
 
 from taorunner.backends.kubernetes.folder import Folder, KnownJob
 
@@ -36,3 +37,21 @@ def test_a_cluster_of_another_form_is_none(tmp_path: Path, text: str) -> None:
     folder.keep_job(KnownJob("tr-a-1", "u", None, "vision"))
     (folder.path / "cluster.json").write_text(text)
     assert folder.cluster() is None
+
+
+def test_a_container_that_writes_a_request_to_stop_was_not_asked_to(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.inner.mkdir(parents=True)
+    (folder.inner / "stop").touch()
+    assert not folder.is_stop_requested
+    folder.request_stop()
+    assert folder.is_stop_requested and (folder.inner / "stop").exists()
+
+
+def test_what_a_container_nests_in_its_folder_is_removed_with_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    folder.keep_job(KnownJob("tr-a-1", "u", None, "vision"))
+    folder.inner.mkdir()
+    with nested_folders(folder.inner):
+        folder.remove()
+        assert list(folder.path.iterdir()) == []

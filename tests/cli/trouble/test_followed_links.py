@@ -22,6 +22,9 @@ READING = [
     ("ps",), ("runs", "list"), ("runs", "show", "e1", "--json"), ("logs", "e1"), ("attach", "e1", "--json"), ("validate",),
     ("evaluate", "e1", "--dry-run", "--checkpoint", "best"), ("export", "e1", "--dry-run"), ("run", "gen_trt_engine", "e1", "--dry-run"),
     ("resume", "e1", "--dry-run"), ("train", "e1", "--overwrite", "--dry-run"), ("runs", "restore", "e1"),
+    ("runs", "diff", "e1@2", "e1", "--all"), ("runs", "compare", "e1", "--all"), ("runs", "best", "e1"), ("runs", "lineage", "e1"),
+    ("rerun", "e1", "--check"), ("runs", "show", "e1", "--plot", "test_mAP"),
+    ("dataset", "evaluate", "projects/example_01/models/e1", "--truth", "coco"),
 ]  # fmt: skip
 CHANGING = [
     ("runs", "prune", "--keep-checkpoints", "last:1", "--yes"), ("runs", "prune", "--results", "--keep", "0", "--yes"),

@@ -234,6 +234,11 @@ find /workspace /taorunner -depth 2>/dev/null | while read -r path; do
     try "move $path" "mv '$path' '$path.moved'"
 done
 """
+STATE = {
+    "run.lock", "record.json", "plan.json", "events.jsonl", "outputs.json", "console.log", "request.txt", "input",
+    "evaluation.json", "slurm", "docker", "kubernetes",
+}  # fmt: skip
+"""What the folder of an ended run has, the last ones only after an evaluation on the host and on clusters."""
 OWN = "projects/example_01/models/e1"
 """Where a training writes."""
 SHOWN_AT = {
@@ -270,6 +275,8 @@ def test_what_a_container_can_change_is_its_own_results_and_data_that_its_action
         "repositories/weights/weights_vresnet18/w.pth": "", "networks/own.yml": "", "taorunner.lock": "version: 1\nimages: {}\n",
         "projects/example_01/data/coco/train/1.jpg": "", "projects/example_01/specs/e1/convert.yaml": "results_dir: $results_dir\n",
         "projects/example_01/models/e1/export/m.onnx": "", "projects/example_01/models/e1.20261120-100000/w.pth": "",
+        "projects/example_01/models/e1.rerun-1/train/w.pth": "", ".taorunner/far/h/models/e1/train/status.json": "{}",
+        f".taorunner/file-lists/{'a' * 64}.gz": "", "clusters.yml": "clusters: {}\n",
     }  # fmt: skip
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -278,7 +285,19 @@ def test_what_a_container_can_change_is_its_own_results_and_data_that_its_action
     for path in [root, *root.rglob("*")] if docker_cli.prefix else ():
         os.chown(path, CALLER, CALLER)
     first = docker_cli("-p", "example_01", "train", "e2", "--plain", cwd=root)
-    assert (root / ".taorunner/runs").is_dir(), first.err
+    (earlier,) = (root / ".taorunner/runs").iterdir()
+    for name in (
+        "evaluation.json",
+        "slurm/exit",
+        "docker/events.jsonl",
+        "docker/job.json",
+        "kubernetes/pod/exit",
+    ):
+        (earlier / name).parent.mkdir(parents=True, exist_ok=True)
+        (earlier / name).write_text("{}")
+    for path in earlier.rglob("*") if docker_cli.prefix else ():
+        os.chown(path, CALLER, CALLER)
+    assert {*STATE} <= {path.name for path in earlier.iterdir()}, first.err
     (root / OWN / "export").mkdir(exist_ok=True)
     before = facts(root)
     done = docker_cli("-p", "example_01", action, "e1", "--plain", "--overwrite", cwd=root)

@@ -63,8 +63,8 @@ class Folder(RunFolder):
 
     def write(self, scripts: Mapping[str, str], cluster: Cluster, owner: tuple[int, int] | None) -> None:
         """``owner`` gets what the pod writes in."""
-        for name in (EXIT, STOP):
-            (self.inner / name).unlink(missing_ok=True)  # of an earlier attempt
+        for path in (self.inner / EXIT, self.inner / STOP, self.path / STOP):
+            path.unlink(missing_ok=True)  # of an earlier attempt
         for name, text in scripts.items():
             write_new(self.run_dir, name, text.encode(), mode=0o600)
         write_new(
@@ -104,6 +104,6 @@ class Folder(RunFolder):
         """The manifest stays for those who want to read it; the log is in the run's own ``console.log``."""
         with suppress(OSError), opened_folder(self.path, self.path) as own:
             remove_tree(self.inner.name, own)
-        for name in (CLUSTER, SUBMITTING, JOB, END):
+        for name in (CLUSTER, SUBMITTING, JOB, END, STOP):
             with suppress(OSError):
                 (self.path / name).unlink()
