@@ -112,7 +112,10 @@ class Printed:
 def reaper_of(run_dir: Path) -> int | None:
     """The process that watches a local run."""
     for pid in processes_with(str(run_dir / "process")):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:  # it ended in between
+            continue
         if any(word.endswith(b"reaper.py") for word in words):
             return pid
     return None
