@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -108,3 +110,26 @@ def test_a_list_that_is_cut_in_its_last_entry_is_torn(tmp_path: Path) -> None:
     end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, 46, 30, 0)
     (tmp_path / "m.pth").write_bytes(b"PK\3\4" + bytes(26) + b"PK\1\2" + end)
     assert is_whole(tmp_path / "m.pth") is False
+
+
+def test_an_archive_that_says_it_has_very_long_lists_is_judged_in_no_time(tmp_path: Path) -> None:
+    """4 GiB were read for each of 2,900 ends; the file is a hole, and takes no room."""
+    for length in (0xFFFFFFF0, 15 << 20):
+        # each is followed by a comment to the end of the file, as an end must be
+        ends = [
+            b"PK\x05\x06" + bytes(4) + struct.pack("<HHIIH", 9, 9, length, 0, 22 * after)
+            for after in range(2900)
+        ]
+        file = tmp_path / f"{length}.pth"
+        with file.open("wb") as written:
+            written.write(b"PK\x03\x04")
+            written.seek(5 << 30)
+            written.write(b"".join(reversed(ends)))
+        began_s = time.process_time()
+        is_torn(file)
+        assert time.process_time() - began_s < 2
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.pth")
+    assert is_whole(tmp_path / "a.pth") is None

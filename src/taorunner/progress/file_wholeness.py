@@ -7,6 +7,7 @@ entries, an HDF5 file is shorter than its superblock says, an ONNX file ends wit
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,8 @@ _HDF5 = (".hdf5", ".h5", ".tlt")
 _ZIP_START, _ZIP_ENTRY, _ZIP_END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _ZIP_END_SIZE = 22
 _ZIP_ENTRY_SIZE = 46
+_MOST_ENDS, _LONGEST_LIST = 16, 16 * 1024**2
+"""A list of a checkpoint with 100,000 tensors has 10 MiB. A container can write many ends, each with a list."""
 _ZIP_TAIL = _ZIP_END_SIZE + 0xFFFF
 _IN_ZIP64 = (0xFFFF, 0xFFFFFFFF)
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
@@ -38,10 +41,11 @@ def is_torn(path: Path) -> bool:
 
 def is_whole(path: Path) -> bool | None:
     """None where the content does not show it, also for a folder and a file that cannot be read."""
-    if not path.is_file():
-        return None
     try:
-        with path.open("rb") as file:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
             if path.name.endswith(".onnx"):
                 return _is_whole_message(file)
             head = file.read(len(_HDF5_START))
@@ -73,18 +77,27 @@ def _has_zip_end(file: BinaryIO) -> bool:
     file.seek(max(0, size - _ZIP_TAIL))
     tail = file.read()
     place = tail.rfind(_ZIP_END)
-    while place >= 0:
+    for _ in range(_MOST_ENDS):
+        if place < 0:
+            return False
         record = tail[place + 10 : place + _ZIP_END_SIZE]
         if len(record) == _ZIP_END_SIZE - 10:
             entries, length, start, comment = struct.unpack("<HIIH", record)
             if place + _ZIP_END_SIZE + comment == len(tail):
-                if entries in _IN_ZIP64 or length in _IN_ZIP64 or start in _IN_ZIP64:
-                    return True  # the list is described in a record of its own
+                if (
+                    entries in _IN_ZIP64
+                    or length in _IN_ZIP64
+                    or start in _IN_ZIP64
+                    or length > _LONGEST_LIST
+                ):
+                    return (
+                        True  # the list is described in a record of its own, or is too long to be looked at
+                    )
                 file.seek(start)
-                if _is_list(file.read(length), entries, length):
+                if entries * _ZIP_ENTRY_SIZE <= length and _is_list(file.read(length), entries, length):
                     return True
         place = tail.rfind(_ZIP_END, 0, place)
-    return False
+    return True
 
 
 def _is_list(data: bytes, entries: int, length: int) -> bool:
