@@ -234,8 +234,9 @@ def json_object(path: Path) -> dict[str, Any] | None:
 
 
 def time_of(text: str) -> datetime | None:
-    """A time in UTC as ``date`` writes it."""
-    with suppress(ValueError):
+    """A time in UTC as ``date`` writes it. A container may have written another one."""
+    with suppress(ValueError, OverflowError):
         found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return found if found.tzinfo is not None else None
+        is_sound = found.tzinfo is not None and 1 < found.year < 9999
+        return found.astimezone(timezone.utc) if is_sound else None
     return None

@@ -31,4 +31,5 @@ def fits(value: object, kinds: frozenset[str]) -> bool:
         return all(isinstance(one, str) and "\0" not in one for one in value)
     if isinstance(value, dict):
         return all(one.__class__ is int for one in value.values())
-    return getattr(value, "tzinfo", True) is not None
+    # one of the first or the last year can be none in another zone
+    return getattr(value, "tzinfo", True) is not None and 1 < getattr(value, "year", 2000) < 9999

@@ -55,3 +55,19 @@ def test_what_a_container_nests_in_its_folder_is_removed_with_it(tmp_path: Path)
     with nested_folders(folder.inner):
         folder.remove()
         assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00", "now", "1" * 5000]
+)
+def test_a_time_that_is_none_in_every_zone_is_none(tmp_path: Path, at: str) -> None:
+    folder = Folder(tmp_path)
+    folder.inner.mkdir(parents=True)
+    (folder.inner / "events.jsonl").write_text(
+        json.dumps({"at": at, "attempt": 0, "event": "started"}) + "\n"
+    )
+    (folder.inner / "exit").write_text(f"0 {at[:100]}\n")
+    first, last = folder.starts()
+    assert (first, last is not None) == (None, True)
+    found = folder.exit()
+    assert found is not None and found[0] == 0 and 2000 < found[1].astimezone().year < 9000
