@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_annotated_images_and_labels_are_one_output_each(results: Path, write: W
     assert [(one.path.name, one.kind, one.files, one.bytes) for one in found.outputs] == [
         ("images_annotated", "images", 3, 6), ("labels", "labels", 3, 3),
     ]  # fmt: skip
+
+
+def test_times_and_sizes_that_no_record_takes_lose_no_record(
+    results: Path, write: Write, tmp_path: Path
+) -> None:
+    """On disks that take them, such as those in memory."""
+    late = write("train/model_epoch_000_step_00010.npz")
+    with suppress(OSError):
+        os.utime(late, ns=(2**62 * 10**9, 2**62 * 10**9))
+    for number in range(3):
+        with suppress(OSError):
+            os.truncate(write(f"train/folder/{number}"), 2**62)
+    store = RunStore(tmp_path / "state")
+    store.paths("r").directory.mkdir(parents=True)
+    found = scan_results(plan(results), START)
+    save_results(store, "r", found)
+    assert recorded_results(store, "r") == found
+    assert [name for name, _, _ in shapes(found)] == ["model_epoch_000_step_00010.npz", "folder"]
+    assert all(one.is_there for one in found.outputs)
 
 
 def test_links_pipes_and_what_leads_out_are_left_out(results: Path, write: Write, tmp_path: Path) -> None:

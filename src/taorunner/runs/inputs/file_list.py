@@ -20,6 +20,7 @@ from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
 from taorunner.datasets.files.image_header import IMAGE_SUFFIXES
+from taorunner.runs.outputs.recorded import stored_time
 from taorunner.runs.outputs.scan import sha256_of
 from taorunner.state_files import MAX_BYTES, read_state
 from taorunner.values.value import Value
@@ -76,7 +77,7 @@ def listed(dataset: Path, paths: Iterable[str]) -> FileList:
                 digest = sha256_of(place.resolve(), facts.st_size) if facts.st_size <= left else None
                 left -= facts.st_size if digest is not None else 0
                 # the time of a file that is read by its content says nothing
-                rows[named] = (named, facts.st_size, 0 if digest is not None else facts.st_mtime_ns, digest)
+                rows[named] = (named, facts.st_size, 0 if digest is not None else stored_time(facts), digest)
                 continue
         for row in _below(place, named):
             rows.setdefault(row[0], row)
@@ -181,7 +182,7 @@ def _below(folder: Path, named: str) -> Iterator[Row]:
                         yield f"{path} -> {Path(entry.path).readlink()}", 0, 0, None
                     elif entry.is_file():
                         facts = entry.stat()
-                        yield path, facts.st_size, facts.st_mtime_ns, None
+                        yield path, facts.st_size, stored_time(facts), None
 
 
 def _place(store: RunStore, fingerprint: str) -> Path:

@@ -20,7 +20,9 @@ from taorunner.runs.inputs.file_list import listed, save_list
 from taorunner.runs.inputs.named_paths import NamedPaths, named_paths
 from taorunner.runs.inputs.run_lock import DataRead, FileRead, RunLock, read_lock
 from taorunner.runs.inputs.spec_values import raw_values, read_values, shown_values, texts_in
+from taorunner.runs.outputs.recorded import stored_time
 from taorunner.runs.outputs.scan import results_folder, sha256_of
+from taorunner.values.stored import LARGEST
 from taorunner.values.value import replace
 from taorunner.version import __version__
 
@@ -99,7 +101,7 @@ def _data(store: RunStore, folder: Path, parts: list[str], name: str) -> DataRea
         tuple(parts),
         len(files.rows),
         files.images,
-        sum(row[1] for row in files.rows),
+        min(sum(row[1] for row in files.rows), LARGEST - 1),
         save_list(store, files),
     )
 
@@ -112,7 +114,7 @@ def _weights(plan: RunPlan, paths: Iterable[Path]) -> Iterable[FileRead]:
             digest = sha256_of(path.resolve(), facts.st_size) if facts.st_size <= left else None
             left -= facts.st_size if digest is not None else 0
             shown = path.relative_to(plan.workspace) if path.is_relative_to(plan.workspace) else path
-            yield FileRead(str(shown), facts.st_size, facts.st_mtime_ns, digest)
+            yield FileRead(str(shown), facts.st_size, stored_time(facts), digest)
 
 
 def _resolved(plan: RunPlan, record: RunRecord, secrets: tuple[str, ...]) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from taorunner.atomic_files import write_bytes
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import read_json_state
-from taorunner.values.stored import fits, kinds_of
+from taorunner.values.stored import LARGEST, fits, kinds_of
 from taorunner.values.value import Value
 
 TYPE_CHECKING = False  # importing typing takes a tenth of the time of `taorunner ps`
@@ -27,6 +27,11 @@ BYPRODUCTS = frozenset({"status", "spec", "log", "file", "folder"})
 """Kinds that a person does not go on with."""
 ENTRIES_READ = 20_000
 """Files of a folder that are counted at most."""
+
+
+def stored_time(facts: os.stat_result) -> int:
+    """When a file was changed, in nanoseconds. A program can set a time that no record takes: then the nearest one."""
+    return max(1 - LARGEST, min(LARGEST - 1, facts.st_mtime_ns))
 
 
 class Output(Value):
@@ -57,7 +62,7 @@ class Output(Value):
             facts = os.lstat(self.path)
         except (OSError, ValueError):
             return False
-        if self.modified_ns is not None and facts.st_mtime_ns != self.modified_ns:
+        if self.modified_ns is not None and stored_time(facts) != self.modified_ns:
             return False
         if self.files is not None:
             return stat.S_ISDIR(facts.st_mode)

@@ -22,8 +22,9 @@ from taorunner.planning.checkpoints.checkpoint_files import epoch_of, find_check
 from taorunner.planning.model.plan import RunPlan
 from taorunner.project.clusters.far_place import FarPlace, far_place
 from taorunner.runs.far_results import seen_plan
-from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults
+from taorunner.runs.outputs.recorded import CHECKPOINT, ENTRIES_READ, Output, RunResults, stored_time
 from taorunner.runs.results import CLOCK_SLACK_S, LocalResults
+from taorunner.values.stored import LARGEST
 from taorunner.values.value import replace
 
 HASHED_BYTES = 256 * 1024**2
@@ -110,10 +111,10 @@ def _checkpoints(plan: RunPlan, span: tuple[float, float]) -> Iterator[Output]:
             size, files, newest_s = size_of_folder(path)
             if span[0] <= newest_s <= span[1]:
                 epoch = epoch_of(path, contract)
-                yield Output(path, CHECKPOINT, size, None, epoch, files, facts.st_mtime_ns)
+                yield Output(path, CHECKPOINT, size, None, epoch, files, stored_time(facts))
         elif span[0] <= facts.st_mtime <= span[1]:
             epoch = epoch_of(path, contract)
-            yield Output(path, CHECKPOINT, facts.st_size, None, epoch, None, facts.st_mtime_ns)
+            yield Output(path, CHECKPOINT, facts.st_size, None, epoch, None, stored_time(facts))
 
 
 def _candidates(plan: RunPlan) -> Iterator[Path]:
@@ -132,14 +133,14 @@ def _output(path: Path, plan: RunPlan, span: tuple[float, float]) -> Output | No
     if facts is None:
         return None
     if stat.S_ISREG(facts.st_mode):
-        file = Output(path, _kind(path), facts.st_size, modified_ns=facts.st_mtime_ns)
+        file = Output(path, _kind(path), facts.st_size, modified_ns=stored_time(facts))
         return file if span[0] <= facts.st_mtime <= span[1] else None
     if not stat.S_ISDIR(facts.st_mode):
         return None
     size, files, newest_s = size_of_folder(path)
     if not files or not span[0] <= newest_s <= span[1]:
         return None
-    return Output(path, _kind_of_folder(path), size, files=files, modified_ns=facts.st_mtime_ns)
+    return Output(path, _kind_of_folder(path), size, files=files, modified_ns=stored_time(facts))
 
 
 def _facts(path: Path, plan: RunPlan) -> os.stat_result | None:
@@ -176,7 +177,8 @@ def size_of_folder(folder: Path) -> tuple[int, int, float]:
     """Bytes and number of the files in ``folder`` and below, and the time of the newest in seconds of the epoch."""
     size, files, newest_s = 0, 0, 0.0
     for _, facts in _walk(folder, ENTRIES_READ):
-        size, files, newest_s = size + facts.st_size, files + 1, max(newest_s, facts.st_mtime)
+        size = min(size + facts.st_size, LARGEST - 1)  # of files with holes
+        files, newest_s = files + 1, max(newest_s, facts.st_mtime)
     return size, files, newest_s
 
 

@@ -18,6 +18,7 @@ from taorunner.planning.model.rerun_name import base_name
 from taorunner.runs.inputs.file_list import changes, dataset_folder_of, fingerprint_of, listed, saved_list
 from taorunner.runs.inputs.run_lock import DataRead, FileRead, RunLock, own_path
 from taorunner.runs.inputs.spec_values import raw_values, shown_values
+from taorunner.runs.outputs.recorded import stored_time
 from taorunner.runs.outputs.scan import sha256_of
 from taorunner.text import amount
 from taorunner.values.same_value import is_same
@@ -201,7 +202,7 @@ def _weights(root: Path, file: FileRead) -> Iterator[Deviation]:
     except (OSError, ValueError):
         yield Deviation("weights", f"{file.path} is not there", True)
         return
-    if facts.st_size == file.bytes and facts.st_mtime_ns == file.modified_ns:
+    if facts.st_size == file.bytes and stored_time(facts) == file.modified_ns:
         return
     digest = sha256_of(path, facts.st_size) if file.sha256 is not None else None
     if file.sha256 is None or digest != file.sha256:
