@@ -57,9 +57,9 @@ def test_memory(kib: int, expected: tuple[Severity, str], place: Place) -> None:
 @pytest.mark.parametrize(
     ("kib", "end"),
     [
-        (3_906_250, "4 GB of memory: NVIDIA requires 8 GB, 32 GB recommended; use smaller batches and fewer workers in the specs"),
-        (29_000_000, "30 GB of memory (NVIDIA recommends 32 GB)"),
-        (29_100_000, "30 GB of memory"),
+        (3_906_250, "3.7 GiB of memory: NVIDIA requires 8 GB (7.5 GiB); use smaller batches and fewer workers in the specs"),
+        (29_000_000, "27.7 GiB of memory; NVIDIA recommends 32 GB (29.8 GiB)"),
+        (29_100_000, "27.8 GiB of memory"),
     ],
 )  # fmt: skip
 def test_what_is_said_of_the_memory(kib: int, end: str, place: Place) -> None:
@@ -115,11 +115,11 @@ def test_what_is_said_of_the_engines_disk(place: Place, stand_in_engine: StandIn
     ]
     where = f'free for images in "{place.folder}/not/there"'
     assert said == [
-        f"9.5 GB {where}: not enough for one image",
-        f"30 GB {where}: one image may need 40 GB",
-        f"50 GB {where}, one image to pull",
-        f"100 GB {where}, 2 images to pull",
-        f"300 MB {where}: not enough for any container",
+        f"8.8 GiB {where}: not enough for one image",
+        f"27.9 GiB {where}: one image may need 37.3 GiB",
+        f"46.6 GiB {where}, one image to pull",
+        f"93.1 GiB {where}, 2 images to pull",
+        f"286.1 MiB {where}: not enough for any container",
     ]
 
     def gone(_: Path) -> os.statvfs_result:
@@ -136,7 +136,7 @@ def test_what_is_said_of_the_engines_disk(place: Place, stand_in_engine: StandIn
     [
         (1 * GB + 4096, 1000 * GB, "disk-workspace-small", "little room for checkpoints of every epoch"),
         (0.99 * GB, 1000 * GB, "disk-workspace-full", "not enough for a checkpoint"),
-        (21 * GB, 99 * GB, "disk-workspace", "(NVIDIA requires a disk of 100 GB)"),
+        (21 * GB, 99 * GB, "disk-workspace", "; NVIDIA requires a disk of 100 GB (93.1 GiB)"),
         (21 * GB, 101 * GB, "disk-workspace", '"'),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_full_disk_under_the_workspace_and_what_fills_it(place: Place, small_d
     (small_disk / "projects" / "big").write_bytes(b"x" * 1_000_000)
     (found,) = look("disk-workspace", place.machine(workspace=Workspace(small_disk)))
     assert (found.severity, found.code) == (Severity.ERROR, "disk-workspace-full")
-    assert found.message == f'1 MB free in "{small_disk}": not enough for a checkpoint'
+    assert found.message == f'1.0 MiB free in "{small_disk}": not enough for a checkpoint'
     assert found.hint is not None
     shown = subprocess.run(["sh", "-c", found.hint], capture_output=True, text=True, check=True).stdout
     assert [line.split("\t")[1] for line in shown.splitlines()] == [

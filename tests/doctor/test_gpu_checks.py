@@ -173,9 +173,9 @@ def test_a_driver_of_windows_is_updated_there(place: Place) -> None:
 @pytest.mark.parametrize(
     ("gpu", "expected", "end"),
     [
-        (Gpu(0, "G", "X", 4 * GB - 1), (Severity.WARNING, "gpu-memory"), "is less than the 4 GB that NVIDIA requires"),
-        (Gpu(0, "G", "X", 4 * GB), (Severity.OK, "gpu"), "GPU 0: X, 3.7 GiB (NVIDIA recommends 32 GB)"),
-        (Gpu(0, "G", "X", 32 * GB - 1), (Severity.OK, "gpu"), "(NVIDIA recommends 32 GB)"),
+        (Gpu(0, "G", "X", 4 * GB - 1), (Severity.WARNING, "gpu-memory"), "is less than NVIDIA requires: 4 GB (3.7 GiB)"),
+        (Gpu(0, "G", "X", 4 * GB), (Severity.OK, "gpu"), "GPU 0: X, 3.7 GiB; NVIDIA recommends 32 GB (29.8 GiB)"),
+        (Gpu(0, "G", "X", 32 * GB - 1), (Severity.OK, "gpu"), "; NVIDIA recommends 32 GB (29.8 GiB)"),
         (Gpu(0, "G", "X", 32 * GB), (Severity.OK, "gpu"), "GPU 0: X, 29.8 GiB"),
         (Gpu(0, "G", "X"), (Severity.OK, "gpu"), "GPU 0: X"),
         (Gpu(0, "G", "X", 32 * GB, compute_capability=(6, 0)), (Severity.OK, "gpu"), "GPU 0: X, 29.8 GiB"),

@@ -137,7 +137,7 @@ def _reported(work: Callable[[], int], split: _Split, invocation: Invocation | N
     try:
         return work()
     except TaorunnerError as error:
-        return _report(error, invocation, as_json=as_json)
+        return _report(_explained(error, split.head, invocation), invocation, as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
@@ -196,7 +196,13 @@ def _usage_error(error: Any, words: list[str], *, as_json: bool) -> int | None:
         return int(error.exit_code)
     from taorunner.cli.usage_errors import usage_error
 
-    return _report(usage_error(error, words), as_json=as_json)
+    return _report(_explained(usage_error(error, words), words, None), as_json=as_json)
+
+
+def _explained(error: TaorunnerError, words: list[str], invocation: Invocation | None) -> TaorunnerError:
+    from taorunner.cli.misplaced_words import with_meaning
+
+    return with_meaning(error, words, None if invocation is None else invocation.root)
 
 
 def _os_error(error: OSError, *, as_json: bool) -> int:

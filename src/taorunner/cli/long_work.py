@@ -1,4 +1,4 @@
-"""Long work on datasets, ended politely by signals."""
+"""Long work, ended politely by signals, and on datasets with hints that name them."""
 
 from __future__ import annotations
 
@@ -59,3 +59,13 @@ def cleaning_up(*, dataset: str, code: str | None = None) -> Iterator[None]:
     finally:
         for number in polite:
             signal.signal(number, signal.SIG_DFL)
+
+
+def end_as_by_ctrl_c() -> None:
+    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, so that it removes its containers and temporary files, for
+    the rest of the process. Signals that the caller ignores, as under nohup, stay ignored."""
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional
 
 import typer
 
-from taorunner.errors import NoSuchRunError, RunStateError, UsageError, UserFilesError
+from taorunner.errors import UsageError, UserFilesError
 
 if TYPE_CHECKING:
     from taorunner.planning.inputs.workspace_networks import Networks
@@ -176,26 +176,7 @@ class Invocation:
 
         asked = self.project_asked(workspace, given)
         near = nearest_project(workspace, Path.cwd(), os.environ)
-        try:
-            return live_runs(store, names, asked, near) if live else newest_runs(store, names, asked, near)
-        except NoSuchRunError as error:
-            raise self._never_run(workspace, error, asked, near) from None
-
-    def _never_run(
-        self, workspace: Workspace, error: NoSuchRunError, asked: str | None, near: str | None
-    ) -> RunStateError:
-        """The error for a name of no run: with the command that starts one, where it is the name of an experiment."""
-        from taorunner.planning.first_steps import first_steps
-        from taorunner.project.load import load_project
-
-        within, _, name = error.name.rpartition("/")
-        wanted = asked or within
-        for project in sorted(workspace.project_names(), key=lambda one: one != near):
-            if wanted in ("", project) and name in load_project(workspace, project).names:
-                self.root, self.project_found = workspace.root, project
-                step = first_steps(workspace, project, name)[0]
-                return RunStateError(f'no run of "{name}" yet', hint=f"taorunner {step}")
-        return error
+        return live_runs(store, names, asked, near) if live else newest_runs(store, names, asked, near)
 
     def refuse_extra(self) -> None:
         if self.has_extra:

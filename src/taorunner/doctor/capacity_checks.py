@@ -18,6 +18,7 @@ from taorunner.doctor.requirements import (
     RECOMMENDED_RAM_BYTES,
     SMALL_IMAGE_BYTES,
     USUAL_SHM_BYTES,
+    as_stated,
 )
 from taorunner.errors import Finding
 from taorunner.text import size
@@ -34,12 +35,12 @@ def look_at_memory(machine: Machine) -> Iterator[Finding]:
     if total is None:
         yield info("memory", "the memory of this machine is unknown: /proc/meminfo cannot be read")
         return
-    text = f"{total / GB:.0f} GB of memory"
+    text = f"{size(total)} of memory"
     if total < MIN_RAM_BYTES * 0.93:  # MemTotal does not include what the kernel reserves
-        text += f": NVIDIA requires {MIN_RAM_BYTES // GB} GB, {RECOMMENDED_RAM_BYTES // GB} GB recommended"
+        text += f": NVIDIA requires {as_stated(MIN_RAM_BYTES)}"
         yield warning("memory-small", f"{text}; use smaller batches and fewer workers in the specs")
     elif total < RECOMMENDED_RAM_BYTES * 0.93:
-        yield ok("memory", f"{text} (NVIDIA recommends {RECOMMENDED_RAM_BYTES // GB} GB)")
+        yield ok("memory", f"{text}; NVIDIA recommends {as_stated(RECOMMENDED_RAM_BYTES)}")
     else:
         yield ok("memory", text)
 
@@ -94,14 +95,14 @@ def look_at_engine_disk(machine: Machine) -> Iterator[Finding]:
         yield info("disk-engine", f'"{root}" cannot be checked: {(failure.strerror or str(failure)).lower()}')
         return
     free = state.f_bavail * state.f_frsize
-    where = f'{_gb(free)} free for images in "{root}"'
+    where = f'{size(free)} free for images in "{root}"'
     for_what = _for_images(len(missing))
     # not "system prune": that removes containers of runs whose exit code is not read yet
     repair = "docker image prune -f && docker builder prune -f"
     if free < SMALL_IMAGE_BYTES * len(missing):
         yield error("disk-engine-full", f"{where}: not enough for {for_what}", repair)
     elif free < IMAGE_BYTES * len(missing):
-        text = f"{where}: {for_what} may need {_gb(IMAGE_BYTES * len(missing))}"
+        text = f"{where}: {for_what} may need {size(IMAGE_BYTES * len(missing))}"
         yield warning("disk-engine-small", text, repair)
     elif free < _FULL_BYTES:
         yield error("disk-engine-full", f"{where}: not enough for any container", repair)
@@ -122,7 +123,7 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
         )
         return
     free, whole = state.f_bavail * state.f_frsize, state.f_blocks * state.f_frsize
-    where = f'{_gb(free)} free in "{place}"'
+    where = f'{size(free)} free in "{place}"'
     largest = f"du -xhd2 {shlex.quote(str(place))} | sort -h | tail -n 15"
     if state.f_files and not state.f_favail:
         text = f'no file can be created in "{place}": the file system has no inodes left'
@@ -136,7 +137,7 @@ def look_at_workspace_disk(machine: Machine) -> Iterator[Finding]:
     elif free < _RESULTS_BYTES:
         yield warning("disk-workspace-small", f"{where}: little room for checkpoints of every epoch", largest)
     elif whole < MIN_DISK_BYTES:
-        yield ok("disk-workspace", f"{where} (NVIDIA requires a disk of {MIN_DISK_BYTES // GB} GB)")
+        yield ok("disk-workspace", f"{where}; NVIDIA requires a disk of {as_stated(MIN_DISK_BYTES)}")
     else:
         yield ok("disk-workspace", where)
 
@@ -162,16 +163,6 @@ def _ram(machine: Machine) -> int | None:
         if len(words) >= 2 and words[0] == "MemTotal:" and words[1].isdigit():
             return int(words[1]) * 1024
     return None
-
-
-def _gb(count: float) -> str:
-    """
-    >>> _gb(1_234_567_890), _gb(1_234_567)
-    ('1.2 GB', '1 MB')
-    """
-    if count < GB:
-        return f"{count / 1000**2:.0f} MB"
-    return f"{count / GB:.0f} GB" if count >= 10 * GB else f"{count / GB:.1f} GB"
 
 
 CHECKS = (

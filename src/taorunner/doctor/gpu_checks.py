@@ -18,9 +18,9 @@ from taorunner.doctor.remedies import (
     user_name,
 )
 from taorunner.doctor.requirements import (
-    GB,
     MIN_GPU_BYTES,
     RECOMMENDED_GPU_BYTES,
+    as_stated,
     capability_floor,
 )
 from taorunner.errors import Finding, MachineError, TaorunnerError
@@ -142,13 +142,13 @@ def look_at_gpus(machine: Machine) -> Iterator[Finding]:
             text = f"{name} has compute capability {_dotted(capability)}: TAO needs {_dotted(floor)}"
             yield error("gpu-too-old", text + _others(found, gpu))
         elif memory is not None and memory < MIN_GPU_BYTES:
-            text = f"{name} is less than the {MIN_GPU_BYTES // GB} GB that NVIDIA requires"
+            text = f"{name} is less than NVIDIA requires: {as_stated(MIN_GPU_BYTES)}"
             yield warning("gpu-memory", text + _others(found, gpu))
         elif gpu.is_split:
             text = f"{name} is split into MIG devices: write the UUID of one of them into gpu_indices"
             yield info("gpu-split", text, "nvidia-smi -L")
         elif memory is not None and memory < RECOMMENDED_GPU_BYTES:
-            yield ok("gpu", f"{name} (NVIDIA recommends {RECOMMENDED_GPU_BYTES // GB} GB)")
+            yield ok("gpu", f"{name}; NVIDIA recommends {as_stated(RECOMMENDED_GPU_BYTES)}")
         else:
             yield ok("gpu", name)
     off = [gpu for gpu in found.gpus if gpu.keeps_driver_loaded is False]

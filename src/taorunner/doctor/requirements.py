@@ -6,6 +6,7 @@ Pure data; nothing here checks a machine. A gigabyte is 10^9 bytes, as in NVIDIA
 from __future__ import annotations
 
 from taorunner.gpu.driver_floors import Version
+from taorunner.text import size
 
 GB = 1000**3
 
@@ -17,6 +18,7 @@ MIN_CORES = 8
 MIN_DISK_BYTES = 100 * GB
 """Source of the six: docs.nvidia.com/tao quick start guides 5.2 to 5.5, "Hardware Requirements" (cores and disk
 have the same minimum and recommended values)."""
+
 
 IMAGE_BYTES = 40 * GB
 SMALL_IMAGE_BYTES = 20 * GB
@@ -44,3 +46,12 @@ _CAPABILITY = (6, 0)
 def capability_floor(image: Version | None) -> tuple[int, int]:
     """The lowest supported compute capability."""
     return _CAPABILITY_7 if image is not None and image >= (6,) else _CAPABILITY
+
+
+def as_stated(count: int) -> str:
+    """What NVIDIA writes, and the same in the unit of everything else that is shown.
+
+    >>> as_stated(MIN_RAM_BYTES)
+    '8 GB (7.5 GiB)'
+    """
+    return f"{count // GB} GB ({size(count)})"

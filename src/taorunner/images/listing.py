@@ -13,10 +13,11 @@ from taorunner.planning.spec.required_images import NeededImage
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """``here`` is None when the engine does not have the image that runs would use."""
+    """``here`` is None when the engine does not have the image that runs would use, or was not asked."""
 
     needed: NeededImage
     here: images.Image | None
+    was_asked: bool = True
 
     def to_json(self) -> dict[str, Any]:
         here, created = self.here, self.here.created_at if self.here else None
@@ -24,7 +25,7 @@ class ListedImage:
             "image": self.needed.reference,
             "runs_as": self.needed.runs_as,
             "locked": self.needed.is_locked,
-            "present": here is not None,
+            "present": here is not None if self.was_asked else None,
             "id": here.id if here else None,
             "digest": here.digest if here else None,
             "size_bytes": here.size_bytes if here else None,

@@ -42,7 +42,7 @@ def workspace(workspace_factory: Make) -> Make:
 
 def test_without_an_engine(cli: Cli, workspace: Make) -> None:
     root = workspace(e1=None)
-    for words in (["ls"], ["pull"], ["pull", "busybox"], ["lock"], ["lock", "--check"]):
+    for words in (["pull"], ["pull", "busybox"], ["lock"], ["lock", "--check"]):
         done = cli("image", *words, cwd=root)
         assert done.code == 4, words
         assert done.out == ""
@@ -50,6 +50,24 @@ def test_without_an_engine(cli: Cli, workspace: Make) -> None:
             done.err.splitlines()[0]
             == f'error: no docker engine answers at "unix://{cli.home}/no-engine.sock" [engine]'
         )
+
+
+def test_what_is_needed_is_listed_without_an_engine(cli: Cli, workspace: Make) -> None:
+    root = workspace(e1=None, e2="mine/tao:1")
+    done = cli("image", "ls", cwd=root)
+    rows = [line.split() for line in done.out.splitlines()]
+    assert rows == [
+        ["image", "here", "lock", "used", "by"],
+        [f"{TAO}:7.0.1-pyt", "unknown", "no", "example_01/e1"],
+        ["mine/tao:1", "unknown", "no", "example_01/e2"],
+    ]
+    silent = f'error: no docker engine answers at "unix://{cli.home}/no-engine.sock" [engine]'
+    assert (done.code, done.err.splitlines()[0]) == (4, silent)
+    as_json = cli("image", "ls", "--json", cwd=root)
+    assert (as_json.code, [(one["image"], one["present"]) for one in as_json.json]) == (
+        4,
+        [(f"{TAO}:7.0.1-pyt", None), ("mine/tao:1", None)],
+    )
 
 
 def test_what_cannot_be_asked(cli: Cli, workspace: Make, tmp_path: Path) -> None:

@@ -67,3 +67,14 @@ def test_with_json_an_error_is_on_stdout_too(cli: Cli) -> None:
     (finding,) = taken.json
     assert (taken.code, finding["code"], "already exists" in finding["message"]) == (2, "usage", True)
     assert sorted(path.name for path in cli.home.iterdir()) == ["drawn", "empty"]
+
+
+def test_a_copy_in_the_same_format_is_called_a_copy(cli: Cli) -> None:
+    SHAPES["kitti-15"][1](cli.home / "drawn")
+    copied = '"drawn" was kitti already: this is a copy of it'
+    done = cli("dataset", "convert", "drawn", "-o", "again")
+    assert (done.code, done.err.splitlines()[-1]) == (0, f"{copied}; --to FORMAT names another format")
+    named = cli("dataset", "convert", "drawn", "--to", "kitti", "-o", "third")
+    assert (named.code, named.err.splitlines()[-1]) == (0, copied)
+    other = cli("dataset", "convert", "drawn", "--to", "coco", "-o", "other")
+    assert (other.code, "already" in other.err) == (0, False)

@@ -53,6 +53,30 @@ def test_nothing_is_moved_when_the_start_is_refused(
     assert "set aside" not in done.out
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], "engine", 'no docker engine answers at "unix://{workspace}/no.sock"'),
+        (["--backend", "local"], "machine", 'there is no command "dino" on PATH'),
+    ],
+)
+def test_a_start_without_an_engine_leaves_no_run(
+    words: list[str], code: str, said: str, cli: Cli, workspace: Path
+) -> None:
+    env = {"DOCKER_HOST": f"unix://{workspace}/no.sock"}
+    message = said.format(workspace=workspace)
+    for more in ([], ["--detach"], ["--then", "evaluate"]):
+        done = cli("train", "e1", "e2", "--overwrite", *more, *words, cwd=workspace, env=env)
+        lines = done.err.splitlines()
+        assert (done.code, done.out) == (4, ""), done.err
+        assert lines[0] == f"error: {message} [{code}]"
+        assert lines[-1] == "nothing was started; the results of e1, e2 are where they were"
+    as_json = cli("train", "e1", "--overwrite", "--json", *words, cwd=workspace, env=env)
+    assert [(one["code"], one["message"]) for one in as_json.json] == [(code, message)]
+    assert cli("runs", "list", "-q", cwd=workspace).out == ""
+    assert not (workspace / ".taorunner/runs").exists()
+
+
 def test_other_actions_refuse_a_checkpoint_that_they_would_not_read(cli: Cli, workspace: Path) -> None:
     done = cli("convert", "e1", "--checkpoint", "train/model_epoch_003_step_00016.pth", cwd=workspace)
     assert done.code == 2 and "dino convert reads no checkpoint" in done.err

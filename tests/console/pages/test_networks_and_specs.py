@@ -17,9 +17,9 @@ from taorunner.backends.contract import EngineRequest
 from taorunner.backends.dry_run import Simulation
 from taorunner.catalog.load import Catalog, load_network
 from taorunner.console.base.theme import make_console
+from taorunner.console.pages.dry_run_view import print_simulations
 from taorunner.console.pages.networks_view import print_network, print_networks
 from taorunner.console.pages.specs_view import print_differences, print_explained, print_spec
-from taorunner.console.runs.dry_run_view import print_simulations
 from taorunner.container_options import ContainerOptions, Mount, PublishedPort
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.planning.inspect.key_help import ExplainedKey

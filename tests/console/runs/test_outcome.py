@@ -283,3 +283,32 @@ def test_names_that_do_not_fit_beside_each_other_stand_below_each_other(scene):
     lines = [line.plain for line in outcome_lines(runs, {}, {}, 80, UNICODE, now=scene.at)]
     at = next(at for at, line in enumerate(lines) if line.startswith("best values"))
     assert [line.split()[0] for line in lines[at + 1 : at + 5]] == names
+
+
+def test_failures_with_one_cause_are_explained_once(scene):
+    runs = [
+        replace(
+            scene.finished(name, RunState.FAILED), id=f"20261128-222200-{name}-train-{number:06x}", reason="CUDA out of memory",
+            hint=None,
+        )
+        for number, name in enumerate("abcdef", 1)
+    ]  # fmt: skip
+    ends = {run.id: Ending(steps=("train {} --batch-size 8",)) for run in runs}
+    tails = {run.id: [f"OutOfMemoryError in {run.experiment}"] for run in runs}
+
+    def said(runs):
+        return [line.plain for line in outcome_lines(runs, tails, {}, 80, UNICODE, now=scene.at, ends=ends)]
+
+    lines = said(runs)
+    at = lines.index("✗ a failed: CUDA out of memory [cuda-out-of-memory]")
+    assert lines[at + 1 : at + 6] == [
+        "  │ OutOfMemoryError in a",
+        "  next: taorunner -p example_01 train a b c d e f --batch-size 8",
+        "  log:  taorunner logs 000001",
+        "✗ b, c, d and 2 more failed in the same way",
+        "  log:  taorunner logs 000002 000003 000004",
+    ]
+    unknown = [replace(run, reason="exit code 1", exit_code=1) for run in runs[:2]]
+    assert [line for line in said(unknown) if line.startswith("✗ ") and " failed" in line and "exit" in line] == [
+        "✗ a failed: exit code 1", "✗ b failed: exit code 1",
+    ]  # fmt: skip

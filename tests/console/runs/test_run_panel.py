@@ -285,3 +285,12 @@ def test_a_log_can_be_scrolled_to_its_beginning(scene: Any) -> None:
     assert top[1:-1] == [f"line {number}" for number in range(10)]
     assert top[-1].endswith("40 newer lines below")
     assert log_lines(view(scene, scene.training()), 80, 12)[1].plain == "no output yet"
+
+
+def test_one_run_shows_a_stall_once(scene: Any) -> None:
+    run = scene.training()
+    stall = notice(scene, run, "no progress for 12m 00s; an epoch takes 1m 02s", "silent")
+    run = replace(run, notices=(stall,))
+    seen = view(scene, run, notes=RunNotes(stall=stall, moved_at=scene.at - timedelta(minutes=13)))
+    lines = [line.plain for line in one_run_lines(seen, 80, 24)]
+    assert len([line for line in lines if "no progress" in line]) == 1, lines

@@ -258,7 +258,7 @@ def _show_dry_run(workspace: Workspace, orders: Sequence[Order], *, json: bool, 
 
     from taorunner.backends.dry_run import dry_run_sites, simulate
     from taorunner.console.base.theme import make_console
-    from taorunner.console.runs.dry_run_view import print_simulations
+    from taorunner.console.pages.dry_run_view import print_simulations
     from taorunner.runs.control.launch import plan_orders
 
     planned = plan_orders(

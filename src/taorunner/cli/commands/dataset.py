@@ -140,7 +140,12 @@ def _convert(
             )  # fmt: skip
         done = _named(read.result(done), dataset)
     print_conversion(done, json=json)
-    if not json:
+    if json:
+        return 0
+    if done.format == done.target:
+        other = "" if options.to else "; --to FORMAT names another format"
+        context.obj.note(f'"{dataset}" was {done.format} already: this is a copy of it{other}')
+    else:
         say_next(context.obj, data, output, to)
     return 0
 

@@ -9,7 +9,7 @@ import typer
 from taorunner.cli.commands import image_build
 from taorunner.cli.help_pages import add_command, make_group
 from taorunner.cli.options import Invocation, JsonOption, PlainOption, ProjectOption, WorkspaceOption, option
-from taorunner.errors import ExitCode, Finding, UsageError, UserFilesError, has_errors
+from taorunner.errors import ExitCode, Finding, MachineError, Severity, UsageError, UserFilesError, has_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,15 +43,21 @@ def _ls(
     from datetime import datetime, timezone
 
     from taorunner.console.pages.images_view import print_images
-    from taorunner.images.listing import list_images
+    from taorunner.images.listing import ListedImage, list_images
 
     context.obj.refuse_extra()
     needed = _needed(context, workspace, projects or ())
-    listed = list_images(_engine(), needed.images)
+    silent: list[Finding] = []
+    try:
+        listed = list_images(_engine(), needed.images) if needed.images else []
+    except MachineError as error:  # what is needed stands in files: only what is here is not known
+        listed = [ListedImage(image, None, was_asked=False) for image in needed.images]
+        silent = [Finding(Severity.ERROR, error.code, error.message, error.hint)]
     print_images(listed, datetime.now(timezone.utc), json=json)
     if not listed:
         context.obj.note("no experiment here needs an image")
-    return _report(needed.findings)
+    code = _report([*needed.findings, *silent])
+    return ExitCode.MACHINE if silent and not has_errors(needed.findings) else code
 
 
 def _pull(

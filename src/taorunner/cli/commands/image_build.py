@@ -133,7 +133,7 @@ def _test(
 ) -> int:
     import sys
 
-    from taorunner.cli.signals import end_as_by_ctrl_c
+    from taorunner.cli.long_work import end_as_by_ctrl_c
     from taorunner.engine.client import connect
     from taorunner.images.trial import run_trial
 
@@ -191,7 +191,7 @@ def _release(
     *,
     options: ReleaseOptions,
 ) -> int:
-    from taorunner.cli.signals import end_as_by_ctrl_c
+    from taorunner.cli.long_work import end_as_by_ctrl_c
     from taorunner.engine.client import connect
     from taorunner.images.release import build_release, find_release
     from taorunner.images.wheel import WheelBuilder

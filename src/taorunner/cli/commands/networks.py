@@ -58,7 +58,7 @@ def _sync(
 ) -> int:
     import os
 
-    from taorunner.cli.signals import end_as_by_ctrl_c
+    from taorunner.cli.long_work import end_as_by_ctrl_c
     from taorunner.console.pages.sync_view import print_synced
     from taorunner.engine.client import connect
     from taorunner.images.spec_sync import sync_images

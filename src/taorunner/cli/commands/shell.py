@@ -199,7 +199,7 @@ def _show(workspace: Workspace, project: str | None, request: ShellRequest, *, j
 
     from taorunner.backends.dry_run import simulate
     from taorunner.console.base.theme import make_console
-    from taorunner.console.runs.dry_run_view import print_simulations
+    from taorunner.console.pages.dry_run_view import print_simulations
     from taorunner.planning.model.request import Site
 
     site = Site("dry-run-shell", workspace.dry_run_dir / "shell")

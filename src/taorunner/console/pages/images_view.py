@@ -74,7 +74,7 @@ def _cells(listed: ListedImage, now: datetime) -> tuple[str, ...]:
     digest = here.digest if here else None
     return (
         needed.reference,
-        "yes" if here else "no",
+        ("yes" if here else "no") if listed.was_asked else "unknown",
         "yes" if needed.is_locked else "no",
         size(here.size_bytes) if here else "",
         duration((now - here.created_at).total_seconds()) if here and here.created_at else "",

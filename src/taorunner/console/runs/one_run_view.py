@@ -12,7 +12,7 @@ from taorunner.console.live.log_lines import is_error
 from taorunner.console.live.run_view import RunView
 from taorunner.console.runs import run_panel, run_rows
 from taorunner.console.runs.live_view import keys_line
-from taorunner.events import RunState
+from taorunner.events import Notice, RunState
 
 KEYS = ("Esc back", "l log", "{arrows} next run", "s stop", "q detach")
 LOG_KEYS = ("Esc back", "{arrows} scroll", "End newest", "q detach")
@@ -23,14 +23,16 @@ def one_run_lines(view: RunView, width: int, height: int) -> list[Text]:
     view = replace(view, has_all_metrics=True)
     head = _head(view, width)
     body: list[Text] = []
+    above: Notice | None = None
     if view.run.state in (RunState.STARTING, RunState.RUNNING):
         body += run_panel.progress_rows(view, width)
         body += run_panel.gpu_rows(view, width, 8)
         body += run_panel.warning_row(view, width)
+        above = run_panel.shown_warning(view)
     else:
         body += _why(view, width)
     metrics = _metrics(view, width)
-    notices = _notices(view, width)
+    notices = _notices(view, width, above)
     room = height - 2 - len(body) - 1
     metrics = metrics[: max(0, room - min(room // 3, 6))]
     room -= len(metrics)
@@ -106,8 +108,10 @@ def _metrics(view: RunView, width: int) -> list[Text]:
     return run_panel.metric_rows(view, width, names)
 
 
-def _notices(view: RunView, width: int) -> list[Text]:
+def _notices(view: RunView, width: int, above: Notice | None) -> list[Text]:
+    """The newest first, without the one that is shown ``above``."""
     newest = [notice for notice in reversed(view.run.notices) if notice.level in ("warning", "error")]
+    newest = [notice for notice in newest if above is None or notice.text != above.text]
     return [
         Text(fit(f"{notice.level}: {notice.text}", width, view.symbols), style=f"severity.{notice.level}")
         for notice in newest

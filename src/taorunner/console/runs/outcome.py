@@ -12,33 +12,27 @@ from rich.console import Console
 from rich.text import Text
 
 from taorunner import events
-from taorunner.console.base.cells import fit, labels
+from taorunner.console.base.cells import labels
 from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.findings_text import folded
-from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of, shown_path
+from taorunner.console.base.formatting import beside_success, clean, metric_label, number, of
 from taorunner.console.base.theme import Symbols, state_style, symbols_of
 from taorunner.console.base.typed_commands import Place, as_typed
 from taorunner.console.live.run_view import caution_of, short_id
 from taorunner.console.live.sparkline import sparkline
+from taorunner.console.runs.failures import SHOWN_NAMES, Shown, failure_lines, failures_by_cause
 from taorunner.console.runs.results_lines import results_lines
 from taorunner.errors import Severity
 from taorunner.events import RunState
 from taorunner.planning.model.request import command_of
-from taorunner.progress.causes.cause import LAST_LINES_HINT
-from taorunner.progress.causes.figures import memory_text
-from taorunner.progress.causes.table import cause_with_reason
-from taorunner.progress.console.line_kind import is_frame
 from taorunner.runs.control.ending import Ending
 from taorunner.runs.state.metric_names import Judged, is_lower_better, kpi_name, loss_name
 from taorunner.runs.state.snapshot import RunSnapshot
 from taorunner.text import duration
 
-LAST_LINES, LINES_WITHOUT_CAUSE = 4, 6
 COMPARED_METRICS = 4
-_MEMORY_CODE = "cuda-out-of-memory"
 NEXT_COMMANDS = 3
 _CURVE = 12
-SHOWN_NAMES = 3
 
 
 class Named(Protocol):
@@ -102,21 +96,10 @@ def outcome_lines(
     lines = [Text(), *_table(snapshots, ends, short, width, symbols, now, curves)]
     lines += _never_started(snapshots, names, symbols)
     lines += _cautions(snapshots, names)
-    for run in snapshots:
-        if run.state in (RunState.FAILED, RunState.LOST):
-            steps = [] if is_quiet else [as_typed(step, place) for step in next_commands([run], ends)]
-            tail = tails.get(run.id, ())
-            of_project = replace(place, project=run.project) if place is not None else None
-            lines += [Text(), *_failure(run, names[run.id], tail, width, symbols, of_project)]
-            lines += [Text.assemble("  ", ("next", "hint"), f": {command}") for command in steps]
-            log = as_typed(f"taorunner logs {short[run.id]}", place)
-            lines.append(Text.assemble("  ", ("log", "label"), f":  {log}"))
-            if run.id in ends and ends[run.id].is_untouched:
-                lines.append(
-                    Text(f"  nothing was started; the results of {run.experiment} are where they were")
-                )
-            if run.id in directories:
-                lines.append(Text(f"        {shown_path(directories[run.id] / 'console.log', here)}"))
+    shown = Shown(tails, directories, ends, names, short, width, symbols, here, place)
+    for alike in failures_by_cause(snapshots, tails):
+        steps = [] if is_quiet else [as_typed(step, place) for step in next_commands(alike, ends)]
+        lines += [Text(), *failure_lines(alike, steps, shown)]
     compared = _comparison(snapshots, names, width, symbols)
     if compared:
         lines += [Text(), *compared]
@@ -196,41 +179,6 @@ def _cautions(snapshots: Sequence[RunSnapshot], names: Mapping[str, str]) -> lis
             head = (f"! {names[run.id]} succeeded", "severity.warning")
             said = (f", but {clean(caution.text)}", (f" [{clean(caution.code)}]", "quiet"))
             lines += [*([] if lines else [Text()]), Text.assemble(head, *said)]
-    return lines
-
-
-def _failure(
-    run: RunSnapshot,
-    name: str,
-    tail: Sequence[str],
-    width: int,
-    symbols: Symbols,
-    place: Place | None,
-) -> list[Text]:
-    """Why it failed, the next step, and the last lines of its log: fewer where the cause is known."""
-    reason = clean(run.reason or "no reason is known")
-    cause = cause_with_reason(reason)
-    code = f" [{cause.code}]" if cause is not None else ""
-    if cause is None and run.exit_code is not None and "exit code" not in reason:
-        code = f" (exit code {run.exit_code})"
-    is_in_epoch = run.epoch is not None and not run.epoch_completed and "epoch" not in reason
-    where = f" in epoch {run.epoch}" if is_in_epoch else ""
-    lines = [
-        Text.assemble(
-            (f"{symbols.states[run.state]} {name} {run.state.value.lower()}{where}", state_style(run.state)),
-            f": {reason}", (code, "quiet"),
-        )
-    ]  # fmt: skip
-    memory = memory_text(tail) if cause is not None and cause.code == _MEMORY_CODE else None
-    lines += [Text(f"  {memory}")] if memory is not None else []
-    last = [line for line in tail if clean(line).strip() and not is_frame(line)]
-    last = last[-(LAST_LINES if cause is not None else LINES_WITHOUT_CAUSE) :]
-    if run.hint and not (last and run.hint == LAST_LINES_HINT):
-        lines.append(Text.assemble("  ", ("hint", "hint"), f": {clean(as_typed(run.hint, place))}"))
-    lines += [
-        Text.assemble("  ", (f"{symbols.side} ", "border"), (fit(line, max(20, width - 4), symbols), "quiet"))
-        for line in last
-    ]
     return lines
 
 

@@ -112,9 +112,13 @@ def metric_rows(view: RunView, width: int, names: Sequence[str]) -> list[Text]:
     return rows
 
 
-def warning_row(view: RunView, width: int) -> list[Text]:
+def shown_warning(view: RunView) -> Notice | None:
     """The stall, or the newest warning that still counts."""
-    notice = view.notes.stall if view.stalled_s is not None else _newest_warning(view)
+    return view.notes.stall if view.stalled_s is not None else _newest_warning(view)
+
+
+def warning_row(view: RunView, width: int) -> list[Text]:
+    notice = shown_warning(view)
     if notice is None:
         return []
     return [

@@ -196,7 +196,7 @@ _SHAPES: Mapping[str, Note] = {
         "nodes": "int?", "cpus": "int?", "memory_bytes": "int?", "time_s": "int?",
     }],
     "images": [{
-        "image": "str", "runs_as": "str", "locked": "bool", "present": "bool", "id": "str?", "digest": "str?",
+        "image": "str", "runs_as": "str", "locked": "bool", "present": "bool?", "id": "str?", "digest": "str?",
         "size_bytes": "int?", "created_at": "time?", "experiments": ["str"], "actions": ["str"],
     }],
     "pulled-images": [{"image": "str", "id": "str", "digest": "str?", "size_bytes": "int", "new": "bool"}],

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from taorunner.backends.engine_refusal import refuse_without_engine
 from taorunner.errors import EngineRefusedError, Finding, RunStateError, UsageError
 from taorunner.events import now
 from taorunner.image_names import checked_name
@@ -223,7 +224,7 @@ def launch_all(
         UsageError: request or options contradict themselves.
         UserFilesError: with every finding, when one of them is an error.
         RunStateError: the experiment is being trained, or the batch to join has ended.
-        MachineError: runs cannot be recorded in this workspace.
+        MachineError: runs cannot be recorded in this workspace, or what they need of this machine is not there.
     """
     supervisor = supervisor or Supervisor(environ)
     store = RunStore(workspace.state_dir)
@@ -246,6 +247,7 @@ def _launch(
         refuse_second_training(store, order.project, order.request)
     planned = plan_orders(workspace, orders, environ)
     _refuse_waiting_for_ever(planned, environ)
+    refuse_without_engine([item.plan for item in planned.items], environ)
     on_planned(planned)
     plans = [(item.site.run_id, item.plan) for item in planned.items]
     with alone(store):
@@ -275,11 +277,12 @@ def launch_plans(
 ) -> Launched:  # fmt: skip
     """Starts runs that are planned already, each a pair of run id and plan, as one batch. As ``launch_all``.
 
-    Raises MachineError: runs cannot be recorded in this workspace. UserFilesError: a secret is not there.
+    Raises MachineError: as ``launch_all``. UserFilesError: a secret is not there.
     """
     options.check()
     supervisor = supervisor or Supervisor(environ)
     try:
+        refuse_without_engine([plan for _, plan in plans], environ)
         with alone(store):
             batch = create_batch(
                 store, plans, now(), parallel=options.parallel, grace_s=options.grace_s, environ=environ,

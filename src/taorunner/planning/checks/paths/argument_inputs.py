@@ -66,6 +66,7 @@ def unbuilt_models(
     contract: Contract,
     given: Mapping[str, ArgumentValue],
     argv: Argv,
+    mounts: Mounts,
     *,
     starts: bool,
 ) -> Iterator[Finding]:
@@ -80,7 +81,8 @@ def unbuilt_models(
         )
         if is_made_here or name in given or not _is_in(argv, name):
             continue
-        path = printable(str(argv.values[name]))
+        inside = str(argv.values[name])
+        path = printable(str(_on_host(inside, mounts) or inside))
         message = f"the {what} {path} is not there yet: {action} makes it"
         hint = f"taorunner {command_of(action)} {experiment.name}"
         yield Finding(Severity.ERROR if starts else Severity.INFO, "not-made-yet", message, hint)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.backends.contract import EngineRequest
-from taorunner.console.runs.dry_run_view import gpus_text
+from taorunner.console.pages.dry_run_view import gpus_text
 from taorunner.planning.model.plan import GpuRequest, Resources
 
 
