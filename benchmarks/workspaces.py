@@ -41,6 +41,18 @@ def small(root: Path, *, image: str) -> Path:
     return root
 
 
+def record_failed_run(workspace: Path) -> None:
+    """Trains ``noop`` with a program that fails at once; no engine is needed."""
+    programs = workspace / "bin"
+    programs.mkdir()
+    (programs / "dssd").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (programs / "dssd").chmod(0o755)
+    subprocess.run(
+        [*TAORUNNER, "-p", PROJECT, "train", "noop", "--backend", "local"], cwd=workspace, check=False,
+        capture_output=True, env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(workspace)},
+    )  # fmt: skip
+
+
 def _name_classes(folder: Path) -> None:
     """Writes a line for each class in place of the marked one."""
     for file in folder.iterdir():

@@ -25,7 +25,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from workspaces import PROJECT, TAORUNNER, small
+from workspaces import TAORUNNER, record_failed_run, small
 
 SECONDS = 40
 WARM_UP_S = 8
@@ -130,10 +130,7 @@ class _Training:
     def __init__(self, root: Path, count: int) -> None:
         self.workspace = small(root, image="taorunner-test/none:1")
         state = self.workspace / ".taorunner"
-        subprocess.run(
-            [*TAORUNNER, "-p", PROJECT, "train", "noop"], cwd=self.workspace, check=False, capture_output=True,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.workspace), "DOCKER_HOST": "unix:///nowhere.sock"},
-        )  # fmt: skip
+        record_failed_run(self.workspace)
         (first,) = (state / "runs").iterdir()
         (self._batch,) = (state / "batches").iterdir()
         self._runs = state / "runs"

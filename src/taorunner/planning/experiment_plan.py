@@ -102,9 +102,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [planning.placed(experiment, f) for f in argv.findings if not _follows(f, here)]
     here += checkpoint_findings(request, contract, draft.spec, values)
     here += missing_at_launch(planning.project, experiment, contract, argv, draft.mounts, planning.cross.data)
-    unbuilt = unbuilt_models(
-        experiment, contract, values.arguments, argv, draft.mounts, starts=not request.dry_run
-    )
+    unbuilt = unbuilt_models(experiment, contract, values, argv, draft.mounts, starts=not request.dry_run)
     here += [planning.placed(experiment, finding) for finding in unbuilt]
     here += _key_findings(planning, experiment, contract)
     here += secret_findings(planning.project, experiment, planning.workspace.root)

@@ -79,7 +79,7 @@ def test_the_request_as_one_value(make_plan: MakePlan, tmp_path: Path) -> None:
             "/bin/sh", f"{tmp_path}/r1/input/with-secrets", "dino", "train", "-k", "@TAORUNNER_SECRET_model_key@",
         ),
         run_dir=tmp_path / "r1",
-        env={"A": "b", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "2,0"},
+        env={"PYTHONUNBUFFERED": "1", "A": "b", "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "2,0"},
         gpus=("2", "0"),
         workdir=str(tmp_path),
     )  # fmt: skip

@@ -422,8 +422,8 @@ def test_a_model_that_an_earlier_action_makes_is_a_note_until_the_start(
     with zipfile.ZipFile(results / "train/model_epoch_000_step_00010.pth", "w") as file:
         file.writestr("archive/data.pkl", b"x")
     suffix = "onnx" if built == "export" else "engine"
-    inside = f"/workspace/projects/p/models/e/{built}/model_epoch_000_step_00010.{suffix}"
-    message = f"the {what} {inside} is not there yet: {built} makes it"
+    path = results / built / f"model_epoch_000_step_00010.{suffix}"
+    message = f"the {what} {path} is not there yet: {built} makes it"
     assert said() == [("error not-made-yet", message, hint)]
     assert said(dry_run=True) == [("info not-made-yet", message, hint)]
     (results / built).mkdir()

@@ -154,3 +154,14 @@ def test_an_evaluation_of_an_untouched_project_names_the_conversion_first(tmp_pa
     clear(root / "projects/p/data/tfrecords_e1")
     refused = {one.code: one.hint for one in started(root, "evaluate")}
     assert refused["checkpoint-missing"] == refused["not-made-yet"] == "taorunner convert e1 --then train"
+
+
+def test_records_elsewhere_that_are_not_there_name_the_conversion(tmp_path: Path) -> None:
+    """As in a spec that came from TAO's launcher."""
+    root = good_workspace(tmp_path / "ws", "detectnet_v2")
+    spec = root / "projects/p/specs/e1/train.txt"
+    spec.write_text(spec.read_text().replace("$tfrecords/", "/workspace/projects/p/data/old/"))
+    (finding,) = [one for one in started(root) if one.code == "missing-input"]
+    assert finding.hint is not None and finding.hint.endswith(
+        "; taorunner convert e1 makes those of the experiment below $dataset_tfrecord"
+    )

@@ -335,3 +335,15 @@ def test_what_was_set_of_the_model_belongs_to_the_commands_that_read_it(
     assert steps(store, done) == (f"evaluate {{}} {said}", f"export {{}} {said}")
     store.save_plan(RUN, replace(store.load_plan(RUN), typed=TypedSettings(overrides={"train.seed": "7"})))
     assert steps(store, done) == ("evaluate {}", "export {}")
+
+
+def test_what_follows_is_typed_for_the_same_place(store: RunStore, ended: Ended) -> None:
+    typed = TypedSettings(cluster="dgx", release="7.0.1", image="mine/tao:1", gpus=4, knobs=Knobs(epochs=40))
+    done = ended("rtdetr", "train", RunState.SUCCEEDED, typed=typed)
+    place = "--cluster dgx --release 7.0.1 --image mine/tao:1"
+    assert endings(store, [done])[done.id].steps == (f"evaluate {{}} {place}", f"export {{}} {place}")
+
+
+def test_what_follows_in_another_image_is_typed_without_the_image(store: RunStore, ended: Ended) -> None:
+    done = ended("rtdetr", "export", RunState.SUCCEEDED, typed=TypedSettings(image="mine/tao:1", backend="docker"))
+    assert endings(store, [done])[done.id].steps == ("run gen_trt_engine {} --backend docker",)

@@ -88,6 +88,7 @@ class HostBackend(ABC):
             command=wrapped(plan, str(launch.run_dir / INPUT_DIR), self.host_command(plan)),
             run_dir=launch.run_dir,
             env={
+                "PYTHONUNBUFFERED": "1",  # or the log of a file that Python writes to is 8 KiB behind
                 **plan.env,
                 # Host ids, numbered as nvidia-smi numbers them: inside the process they are 0..n-1, as argv says.
                 "CUDA_DEVICE_ORDER": "PCI_BUS_ID",

@@ -44,6 +44,15 @@ class TypedSettings(Value):
         pairs = (f"{key}={text}" for key, text in self.overrides.items() if key.startswith(_OF_MODEL))
         return " ".join(shlex.quote(word) for pair in pairs for word in ("--set", pair))
 
+    def of_place(self, *, with_image: bool) -> str:
+        """Where the run was asked to be, as it is typed, for what follows it there: without GPUs and limits, which the
+        next action may not need. ``with_image``: it runs in the same image."""
+        kept = TypedSettings(
+            backend=self.backend, cluster=self.cluster, release=self.release,
+            image=self.image if with_image else None,
+        )  # fmt: skip
+        return kept.words()
+
     def words(self, *, without: Collection[str] = ()) -> str:
         """All of them as they are typed. ``without`` are knobs and keys of the spec to leave out."""
         pairs: list[tuple[str, object]] = [

@@ -165,15 +165,17 @@ def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) ->
     elif record.state is RunState.SUCCEEDED:
         network = _network(plan)
         known = network.actions(plan.contract.release) if network is not None else {}
-        for command in _after_success(record.action, known):
-            reads = command.split()[0] in ("evaluate", "export")
+        for action in _after_success(record.action, known):
+            reads = action in ("evaluate", "export")
             is_older = reads and ending.best is not None and ending.best != ending.newest
-            chosen = f"{command} --checkpoint best" if is_older else command
-            yield f"{chosen} {plan.typed.of_model()}".rstrip() if reads else chosen
+            typed = [plan.typed.of_model()] if reads else []
+            typed.append(plan.typed.of_place(with_image=known[action] == plan.contract.group))
+            words = [f"{command_of(action)} {{}}", "--checkpoint best" if is_older else "", *typed]
+            yield " ".join(word for word in words if word)
 
 
 def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
-    """``known`` are the actions of the network, as it names them."""
+    """The actions that follow. ``known`` are those of the network, as it names them, with their groups."""
     following: tuple[str, ...] = ()
     if action in _CONVERSIONS:
         following = ("train",)
@@ -183,7 +185,7 @@ def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:
         following = ("gen_trt_engine",)
     elif action == "gen_trt_engine":
         following = ("deploy.evaluate",) if "deploy.evaluate" in known else ("deploy.inference",)
-    return [f"{command_of(name)} {{}}" for name in following if name in known]
+    return [name for name in following if name in known]
 
 
 def _after_failure(record: RunRecord, plan: RunPlan) -> Iterable[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from taorunner.errors import RunStateError, TaorunnerError
 from taorunner.events import now
-from taorunner.planning.model.request import Site
+from taorunner.planning.model.request import Site, command_of
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.runs.control.launch import Launched, LaunchOptions, launch_plans
 from taorunner.runs.inputs.run_lock import RunLock, read_lock
@@ -26,7 +26,8 @@ def readable_inputs(store: RunStore, record: RunRecord) -> tuple[RunLock, RunPla
     if lock is None:
         raise RunStateError(
             f"what run {short} was made from is not on record",
-            hint="an older version ran it, it never started, or its run.lock is damaged",
+            hint="an older version ran it, it never started, or its run.lock is damaged: "
+            f"taorunner -p {record.project} {command_of(record.action)} {record.experiment} starts a new one",
         )
     try:
         return lock, store.load_plan(record.id)

@@ -16,7 +16,7 @@ from taorunner.planning.checks.paths.host_paths import CONTAINERS_OWN
 from taorunner.planning.checks.paths.unresolved import no_path
 from taorunner.planning.checks.spec_view import HostVariables
 from taorunner.planning.inputs.argv import VALUES, Argv, argument_names
-from taorunner.planning.model.arguments import ArgumentValue
+from taorunner.planning.inputs.values import RunValues
 from taorunner.planning.model.makers import MAKERS
 from taorunner.planning.model.request import command_of
 from taorunner.project.experiments import Experiment
@@ -64,14 +64,15 @@ def missing_at_launch(
 def unbuilt_models(
     experiment: Experiment,
     contract: Contract,
-    given: Mapping[str, ArgumentValue],
+    values: RunValues,
     argv: Argv,
     mounts: Mounts,
     *,
     starts: bool,
 ) -> Iterator[Finding]:
     """An exported model or an engine that an earlier action of the experiment makes: a note, and an error when the
-    action ``starts``. ``given`` are the values that were found."""
+    action ``starts``. ``values`` has those that were found."""
+    given = values.arguments
     if "checkpoint" not in given and any("{model}" in form for form in contract.value_forms.values()):
         return  # the training comes first, and is reported
     for name, what in _BUILT.items():

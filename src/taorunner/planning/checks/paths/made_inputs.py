@@ -66,7 +66,7 @@ def _made_fault(
     shown = printable(spec.variables.shown(path))
     if not found:
         if not is_made:
-            hint = f'what belongs there: {one.holds}; or correct "{one.key}"'
+            hint = f'what belongs there: {one.holds}; or correct "{one.key}"{_own_records(one, spec)}'
             return Fault(Severity.ERROR, "missing-input", f"no file fits {shown}", hint, one.key, index, path)
         action = _maker(one, path, spec)
         command = command_of(action)
@@ -123,6 +123,15 @@ def _matches(one: Input, path: str) -> list[str]:
 
 def _is_own(path: str, spec: SpecReader) -> bool:
     return any(path.startswith(f"{spec.variables[name]}/") for name in ("tfrecords", "results_dir"))
+
+
+def _own_records(one: Input, spec: SpecReader) -> str:
+    """How the experiment gets records of its own, as after an import whose spec names others. A spec for protobuf
+    networks finds them by a variable."""
+    if one.kind is not InputKind.RECORDS:
+        return ""
+    where = " below $dataset_tfrecord" if spec.format == "prototxt" else ""
+    return f"; taorunner convert {spec.variables['experiment']} makes those of the experiment{where}"
 
 
 def _maker(one: Input, path: str, spec: SpecReader) -> str:
