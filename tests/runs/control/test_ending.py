@@ -345,5 +345,7 @@ def test_what_follows_is_typed_for_the_same_place(store: RunStore, ended: Ended)
 
 
 def test_what_follows_in_another_image_is_typed_without_the_image(store: RunStore, ended: Ended) -> None:
-    done = ended("rtdetr", "export", RunState.SUCCEEDED, typed=TypedSettings(image="mine/tao:1", backend="docker"))
+    done = ended(
+        "rtdetr", "export", RunState.SUCCEEDED, typed=TypedSettings(image="mine/tao:1", backend="docker")
+    )
     assert endings(store, [done])[done.id].steps == ("run gen_trt_engine {} --backend docker",)

@@ -168,9 +168,12 @@ def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) ->
         for action in _after_success(record.action, known):
             reads = action in ("evaluate", "export")
             is_older = reads and ending.best is not None and ending.best != ending.newest
-            typed = [plan.typed.of_model()] if reads else []
-            typed.append(plan.typed.of_place(with_image=known[action] == plan.contract.group))
-            words = [f"{command_of(action)} {{}}", "--checkpoint best" if is_older else "", *typed]
+            words = [
+                f"{command_of(action)} {{}}",
+                "--checkpoint best" if is_older else "",
+                plan.typed.of_model() if reads else "",
+                plan.typed.of_place(with_image=known[action] == plan.contract.group),
+            ]
             yield " ".join(word for word in words if word)
 
 
