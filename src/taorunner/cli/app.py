@@ -35,6 +35,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "resume": ("resume",),
     "rerun": ("rerun",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
+    "report": ("report",),
     "networks": ("networks",),
     "pretrained": ("pretrained",),
     "dataset": ("dataset",),

@@ -15,7 +15,7 @@ from taorunner.planning.model.request import COMMANDS, command_of
 
 OTHER_WORDS = {
     "top": "ps", "status": "ps", "stats": "ps", "container": "ps", "jobs": "ps",
-    "list": "runs list", "ls": "runs list", "history": "runs list", "report": "runs list", "results": "runs list",
+    "list": "runs list", "ls": "runs list", "history": "runs list", "results": "runs list",
     "inspect": "runs show",
     "compare": "runs compare", "best": "runs best", "repeat": "rerun", "reproduce": "rerun", "lineage": "runs lineage",
     "show": "runs show", "rm": "runs rm", "delete": "runs rm", "log": "logs", "tail": "logs", "kill": "stop",

@@ -15,7 +15,14 @@ from pathlib import Path
 from taorunner.errors import Finding, Severity
 from taorunner.project.diagnostics import Suggestions, shown
 from taorunner.project.load import Project
-from taorunner.project.workspace import EXPERIMENTS_FILE, NAME_RULE, ProjectPaths, Workspace, is_name
+from taorunner.project.workspace import (
+    EXPERIMENTS_FILE,
+    NAME_RULE,
+    REPORT_FILE,
+    ProjectPaths,
+    Workspace,
+    is_name,
+)
 from taorunner.text import nearest
 from taorunner.values.value import MutableValue, Value, field
 
@@ -226,7 +233,7 @@ class _Check(MutableValue):
         for entry in self._entries("models"):
             if entry.is_folder:
                 self._is_known(entry, "models")
-            else:
+            elif entry.name != REPORT_FILE:
                 message = f'{entry.kind} "{shown(entry.name)}" has no place in models/: {_OWN_FOLDER}'
                 self._warning("misplaced-file", message, _RESULTS_HINT, "models", entry.name)
 

@@ -17,6 +17,7 @@ from taorunner.values.value import Value
 
 PROJECTS = "projects"
 STATE = UNSEEN
+REPORT_FILE = "report.html"
 EXPERIMENTS_FILE = "experiments.yml"
 CLUSTERS_FILE = "clusters.yml"
 WORKSPACE_VARIABLE = "TAORUNNER_WORKSPACE"
@@ -53,6 +54,11 @@ class ProjectPaths(Value):
     @property
     def models_dir(self) -> Path:
         return self.root / "models"
+
+    @property
+    def report_file(self) -> Path:
+        """Where a report of the project is written."""
+        return self.models_dir / REPORT_FILE
 
     @property
     def specs_dir(self) -> Path:

@@ -14,7 +14,7 @@ from taorunner.text import for_dataset
 from taorunner.values.value import Value, replace
 
 OF_PROJECT = frozenset({
-    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "resume", "run", "runs restore",
+    "add", "convert", "dataset", "evaluate", "export", "inference", "prune", "report", "resume", "run", "runs restore",
     "specs", "train",
 })  # fmt: skip
 """Commands that mean one project. Others take one too (``image ls``, ``runs list``) and mean all without. ``shell``

@@ -6,19 +6,18 @@ thumbnails, so the page stays below a few megabytes for any dataset.
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 from pathlib import Path
 
 from taorunner.atomic_files import write_bytes
 from taorunner.datasets.files.pixels import needs_pillow
 from taorunner.datasets.model.annotations import ImageEntry
 from taorunner.datasets.report.stats import SIZES, Stats
+from taorunner.datasets.report.thumbnails import thumbnail
 from taorunner.errors import UsageError
+from taorunner.page_frame.frame import page, text
 from taorunner.text import printable
 
 THUMBNAIL_PIXELS = 360
@@ -39,21 +38,8 @@ _COLOURS = (
     "#8a8f98",
 )
 _STYLE = """
-:root { color-scheme: light dark; --line: #d0d4da; --quiet: #667; --bar: #4e9af1; --card: #f5f6f8; }
-@media (prefers-color-scheme: dark) { :root { --line: #3a3f47; --quiet: #99a; --card: #22262c; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p.about { color: var(--quiet); margin: .2rem 0 1rem; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 500; color: var(--quiet); }
-th, td { padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); }
-td.n, th.n { text-align: right; white-space: nowrap; } td.name { overflow-wrap: anywhere; min-width: 6rem; }
-td.bar { width: 45%; } td.bar div { background: var(--bar); height: .8rem; min-width: 1px; border-radius: 2px; }
+td.bar { width: 45%; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 2.5rem; }
-.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1rem; align-items: start; }
-figure { margin: 0; background: var(--card); border-radius: 6px; overflow: hidden; }
-figure svg { display: block; width: 100%; height: auto; }
-figcaption { padding: .3rem .6rem .5rem; font-size: .8rem; overflow-wrap: anywhere; }
 figcaption span { color: var(--quiet); }
 figcaption b { font-weight: 400; white-space: nowrap; }
 i { display: inline-block; width: .7rem; height: .7rem; border-radius: 2px; }
@@ -87,20 +73,10 @@ def write_page(
         figures.append(figure)
         progress("drawn", done, len(samples))
     sheet = f'<h2>Samples</h2>\n<div class="sheet">\n{"".join(figures)}</div>\n' if figures else ""
-    text = _document(stats.root.name, body + sheet).encode("utf-8", "replace")
+    html = page(f"{stats.root.name} - dataset", body + sheet, _STYLE).encode("utf-8", "replace")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, text)
-    return len(text)
-
-
-def _document(name: str, body: str) -> str:
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(name)} - dataset</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
-    )
+    write_bytes(path, html)
+    return len(html)
 
 
 def _head(stats: Stats) -> Iterable[str]:
@@ -109,8 +85,8 @@ def _head(stats: Stats) -> Iterable[str]:
     facts = [f"{stats.images:,} images", f"{stats.boxes:,} boxes", f"{len(stats.classes):,} classes",
              f"{stats.backgrounds:,} background ({share:.0f} %)", *([subsets] if subsets else []),
              *([f"{stats.left_out:,} not readable"] if stats.left_out else [])]  # fmt: skip
-    yield f"<h1>{_text(stats.root.name)}</h1>\n"
-    yield f'<p class="about">{_text(" · ".join(facts))}<br>{_text(str(stats.root))} ({_text(stats.format)})</p>\n'
+    yield f"<h1>{text(stats.root.name)}</h1>\n"
+    yield f'<p class="about">{text(" · ".join(facts))}<br>{text(str(stats.root))} ({text(stats.format)})</p>\n'
 
 
 def _tables(stats: Stats, colours: dict[str, str]) -> Iterable[str]:
@@ -118,7 +94,7 @@ def _tables(stats: Stats, colours: dict[str, str]) -> Iterable[str]:
     yield "".join(f"<th class=n>{size}</th>" for size in SIZES) + "<th></th></tr>\n"
     most = max((one.boxes for one in stats.classes), default=0)
     for one in stats.classes[:_MAX_ROWS]:
-        yield f"<tr><td class=name>{_text(one.name)}</td><td class=n>{one.boxes:,}</td><td class=n>{one.images:,}</td>"
+        yield f"<tr><td class=name>{text(one.name)}</td><td class=n>{one.boxes:,}</td><td class=n>{one.images:,}</td>"
         yield "".join(f"<td class=n>{one.sizes[size]:,}</td>" for size in SIZES)
         yield f"{_bar(one.boxes, most, colours[one.name])}</tr>\n"
     yield "</table>\n"
@@ -150,10 +126,10 @@ def _steps(counts: Counter[int]) -> list[tuple[str, int]]:
 def _histogram(title: str, rows: Sequence[tuple[str, int]]) -> str:
     most = max((count for _, count in rows), default=0)
     lines = "".join(
-        f"<tr><td class=name>{_text(name)}</td><td class=n>{count:,}</td>{_bar(count, most)}</tr>\n"
+        f"<tr><td class=name>{text(name)}</td><td class=n>{count:,}</td>{_bar(count, most)}</tr>\n"
         for name, count in rows
     )
-    return f"<section><h2>{_text(title)}</h2>\n<table>\n{lines}</table></section>\n"
+    return f"<section><h2>{text(title)}</h2>\n<table>\n{lines}</table></section>\n"
 
 
 def _bar(count: int, most: int, colour: str | None = None) -> str:
@@ -169,43 +145,21 @@ def _figure(image: ImageEntry, root: Path, colours: dict[str, str]) -> str:
     drawn = "".join(
         f'<rect x="{box.x_min:.1f}" y="{box.y_min:.1f}" width="{max(0.0, box.width):.1f}" '
         f'height="{max(0.0, box.height):.1f}" fill="none" stroke="{colours[box.name]}" '
-        f'stroke-width="{stroke:.2f}"><title>{_text(box.name)}</title></rect>'
+        f'stroke-width="{stroke:.2f}"><title>{text(box.name)}</title></rect>'
         for box in image.boxes[:_MAX_BOXES]
     )
-    thumbnail = _thumbnail(image.path)
+    small = thumbnail(image.path, THUMBNAIL_PIXELS)
     image_tag = (
-        f'<image href="data:image/jpeg;base64,{thumbnail}" width="{width}" height="{height}"/>'
-        if thumbnail
-        else ""
+        f'<image href="data:image/jpeg;base64,{small}" width="{width}" height="{height}"/>' if small else ""
     )
     counts = Counter(box.name for box in image.boxes)
     legend = ", ".join(
-        f'<b><i style="background:{colours[name]}"></i> {_text(name[:60])}{f" {count}" if count > 1 else ""}</b>'
+        f'<b><i style="background:{colours[name]}"></i> {text(name[:60])}{f" {count}" if count > 1 else ""}</b>'
         for name, count in counts.most_common(8)
     )
     shown = image.path.relative_to(root).as_posix() if image.path.is_relative_to(root) else image.path.name
-    note = "" if thumbnail else " (cannot be decoded)"
+    note = "" if small else " (cannot be decoded)"
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img">{image_tag}{drawn}</svg>'
-        f"<figcaption>{legend or 'background'}<br><span>{_text(shown)}{note}</span></figcaption></figure>\n"
+        f"<figcaption>{legend or 'background'}<br><span>{text(shown)}{note}</span></figcaption></figure>\n"
     )
-
-
-def _thumbnail(path: Path) -> str:
-    """Base64 of a small JPEG after the EXIF rotation; empty when the image cannot be decoded."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as full_size:
-            full_size.draft("RGB", (THUMBNAIL_PIXELS * 2, THUMBNAIL_PIXELS * 2))
-            small = ImageOps.exif_transpose(full_size)
-            small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
-            stream = io.BytesIO()
-            small.convert("RGB").save(stream, "JPEG", quality=78)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
-    return base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def _text(value: str) -> str:
-    return escape(printable(value))

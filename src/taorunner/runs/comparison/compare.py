@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from taorunner.errors import UsageError
-from taorunner.runs.comparison.differences import KINDS, Difference, NoValue, differences
+from taorunner.runs.comparison.differences import KINDS, UNKNOWN, Difference, NoValue, differences
 from taorunner.runs.comparison.metrics import ComparedMetric, compared_metrics
 from taorunner.runs.comparison.read_run import ComparedRun, read_run
 from taorunner.runs.state.record import RunRecord
@@ -87,13 +87,17 @@ def of_runs(runs: tuple[ComparedRun, ...]) -> Comparison:
     """The comparison of runs that were read. Pure."""
     rows = differences(runs)
     return Comparison(
-        runs, rows, compared_metrics(runs), tuple(_unlike(runs, place, rows) for place in range(len(runs)))
+        runs, rows, compared_metrics(runs), tuple(unlike(runs, place, rows) for place in range(len(runs)))
     )
 
 
-def _unlike(runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference]) -> tuple[str, ...]:
-    first, run = runs[0], runs[place]
-    if place == 0:
+def unlike(
+    runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference], reference: int = 0
+) -> tuple[str, ...]:
+    """Why the metrics of the run at ``place`` say little beside those of the one at ``reference``. ``rows`` are the
+    differences of all runs."""
+    first, run = runs[reference], runs[place]
+    if place == reference:
         return ()
     reasons = []
     if None not in (first.network, run.network) and first.network != run.network:
@@ -107,7 +111,7 @@ def _unlike(runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference])
         reasons.append(
             "which data it read is not on record" if run.lock is None else "may have read other data"
         )
-    elif any(row.kind == "data" and not _is_as_first(row, place) for row in rows):
+    elif any(row.kind == "data" and not _is_same_data(row, place, reference) for row in rows):
         images = [
             row.values[place]["images"]
             for row in rows
@@ -118,9 +122,9 @@ def _unlike(runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference])
     return tuple(reasons)
 
 
-def _is_as_first(row: Difference, place: int) -> bool:
-    one, other = row.values[0], row.values[place]
-    if not row.is_known:
+def _is_same_data(row: Difference, place: int, reference: int) -> bool:
+    one, other = row.values[reference], row.values[place]
+    if one is UNKNOWN or other is UNKNOWN:
         return True
     if not isinstance(one, dict) or not isinstance(other, dict):
         return one is other

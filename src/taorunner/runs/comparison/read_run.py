@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from taorunner.runs.comparison.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.inputs.run_lock import RunLock, read_lock
+from taorunner.runs.state.lookup.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
 from taorunner.values.value import Value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from taorunner.errors import RunStateError
 from taorunner.runs.lineage.links import Link, Stage, stages_of
 from taorunner.runs.outputs.recorded import BYPRODUCTS, CHECKPOINT, Output
+from taorunner.runs.state.lookup.run_metrics import metrics_of
 from taorunner.runs.state.metric_names import kpi_name
 from taorunner.runs.state.record import RunRecord
-from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.values.value import Value
 
@@ -61,6 +61,23 @@ def tree_of(store: RunStore, record: RunRecord) -> list[Node]:
     return [_node(store, stages, children, run, lasts) for run, lasts in _walk(root, children)]
 
 
+def trees_of(store: RunStore, records: Iterable[RunRecord]) -> list[list[Node]]:
+    """The trees in which the runs are, each once, as ``tree_of`` has them; none of a run that never started."""
+    projects: dict[str, dict[str, Stage]] = {}
+    roots: dict[tuple[str, str], None] = {}
+    for record in records:
+        stages = projects.get(record.project)
+        if stages is None:
+            stages = projects.setdefault(record.project, stages_of(store, record.project))
+        if record.id in stages:
+            roots[record.project, _root(stages, record.id)] = None
+    found = []
+    for project, root in roots:
+        stages, children = projects[project], _children(projects[project])
+        found.append([_node(store, stages, children, run, lasts) for run, lasts in _walk(root, children)])
+    return found
+
+
 def parents_of(store: RunStore, record: RunRecord) -> list[str]:
     """The ids of the runs that made what this run read; those that are resumed among them."""
     stage = stages_of(store, record.project).get(record.id)
@@ -108,10 +125,10 @@ def _node(
     store: RunStore, stages: Mapping[str, Stage], children: Mapping[str, list[str]], run: str, lasts: tuple[bool, ...]
 ) -> Node:  # fmt: skip
     stage = stages[run]
-    snapshot = fold(store.read_events(run)[0], run)
-    metric = kpi_name(snapshot.metrics, snapshot.judged)
-    best = snapshot.best.get(metric) if metric is not None and stage.record.action == "train" else None
-    value = best.value if best is not None else snapshot.metrics.get(metric) if metric is not None else None
+    found = metrics_of(store, stage.record)
+    metric = kpi_name(found.last, found.judged)
+    best = found.best.get(metric) if metric is not None and stage.record.action == "train" else None
+    value = best.value if best is not None else found.last.get(metric) if metric is not None else None
     read = [stages[one].links for one in children.get(run, [])]
     names = [
         link.path.rpartition("/")[2] for links in read for link in links if link.run == run and link.path

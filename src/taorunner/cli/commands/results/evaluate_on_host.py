@@ -132,7 +132,7 @@ def _print_scores(store: RunStore, record: RunRecord, truth: Path, split: str | 
 
 def _own_figure(store: RunStore, record: RunRecord, plan: RunPlan) -> tuple[str, str, float] | None:
     """What the network's newest evaluation of the same checkpoint says: the figure here, its name, and its value."""
-    from taorunner.runs.comparison.run_metrics import metrics_of
+    from taorunner.runs.state.lookup.run_metrics import metrics_of
 
     for earlier in _newest_first(store, record.project, record.experiment, "evaluate"):
         read = store.load_plan(earlier.id).arguments.values.get("checkpoint")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from made_runs import AT, made_run
 
 from taorunner.events import Event, MetricReported, RunFinished, RunState
-from taorunner.runs.comparison.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.state.history import HistoryWriter, read_history
+from taorunner.runs.state.lookup.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.state.snapshot import fold
 from taorunner.runs.state.store import RunStore
 from taorunner.values.value import replace

@@ -1,0 +1,26 @@
+"""Small copies of images for HTML files."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+
+def thumbnail(path: Path, pixels: int) -> str:
+    """Base64 of a JPEG of at most ``pixels`` on a side, after the EXIF rotation; empty when it cannot be decoded.
+
+    Raises ImportError without Pillow.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as full_size:
+            full_size.draft("RGB", (pixels * 2, pixels * 2))
+            small = ImageOps.exif_transpose(full_size)
+            small.thumbnail((pixels, pixels))
+            stream = io.BytesIO()
+            small.convert("RGB").save(stream, "JPEG", quality=78)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+    return base64.b64encode(stream.getvalue()).decode("ascii")
