@@ -48,7 +48,7 @@ OTHERS = (
     ["runs", "prune", "--results", "--keep", "0"], ["runs", "restore", "EXPERIMENT"], ["validate"],
     ["resume", "EXPERIMENT", "--dry-run"], ["train", "EXPERIMENT", "--dry-run", "--overwrite"],
     ["evaluate", "EXPERIMENT", "--dry-run"], ["projects"], ["runs", "compare", "--json"],
-    ["runs", "lineage", "RUN", "--json"], ["rerun", "RUN", "--check", "--json"],
+    ["runs", "lineage", "RUN", "--json"], ["rerun", "RUN", "--check", "--json"], ["report"],
 )  # fmt: skip
 """After damage of a whole file, and after every fifteenth."""
 DEEP = b"[" * 100_000

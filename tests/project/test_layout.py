@@ -74,7 +74,7 @@ def test_tidy_project_has_no_findings(findings_of: Callable[[], list[Row]]) -> N
         "models/dssd_01/weights/model.hdf5", "models/dssd_01.20240131-120000/x", "models/gone.20240131-120000/x",
         "data/tfrecords_dssd_02/x", "data/tfrecords_dssd_01.20240131-120000/x", "specs/dssd_01/labels.txt",
         "specs/dssd_01/anchors.txt", "specs/dssd_01/README.md", "specs/dssd_02/export.yaml",
-        "specs/dssd_01/classes.csv",
+        "specs/dssd_01/classes.csv", "models/report.html",
     ],
 )  # fmt: skip
 def test_what_may_lie_there(findings_of: Callable[[], list[Row]], root: Path, name: str) -> None:
