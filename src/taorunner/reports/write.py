@@ -52,7 +52,7 @@ def write_report(path: Path, html: str, *, overwrite: bool = False) -> int:
             raise
         shown, reason = printable(str(path)), (error.strerror or "").lower()
         raise MachineError(
-            f'"{shown}" cannot be written: {(error.strerror or "").lower()}',
+            f'"{shown}" cannot be written: {reason}',
             hint="write it elsewhere: -o FILE",
         ) from error
     return len(data)
