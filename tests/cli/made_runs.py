@@ -44,7 +44,7 @@ def made_run(
     highest ``number`` is the newest."""
     store = RunStore(state_dir)
     at = AT + timedelta(hours=number)
-    run = f"{at:%Y%m%d-%H%M%S}-{name}-train-{number:06x}"
+    run = f"{at:%Y%m%d-%H%M%S}-{name}-{fields.get('action', 'train')}-{number:06x}"
     store.paths(run).directory.mkdir(parents=True)
     record = RunRecord(
         id=run, batch="b", project="cars", experiment=name, action="train", backend="docker", state=state,

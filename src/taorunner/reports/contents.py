@@ -83,9 +83,8 @@ def _in_groups(comparison: Comparison) -> tuple[Comparison, int]:
     """With the largest group first, each with its best run first; and how many runs the first group has."""
     runs, left = comparison.runs, list(range(len(comparison.runs)))
     groups: list[list[int]] = []
-    rows = [row for row in comparison.rows if row.kind == "data"]
     while left:
-        alike = [place for place in left if not unlike(runs, place, rows, left[0])]
+        alike = [place for place in left if not unlike(runs, place, left[0])]
         groups.append(_best_first(runs, alike, comparison))
         left = [place for place in left if place not in set(alike)]
     groups.sort(key=len, reverse=True)  # stable: of equal ones that of the run that was named first

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from taorunner.errors import UsageError
-from taorunner.runs.comparison.differences import KINDS, UNKNOWN, Difference, NoValue, differences
+from taorunner.runs.comparison.data_read import is_same_data
+from taorunner.runs.comparison.differences import KINDS, Difference, NoValue, differences
 from taorunner.runs.comparison.metrics import ComparedMetric, compared_metrics
 from taorunner.runs.comparison.read_run import ComparedRun, read_run
 from taorunner.runs.state.record import RunRecord
@@ -87,15 +88,12 @@ def of_runs(runs: tuple[ComparedRun, ...]) -> Comparison:
     """The comparison of runs that were read. Pure."""
     rows = differences(runs)
     return Comparison(
-        runs, rows, compared_metrics(runs), tuple(unlike(runs, place, rows) for place in range(len(runs)))
+        runs, rows, compared_metrics(runs), tuple(unlike(runs, place) for place in range(len(runs)))
     )
 
 
-def unlike(
-    runs: Sequence[ComparedRun], place: int, rows: Sequence[Difference], reference: int = 0
-) -> tuple[str, ...]:
-    """Why the metrics of the run at ``place`` say little beside those of the one at ``reference``. ``rows`` are the
-    differences of all runs."""
+def unlike(runs: Sequence[ComparedRun], place: int, reference: int = 0) -> tuple[str, ...]:
+    """Why the metrics of the run at ``place`` say little beside those of the one at ``reference``."""
     first, run = runs[reference], runs[place]
     if place == reference:
         return ()
@@ -107,30 +105,15 @@ def unlike(
     metrics = (first.ranking_metric, run.ranking_metric)
     if None not in metrics and metrics[0] != metrics[1]:
         reasons.append(f"ranked by {metrics[1]}")
-    if (first.lock is None) != (run.lock is None):
+    if (first.data is None) != (run.data is None):
         reasons.append(
-            "which data it read is not on record" if run.lock is None else "may have read other data"
+            "which data it read is not on record" if run.data is None else "may have read other data"
         )
-    elif any(row.kind == "data" and not _is_same_data(row, place, reference) for row in rows):
-        images = [
-            row.values[place]["images"]
-            for row in rows
-            if row.kind == "data" and isinstance(row.values[place], dict)
-        ]
-        count = f" ({sum(images):,} images)" if sum(images) else ""
+    elif first.data is not None and run.data is not None and not is_same_data(first.data, run.data):
+        images = sum(one.data.images for one in run.data)
+        count = f" ({images:,} images)" if images else ""
         reasons.append(f"other data{count}")
     return tuple(reasons)
-
-
-def _is_same_data(row: Difference, place: int, reference: int) -> bool:
-    one, other = row.values[reference], row.values[place]
-    if one is UNKNOWN or other is UNKNOWN:
-        return True
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return one is other
-    if one["fingerprint"] is None or other["fingerprint"] is None:
-        return bool(one["files"] == other["files"] and one["bytes"] == other["bytes"])
-    return bool(one["fingerprint"] == other["fingerprint"])
 
 
 def _plain(value: Any) -> Any:

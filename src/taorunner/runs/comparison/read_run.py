@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taorunner.runs.comparison.data_read import ComparedData, data_read
 from taorunner.runs.inputs.run_lock import RunLock, read_lock
 from taorunner.runs.state.lookup.run_metrics import RunMetrics, metrics_of
 from taorunner.runs.state.metric_names import kpi_name
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 class ComparedRun(Value):
     """``lock`` is None for a run of an older version and one that never started. ``network`` is None where nothing says
-    it. ``scales`` are those of the catalog at its start, by metric."""
+    it. ``scales`` are those of the catalog at its start, by metric. ``data`` is None where it is not on record."""
 
     record: RunRecord
     metrics: RunMetrics
     lock: RunLock | None
     network: str | None
     scales: Mapping[str, str]
+    data: tuple[ComparedData, ...] | None
 
     @property
     def ranking_metric(self) -> str | None:
@@ -44,7 +46,8 @@ def read_run(store: RunStore, record: RunRecord) -> ComparedRun:
     """Never raises for files beside the record: what cannot be read is not known."""
     metrics = metrics_of(store, record)
     network, scales = _catalog_facts(store, record.id, tuple(metrics.last))
-    return ComparedRun(record, metrics, read_lock(store, record.id), network, scales)
+    lock = read_lock(store, record.id)
+    return ComparedRun(record, metrics, lock, network, scales, data_read(store, record, lock))
 
 
 def _catalog_facts(
