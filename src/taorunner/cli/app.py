@@ -35,7 +35,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "resume": ("resume",),
     "rerun": ("rerun",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
-    "report": ("report",),
+    "results.report": ("report",),
     "networks": ("networks",),
     "pretrained": ("pretrained",),
     "dataset": ("dataset",),
