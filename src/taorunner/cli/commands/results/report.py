@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _Runs = Annotated[
     Optional[list[str]],
     typer.Argument(
-        help="Ids, experiments or patterns [default: every experiment]", metavar="RUN", show_default=False
+        help="Ids, experiments or patterns [default: each experiment]", metavar="RUN", show_default=False
     ),
 ]
 
