@@ -23,6 +23,8 @@ _ENTRY = (
     r"""(?P<value>"[^"]*"?|'[^']*'?|[^\s,{}\[\]#][^,{}\[\]]*)"""
 )
 
+_USER_OF_URL = r"://(?P<user>[^\s/@\"']+)@"
+
 
 def is_plain_name(name: str) -> bool:
     """True for a name that TAO's shell passes on unchanged: projects, experiments, datasets, runs.
@@ -164,8 +166,8 @@ def is_secret_name(name: str) -> bool:
 
 
 def masked_line(line: str, more_names: Sequence[str] = (), plain_names: Sequence[str] = ()) -> str:
-    """A line of a YAML or JSON file with the values of secrets masked, for display. ``more_names`` have secrets too,
-    ``plain_names`` have none.
+    """A line of a YAML or JSON file with the values of secrets masked, for display, and with the user of an address.
+    ``more_names`` have secrets too, ``plain_names`` have none.
 
     Columns do not change. ``env:NAME`` and ``file:PATH`` name the place of a secret and stay readable, and so do a
     mark of what is still to be written, true, false and null.
@@ -182,6 +184,9 @@ def masked_line(line: str, more_names: Sequence[str] = (), plain_names: Sequence
             return match[0]
         return match[0][: -len(value)] + MASK.ljust(len(value))[: max(len(value), 1)]
 
+    line = re.sub(
+        _USER_OF_URL, lambda url: f"://{MASK.ljust(len(url['user']), '*')[: len(url['user'])]}@", line
+    )
     return re.sub(_ENTRY, hidden, re.sub(_BLOCK_ENTRY, hidden, line))
 
 

@@ -24,7 +24,7 @@ from taorunner.project.container_words import read_each, read_volume
 from taorunner.project.limits import read_limits
 from taorunner.runs.control.launch import LaunchOptions, launch, plan_request
 from taorunner.runs.state.record import RunPolicy
-from taorunner.runs.supervisor.hooks import parse_hook
+from taorunner.runs.supervisor.event_sinks.hooks import parse_hook
 
 
 class RequestOptions(TypedDict, total=False):

@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "actions": ("convert", "train", "evaluate", "prune", "export", "inference", "run"),
     "resume": ("resume",),
     "rerun": ("rerun",),
+    "results.track": ("track",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
     "results.report": ("report",),
     "networks": ("networks",),

@@ -100,6 +100,7 @@ def assemble(
         secrets=secrets,
         options=ContainerOptions() if draft.on_host else _options(experiment, draft.mounts, planning.caller),
         backend_options=backend_options_for(experiment, target, contract.framework),
+        track=experiment.track,
         epochs=_epochs(contract, draft.spec.prepared, draft.spec.sets),
         knobs=draft.knobs,
         weights=draft.values.chosen,

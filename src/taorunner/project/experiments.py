@@ -52,6 +52,7 @@ class Experiment(Value):
     shm_bytes: int | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     user: str | None = None
+    track: Mapping[str, Any] = field(default_factory=dict)
     spec_dirs: tuple[Path, ...] = ()
     vars: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -281,6 +282,7 @@ def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPath
         shm_bytes=None if shm is None else size_bytes(shm),
         env=values.get("env", {}),
         user=values.get("user"),
+        track=values.get("track", {}),
         spec_dirs=tuple(map(paths.spec_dir, chain)),
         vars=values.get("vars", {}),
         overrides=values.get("overrides", {}),

@@ -13,6 +13,7 @@ from typing import Any
 
 from taorunner.project import limits
 from taorunner.project.limits import SIZE_PATTERN, size_bytes
+from taorunner.project.tracking.words import track_problems
 from taorunner.project.workspace import is_name
 from taorunner.target_names import BUILT_IN_NAMES
 
@@ -49,6 +50,7 @@ EXPECTED: dict[str, str] = {
     "shm_size": "a size of at least 1 MiB, such as 16G",
     "env": "a mapping of variable names to texts",
     "user": 'a text such as "1000:1000"',
+    "track": "a mapping such as {mlflow: {}}",
     "extends": "the name of another experiment",
     "vars": "a mapping of names to texts, numbers, true, false or lists of these",
     "overrides": "a mapping of dotted spec keys to values",
@@ -74,6 +76,7 @@ TAO_CONFIG_KEYS = (
     "shm_size",
     "env",
     "user",
+    "track",
 )
 SECRET_KEYS = frozenset({"model_key", "env"})
 """Keys whose values are secret."""
@@ -176,6 +179,7 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "shm_size": _is_shm_size,
     "env": _mapping(_IS_VARIABLE, lambda value: value == "" or _is_short_text(value)),
     "user": _fits(r"[A-Za-z0-9_]+(:[A-Za-z0-9_]+)?"),
+    "track": lambda value: not any(track_problems(value)),
     "extends": _is_plain_name,
     "vars": _mapping(_IS_VARIABLE, _is_scalar),
     "overrides": _mapping(_fits(OVERRIDE_PATTERN), _is_scalar),

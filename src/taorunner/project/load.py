@@ -22,6 +22,7 @@ from taorunner.project.diagnostics import FindingList, Vocabulary, described, re
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.limits import size_hint, time_hint
 from taorunner.project.text_files import read_text_file
+from taorunner.project.tracking.words import without_wrong_track
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.target_names import target_names
 from taorunner.targets import DOCKER, target_of
@@ -255,6 +256,7 @@ def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
         return {}
     if keys.are_plain(value, keys.TAO_CONFIG_KEYS):
         return value
+    value = without_wrong_track(value, ("tao_config",), to)
     from pydantic import ValidationError
 
     from taorunner.project.models import check_tao_config
@@ -275,9 +277,8 @@ def _is_good(name: Any, entry: Any, words: _WordsOnce, to: FindingList) -> bool:
         to.error("wrong-name", message, path, hint="put it in quotes", of_key=True)
         good = False
     elif not is_name(name):
-        message = (
-            f'"{shown(name)}" cannot be the name of an experiment: TAO\'s shell would split or change it'
-        )
+        why = "TAO's shell would split or change it"
+        message = f'"{shown(name)}" cannot be the name of an experiment: {why}'
         to.error("wrong-name", message, path, hint=f"use {NAME_RULE}", of_key=True)
         good = False
     if not isinstance(entry, dict):
@@ -287,16 +288,17 @@ def _is_good(name: Any, entry: Any, words: _WordsOnce, to: FindingList) -> bool:
         return False
     if keys.are_plain(entry, keys.EXPERIMENT_KEYS):
         return good
+    checked = without_wrong_track(entry, path, to)
     from pydantic import ValidationError
 
     from taorunner.project.models import check_experiment
 
     try:
-        check_experiment(entry)
+        check_experiment(checked)
     except ValidationError as error:
-        report(error, entry, path, words.get(), to)
+        report(error, checked, path, words.get(), to)
         return False
-    return _backend_loads(entry, path, to) and good
+    return _backend_loads(entry, path, to) and good and checked is entry
 
 
 def _backend_loads(entry: Mapping[Any, Any], path: tuple[str, ...], to: FindingList) -> bool:

@@ -39,6 +39,7 @@ from taorunner.project.limits import (
     size_bytes,
     time_limit_s,
 )
+from taorunner.project.tracking.types import Track
 from taorunner.project.workspace import MAX_NAME_LENGTH
 from taorunner.target_names import target_names
 
@@ -226,6 +227,7 @@ class TaoConfig(TypedDict):
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]
+    track: NotRequired[Track]
 
 
 @with_config(_STRICT)
@@ -307,6 +309,7 @@ class ExperimentEntry(TypedDict):
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]
+    track: NotRequired[Track]
     extends: NotRequired[
         Annotated[
             Name,

@@ -157,7 +157,7 @@ def _launch_options(options: ActionOptions) -> LaunchOptions:
 
     hook: tuple[str, ...] = ()
     if options.on_finish is not None:
-        from taorunner.runs.supervisor.hooks import parse_hook
+        from taorunner.runs.supervisor.event_sinks.hooks import parse_hook
 
         hook = parse_hook(options.on_finish)
     policy = RunPolicy(options.retries, options.stop_on_nan, hook, options.keep_checkpoints)

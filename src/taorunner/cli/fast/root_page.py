@@ -30,6 +30,7 @@ Watch    ps, attach, logs, stop
                        List, watch, read and stop runs that have not ended
 Results  runs          List, show, compare and clean up runs
          report        Write a report as one HTML file
+         track         Send runs to an MLflow server
 Machine  image         List, pull, lock and build container images
          clusters      List, check and sync clusters
          shell         Open a shell in a TAO container

@@ -117,6 +117,10 @@ _SHAPES: Mapping[str, Note] = {
         "run": "str", "short_id": "str", "project": "str", "experiment": "str", "metric": "str", "value": "num",
         "epoch": "int?", "checkpoint": "str?",
     },
+    "tracked-runs": [{
+        "run": "str", "short_id": "str", "project": "str", "experiment": "str", "action": "str", "target": "str?",
+        "server": "str?", "remote": "str?", "points": "int", "epoch": "int?", "complete": "bool", "problem": "str?",
+    }],
     "log-lines": {"run": "str", "experiment": "str", "text": "str"},
     "added": {
         "project": "str", "experiment": "str", "file": "str", "line": "int?", "made": ["str"],
@@ -239,6 +243,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs mark-lost": ("runs",), "init-project": ("imported",),
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
     "runs diff": ("comparison",), "runs compare": ("comparison",), "runs best": ("best-run",),
+    "track sync": ("tracked-runs",), "track status": ("tracked-runs",),
     "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
     "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),

@@ -123,7 +123,7 @@ class RunPlan(Value):
     that ``argv`` was made of, ``backend_options`` the settings of the backend. ``resume`` is set for a resumed
     training, None for a fresh one. ``after`` is the run of the chain that has to succeed before this one starts;
     ``awaits`` is what it takes from the chain. ``typed`` is what the command line set. ``cluster`` is the name of the
-    cluster whose settings are in ``backend_options``, None without one.
+    cluster whose settings are in ``backend_options``, None without one. ``track`` is that of experiments.yml.
     """
 
     project: str
@@ -157,6 +157,7 @@ class RunPlan(Value):
     awaits: tuple[Awaited, ...] = ()
     typed: TypedSettings = field(default_factory=TypedSettings)
     cluster: str | None = None
+    track: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def gpus(self) -> GpuRequest:

@@ -6,9 +6,11 @@ record. It contains no secrets. Plain dataclasses keep listing ten thousand reco
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 from taorunner.events import RunFinished, RunQueued, RunState
+from taorunner.runs.state.folders import is_name
 from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value, field, names_of, replace
 
@@ -214,7 +216,17 @@ _KINDS = kinds_of(RunRecord)
 
 
 def _shown(value: object) -> str:
-    import json
-
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def contradiction(record: RunRecord, run_id: str) -> str | None:
+    """What in the record contradicts its folder ``run_id``; None if nothing does."""
+    if record.id != run_id:
+        return f'it says "id": {json.dumps(record.id)}'
+    if not is_name(record.batch):
+        return f'it says "batch": {json.dumps(record.batch)}'
+    for key, name in (("project", record.project), ("experiment", record.experiment)):
+        if not is_name(name):
+            return f'it says "{key}": {json.dumps(name)[:80]}'
+    return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None

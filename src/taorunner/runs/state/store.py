@@ -7,7 +7,6 @@ mode are checked by ``state_files``.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,11 +15,11 @@ from pathlib import Path
 
 from taorunner.atomic_files import write_fields, write_json
 from taorunner.errors import MachineError, RunStateError
-from taorunner.events import Event, RunState, from_json_line, to_json_line
+from taorunner.events import Event, from_json_line, to_json_line
 from taorunner.planning.model.run_ids import newest_first
 from taorunner.runs.state.batch_index import OpenBatches, batch_fields
-from taorunner.runs.state.folders import checked_name, is_name
-from taorunner.runs.state.record import RunRecord, WrongValueError
+from taorunner.runs.state.folders import checked_name
+from taorunner.runs.state.record import RunRecord, WrongValueError, contradiction
 from taorunner.state_files import (
     SHARING,
     LinkedFileError,
@@ -92,6 +91,11 @@ class RunPaths(Value):
     def run_lock(self) -> Path:
         """What the run was made from; see ``runs.inputs.run_lock``."""
         return self.directory / "run.lock"
+
+    @property
+    def tracking(self) -> Path:
+        """How much of the run was sent to a tracking server; see ``runs.state.tracking_state``."""
+        return self.directory / "tracking.json"
 
     @property
     def stop_request(self) -> Path:
@@ -258,7 +262,7 @@ class RunStore:
         except (ValueError, KeyError, TypeError) as error:
             line = getattr(error, "line", None) or 1
             raise DamagedRunError(paths, f"cannot be read: {error}", f"record.json, line {line}") from error
-        wrong = _contradiction(record, run_id)
+        wrong = contradiction(record, run_id)
         if wrong is not None:
             raise DamagedRunError(paths, f"is damaged: {wrong}")
         return record
@@ -386,15 +390,3 @@ class RunStore:
             self.trust()
         except UntrustedFileError as error:
             raise MachineError(f"runs cannot be recorded: {error}", hint=SHARING) from error
-
-
-def _contradiction(record: RunRecord, run_id: str) -> str | None:
-    """What in the record contradicts its folder ``run_id``; None if nothing does."""
-    if record.id != run_id:
-        return f'it says "id": {json.dumps(record.id)}'
-    if not is_name(record.batch):
-        return f'it says "batch": {json.dumps(record.batch)}'
-    for key, name in (("project", record.project), ("experiment", record.experiment)):
-        if not is_name(name):
-            return f'it says "{key}": {json.dumps(name)[:80]}'
-    return 'it says "state": "DAMAGED"' if record.state is RunState.DAMAGED else None

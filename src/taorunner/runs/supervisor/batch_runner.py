@@ -21,14 +21,12 @@ from taorunner.events import ImagePulled, RunStarted, RunState, RunWaiting, now
 from taorunner.gpu.inventory import hardware_of
 from taorunner.planning.model.plan import RunPlan
 from taorunner.runs.chain import is_over, startable, with_models
-from taorunner.runs.outputs.keeper import CheckpointKeeper
-from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.log.console_log import ConsoleLog
 from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import Batch, RunStore
 from taorunner.runs.supervisor.active_run import Active
 from taorunner.runs.supervisor.alarms import RunMonitor
-from taorunner.runs.supervisor.hooks import FinishHook
+from taorunner.runs.supervisor.event_sinks.run_sinks import run_sinks
 from taorunner.runs.supervisor.observation import Observation
 from taorunner.runs.supervisor.pick_up import has_started, pick_up
 from taorunner.runs.supervisor.poller import Poller
@@ -36,7 +34,7 @@ from taorunner.runs.supervisor.retries import RETRY_WAITS_S
 from taorunner.runs.supervisor.run_end import RunEnd
 from taorunner.runs.supervisor.run_files import prepare_attempt, write_spec
 from taorunner.runs.supervisor.run_journal import Journal
-from taorunner.runs.supervisor.sinks import EventSinks, Problems
+from taorunner.runs.supervisor.sinks import Problems
 from taorunner.runs.supervisor.worker import (
     Launched,
     Message,
@@ -97,9 +95,7 @@ class BatchRunner:
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
         self._problems = Problems()
-        keeper = CheckpointKeeper(store, lambda run_id: self._journal.known(run_id), self._problems.report)
-        hook = FinishHook(store, environ, self._problems)
-        self._sinks = EventSinks([HistoryWriter(store), keeper, hook], self._problems)
+        self._sinks = run_sinks(store, environ, lambda run_id: self._journal.known(run_id), self._problems)
         self._journal = Journal(store, self._monitor, self._sinks)
         self._end = RunEnd(store, self._journal, self._monitor, gpus, self._active, retry_waits_s)
 

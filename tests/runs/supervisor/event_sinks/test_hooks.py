@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import UsageError
-from taorunner.runs.supervisor.hooks import Hooks, parse_hook
+from taorunner.runs.supervisor.event_sinks.hooks import Hooks, parse_hook
 
 Program = Callable[[str], str]
 
