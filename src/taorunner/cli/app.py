@@ -35,6 +35,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "resume": ("resume",),
     "rerun": ("rerun",),
     "results.track": ("track",),
+    "results.tensorboard": ("tensorboard",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
     "results.report": ("report",),
     "networks": ("networks",),

@@ -31,6 +31,7 @@ Watch    ps, attach, logs, stop
 Results  runs          List, show, compare and clean up runs
          report        Write a report as one HTML file
          track         Send runs to an MLflow server
+         tensorboard   Show curves in TensorBoard, on this machine only
 Machine  image         List, pull, lock and build container images
          clusters      List, check and sync clusters
          shell         Open a shell in a TAO container

@@ -87,92 +87,94 @@ _OPTIONS_12: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-siz
     "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_13: dict[str, str] = {"--allow": "any", "--check": "", "-d": "", "--detach": "", "--help": "",
     "--json": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_14: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
+_OPTIONS_14: dict[str, str] = {"--from-events": "", "--help": "", "-p": "project", "--port": "any",
+    "--project": "project", "--workspace": "folder"}
+_OPTIONS_15: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_15: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
+_OPTIONS_16: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
     "project", "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
-_OPTIONS_16: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
+_OPTIONS_17: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_18: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--queued": "", "--workspace": "folder"}
-_OPTIONS_18: dict[str, str] = {"--help": "", "-o": "file", "--open": "", "--output": "file", "--overwrite":
+_OPTIONS_19: dict[str, str] = {"--help": "", "-o": "file", "--open": "", "--output": "file", "--overwrite":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_19: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
-_OPTIONS_20: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
+_OPTIONS_20: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
+_OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
     "project", "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_21: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "experiment", "--env": "any",
+_OPTIONS_22: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "experiment", "--env": "any",
     "--experiment": "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head":
     "head", "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file",
     "--no-tty": "", "-p": "project", "--port": "any", "--project": "project", "--release": "release",
     "--run-as-user": "", "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any",
     "--volume": "any", "--workspace": "folder"}
-_OPTIONS_22: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
-    "any", "--to": "target", "--workspace": "folder"}
 _OPTIONS_23: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
+    "any", "--to": "target", "--workspace": "folder"}
+_OPTIONS_24: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
     "any", "--workspace": "folder"}
-_OPTIONS_24: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_25: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
     "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
     "", "--quiet": "", "--since": "any", "--state": "state", "--workspace": "folder"}
-_OPTIONS_25: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project":
+_OPTIONS_26: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_26: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_27: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_27: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
+_OPTIONS_28: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
     "--metric": "any", "-p": "project", "--project": "project", "--sort": "any", "--top": "any",
     "--workspace": "folder"}
-_OPTIONS_28: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
+_OPTIONS_29: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_29: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_30: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_30: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept",
+_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept",
     "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
     "", "--yes": ""}
-_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
-_OPTIONS_32: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
-_OPTIONS_34: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
+_OPTIONS_32: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
+_OPTIONS_33: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
+_OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
+_OPTIONS_35: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_35: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+_OPTIONS_36: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
     "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p":
     "project", "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace":
     "folder"}
-_OPTIONS_36: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
+_OPTIONS_37: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
     "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
     "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_37: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
+_OPTIONS_38: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
     "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
     "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_38: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
+_OPTIONS_39: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
     "--overwrite": "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_39: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
+_OPTIONS_40: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
     "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project":
     "project", "--size": "any", "--workspace": "folder"}
-_OPTIONS_40: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p":
+_OPTIONS_41: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p":
     "project", "--project": "project", "--split": "any", "--truth": "dataset", "--workspace": "folder"}
-_OPTIONS_41: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
+_OPTIONS_42: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
     "any", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_42: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_43: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_43: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_44: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag":
     "any", "--target": "any"}
-_OPTIONS_44: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
-_OPTIONS_45: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
+_OPTIONS_45: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
+_OPTIONS_46: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
     "--repository": "any"}
-_OPTIONS_46: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
+_OPTIONS_47: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
     "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_47: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_48: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
+_OPTIONS_48: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_49: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
     "--yes": ""}
-_OPTIONS_49: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
+_OPTIONS_50: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
     "--project": "project", "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_50: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
+_OPTIONS_51: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
     "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_51: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
+_OPTIONS_52: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
     "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
     "release", "--workspace": "folder"}
-_OPTIONS_52: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_53: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
@@ -217,50 +219,53 @@ TABLE: dict[str, Command] = {
     "rerun": Command(
         "Repeat an earlier run with the same inputs", _OPTIONS_13, ("run", "none",)
     ),
+    "tensorboard": Command(
+        "Show curves in TensorBoard, on this machine only", _OPTIONS_14, ("experiment",)
+    ),
     "ps": Command(
-        "List the runs that have not ended", _OPTIONS_14, ("none",)
+        "List the runs that have not ended", _OPTIONS_15, ("none",)
     ),
     "logs": Command(
-        "Print the console logs of runs", _OPTIONS_15, ("run",)
+        "Print the console logs of runs", _OPTIONS_16, ("run",)
     ),
     "attach": Command(
-        "Watch runs that have not ended", _OPTIONS_16, ("live",)
+        "Watch runs that have not ended", _OPTIONS_17, ("live",)
     ),
     "stop": Command(
-        "Stop runs", _OPTIONS_17, ("live",)
+        "Stop runs", _OPTIONS_18, ("live",)
     ),
     "report": Command(
-        "Write a report as one HTML file", _OPTIONS_18, ("run",)
+        "Write a report as one HTML file", _OPTIONS_19, ("run",)
     ),
     "quickstart": Command(
-        "Train and export a small network, no GPU or Docker", _OPTIONS_19, ("folder", "none",)
+        "Train and export a small network, no GPU or Docker", _OPTIONS_20, ("folder", "none",)
     ),
     "doctor": Command(
-        "Check this machine and suggest repairs", _OPTIONS_20, ("none",)
+        "Check this machine and suggest repairs", _OPTIONS_21, ("none",)
     ),
     "shell": Command(
-        "Open a shell in a TAO container", _OPTIONS_21, ("none",)
+        "Open a shell in a TAO container", _OPTIONS_22, ("none",)
     ),
     "track sync": Command(
-        "Send what a tracking server does not have yet", _OPTIONS_22, ("run",)
+        "Send what a tracking server does not have yet", _OPTIONS_23, ("run",)
     ),
     "track status": Command(
-        "Show how much of each run was sent", _OPTIONS_23, ("run",)
+        "Show how much of each run was sent", _OPTIONS_24, ("run",)
     ),
     "runs list": Command(
-        "List all runs, newest first", _OPTIONS_24, ("none",)
+        "List all runs, newest first", _OPTIONS_25, ("none",)
     ),
     "runs show": Command(
-        "Show one run in full", _OPTIONS_25, ("run", "none",)
+        "Show one run in full", _OPTIONS_26, ("run", "none",)
     ),
     "runs diff": Command(
-        "Show what differs between two runs", _OPTIONS_26, ("run", "run", "none",)
+        "Show what differs between two runs", _OPTIONS_27, ("run", "run", "none",)
     ),
     "runs compare": Command(
-        "Compare runs by their metrics and by what differs", _OPTIONS_27, ("run",)
+        "Compare runs by their metrics and by what differs", _OPTIONS_28, ("run",)
     ),
     "runs best": Command(
-        "Print the best run, its epoch, value and checkpoint", _OPTIONS_28, ("experiment",)
+        "Print the best run, its epoch, value and checkpoint", _OPTIONS_29, ("experiment",)
     ),
     "runs lineage": Command(
         "Show what a run was made from, and what was made of it", _OPTIONS_3, ("run", "none",)
@@ -269,85 +274,85 @@ TABLE: dict[str, Command] = {
         "Mark a run as lost when its end is unknown", _OPTIONS_3, ("live", "none",)
     ),
     "runs restore": Command(
-        "Put results that were set aside back into their place", _OPTIONS_29, ("experiment", "any", "none",)
+        "Put results that were set aside back into their place", _OPTIONS_30, ("experiment", "any", "none",)
     ),
     "runs rm": Command(
         "Remove records of ended runs, never results", _OPTIONS_3, ("run",)
     ),
     "runs prune": Command(
-        "Show old records or results, and remove them with --yes", _OPTIONS_30, ("none",)
+        "Show old records or results, and remove them with --yes", _OPTIONS_31, ("none",)
     ),
     "networks show": Command(
-        "List networks, or show one", _OPTIONS_31, ("head", "none",)
+        "List networks, or show one", _OPTIONS_32, ("head", "none",)
     ),
     "networks sync": Command(
-        "Read the spec schemas of images", _OPTIONS_32, ("any",)
+        "Read the spec schemas of images", _OPTIONS_33, ("any",)
     ),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_33, ("head or model", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_34, ("head or model", "none",)
     ),
     "pretrained pull": Command(
-        "Download weights [default: what a project needs]", _OPTIONS_34, ("model",)
+        "Download weights [default: what a project needs]", _OPTIONS_35, ("model",)
     ),
     "dataset convert": Command(
-        "Write another format, or what a network reads", _OPTIONS_35, ("dataset", "none",)
+        "Write another format, or what a network reads", _OPTIONS_36, ("dataset", "none",)
     ),
     "dataset check": Command(
-        "Find what TAO cannot read or learn from", _OPTIONS_36, ("dataset", "none",)
+        "Find what TAO cannot read or learn from", _OPTIONS_37, ("dataset", "none",)
     ),
     "dataset split": Command(
-        "Split a dataset into train, val and test", _OPTIONS_37, ("dataset", "none",)
+        "Split a dataset into train, val and test", _OPTIONS_38, ("dataset", "none",)
     ),
     "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples", _OPTIONS_38, ("dataset", "none",)
+        "Count classes, boxes and sizes; draw samples", _OPTIONS_39, ("dataset", "none",)
     ),
     "dataset resize": Command(
-        "Resize all images and their labels", _OPTIONS_39, ("dataset", "none",)
+        "Resize all images and their labels", _OPTIONS_40, ("dataset", "none",)
     ),
     "dataset evaluate": Command(
-        "Score predicted boxes against the labels of a dataset", _OPTIONS_40, ("any", "none",)
+        "Score predicted boxes against the labels of a dataset", _OPTIONS_41, ("any", "none",)
     ),
     "image ls": Command(
-        "List the images that experiments need", _OPTIONS_32, ("project",)
+        "List the images that experiments need", _OPTIONS_33, ("project",)
     ),
     "image pull": Command(
-        "Pull images [default: those that experiments need]", _OPTIONS_41, ("any",)
+        "Pull images [default: those that experiments need]", _OPTIONS_42, ("any",)
     ),
     "image lock": Command(
-        "Pin the digest of each tag in taorunner.lock", _OPTIONS_42, ("none",)
+        "Pin the digest of each tag in taorunner.lock", _OPTIONS_43, ("none",)
     ),
     "image build": Command(
-        "Build an image from a Dockerfile", _OPTIONS_43, ("folder", "none",)
+        "Build an image from a Dockerfile", _OPTIONS_44, ("folder", "none",)
     ),
     "image test": Command(
-        "Run a command (after --) in an image", _OPTIONS_44, ("any", "none",)
+        "Run a command (after --) in an image", _OPTIONS_45, ("any", "none",)
     ),
     "image push": Command(
-        "Push an image and print its digest", _OPTIONS_45, ("any", "none",)
+        "Push an image and print its digest", _OPTIONS_46, ("any", "none",)
     ),
     "image release": Command(
-        "Build a source tree's wheel and its release image", _OPTIONS_46, ("folder", "none",)
+        "Build a source tree's wheel and its release image", _OPTIONS_47, ("folder", "none",)
     ),
     "clusters show": Command(
-        "List clusters, or show one", _OPTIONS_32, ("cluster", "none",)
+        "List clusters, or show one", _OPTIONS_33, ("cluster", "none",)
     ),
     "clusters check": Command(
-        "Check whether a cluster can be used", _OPTIONS_47, ("cluster", "none",)
+        "Check whether a cluster can be used", _OPTIONS_48, ("cluster", "none",)
     ),
     "clusters sync": Command(
-        "Copy projects to a cluster, or results back", _OPTIONS_48, ("cluster", "project",)
+        "Copy projects to a cluster, or results back", _OPTIONS_49, ("cluster", "project",)
     ),
     "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_49, ("experiment", "action", "none",)
+        "Print a spec as TAO reads it", _OPTIONS_50, ("experiment", "action", "none",)
     ),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_50, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_51, ("experiment", "experiment", "none",)
     ),
     "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_51, ("key", "none",)
+        "Explain a key: type, default, releases, what sets it", _OPTIONS_52, ("key", "none",)
     ),
     "specs refresh": Command(
-        "Compute again what follows from the data", _OPTIONS_52, ("experiment", "none",)
+        "Compute again what follows from the data", _OPTIONS_53, ("experiment", "none",)
     ),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",
