@@ -29,8 +29,6 @@ from taorunner.tracking.mlflow import MlflowServer, TrackingError
 from taorunner.tracking.sender import RunSender
 from taorunner.values.value import replace
 
-_NICENESS = 10
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m taorunner.tracking")
@@ -41,8 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGHUP, signal.SIGINT):
         if not given.once:
             signal.signal(number, signal.SIG_IGN)
-    with suppress(OSError):
-        os.nice(_NICENESS)
     code = 0
     for folder in given.runs:
         store = RunStore(folder.absolute().parent.parent)

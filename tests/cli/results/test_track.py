@@ -56,7 +56,7 @@ def test_a_training_is_sent_by_a_process_beside_it(
     cli: Cli, shapes: taorunner.Workspace, played: PlayedMlflow
 ) -> None:
     run = tracked(shapes, played.address)
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 200
     while not played.runs or next(iter(played.runs.values()))["status"] == "RUNNING":
         assert time.monotonic() < ends, played.calls
         time.sleep(0.1)
@@ -73,7 +73,7 @@ def test_a_training_is_sent_by_a_process_beside_it(
 
 def read_tracking_problem(store: RunStore, run_id: str) -> str:
     """``dead``, ``refusing`` or ``slow``, as the process beside the run noticed it."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 200
     words = {"cannot be reached": "dead", "refuses access (401)": "refusing", "does not answer": "slow"}
     while True:
         state = read_tracking(store, run_id)
