@@ -63,6 +63,11 @@ class Finding(Value):
     column: int | None = None
     typed: bool = False
 
+    def __hash__(self) -> int:
+        return hash(
+            (self.code, self.message, str(self.file), self.line)
+        )  # a path's own hash takes longer than all
+
     @property
     def is_error(self) -> bool:
         return self.severity is Severity.ERROR

@@ -160,9 +160,10 @@ def validate_projects(
         checks.specs.clear()
         project = load_project(workspace, name)
         findings += _validate(checks, project, mounts)
-        findings += checks.datasets.findings(name, cross.readings)
+        readings = different(cross.readings)
+        findings += checks.datasets.findings(name, readings)
         if looked_at is not None:
-            images = tuple(checks.datasets.images(cross.readings).values())
+            images = tuple(checks.datasets.images(readings).values())
             looked_at(LookedAt(name, len(project.experiments), len(checks.specs), images))
     if strict:
         findings = [_strict(finding) for finding in findings]

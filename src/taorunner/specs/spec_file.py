@@ -255,7 +255,7 @@ def _decoded(data: bytes) -> str | Finding:
     if "\0" in text:
         line, column = Lines(text).place(text.index("\0"))
         return Finding(Severity.ERROR, "not-text", "this is not a text file", None, None, line, column)
-    if not text.strip():
+    if not text or text.isspace():
         return Finding(
             Severity.ERROR,
             "empty-spec",

@@ -58,8 +58,8 @@ _TEXT_RULES = (
     training_inputs,
 )  # fmt: skip
 _NUMBER_RULES = (
-    together(*spec_rules.EPOCH_RULES, *number_rules.RULES), *spec_rules.NUMBER_RULES, *dataset_rules.NUMBER_RULES,
-    *held_out_rules.RULES, *mask_rules.RULES, *example_rules.RULES,
+    together(*spec_rules.EPOCH_RULES, *number_rules.EPOCH_RULES), *number_rules.RULES, *spec_rules.NUMBER_RULES,
+    *dataset_rules.NUMBER_RULES, *held_out_rules.RULES, *mask_rules.RULES, *example_rules.RULES,
 )  # fmt: skip
 _RULES = (together(*_TEXT_RULES), *_NUMBER_RULES)
 _VALIDATE_RULES = (together(*_TEXT_RULES, later_inputs), *_NUMBER_RULES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from taorunner.errors import Severity
 from taorunner.planning.checks.rules.dataset_rules import BATCH_KEYS
@@ -14,7 +14,16 @@ def not_above_zero(training: Training) -> Iterator[Fault]:
     and a training of 0 epochs ends without a model.
     """
     sizes = training.layout.trained_sizes if training.layout is not None else ()
-    for key in dict.fromkeys((training.role("epochs"), training.role("batch_size"), *BATCH_KEYS, *sizes)):
+    return _not_above_zero(training, (training.role("batch_size"), *BATCH_KEYS, *sizes))
+
+
+def no_epochs(training: Training) -> Iterator[Fault]:
+    """By itself, because a sweep over the number of epochs changes no size."""
+    return _not_above_zero(training, (training.role("epochs"),))
+
+
+def _not_above_zero(training: Training, keys: Iterable[str]) -> Iterator[Fault]:
+    for key in dict.fromkeys(keys):
         for index, value in enumerate(training.spec.values(key)):
             if isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0:
                 hint = training.refreshed(key, "write a number above 0")
@@ -29,4 +38,5 @@ def not_above_zero(training: Training) -> Iterator[Fault]:
                 break
 
 
+EPOCH_RULES: tuple[Rule, ...] = (no_epochs,)
 RULES: tuple[Rule, ...] = (not_above_zero,)
