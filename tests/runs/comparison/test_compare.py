@@ -200,6 +200,13 @@ def test_the_best_run_is_found_among_all_trainings(tmp_path: Path) -> None:
         best_of(store, trainings_of(store, ["none"]))
 
 
+def test_of_runs_with_the_same_best_value_the_newest_is_the_best(tmp_path: Path) -> None:
+    older, newer = (made_run(tmp_path, "a", {"val_mAP50": [0.5, 0.9]}, number=number) for number in (1, 2))
+    store = RunStore(tmp_path)
+    assert older.id != newer.id
+    assert best_of(store, trainings_of(store, ["a"])).run.id == newer.id
+
+
 def test_the_order_is_that_of_the_metric_and_runs_without_it_come_last(tmp_path: Path) -> None:
     for number, (name, metrics) in enumerate({
         "a": {"val_mAP50": [0.5], "val_loss": [1.0]}, "b": {}, "c": {"val_mAP50": [0.7], "val_loss": [2.0]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -117,7 +118,12 @@ def test_links_and_odd_files_of_a_dataset_stop_nothing(tmp_path: Path) -> None:
     assert [row[0] for row in listed(data, ["folder"]).rows] == ["folder/1.jpg"]  # named, so it is followed
 
 
-@pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00"])
+ANOTHER_LIST = gzip.compress(b'["2.jpg",1,0,null]\n', mtime=0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", b"\x1f\x8b\x08\x00", pytest.param(ANOTHER_LIST, id="another list")]
+)
 def test_a_damaged_list_counts_as_none(tmp_path: Path, content: bytes) -> None:
     store = RunStore(tmp_path / ".taorunner")
     (tmp_path / "d").mkdir()

@@ -111,6 +111,27 @@ def test_the_whole_way_is_a_tree_with_accuracy_and_size(way: Way) -> None:
     assert way.lines(engine, 80, ASCII)[7].startswith("            `- + deploy.evaluate 07")
 
 
+def test_of_several_outputs_the_one_that_was_read_most_is_shown(way: Way) -> None:
+    training = way.run("train", hashed=False)
+    outputs = tuple(
+        Output(way.root / way.path(name), CHECKPOINT, SIZE[name], sha(name), modified_ns=7)
+        for name in ("ckpt.pth", "again.pth", "pruned.pth")
+    )
+    save_results(way.store, training.id, RunResults(way.root, outputs))
+
+    def shown() -> str:
+        made = tree_of(way.store, training)[0].made
+        assert made is not None
+        return made.path.name
+
+    assert shown() == "pruned.pth"  # nothing was read: the newest one
+    way.run("evaluate", "ckpt.pth")
+    assert shown() == "ckpt.pth"
+    way.run("evaluate", "again.pth")
+    way.run("export", "again.pth")
+    assert shown() == "again.pth"
+
+
 def matches(node: Node) -> list[tuple[str | None, Match | None]]:
     return [(link.run, link.match) for link in node.stage.links]
 
