@@ -57,3 +57,9 @@ def test_each_worker_begins_to_read_elsewhere_and_reads_all() -> None:
         ["cli", "engine", "runs", "specs", "api"],
         ["runs", "specs", "api", "cli", "engine"],
     ]
+
+
+def test_each_worker_begins_with_the_long_tests_of_its_part() -> None:
+    long = {2, 3, 7}
+    assert selection.long_first([place in long for place in range(8)], 2) == [2, 3, 0, 1, 7, 4, 5, 6]
+    assert selection.long_first([place % 2 == 1 for place in range(10)], 4) == [1, 0, 3, 2, 5, 4, 6, 7, 9, 8]

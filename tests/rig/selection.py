@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent.parent
+_LONG = ("slow", "slurm")
+"""Markers of tests that take seconds, most of which they wait."""
 _ROOMS = pytest.StashKey[list[str]]()
 """What lies directly below ``tests``, in the order of a run, where a worker collects it in another order."""
+_WORKERS = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         rooms = [path.name for path in sorted(TESTS.iterdir()) if path.is_dir() or path.match("test_*.py")]
         rooms = [name for name in rooms if not name.startswith(("_", "."))]
         config.stash[_ROOMS] = rooms
+        config.stash[_WORKERS] = worker["workercount"]
         number = int(worker["workerid"].removeprefix("gw"))
         config.args[:] = [str(TESTS / name) for name in turned(rooms, number, worker["workercount"])]
 
@@ -58,6 +62,17 @@ def turned(rooms: Sequence[str], number: int, count: int) -> list[str]:
     assertions are rewritten: so each worker rewrites its part, and reads of the others what they have written."""
     first = len(rooms) * number // count
     return [*rooms[first:], *rooms[:first]]
+
+
+def long_first(is_long: Sequence[bool], count: int) -> list[int]:
+    """The places of tests in an order in which each of ``count`` workers begins with the long ones of its part. xdist
+    gives each worker an equal part, and takes from its end for those that are done; up to two tests it leaves behind a
+    running one. Long tests there would keep one worker busy for a minute when all others have ended."""
+    order: list[int] = []
+    for left in range(count, 0, -1):
+        end = len(order) + (len(is_long) - len(order)) // left  # as xdist divides them
+        order += sorted(range(len(order), end), key=lambda place: not is_long[place])
+    return order
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -70,6 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rooms = config.stash.get(_ROOMS, None)
     if rooms is not None:  # all workers have the same order
         items.sort(key=lambda item: rooms.index(item.path.relative_to(TESTS).parts[0]))
+        is_long = [any(item.get_closest_marker(name) for name in _LONG) for item in items]
+        items[:] = [items[place] for place in long_first(is_long, config.stash[_WORKERS])]
     seed = config.getoption("shuffle")
     if seed is not None:
         random.Random(int(seed)).shuffle(items)

@@ -152,7 +152,7 @@ def test_while_the_controller_is_down_no_state_changes(
     runs = make_runs(own_slurm)
     handle = runs.start(runs.made("echo up; sleep 600"))
     runs.prints(handle, "up")
-    own_slurm.kill("slurmctld")
+    own_slurm.kill_controller()
     assert runs.status(handle).state is EngineState.RUNNING
     with pytest.raises(MachineError, match="does not answer"):
         runs.backend().stop(handle, 1)  # a supervisor asks again

@@ -127,7 +127,7 @@ def test_drained_nodes_and_a_controller_that_is_down(cli: Cli, workspace: Path, 
     code, said = checked(cli, workspace, own_slurm.here, partition="l4")
     all_of_it = f"no node can start a run: {third} is drained: bad fan; ask the site, or another partition"
     assert (code, said["cluster-nodes"]) == (4, ("error", all_of_it))
-    own_slurm.kill("slurmctld")
+    own_slurm.kill_controller()
     code, said = checked(cli, workspace, own_slurm.here, partition="main")
     assert (code, [*said]) == (4, ["cluster-login", "cluster-scheduler"])
     down = "the scheduler does not answer: Unable to contact slurm controller (connect failure); runs go on"

@@ -41,6 +41,7 @@ NEEDED = (
     "unshare", "sshd", "ssh",
 )  # fmt: skip
 PATIENCE_S = 120.0
+_IMPATIENT = "MessageTimeout=2\n"
 FIXTURES = {"slurm", "own_slurm", "slurm_commands"}
 """Tests with one of these are marked ``slurm``; the last is of tests/backends/slurm."""
 ENDED = frozenset({
@@ -174,7 +175,16 @@ class Cluster:
     def kill(self, daemon: str, number: int = signal.SIGKILL) -> None:
         daemons.kill(self.layout, daemon, number)
 
+    def kill_controller(self) -> None:
+        """For a test that asks it then: until it is started again, commands give up after 2 s instead of Slurm's 10."""
+        with self.layout.slurm_conf.open("a") as file:
+            file.write(_IMPATIENT)
+        self.kill("slurmctld")
+
     def start(self, daemon: str) -> None:
+        text = self.layout.slurm_conf.read_text()
+        if daemon == "slurmctld" and text.endswith(_IMPATIENT):
+            self.layout.slurm_conf.write_text(text.removesuffix(_IMPATIENT))
         daemons.start(self.layout, daemon)
 
     def own_folder(self, folder: Path) -> Path:
