@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from taorunner.backends.docker.remote.far import leases as far
+from taorunner.backends.docker.remote.far.choice import docker_words
 from taorunner.backends.docker.remote.far.common import RefusedError
+from taorunner.backends.docker.remote.far.engine import GPUS_LABEL
+from taorunner.backends.docker.remote.far.gpus import Gpu
 from taorunner.gpu import leases as here
 
 KEY = "GPU-00000000-1111-2222-3333-444444444444"
@@ -76,3 +79,10 @@ def test_what_cannot_be_locked_is_refused(tmp_path: Path) -> None:
     (tmp_path / f"{KEY}.lock").mkdir()
     with pytest.raises(RefusedError, match="cannot be leased there"):
         far.Leases(str(tmp_path)).take(KEY, HOLDER)
+
+
+@pytest.mark.parametrize(("uuids", "device"), [("a", "device=a"), ("a,b", '"device=a,b"')])
+def test_several_gpus_are_one_quoted_word_for_docker(uuids: str, device: str) -> None:
+    chosen = [Gpu(str(number), uuid, "H100") for number, uuid in enumerate(uuids.split(","))]
+    words = ["--gpus", device, "--label", f"{GPUS_LABEL}={uuids}", "--rm"]
+    assert docker_words(["--rm"], chosen) == words
