@@ -151,8 +151,8 @@ def test_a_stop_while_the_controller_is_down_is_said_and_carried_out_later(
     write_clusters(workspace, environ, FAKE_EPOCHS=600, FAKE_EPOCH_S=1)
     done = cli("train", "e1", "--cluster", "dgx", "-d", cwd=workspace, env=environ)
     assert done.code == 0, done.err
-    wait_for(lambda: one_run(cli, workspace, environ)["epoch"], 60)
-    own_slurm.kill_controller()
+    wait_for(lambda: one_run(cli, workspace, environ)["epoch"])
+    own_slurm.kill("slurmctld")
     for _ in range(2):  # typed again, it says the same
         done = cli("stop", "--all", cwd=workspace, env=environ)
         assert (done.code, done.out.split()[1]) == (4, "running"), done.out
