@@ -11,8 +11,8 @@ from datetime import datetime
 
 from taorunner.errors import RunStateError
 from taorunner.events import CheckpointSaved, Event, MetricReported
-from taorunner.runs.state.lookup.run_metrics import metrics_of
 from taorunner.runs.inputs.run_lock import read_lock
+from taorunner.runs.state.lookup.run_metrics import metrics_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.state.tracking_state import TrackingState, read_tracking, save_tracking
