@@ -1,0 +1,1 @@
+"""``sweeps`` of experiments.yml: the searches for better values of spec keys."""
