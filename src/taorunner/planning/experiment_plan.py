@@ -110,7 +110,7 @@ def plan_experiment(planning: Planning, experiment: Experiment) -> tuple[Site, R
     here += [planning.placed(experiment, finding) for finding in earlier.findings]
     here += moved_weights(values, earlier)
     if draft.on_host:
-        here += linked_results(planning.project.paths.results_dir(experiment.name), earlier.set_aside)
+        here += linked_results(planning.project.paths.results_dir(experiment.results), earlier.set_aside)
     here = explained(
         here, planning.project, experiment, planning.networks.layout(experiment.head), planning.memory
     )
@@ -131,7 +131,7 @@ def _with_first_step(planning: Planning, experiment: Experiment, finding: Findin
     if finding.code != "checkpoint-missing" or finding.hint != train or layout is None:
         return finding
     paths = planning.project.paths
-    folders = (paths.tfrecords_dir(experiment.name), paths.results_dir(experiment.name) / "dataset_convert")
+    folders = (paths.tfrecords_dir(experiment.name), paths.results_dir(experiment.results) / "dataset_convert")
     if not layout.trains_on_records or any(planning.cross.data.has_files(str(folder)) for folder in folders):
         return finding
     return replace(finding, hint=f"taorunner convert {experiment.name} --then train")
@@ -279,7 +279,7 @@ def _earlier_results(planning: Planning, draft: Draft, argv: Argv) -> EarlierRes
     if request.resume:
         return EarlierResults()
     name, place = draft.experiment.name, draft.place
-    results = planning.project.paths.results_dir(name)
+    results = planning.project.paths.results_dir(draft.experiment.results)
     met = earlier_results(
         draft.contract, results if place is None else place.seen(results), argv.values,
         draft.mounts if place is None else SeenMounts(draft.mounts, place),
@@ -335,7 +335,7 @@ def _mount_findings(
         return
     yield from mount_findings(planning.workspace, mounts, planning.caller.environ)
     paths = planning.project.paths
-    yield from outside_findings(paths, experiment.name, mounts, reads_data_only=contract.reads_data_only)
+    yield from outside_findings(paths, experiment.results, mounts, reads_data_only=contract.reads_data_only)
 
 
 def _volume_findings(planning: Planning, draft: Draft) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def assemble(
         contract=replace(contract, verdict=replace(contract.verdict, artifacts=artifacts)),
         argv=argv.tokens,
         workspace=workspace.root,
-        results_dir=project.paths.results_dir(experiment.name),
+        results_dir=project.paths.results_dir(experiment.results),
         results_inside=str(arguments.values["results_dir"]),
         run_inside=draft.run_inside,
         image=choose_image(contract, request, planning.lock) if target.needs_image else None,
@@ -117,7 +117,7 @@ def mounts_of(planning: Planning, draft: Draft) -> tuple[Mount, ...]:
     if draft.on_host:
         return ()
     return run_mounts(
-        planning.workspace, planning.project.paths, draft.experiment.name, draft.mounts, draft.site,
+        planning.workspace, planning.project.paths, draft.experiment.results, draft.mounts, draft.site,
         image=draft.contract.image, reads_data_only=draft.contract.reads_data_only,
     )  # fmt: skip
 

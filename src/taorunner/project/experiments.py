@@ -28,7 +28,8 @@ class Experiment(Value):
     ``model_key`` and the values of ``env`` are as in the file: ``env:NAME``, ``file:PATH`` or the secret itself.
     ``cluster`` names one of clusters.yml; ``on_cluster`` adds its settings to ``backend_options``, and its limits,
     which count where the experiment says nothing. ``written_options`` are the backend_options without them.
-    ``spec_dirs`` are the folders searched for a spec file, in order; they need not exist.
+    ``spec_dirs`` are the folders searched for a spec file, in order; they need not exist. ``results_name`` is set for
+    a trial of a sweep, which reads what its base converted and has results of its own.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Experiment(Value):
     overrides: Mapping[str, Any] = field(default_factory=dict)
     description: str | None = None
     tags: tuple[str, ...] = ()
+    results_name: str | None = None
+
+    @property
+    def results(self) -> str:
+        """The folder of its results below models/."""
+        return self.results_name or self.name
 
     def on_cluster(self, cluster: Cluster) -> Experiment:
         """The same on ``cluster``. Its own options win, where they are for that backend."""

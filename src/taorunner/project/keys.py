@@ -59,7 +59,7 @@ EXPECTED: dict[str, str] = {
 }
 """What each key takes; the text after "must be"."""
 
-FILE_KEYS = ("tao_config", "experiments")
+FILE_KEYS = ("tao_config", "experiments", "sweeps")
 EXPERIMENT_KEYS = tuple(EXPECTED)
 TAO_CONFIG_KEYS = (
     "gpus",

@@ -21,6 +21,7 @@ from taorunner.project.clusters.placing import Misplaced, placed_on
 from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
 from taorunner.project.limits import size_hint, time_hint
+from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.text_files import read_text_file
 from taorunner.project.tracking.words import without_wrong_track
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
@@ -40,13 +41,14 @@ _ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "datase
 class Project:
     """``experiments`` are the usable ones, ``findings`` all problems, both in the order of the file.
 
-    ``clusters`` are those of clusters.yml, None where no experiment names one.
+    ``clusters`` are those of clusters.yml, None where no experiment names one. ``sweeps`` are the usable ones.
     """
 
     paths: ProjectPaths
     experiments: Mapping[str, Experiment]
     findings: tuple[Finding, ...]
     clusters: Clusters | None = None
+    sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     _document: YamlDocument = field(default_factory=YamlDocument, repr=False, compare=False)
     _data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _starts: list[tuple[int, str | None]] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -198,9 +200,10 @@ def _loaded(workspace: Workspace, name: str) -> Project:
     if not isinstance(data, dict):
         if not document.problems:
             _report_top(data, to)
-        return Project(paths, {}, to.sorted(), None, document)
+        return Project(paths, {}, to.sorted(), _document=document)
     experiments = _checked(data, paths, to)
-    return Project(paths, experiments, to.sorted(), None, document, data)
+    sweeps = _checked_sweeps(data, to)
+    return Project(paths, experiments, to.sorted(), None, sweeps, document, data)
 
 
 def _report_top(data: Any, to: FindingList) -> None:
@@ -245,6 +248,14 @@ def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict
         }
         return resolve_experiments(tao_config, named, good, entries, paths, to)
     return {}
+
+
+def _checked_sweeps(data: Mapping[Any, Any], to: FindingList) -> dict[str, Sweep]:
+    if data.get("sweeps") is None:
+        return {}
+    from taorunner.project.sweeps.reading import read_sweeps  # few files have them
+
+    return read_sweeps(data["sweeps"], _mapping(data.get("experiments")), to)
 
 
 def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from taorunner.project.limits import (
     size_bytes,
     time_limit_s,
 )
+from taorunner.project.sweeps.sweep_models import SweepEntry
 from taorunner.project.tracking.types import Track
 from taorunner.project.workspace import MAX_NAME_LENGTH
 from taorunner.target_names import target_names
@@ -339,6 +340,12 @@ class ExperimentsFile(TypedDict):
     ]
     experiments: Annotated[
         dict[Name, ExperimentEntry], Field(min_length=1, description="The experiments by name.")
+    ]
+    sweeps: NotRequired[
+        Annotated[
+            dict[Name, SweepEntry] | None,
+            Field(description="Searches for better values of spec keys, by name."),
+        ]
     ]
 
 

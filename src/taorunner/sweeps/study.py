@@ -11,6 +11,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,8 @@ class Study:
     def _study(self, trials: Sequence[Trial], sampler: Any, storage: Any = None) -> optuna.Study:
         import optuna
 
-        direction = "maximize" if self._maximize else "minimize"
+        directions = optuna.study.StudyDirection
+        direction = directions.MAXIMIZE if self._maximize else directions.MINIMIZE
         study = optuna.create_study(
             study_name=self._sweep.name, direction=direction, sampler=sampler, storage=storage,
             pruner=optuna.pruners.NopPruner(),
@@ -117,10 +119,8 @@ def _sampler(sweep: Sweep, number: int) -> Any:
 
     seed = (sweep.seed * 1_000_003 + number) % 2**32
     if sweep.sampler == "cmaes":
-        try:
-            import cmaes  # noqa: F401 (Optuna imports it late)
-        except ImportError:
-            raise MachineError(_MISSING.format("cmaes") + " and cmaes", hint=_HINT) from None
+        if find_spec("cmaes") is None:  # Optuna imports it late
+            raise MachineError(_MISSING.format("cmaes") + " and cmaes", hint=_HINT)
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
     return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=8)
 

@@ -16,7 +16,8 @@ Curve: TypeAlias = "Mapping[int, float]"
 class Trial(Value):
     """``values`` are those of the axes; of the base's own trial those that its spec has, as far as they are known.
 
-    ``run`` is None until the run is recorded, ``ending`` until it is over. ``value`` is the best one of its curve, with
+    ``run`` is None until its run has an id, ``pruning`` until its run is told to end early (the reason), ``ending``
+    until it is over. ``value`` is the best one of its curve, with
     its ``epoch``; None where there is none. ``is_base``: its spec is that of the base, nothing is set.
     """
 
@@ -24,6 +25,7 @@ class Trial(Value):
     values: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     is_base: bool = False
     run: str | None = None
+    pruning: str | None = None
     ending: Ending | None = None
     value: float | None = None
     epoch: int | None = None

@@ -160,7 +160,7 @@ class CrossChecks(MutableValue):
         given = {**dict(flattened(experiment.overrides)), **typed} if experiment.overrides or typed else {}
         readers = self._readers(specs, variables, overlay_of(given), launched, on_host=on_host)
         placing = _Placing(project, experiment, overlay_of(typed), self.memory)
-        results, data = project.paths.results_text(experiment.name), project.paths.data_text
+        results, data = project.paths.results_text(experiment.results), project.paths.data_text
         for action, reader in readers.items() if not on_host else ():
             yield from placing.place(reader, self._stray.faults(action, reader))
             written = self._written.faults(specs[action].contract, reader, results, data)

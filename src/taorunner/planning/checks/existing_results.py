@@ -34,7 +34,7 @@ def existing_results(
     is_embedded = network.framework is Framework.EMBEDDED
     on_host = is_embedded or sees_host_paths(experiment.backend, experiment.backend_options)
     seen = Mounts.identity() if on_host else mounts
-    results = project.paths.results_dir(experiment.name)
+    results = project.paths.results_dir(experiment.results)
     for action in ("train", "export"):
         contract = contracts.get(action)
         if contract is None or (action == "train" and contract.checkpoints.resume is not ResumeRule.AUTO):

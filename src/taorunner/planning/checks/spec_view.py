@@ -131,7 +131,7 @@ class HostVariables(Mapping[str, object]):
         if name in ("dataset_tfrecord", "tfrecords"):
             return self._paths.tfrecords_text(experiment.name)
         if name == "results_dir":
-            return self._paths.results_text(experiment.name)
+            return self._paths.results_text(experiment.results)
         return {"experiment": experiment.name, "project": self._paths.name, "num_gpus": self._gpus}[name]
 
 

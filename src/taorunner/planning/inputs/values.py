@@ -100,7 +100,7 @@ class ValueFinder:
         """
         values = RunValues()
         experiment = self._experiment
-        results = self._paths.results_dir(experiment.name)
+        results = self._paths.results_dir(experiment.results)
         dataset = self._inside(self._paths.dataset_dir(experiment.dataset), values)
         records = self._inside(self._paths.tfrecords_dir(experiment.name), values)
         results_inside = self._inside(results, values)

@@ -296,6 +296,26 @@ def launch_plans(
         raise
 
 
+def add_plans(
+    store: RunStore, batch_id: str | None, plans: Sequence[tuple[str, RunPlan]], options: LaunchOptions,
+    environ: Mapping[str, str],
+) -> Launched:  # fmt: skip
+    """As ``launch_plans``, in the batch ``batch_id`` where that is given and has not ended meanwhile."""
+    if batch_id is not None:
+        from taorunner.runs.control.recovery import start_missing_supervisors
+
+        try:
+            with alone(store):
+                batch = _join(store, batch_id, plans, options, environ)
+        except RunStateError:
+            if any(store.paths(run_id).record.exists() for run_id, _ in plans):
+                raise
+        else:
+            start_missing_supervisors(store, wait_s=0)
+            return Launched(batch, (), None)
+    return launch_plans(store, plans, options, environ)
+
+
 def _handed_over(
     store: RunStore, batch: Batch, findings: tuple[Finding, ...], supervisor: Supervisor
 ) -> Launched:

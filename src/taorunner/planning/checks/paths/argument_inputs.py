@@ -110,7 +110,7 @@ def _missing(
     severity: Severity, whose: str,
 ) -> Iterator[Finding]:  # fmt: skip
     variables = HostVariables(project.paths, experiment, 1)
-    results = project.paths.results_dir(experiment.name)
+    results = project.paths.results_dir(experiment.results)
     dataset = project.paths.dataset_dir(experiment.dataset)
     is_empty = not data.has_files(str(dataset)) if names else False
     for name in sorted(names):

@@ -1,0 +1,196 @@
+"""What a sweep leaves on disk: ``.taorunner/sweeps/<project>/<name>/``.
+
+``sweep.json`` is its definition, ``trials.jsonl`` the truth about its trials, one line per thing that happened:
+
+- ``{"trial": 7, "values": {…}, "base": false}``: values were chosen;
+- ``{"trial": 7, "run": "…"}``: the id under which its run is recorded next. It is written before the run is made, so
+  that after a crash the run is found by it, or made with it;
+- ``{"trial": 7, "pruning": "…"}``: its run is told to end next, with the reason;
+- ``{"trial": 7, "ended": "pruned", "value": 0.41, "epoch": 8, "curve": [[1, 0.2]], "reason": "…"}``.
+
+A line that a crash cut off is removed before the next one is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from taorunner.atomic_files import write_json
+from taorunner.errors import RunStateError
+from taorunner.project.sweeps.definition import Sweep
+from taorunner.runs.state.store import RunStore
+from taorunner.state_files import (
+    append_state,
+    cut_open_line,
+    is_locked,
+    open_state,
+    read_json_state,
+    read_state,
+)
+from taorunner.sweeps.trial import Trial
+from taorunner.values.bounded_reading import parse_json
+from taorunner.values.value import Value, replace
+
+VERSION = 1
+GROWING = frozenset({"trials", "parallel", "stop", "keep", "start_with"})
+"""Keys of a definition that may change under a study: they decide how long it goes on, not what its values mean."""
+
+
+class StoredSweep(Value):
+    """``body`` is the definition when it was started; ``maximize`` and ``metric`` are what its trials are judged by."""
+
+    body: Mapping[str, Any]
+    metric: str
+    maximize: bool
+    started_at: str
+
+
+class SweepFolder:
+    """Reads and writes the files. Only the process that holds ``owning`` may write ``trials.jsonl``."""
+
+    def __init__(self, store: RunStore, project: str, name: str) -> None:
+        self._store = store
+        self.project, self.name = project, name
+        self.directory = store.state_dir / "sweeps" / project / name
+
+    @property
+    def definition(self) -> Path:
+        return self.directory / "sweep.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.directory / "trials.jsonl"
+
+    @property
+    def study(self) -> Path:
+        """For optuna-dashboard; made from ``trials.jsonl``."""
+        return self.directory / "study.journal"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "sweep.log"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.directory / "stop"
+
+    @property
+    def lock(self) -> Path:
+        return self.directory / "sweep.lock"
+
+    @property
+    def is_owned(self) -> bool:
+        """True while a process runs the sweep."""
+        return is_locked(self.lock)
+
+    def stored(self) -> StoredSweep | None:
+        """None for a sweep that was never started.
+
+        Raises RunStateError for a damaged definition.
+        """
+        try:
+            body = read_json_state(self.definition, self._store.trust())
+            return StoredSweep(
+                body=dict(body["definition"]), metric=str(body["metric"]), maximize=bool(body["maximize"]),
+                started_at=str(body["started_at"]),
+            )  # fmt: skip
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise RunStateError(
+                f'sweep "{self.name}" is damaged: {self.definition}: {error}',
+                hint=f"taorunner sweep rm {self.name} removes it; its runs stay",
+            ) from None
+
+    def save(self, sweep: StoredSweep) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        body = {
+            "version": VERSION, "definition": sweep.body, "metric": sweep.metric, "maximize": sweep.maximize,
+            "started_at": sweep.started_at,
+        }  # fmt: skip
+        write_json(self.definition, body, durable=True)
+
+    def trials(self) -> list[Trial]:
+        """All trials in order, as far as lines can be read."""
+        try:
+            data = read_state(self.journal, self._store.trust())
+        except FileNotFoundError:
+            return []
+        found: dict[int, Trial] = {}
+        for line in data.splitlines():
+            try:
+                body = parse_json(line)
+                number = body["trial"]
+                if type(number) is int and number >= 0:
+                    found[number] = after(found.get(number) or Trial(number=number), body)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+        return [found[number] for number in sorted(found)]
+
+    def add(self, number: int, **said: Any) -> None:
+        """Appends a line that a power cut does not lose.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            cut_open_line(self.journal, self._store.trust())
+        line = json.dumps({"trial": number, **said}, ensure_ascii=False)
+        append_state(self.journal, f"{line}\n".encode(), self._store.trust())
+        descriptor = open_state(self.journal)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def owning(self) -> Iterator[bool]:
+        """Takes the lock; yields False when another process has it. The kernel releases it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        descriptor = open_state(self.lock, os.O_WRONLY | os.O_CREAT)
+        with os.fdopen(descriptor, "wb") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+
+def changed_keys(stored: StoredSweep, sweep: Sweep) -> list[str]:
+    """Keys of the definition that are different now and change what earlier trials mean."""
+    now = json.loads(json.dumps(sweep.body()))
+    keys = [*now, *(key for key in stored.body if key not in now)]
+    return [key for key in keys if key not in GROWING and now.get(key) != stored.body.get(key)]
+
+
+def fingerprint(sweep: Sweep) -> str:
+    """Of the whole definition."""
+    return hashlib.sha256(json.dumps(sweep.body(), sort_keys=True).encode()).hexdigest()
+
+
+def after(trial: Trial, body: Mapping[str, Any]) -> Trial:
+    if "values" in body:
+        values = {
+            str(key): value for key, value in body["values"].items() if isinstance(value, str | int | float)
+        }
+        return replace(trial, values=values, is_base=body.get("base") is True)
+    if "run" in body:
+        return replace(trial, run=str(body["run"]))
+    if "pruning" in body:
+        return replace(trial, pruning=str(body["pruning"]))
+    if "ended" in body:
+        curve = {int(epoch): float(value) for epoch, value in body.get("curve", ())}
+        value = body.get("value")
+        return replace(
+            trial, ending=str(body["ended"]), curve=curve, epoch=body.get("epoch"),
+            value=None if value is None else float(value), reason=body.get("reason"),
+        )  # fmt: skip
+    return trial

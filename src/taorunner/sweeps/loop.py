@@ -1,0 +1,263 @@
+"""The loop of a sweep: chooses values, starts runs, takes down what ended, and ends what is hopeless.
+
+One process at a time runs it (``SweepFolder.owning``). Everything that it must not forget is in ``trials.jsonl`` before
+it acts on it, so that it can be killed at any moment and go on: no trial is lost and none is run twice.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from taorunner.errors import TaorunnerError
+from taorunner.events import RunState, now
+from taorunner.planning.model.request import Site
+from taorunner.planning.model.run_ids import new_run_id
+from taorunner.runs.control.launch import LaunchOptions, add_plans
+from taorunner.runs.state.history import read_history
+from taorunner.sweeps.choosing import chooser_of, meets, starts
+from taorunner.sweeps.folder import StoredSweep, SweepFolder
+from taorunner.sweeps.pruning import reason_to_prune
+from taorunner.sweeps.trial import Ending, Trial
+from taorunner.sweeps.trial_plan import base_values, experiment_of, plan_trial
+
+if TYPE_CHECKING:
+    from taorunner.project.sweeps.definition import Sweep, Values
+    from taorunner.project.workspace import Workspace
+    from taorunner.runs.state.record import RunRecord
+    from taorunner.runs.state.store import RunStore
+
+LOOK_EVERY_S = 0.25
+_ENDINGS: Mapping[RunState, Ending] = {
+    RunState.SUCCEEDED: "succeeded", RunState.FAILED: "failed", RunState.STOPPED: "stopped", RunState.LOST: "lost",
+}  # fmt: skip
+
+
+class SweepLoop:
+    """``gpus`` is the number of GPUs of a trial. ``on_change`` is called with all trials after each change."""
+
+    def __init__(
+        self, workspace: Workspace, store: RunStore, folder: SweepFolder, sweep: Sweep, stored: StoredSweep,
+        environ: Mapping[str, str], *, gpus: int, parallel: int,
+    ) -> None:  # fmt: skip
+        self._workspace, self._store, self._folder, self._environ = workspace, store, folder, environ
+        self._sweep, self._stored = sweep, stored
+        self._gpus, self._parallel = gpus, parallel
+        self._chooser = chooser_of(sweep, maximize=stored.maximize)
+        self._trials = {trial.number: trial for trial in folder.trials()}
+        self._ended_by: str | None = None
+
+    @property
+    def trials(self) -> list[Trial]:
+        return [self._trials[number] for number in sorted(self._trials)]
+
+    def run(self, is_stopped: Callable[[], bool] = lambda: False) -> str:
+        """Until no further trial is to come and all have ended. Returns why it ended.
+
+        Raises:
+            TaorunnerError: a trial cannot be planned, as none could.
+            OSError: the journal cannot be written.
+        """
+        while True:
+            self._judge()
+            under_way = [trial for trial in self.trials if not trial.is_over]
+            over = self._why_over() or ("stopped" if is_stopped() else None)
+            for trial in under_way:
+                if trial.run is None or not self._is_recorded(trial.run):
+                    self._start(trial)
+            if over is None and len(under_way) < self._parallel:
+                if self._next():
+                    continue
+                over = over or self._ended_by
+            if over is not None and not under_way:
+                return over
+            time.sleep(LOOK_EVERY_S)
+
+    def _why_over(self) -> str | None:
+        """Why no further trial starts; None when one may."""
+        sweep, trials = self._sweep, self.trials
+        if len(trials) >= sweep.trials:
+            return f"all {sweep.trials} trials"
+        failed = [trial for trial in trials if trial.ending in ("failed", "lost")]
+        if sweep.stop.failures is not None and len(failed) >= sweep.stop.failures:
+            return f"{len(failed)} trials failed"
+        if sweep.stop.hours is not None and self._hours() >= sweep.stop.hours:
+            return f"{sweep.stop.hours:g} hours are over"
+        return self._without_better()
+
+    def _hours(self) -> float:
+        from datetime import datetime
+
+        return (now() - datetime.fromisoformat(self._stored.started_at)).total_seconds() / 3600
+
+    def _without_better(self) -> str | None:
+        most = self._sweep.stop.no_better_for
+        counted = [trial for trial in self.trials if trial.counts]
+        if most is None or not counted:
+            return None
+        best = best_of(counted, maximize=self._stored.maximize)
+        since = sum(trial.is_over for trial in self.trials if best is not None and trial.number > best.number)
+        return f"{since} trials without a better one" if since >= most else None
+
+    def _next(self) -> bool:
+        """Chooses the values of the next trial and starts it. False when there are no others."""
+        number = len(self._trials)
+        first = starts(self._sweep)
+        if number < len(first):
+            values, is_base = first[number], first[number] is None
+            chosen: Values | None = self._of_base() if values is None else {**self._of_base(), **values}
+        else:
+            chosen, is_base = self._chooser.next_values(number, self.trials, self._gpus), False
+        if chosen is None:
+            self._ended_by = "no other values are left"
+            return False
+        self._said(
+            Trial(number=number, values=dict(chosen), is_base=is_base), values=dict(chosen), base=is_base
+        )
+        trial = self._trials[number]
+        if not is_base and not meets(self._sweep, chosen, self._gpus):
+            self._end(trial, "failed", reason="its values do not meet the conditions")
+        elif (twin := self._twin(trial)) is not None:
+            self._end(
+                trial,
+                "same",
+                value=twin.value,
+                epoch=twin.epoch,
+                curve=twin.curve,
+                reason=f"the values of {twin.name}",
+            )
+        else:
+            self._start(trial)
+        return True
+
+    def _twin(self, trial: Trial) -> Trial | None:
+        """An earlier one with the same values that trained to its end."""
+        earlier = (one for one in self.trials if one.number < trial.number and one.values == trial.values)
+        return next((one for one in earlier if one.ending == "succeeded"), None)
+
+    def _of_base(self) -> Values:
+        run_id = new_run_id(f"{self._sweep.name}-t000", "train", now())
+        site = Site(run_id, self._store.paths(run_id).directory)
+        return base_values(self._workspace, self._folder.project, self._sweep, site, self._environ)
+
+    def _start(self, trial: Trial) -> None:
+        """Records the run of a trial, under the id that is on record for it."""
+        run_id = trial.run
+        if run_id is None:
+            run_id = new_run_id(experiment_of(self._sweep, trial), "train", now())
+            self._said(trial, run=run_id)
+            trial = self._trials[trial.number]
+        site = Site(run_id, self._store.paths(run_id).directory)
+        plan = plan_trial(self._workspace, self._folder.project, self._sweep, trial, site, self._environ)
+        add_plans(self._store, self._batch(), [(run_id, plan)], LaunchOptions(), self._environ)
+
+    def _batch(self) -> str | None:
+        """The open batch of the sweep, to which further trials are added; None when it has none."""
+        opened = self._store.open_batches.ids()
+        for trial in reversed(self.trials):
+            record = self._record(trial)
+            if record is not None and record.batch in opened:
+                return record.batch
+        return None
+
+    def _record(self, trial: Trial) -> RunRecord | None:
+        if trial.run is None:
+            return None
+        try:
+            return self._store.load(trial.run)
+        except (TaorunnerError, OSError, ValueError):
+            return None
+
+    def _is_recorded(self, run_id: str) -> bool:
+        return self._store.paths(run_id).record.exists()
+
+    def _judge(self) -> None:
+        """Takes down what ended, and asks for the end of what is hopeless."""
+        for trial in self.trials:
+            record = None if trial.is_over else self._record(trial)
+            if record is None:
+                continue
+            curve = self._curve(record.id)
+            if record.state.is_final:
+                self._take_down(trial, record, curve)
+            else:
+                self._prune(trial, curve)
+
+    def _curve(self, run_id: str) -> dict[int, float]:
+        history = read_history(self._store, run_id).get(self._stored.metric, {})
+        return {
+            epoch: value for epoch, value in history.items() if epoch is not None and math.isfinite(value)
+        }
+
+    def _take_down(self, trial: Trial, record: RunRecord, curve: Mapping[int, float]) -> None:
+        ending, reason = _ENDINGS.get(record.state, "failed"), record.reason
+        if ending == "stopped" and trial.pruning is not None:
+            ending, reason = "pruned", trial.pruning
+        if ending == "succeeded" and not curve:
+            ending, reason = "failed", f"it reported no {self._stored.metric}"
+        epoch = best_epoch(curve, maximize=self._stored.maximize)
+        self._end(
+            trial,
+            ending,
+            value=None if epoch is None else curve[epoch],
+            epoch=epoch,
+            curve=curve,
+            reason=reason,
+        )
+
+    def _prune(self, trial: Trial, curve: Mapping[int, float]) -> None:
+        reason = trial.pruning or self._reason(trial, curve)
+        if reason is None or trial.run is None:
+            return
+        if trial.pruning is None:
+            self._said(trial, pruning=reason)
+        self._store.request_stop(trial.run, now())
+
+    def _reason(self, trial: Trial, curve: Mapping[int, float]) -> str | None:
+        if self._sweep.pruner is None:
+            return None
+        others = [
+            self._curve_of(one)
+            for one in self.trials
+            if one.number != trial.number and one.ending not in ("failed", "lost")
+        ]
+        return reason_to_prune(self._sweep.pruner, curve, others, maximize=self._stored.maximize)
+
+    def _curve_of(self, trial: Trial) -> Mapping[int, float]:
+        if trial.is_over or trial.run is None:
+            return trial.curve
+        return self._curve(trial.run)
+
+    def _end(
+        self, trial: Trial, ending: Ending, *, value: float | None = None, epoch: int | None = None,
+        curve: Mapping[int, float] | None = None, reason: str | None = None,
+    ) -> None:  # fmt: skip
+        self._said(
+            trial, ended=ending, value=value, epoch=epoch, curve=sorted((curve or {}).items()), reason=reason
+        )
+
+    def _said(self, trial: Trial, **said: object) -> None:
+        from taorunner.sweeps.folder import after
+
+        self._folder.add(trial.number, **said)
+        self._trials[trial.number] = after(self._trials.get(trial.number, trial), said)
+
+
+def best_epoch(curve: Mapping[int, float], *, maximize: bool) -> int | None:
+    """The first of those with the best value."""
+    if not curve:
+        return None
+    best = max(curve.values()) if maximize else min(curve.values())
+    return min(epoch for epoch, value in curve.items() if value == best)
+
+
+def best_of(trials: Sequence[Trial], *, maximize: bool) -> Trial | None:
+    """The first of those with the best value; pruned ones count by the value that they reached."""
+    found = [trial for trial in trials if trial.counts and trial.value is not None]
+    if not found:
+        return None
+    return min(
+        found, key=lambda trial: (-(trial.value or 0) if maximize else (trial.value or 0), trial.number)
+    )
