@@ -37,7 +37,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]]
     ("Run", (
         (("convert", "train", "evaluate", "prune", "export", "inference"),
          "Run this action for one or more experiments"),
-        (("run",), None), (("resume",), None), (("rerun",), None),
+        (("run",), None), (("resume",), None), (("rerun",), None), (("sweep",), None),
     )),
     ("Watch", ((("ps", "attach", "logs", "stop"), "List, watch, read and stop runs that have not ended"),)),
     ("Results", ((("runs",), None), (("report",), None), (("track",), None), (("tensorboard",), None))),

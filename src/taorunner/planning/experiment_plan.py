@@ -131,7 +131,10 @@ def _with_first_step(planning: Planning, experiment: Experiment, finding: Findin
     if finding.code != "checkpoint-missing" or finding.hint != train or layout is None:
         return finding
     paths = planning.project.paths
-    folders = (paths.tfrecords_dir(experiment.name), paths.results_dir(experiment.results) / "dataset_convert")
+    folders = (
+        paths.tfrecords_dir(experiment.name),
+        paths.results_dir(experiment.results) / "dataset_convert",
+    )
     if not layout.trains_on_records or any(planning.cross.data.has_files(str(folder)) for folder in folders):
         return finding
     return replace(finding, hint=f"taorunner convert {experiment.name} --then train")

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from taorunner.project import limits
+from taorunner.project.diagnostics import shown
 from taorunner.project.limits import SIZE_PATTERN, size_bytes
 from taorunner.project.tracking.words import track_problems
-from taorunner.project.workspace import is_name
-from taorunner.target_names import BUILT_IN_NAMES
+from taorunner.project.workspace import NAME_RULE, is_name
+from taorunner.target_names import BUILT_IN_NAMES, target_names
+from taorunner.text import nearest
 
 MAX_GPUS = 64
 MAX_ENTRIES = 500
@@ -186,3 +189,38 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "description": _is_short_text,
     "tags": _are_tags,
 }
+
+
+def value_hint(key: str, value: object) -> str | None:
+    """The next step, when the intended value is known."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key in ("gpus", "nodes", "cpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
+        return f"a list: [{shown(value)}]" if key == "gpu_indices" else f"without quotes: {shown(value)}"
+    if key == "gpu_indices" and number:
+        return f"a list: [{value}]" if isinstance(value, int) and 0 <= value < 1024 else None
+    if key == "time":
+        return limits.time_hint(value)
+    if key in ("shm_size", "memory"):
+        return limits.size_hint(value)
+    if key in ("release", "user", "image", "description", "tags", "backbone", "export_model") and number:
+        return f'put it in quotes: "{shown(value)}"'
+    if key == "tags" and isinstance(value, str):
+        return f"a list: [{shown(value)}]"
+    if key == "backend" and isinstance(value, str):
+        meant = nearest(value, target_names())
+        return f'did you mean "{meant}"?' if meant else None
+    if key == "dataset" and isinstance(value, str):
+        return _dataset_hint(value)
+    return None
+
+
+def _dataset_hint(value: str) -> str | None:
+    parts = [part for part in value.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+    if parts and parts[0] == "data":
+        parts = parts[1:]
+    meant = "/".join(parts)
+    if ".." in value.split("/") or not meant or not all(is_name(part) for part in parts):
+        return f"it is looked for below data/; a folder's name is made of {NAME_RULE}"
+    if Path(value).is_absolute():
+        return "it is looked for below data/: put the dataset, or a link to it, there and write its name"
+    return f'did you mean "{shown(meant)}"?'

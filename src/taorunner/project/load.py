@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
-from pathlib import Path
 from typing import Any
 
 from taorunner.errors import Finding, Severity, TaorunnerError, has_errors
@@ -20,20 +19,20 @@ from taorunner.project.clusters.cluster_file import Clusters, load_clusters
 from taorunner.project.clusters.placing import Misplaced, placed_on
 from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.experiments import MERGED, Experiment, resolve_experiments
-from taorunner.project.limits import size_hint, time_hint
 from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.text_files import read_text_file
 from taorunner.project.tracking.words import without_wrong_track
 from taorunner.project.workspace import NAME_RULE, ProjectPaths, Workspace, is_name
 from taorunner.target_names import target_names
 from taorunner.targets import DOCKER, target_of
-from taorunner.text import nearest
 from taorunner.values.value import replace
 from taorunner.yaml_reader import MAX_BYTES, Place, YamlDocument, read_yaml
 
 __all__ = ["Experiment", "Project", "load_project"]
 
 MAX_EXPERIMENTS = 20_000
+SWEEP = "sweeps/"
+"""Begins the owner of a sweep's lines."""
 _ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "dataset"'
 
 
@@ -118,7 +117,7 @@ class Project:
         return [layer for layer in found if layer[1]]
 
     def owner_of_line(self, line: int) -> str | None:
-        """The experiment at a line of the file; None outside of all, and when several share the line."""
+        """The experiment at a line of the file, or ``sweeps/NAME``; None outside of all, and when several share it."""
         starts = self._starts
         if not starts:
             starts.extend(self._owned_lines())
@@ -126,11 +125,14 @@ class Project:
         return starts[last][1] if last >= 0 else None
 
     def _owned_lines(self) -> list[tuple[int, str | None]]:
-        """(first line, experiment) in the order of lines; None for no or several experiments."""
+        """(first line, owner) in the order of lines; None for no or several owners."""
         owners: dict[int, str | None] = {}
         for name in self.names:
             line = self._document.place(("experiments", name), of_key=True)[0]
             owners[line] = None if line in owners else name
+        for name in _mapping(self._data.get("sweeps")):
+            line = self._document.place(("sweeps", name), of_key=True)[0]
+            owners[line] = None if line in owners else f"{SWEEP}{name}"
         owners.update((self._document.place((key,), of_key=True)[0], None) for key in self._data)
         return sorted(owners.items(), key=lambda one: one[0])
 
@@ -202,7 +204,11 @@ def _loaded(workspace: Workspace, name: str) -> Project:
             _report_top(data, to)
         return Project(paths, {}, to.sorted(), _document=document)
     experiments = _checked(data, paths, to)
-    sweeps = _checked_sweeps(data, to)
+    sweeps: Mapping[str, Sweep] = {}
+    if data.get("sweeps") is not None:
+        from taorunner.project.sweeps.reading import read_sweeps  # few files have them
+
+        sweeps = read_sweeps(data["sweeps"], _mapping(data.get("experiments")), to)
     return Project(paths, experiments, to.sorted(), None, sweeps, document, data)
 
 
@@ -248,14 +254,6 @@ def _checked(data: dict[Any, Any], paths: ProjectPaths, to: FindingList) -> dict
         }
         return resolve_experiments(tao_config, named, good, entries, paths, to)
     return {}
-
-
-def _checked_sweeps(data: Mapping[Any, Any], to: FindingList) -> dict[str, Sweep]:
-    if data.get("sweeps") is None:
-        return {}
-    from taorunner.project.sweeps.reading import read_sweeps  # few files have them
-
-    return read_sweeps(data["sweeps"], _mapping(data.get("experiments")), to)
 
 
 def _checked_tao_config(value: Any, to: FindingList) -> dict[str, Any]:
@@ -358,52 +356,17 @@ def _experiment_key_hint(key: str) -> str | None:
     return f'"{key}" belongs to the top of the file, not to an experiment' if key in keys.FILE_KEYS else None
 
 
-def _value_hint(key: str, value: object) -> str | None:
-    """The next step, when the intended value is known."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key in ("gpus", "nodes", "cpus", "gpu_indices") and isinstance(value, str) and value.isdigit():
-        return f"a list: [{shown(value)}]" if key == "gpu_indices" else f"without quotes: {shown(value)}"
-    if key == "gpu_indices" and number:
-        return f"a list: [{value}]" if isinstance(value, int) and 0 <= value < 1024 else None
-    if key == "time":
-        return time_hint(value)
-    if key in ("shm_size", "memory"):
-        return size_hint(value)
-    if key in ("release", "user", "image", "description", "tags", "backbone", "export_model") and number:
-        return f'put it in quotes: "{shown(value)}"'
-    if key == "tags" and isinstance(value, str):
-        return f"a list: [{shown(value)}]"
-    if key == "backend" and isinstance(value, str):
-        meant = nearest(value, target_names())
-        return f'did you mean "{meant}"?' if meant else None
-    if key == "dataset" and isinstance(value, str):
-        return _dataset_hint(value)
-    return None
-
-
-def _dataset_hint(value: str) -> str | None:
-    parts = [part for part in value.replace("\\", "/").split("/") if part not in ("", ".", "..")]
-    if parts and parts[0] == "data":
-        parts = parts[1:]
-    meant = "/".join(parts)
-    if ".." in value.split("/") or not meant or not all(is_name(part) for part in parts):
-        return f"it is looked for below data/; a folder's name is made of {NAME_RULE}"
-    if Path(value).is_absolute():
-        return "it is looked for below data/: put the dataset, or a link to it, there and write its name"
-    return f'did you mean "{shown(meant)}"?'
-
-
 _TAO_CONFIG_WORDS = Vocabulary(
     {key: keys.EXPECTED[key] for key in keys.TAO_CONFIG_KEYS},
     keys.SECRET_KEYS,
     _tao_config_key_hint,
-    _value_hint,
+    keys.value_hint,
 )
 _EXPERIMENT_WORDS = Vocabulary(
     {key: keys.EXPECTED[key] for key in keys.EXPERIMENT_KEYS},
     keys.SECRET_KEYS,
     _experiment_key_hint,
-    _value_hint,
+    keys.value_hint,
 )
 
 

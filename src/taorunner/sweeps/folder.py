@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,34 @@ class SweepFolder:
         finally:
             os.close(descriptor)
 
+    def ask_to_stop(self) -> None:
+        """No further trial starts. Idempotent."""
+        os.close(open_state(self.stop_request, os.O_WRONLY | os.O_CREAT))
+
+    def withdraw_stop(self) -> None:
+        self.stop_request.unlink(missing_ok=True)
+
+    def is_asked_to_stop(self) -> bool:
+        return self.stop_request.exists()
+
+    def say_end(self, reason: str) -> None:
+        """Keeps why the loop ended."""
+        write_json(self.directory / "end.json", {"reason": reason})
+
+    def end(self) -> str | None:
+        """Why the loop ended last; None while it runs, or where it was killed."""
+        try:
+            body = read_json_state(self.directory / "end.json", self._store.trust())
+            return str(body["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def set_aside(self, at: datetime) -> Path:
+        """Renames the folder, so that a sweep of that name begins anew; the runs stay where they are."""
+        target = self.directory.with_name(f"{self.name}.{at:%Y%m%d-%H%M%S}")
+        self.directory.rename(target)
+        return target
+
     @contextlib.contextmanager
     def owning(self) -> Iterator[bool]:
         """Takes the lock; yields False when another process has it. The kernel releases it."""
@@ -161,6 +190,7 @@ class SweepFolder:
             except BlockingIOError:
                 yield False
                 return
+            (self.directory / "end.json").unlink(missing_ok=True)
             yield True
 
 

@@ -26,6 +26,7 @@ Run      convert, train, evaluate, prune, export, inference
          run           Run any other action of a network
          resume        Continue a training from its newest checkpoint
          rerun         Repeat an earlier run with the same inputs
+         sweep         Search for better parameters
 Watch    ps, attach, logs, stop
                        List, watch, read and stop runs that have not ended
 Results  runs          List, show, compare and clean up runs

@@ -252,6 +252,21 @@ TABLE: dict[str, Command] = {
     "track status": Command(
         "Show how much of each run was sent", _OPTIONS_24, ("run",)
     ),
+    "sweep run": Command(
+        "Start a sweep and watch its trials", _OPTIONS_21, ("any", "none",)
+    ),
+    "sweep show": Command(
+        "List sweeps, or the trials of one", _OPTIONS_3, ("any", "none",)
+    ),
+    "sweep resume": Command(
+        "Go on with a sweep", _OPTIONS_22, ("any", "none",)
+    ),
+    "sweep stop": Command(
+        "Start no further trials", _OPTIONS_23, ("any", "none",)
+    ),
+    "sweep best": Command(
+        "Print the best trial, or make an experiment of it", _OPTIONS_24, ("any", "none",)
+    ),
     "runs list": Command(
         "List all runs, newest first", _OPTIONS_25, ("none",)
     ),

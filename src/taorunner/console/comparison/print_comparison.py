@@ -38,7 +38,7 @@ def print_diff(
     if json:
         _print_json(store, comparison, ids)
         return
-    view = _View()
+    view = TableView()
     columns, rows = diff_cells(
         comparison, ids, now(), view.symbols, view.width, everything=everything, with_curves=view.is_terminal
     )
@@ -82,7 +82,7 @@ def print_table(
     if as_csv:
         write_csv(comparison, now(), lenient(sys.stdout))
         return
-    view = _View()
+    view = TableView()
     several = len({run.record.project for run in comparison.runs}) > 1
     columns, rows, hidden = compare_cells(
         comparison, metric, ids, view.symbols, everything=everything, with_curves=view.is_terminal,
@@ -97,7 +97,7 @@ def print_table(
         )
 
 
-class _View:
+class TableView:
     """What stdout can show."""
 
     def __init__(self) -> None:

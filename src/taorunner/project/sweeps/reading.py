@@ -74,6 +74,8 @@ def _sweep(name: Any, entry: Any, experiments: list[str], sweeps: list[Any], to:
         message = f'sweep "{shown(name)}" must be a mapping, not {described(entry)}'
         to.error("wrong-type", message, path, hint=_EXAMPLE, of_key=entry is None)
         return None
+    if _has_odd_axes(entry.get("space"), (*path, "space"), to):
+        return None
     from pydantic import ValidationError
 
     from taorunner.project.sweeps.sweep_models import check_sweep
@@ -101,6 +103,25 @@ def _sweep(name: Any, entry: Any, experiments: list[str], sweeps: list[Any], to:
     if sampler == "grid":
         return _as_grid(sweep, "trials" in entry, path, to)
     return sweep
+
+
+def _has_odd_axes(space: Any, path: tuple[Any, ...], to: FindingList) -> bool:
+    """Reports axes that are written in another way, which the types below would only call wrong."""
+    is_odd = False
+    for key, axis in space.items() if isinstance(space, dict) else ():
+        if not isinstance(axis, dict):
+            choices = f"[{', '.join(map(str, axis[:8]))}]" if isinstance(axis, list) else "[…]"
+            message = f'"{shown(key)}" must be such as {{choice: [2, 4, 8]}}, not {described(axis)}'
+            to.error("sweep-axis", message, (*path, key), hint=f"{{choice: {choices}}}")
+            is_odd = True
+            continue
+        for word in axis:
+            if word not in (*_KINDS, "step"):
+                hint = to.suggestion(word, (*_KINDS, "step")) or f"an axis has one of {', '.join(_KINDS)}"
+                message = f'unknown key "{shown(word)}" of the axis "{shown(key)}"'
+                to.error("unknown-key", message, (*path, key, word), hint=hint, of_key=True)
+                is_odd = True
+    return is_odd
 
 
 def _key_hint(key: str) -> str | None:
