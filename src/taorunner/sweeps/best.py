@@ -30,11 +30,15 @@ def add_experiment_of(workspace: Workspace, project_name: str, sweep: Sweep, tri
     values = dict(trial.values) if not trial.is_base else {}
     about = f"{sweep.name} {trial.name}"
     entry = {"extends": sweep.base, "description": about, **({"overrides": values} if values else {})}
-    lines = [f"{plain_scalar(name)}:", f"  extends: {plain_scalar(sweep.base)}", f"  description: {about}"]
+    lines = [
+        f"  {plain_scalar(name)}:",
+        f"    extends: {plain_scalar(sweep.base)}",
+        f"    description: {about}",
+    ]
     if values:
         lines += [
-            "  overrides:",
-            *(f"    {plain_scalar(key)}: {yaml_value(value)}" for key, value in values.items()),
+            "    overrides:",
+            *(f"      {plain_scalar(key)}: {yaml_value(value)}" for key, value in values.items()),
         ]
     file = project.paths.experiments_file
     text = file.read_text(encoding="utf-8")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -97,20 +97,30 @@ def start_process(folder: SweepFolder, workspace: Workspace, environ: Mapping[st
     """
     folder.withdraw_stop()
     package = os.path.abspath(__file__).rsplit(os.sep, 3)[0]  # noqa: PTH100
-    descriptor = open_state(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    with os.fdopen(descriptor, "ab") as log:
-        begins = log.tell()
-        process = subprocess.Popen(
-            [sys.executable, "-c", _CODE, package, str(workspace.root), folder.project, folder.name],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(environ), start_new_session=True, cwd="/",
-        )  # fmt: skip
+    words = [sys.executable, "-c", _CODE, package, str(workspace.root), folder.project, folder.name]
+    log = open_state(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        begins = os.fstat(log).st_size
+        nothing = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        copies = ((os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2))
+        pid = os.posix_spawn(sys.executable, words, environ, file_actions=[nothing, *copies])
+    finally:
+        os.close(log)
     deadline = time.monotonic() + STARTED_WITHIN_S
     while not folder.is_owned and time.monotonic() < deadline:
-        if process.poll() not in (None, 0):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended and status:
             raise RunStateError(f"the sweep ended at once: {_last_line(folder.log, begins)}")
-        if process.poll() == 0:
+        if ended:
             return
         time.sleep(_POLL_S)
+    threading.Thread(target=_reap, args=(pid,), daemon=True).start()
+
+
+def _reap(pid: int) -> None:
+    """In a caller that lives long, no dead process stays behind."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def stop(store: RunStore, folder: SweepFolder, *, at_once: bool) -> list[str]:

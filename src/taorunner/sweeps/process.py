@@ -18,6 +18,7 @@ from taorunner.sweeps.preflight import prepare
 
 
 def main() -> None:
+    os.setsid()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
     root, project, name = sys.argv[2:5]

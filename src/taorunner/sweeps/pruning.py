@@ -26,9 +26,9 @@ def reason_to_prune(
     if not curve:
         return None
     newest = max(curve)
-    epoch = _judged_at(pruner, newest)
-    if epoch is None:
+    if newest < pruner.first:
         return None
+    epoch = newest if pruner.kind == "median" else _rung(pruner, curve)
     own = _best(curve, epoch, maximize)
     if own is None:
         return None
@@ -43,16 +43,12 @@ def reason_to_prune(
     return f"pruned at epoch {newest}: {own:.4g}, {_ordinal(rank)} of {len(rivals) + 1}"
 
 
-def _judged_at(pruner: Pruner, newest: int) -> int | None:
-    """The epoch up to which values count: the newest one, with ASHA the highest rung that was reached."""
-    if newest < pruner.first:
-        return None
-    if pruner.kind == "median":
-        return newest
-    rung = pruner.first
+def _rung(pruner: Pruner, curve: Mapping[int, float]) -> int:
+    """The epoch of the highest rung that was reached: the first one from there on that has a value."""
+    rung, newest = pruner.first, max(curve)
     while rung * pruner.factor <= newest:
         rung *= pruner.factor
-    return rung
+    return min(epoch for epoch in curve if epoch >= rung)
 
 
 def _is_out(pruner: Pruner, own: float, rank: int, rivals: Sequence[float], maximize: bool) -> bool:

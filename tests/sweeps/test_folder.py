@@ -1,0 +1,117 @@
+"""What a sweep has on disk: every line counts once, damaged ones not at all, and one process writes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from taorunner.errors import RunStateError
+from taorunner.project.sweeps.definition import Axis, Limit, Sweep
+from taorunner.runs.state.store import RunStore
+from taorunner.sweeps.folder import StoredSweep, SweepFolder, changed_keys
+from taorunner.sweeps.trial import Trial
+from taorunner.values.value import replace
+
+SWEEP = Sweep(name="s", base="b", space=(Axis(key="lr", kind="log", low=1e-5, high=1e-1),), trials=4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    one = SweepFolder(RunStore(tmp_path / ".taorunner"), "p", "s")
+    one.save(
+        StoredSweep(body=SWEEP.body(), metric="mAP", maximize=True, started_at="2026-11-30T10:00:00+00:00")
+    )
+    return one
+
+
+def test_what_was_written_is_read(folder: SweepFolder) -> None:
+    folder.add(0, values={"lr": 1e-3}, base=True)
+    folder.add(0, run="r0")
+    folder.add(1, values={"lr": 0.01}, base=False)
+    folder.add(0, pruning="pruned at epoch 1")
+    folder.add(0, ended="pruned", value=0.5, epoch=1, curve=[(1, 0.5)], reason="pruned at epoch 1")
+    assert folder.trials() == [
+        Trial(number=0, values={"lr": 1e-3}, is_base=True, run="r0", pruning="pruned at epoch 1", ending="pruned",
+              value=0.5, epoch=1, reason="pruned at epoch 1", curve={1: 0.5}),
+        Trial(number=1, values={"lr": 0.01}),
+    ]  # fmt: skip
+    stored = folder.stored()
+    assert stored is not None
+    assert (stored.metric, stored.maximize, changed_keys(stored, SWEEP)) == ("mAP", True, [])
+
+
+def test_a_line_that_a_crash_cut_off_is_no_line(folder: SweepFolder) -> None:
+    folder.add(0, values={"lr": 1e-3}, base=False)
+    whole = folder.journal.read_bytes()
+    line = b'{"trial": 0, "run": "r0"}\n'
+    for cut in range(1, len(line)):
+        folder.journal.write_bytes(whole + line[:cut])
+        folder.add(1, values={"lr": 0.01}, base=False)
+        first, second = folder.trials()
+        assert (first.run, second.values) == (None, {"lr": 0.01})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]", "3", "null", '{"trial": "0", "run": "x"}', '{"trial": -1, "values": {}}', '{"trial": 0, "values": 3}',
+        '{"trial": 0, "ended": "x", "curve": [1]}', '{"trial": 0, "ended": "x", "value": []}', "\xff", "[" * 5000,
+        '{"trial": 1e999}', '{"trial": 0, "ended": "failed", "value": 1e999}',
+    ],
+)  # fmt: skip
+def test_damage_does_not_spread(folder: SweepFolder, line: str) -> None:
+    folder.add(0, values={"lr": 1e-3}, base=False)
+    with folder.journal.open("ab") as file:
+        file.write(line.encode("latin-1") + b"\n")
+    folder.add(0, run="r0")
+    (trial,) = folder.trials()
+    assert (trial.run, trial.ending) == ("r0", None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"definition": 3}', "{" * 5000])
+def test_a_damaged_definition_is_named(folder: SweepFolder, text: str) -> None:
+    folder.definition.write_text(text)
+    with pytest.raises(RunStateError, match=r"sweep\.json"):
+        folder.stored()
+
+
+def test_one_process_at_a_time(folder: SweepFolder) -> None:
+    with folder.owning() as first, folder.owning() as second:
+        assert (first, second, folder.is_owned) == (True, False, True)
+    assert not folder.is_owned
+
+
+def test_links_are_not_followed(folder: SweepFolder, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    folder.journal.symlink_to(outside)
+    with pytest.raises(OSError, match="link"):
+        folder.add(0, run="r0")
+    assert outside.read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"trials": 9, "parallel": 3, "stop": Limit(hours=3), "keep": "best"}, []),
+        ({"seed": 5}, ["seed"]),
+        ({"metric": "mAP", "epochs": 3}, ["metric", "epochs"]),
+        ({"space": (Axis(key="lr", kind="log", low=1e-5, high=1e-2),)}, ["space"]),
+        ({"sampler": "random", "base": "c"}, ["base", "sampler"]),
+    ],
+)
+def test_what_may_change_under_a_study(
+    folder: SweepFolder, changes: dict[str, object], changed: list[str]
+) -> None:
+    stored = folder.stored()
+    assert stored is not None
+    assert sorted(changed_keys(stored, replace(SWEEP, **changes))) == sorted(changed)
+
+
+def test_a_sweep_begins_anew_beside_the_old_one(folder: SweepFolder) -> None:
+    folder.add(0, run="r0")
+    aside = folder.set_aside(datetime(2026, 11, 30, 10, 0, 0, tzinfo=timezone.utc))
+    assert folder.stored() is None and folder.trials() == []
+    assert (aside / "trials.jsonl").exists()
