@@ -14,6 +14,7 @@ sweeps:
     base: tiny
     sampler: grid
     epochs: 1
+    keep: best
     space:
       train.learning_rate: {choice: [0.004, 0.008]}
       train.batch_size: {choice: [4, 8]}

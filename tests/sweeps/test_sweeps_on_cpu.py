@@ -18,6 +18,7 @@ from taorunner.runs.inputs.spec_values import raw_values
 from taorunner.runs.state.store import RunStore
 from taorunner.sweeps.control import begin, start_process
 from taorunner.sweeps.folder import SweepFolder
+from taorunner.sweeps.loop import best_of
 from taorunner.sweeps.preflight import prepare
 
 CELLS = [(0.004, 4), (0.004, 8), (0.008, 4), (0.008, 8)]
@@ -75,6 +76,10 @@ def test_a_grid_is_trained_cell_by_cell(shapes: Path) -> None:
         assert (record.experiment, record.epochs) == (f"cells-{trial.name}", 1)
         found = raw_values(store.load_plan(record.id))
         assert {key: found[key] for key in trial.values} == trial.values
+    best = best_of(trials, maximize=True)
+    assert best is not None
+    kept = {path.relative_to(models / "tiny.sweeps/cells").parts[0] for path in models.rglob("*.npz")}
+    assert kept == {best.name}
     assert not [one.message for one in load_project(workspace, "shapes", {}).findings]
 
 

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from taorunner import contained_files
 from taorunner.atomic_files import write_json
 from taorunner.errors import RunStateError
 from taorunner.project.sweeps.definition import Sweep
@@ -172,6 +173,14 @@ class SweepFolder:
             return str(body["reason"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def remove(self) -> None:
+        """Removes the files of the sweep, each by its name, and the folder. Links are removed, not their targets."""
+        with contained_files.opened_folder(self._store.state_dir, self.directory) as folder:
+            names = os.listdir(folder)
+        for name in names:
+            contained_files.remove_file(self._store.state_dir, self.directory / name)
+        contained_files.remove_empty_folder(self._store.state_dir, self.directory)
 
     def set_aside(self, at: datetime) -> Path:
         """Renames the folder, so that a sweep of that name begins anew; the runs stay where they are."""

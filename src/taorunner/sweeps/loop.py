@@ -19,6 +19,7 @@ from taorunner.runs.control.launch import LaunchOptions, add_plans
 from taorunner.runs.state.history import read_history
 from taorunner.sweeps.choosing import chooser_of, meets, starts
 from taorunner.sweeps.folder import StoredSweep, SweepFolder
+from taorunner.sweeps.losers import KEPT, checkpoints_of_trials, losers, remove
 from taorunner.sweeps.pruning import reason_to_prune
 from taorunner.sweeps.trial import Ending, Trial
 from taorunner.sweeps.trial_plan import base_values, experiment_of, plan_trial
@@ -48,6 +49,7 @@ class SweepLoop:
         self._chooser = chooser_of(sweep, maximize=stored.maximize)
         self._trials = {trial.number: trial for trial in folder.trials()}
         self._ended_by: str | None = None
+        self._removed: set[int] = set()
 
     @property
     def trials(self) -> list[Trial]:
@@ -71,9 +73,21 @@ class SweepLoop:
                 if self._next():
                     continue
                 over = over or self._ended_by
+            self._remove_losers()
             if over is not None and not under_way:
                 return over
             time.sleep(LOOK_EVERY_S)
+
+    def _remove_losers(self) -> None:
+        """What ``keep`` of experiments.yml asks for, once for each trial."""
+        keep = KEPT.get(self._sweep.keep)
+        if keep is None:
+            return
+        known = losers(self.trials, keep, maximize=self._stored.maximize)
+        found = [trial for trial in known if trial.number not in self._removed]
+        if found:
+            remove(checkpoints_of_trials(self._store, found))
+            self._removed |= {trial.number for trial in found}
 
     def _why_over(self) -> str | None:
         """Why no further trial starts; None when one may."""

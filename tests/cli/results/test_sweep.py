@@ -178,3 +178,12 @@ def test_wrong_words(cli: Cli, workspace: Path, words: list[str], code: int, sai
     done = cli("sweep", *words, cwd=workspace)
     assert done.code == code, done
     assert said.lower() in done.err.lower()
+
+
+def test_a_sweep_is_removed_only_when_asked(cli: Cli, trials: Path) -> None:
+    shown = cli("sweep", "rm", "lr_search", cwd=trials)
+    assert (shown.code, "3 trials" in shown.out, "nothing was removed" in shown.err) == (0, True, True)
+    assert "0 checkpoints" in cli("sweep", "rm", "lr_search", "--losers", cwd=trials).err
+    assert cli("sweep", "rm", "lr_search", "--yes", cwd=trials).code == 0
+    assert not (trials / ".taorunner/sweeps/shapes/lr_search").exists()
+    assert cli("sweep", "rm", "lr_search", cwd=trials).code == 6

@@ -113,6 +113,14 @@ _SHAPES: Mapping[str, Note] = {
         "run": "str", "rerun": "str", "same": "bool", "unchanged": ["str"], "unknown": ["str"],
         "deviations": [{"kind": "str", "text": "str", "blocking": "bool"}],
     },
+    "sweep": {
+        "sweep": "str", "base": "str", "metric": "str", "direction": "up|down",
+        "trials": [{
+            "trial": "str", "run": "str?", "state": "str", "values": {"*": "any"}, "best": "num?", "epoch": "int?",
+            "reason": "str?",
+        }],
+    },
+    "sweep-plan": {"*": "any"},
     "best-run": {
         "run": "str", "short_id": "str", "project": "str", "experiment": "str", "metric": "str", "value": "num",
         "epoch": "int?", "checkpoint": "str?",
@@ -245,7 +253,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs diff": ("comparison",), "runs compare": ("comparison",), "runs best": ("best-run",),
     "track sync": ("tracked-runs",), "track status": ("tracked-runs",),
     "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
-    "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
+    "sweep run": ("sweep", "sweep-plan"), "sweep resume": ("sweep",), "sweep show": ("sweep",),
+    "sweep best": ("sweep",), "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),
     "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion", "laid-out"),

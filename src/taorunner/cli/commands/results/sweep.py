@@ -42,6 +42,10 @@ def register(app: typer.Typer) -> None:
         group, "best", _best, "Print the best trial, or make an experiment of it", "taorunner sweep best lr_search",
         "taorunner sweep best lr_search --as dino_best",
     )  # fmt: skip
+    add_command(
+        group, "rm", _remove, "Remove a sweep, or the checkpoints of trials that lost",
+        "taorunner sweep rm lr_search --losers", "taorunner sweep rm lr_search --yes",
+    )  # fmt: skip
     app.add_typer(group, name="sweep")
 
 
@@ -185,6 +189,57 @@ def _best(
     else:
         print_trials(sweep, stored, [best])
         context.obj.next_steps([f"taorunner sweep best {name} --as EXPERIMENT"])
+    return ExitCode.DONE
+
+
+def _remove(
+    context: typer.Context,
+    name: _Name,
+    losers: Annotated[bool, option("--losers", "Select the checkpoints of all trials but the best")] = False,
+    keep: Annotated[int, option("--keep", "With --losers: keep those of the best N", word="N", min=1)] = 1,
+    yes: Annotated[bool, option("--yes", "-y", "Remove them instead of only showing them")] = False,
+    project: ProjectOption = None,
+    workspace: WorkspaceOption = None,
+) -> int:
+    from taorunner.runs.state.store import RunStore
+    from taorunner.sweeps.losers import checkpoints_of_trials, remove
+    from taorunner.sweeps.losers import losers as found_losers
+    from taorunner.text import amount, size
+
+    root, _, folder = _place(context, name, project, workspace)
+    stored = folder.stored()
+    if stored is None:
+        raise RunStateError(f'sweep "{name}" was never started', hint=f"taorunner sweep run {name}")
+    trials = folder.trials()
+    if not losers:
+        return _remove_sweep(context, folder, trials, yes=yes)
+    found = checkpoints_of_trials(
+        RunStore(root.state_dir), found_losers(trials, keep, maximize=stored.maximize)
+    )
+    for trial, results, one in found:
+        typer.echo(f"{trial.name}  {size(one.bytes):>10}  {one.path.relative_to(results)}")
+    total = f"{amount(len(found), 'checkpoint')} ({size(sum(one.bytes for _, _, one in found))})"
+    if yes:
+        context.obj.note(f"removed {total}: {size(remove(found))} are free")
+    else:
+        context.obj.note(f"{total}; nothing was removed (--yes removes them)")
+    return ExitCode.DONE
+
+
+def _remove_sweep(context: typer.Context, folder: SweepFolder, trials: Sequence[Trial], *, yes: bool) -> int:
+    from taorunner.text import amount
+
+    if folder.is_owned:
+        raise RunStateError(
+            f'sweep "{folder.name}" is being run', hint=f"taorunner sweep stop {folder.name} ends it"
+        )
+    said = f"what sweep {folder.name} knows of {amount(len(trials), 'trial')}; their runs and results stay"
+    if not yes:
+        typer.echo(said)
+        context.obj.note("nothing was removed (--yes removes it)")
+        return ExitCode.DONE
+    folder.remove()
+    typer.echo(f"removed {said}")
     return ExitCode.DONE
 
 
