@@ -106,7 +106,7 @@ def _literal(value: Any) -> str:
 
 
 def _wrapped(line: str) -> str:
-    return textwrap.fill(line, 110, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(line, 116, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:

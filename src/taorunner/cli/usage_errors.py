@@ -60,10 +60,21 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
     help_line = f"{_path(context) if context is not None else _named(words)} --help"
     if text.startswith(('Missing argument "RUN', 'missing argument "RUN')):
         help_line = "taorunner ps lists the runs that have not ended, taorunner runs list all"
-    hint = suggestion[1].replace("'", '"') if suggestion is not None else help_line
+    hint = _nearest_of(suggestion[1], words) if suggestion is not None else help_line
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
     )
+
+
+def _nearest_of(suggestion: str, words: Sequence[str]) -> str:
+    """Typer's suggestion, with the nearest of several commands alone."""
+    from taorunner.text import nearest
+
+    names = re.findall(r"'([^']+)'", suggestion)
+    if suggestion.startswith("Did you mean") and len(names) > 1:
+        found = next((name for word in words if (name := nearest(word, names)) is not None), names[0])
+        return f'Did you mean "{found}"?'
+    return suggestion.replace("'", '"')
 
 
 def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:

@@ -20,9 +20,7 @@ from taorunner.planning.inputs.argv import Argv, build_argv, unsafe_character
 from taorunner.planning.inputs.awaited import CHAIN_CODE
 from taorunner.planning.inputs.backend_choice import backend_findings, backend_options_for
 from taorunner.planning.inputs.earlier_results import EarlierResults, SeenMounts, earlier_results
-from taorunner.planning.inputs.environment import (
-    RUN_INSIDE,
-)  # fmt: skip
+from taorunner.planning.inputs.environment import RUN_INSIDE
 from taorunner.planning.inputs.gpu_access import visible_gpus
 from taorunner.planning.inputs.precedence import (
     choose_contract,
@@ -42,10 +40,7 @@ from taorunner.planning.inputs.run_mounts import (
 from taorunner.planning.inputs.values import ValueFinder
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.forcing import passed, stops
-from taorunner.planning.model.plan import (
-    SECRET_SPEC_DIR,
-    RunPlan,
-)
+from taorunner.planning.model.plan import SECRET_SPEC_DIR, RunPlan
 from taorunner.planning.model.request import Site
 from taorunner.planning.model.typed_settings import typed_settings
 from taorunner.planning.run_plan import Draft, assemble, mounts_of

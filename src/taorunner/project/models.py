@@ -228,7 +228,7 @@ class TaoConfig(TypedDict):
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]
-    track: NotRequired[Track]
+    track: NotRequired[Annotated[Track, Field(description="Where the metrics of runs are sent.")]]
 
 
 @with_config(_STRICT)
@@ -310,7 +310,7 @@ class ExperimentEntry(TypedDict):
     shm_size: NotRequired[ShmSize]
     env: NotRequired[Env]
     user: NotRequired[User]
-    track: NotRequired[Track]
+    track: NotRequired[Annotated[Track, Field(description="Where the metrics of runs are sent.")]]
     extends: NotRequired[
         Annotated[
             Name,

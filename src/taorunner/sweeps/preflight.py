@@ -86,7 +86,7 @@ def _axis_findings(project: Project, sweep: Sweep, base: RunPlan) -> Iterator[tu
     for axis in sweep.space:
         key, path = axis.key, ("space", axis.key)
         if key.rpartition(".")[2] in _NO_AXES:
-            message, hint = f'"{key}" is set by taorunner for each trial', "vary another key"
+            message, hint = f'"{key}" is set anew for each trial', "vary another key"
         elif isinstance(values.get(key), str) and "/" in values[key]:
             message, hint = (
                 f'"{key}" is a path in the spec of "{sweep.base}"',

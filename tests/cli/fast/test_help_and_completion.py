@@ -252,7 +252,7 @@ def workspace(workspace_factory: Callable[..., Path]) -> Path:
 
 
 CASES: list[tuple[str, set[str]]] = [
-    ("taorunner tra", {"train"}),
+    ("taorunner trai", {"train"}),
     ("taorunner run", {"run", "runs"}),
     (
         "taorunner runs ",

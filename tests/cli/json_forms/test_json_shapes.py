@@ -105,6 +105,17 @@ def test_every_command_prints_what_its_schema_says(
     check("best-run", "runs", "best", "tiny")
     check("lineage", "runs", "lineage", "tiny")
     assert check("rerun-check", "rerun", "tiny", "--check").json["same"] is True
+    file = next(workspace.glob("projects/*/experiments.yml"))
+    sweep = (
+        "\nsweeps:\n  one: {base: tiny, sampler: grid, epochs: 1, space: {train.batch_size: {choice: [8]}}}\n"
+    )
+    file.write_text(file.read_text(encoding="utf-8") + sweep, encoding="utf-8")
+    check("sweep-plan", "sweep", "run", "one", "--dry-run")
+    check("sweep", "sweep", "run", "one")
+    check("sweep", "sweep", "show", "one")
+    check("sweep", "sweep", "best", "one")
+    check("sweep", "sweep", "resume", "one")
+    check("tracked-runs", "track", "status")
     check("earlier-results", "runs", "restore", "tiny", "1")
     check("pruned-records", "runs", "prune", "--keep", "3")
     check("pruned-results", "runs", "prune", "--results")
@@ -146,7 +157,7 @@ def test_every_command_prints_what_its_schema_says(
         "image release",
         "networks sync",
     }
-    of_a_server = {"pretrained pull"}
+    of_a_server = {"pretrained pull", "track sync"}
     assert seen & set(COMMANDS) == set(COMMANDS) - of_an_engine - of_a_server
 
 

@@ -20,100 +20,97 @@ class Command:
 
 
 # fmt: off
-_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "dataset", "--experiment":
-    "any", "--from": "format", "--from-dataset": "any", "--from-launcher": "folder", "--from-skill-bank":
-    "folder", "--from-tao-runner": "folder", "--head": "head", "--help": "", "--in-place": "", "--json": "",
-    "--mounts-file": "file", "--no-weights": "", "--release": "release", "--skip-bad": "", "--val": "any",
+_OPTIONS_1: dict[str, str] = {"--backbone": "backbone", "--copy": "", "--dataset": "dataset", "--experiment": "any",
+    "--from": "format", "--from-dataset": "any", "--from-launcher": "folder", "--from-skill-bank": "folder",
+    "--from-tao-runner": "folder", "--head": "head", "--help": "", "--in-place": "", "--json": "", "--mounts-file":
+    "file", "--no-weights": "", "--release": "release", "--skip-bad": "", "--val": "any", "--workspace": "folder"}
+_OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help": "",
+    "--json": "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
-_OPTIONS_2: dict[str, str] = {"--backbone": "backbone", "--dataset": "dataset", "--head": "head", "--help":
-    "", "--json": "", "--like": "experiment", "-p": "project", "--project": "project", "--release": "release",
-    "--workspace": "folder"}
-_OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--workspace": "folder"}
-_OPTIONS_4: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict":
-    "", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_3: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+    "folder"}
+_OPTIONS_4: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--strict": "",
+    "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_5: dict[str, str] = {"--clusters": "", "--events": "", "--help": "", "--list": "", "--of": "shape"}
 _OPTIONS_6: dict[str, str] = {"--all": "", "--backend": "backend", "--checkpoint": "checkpoint", "--cluster":
     "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--force": "",
     "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
     "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p":
-    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
-    "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
-    "any", "--workspace": "folder"}
+    "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries":
+    "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
+    "--workspace": "folder"}
 _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
     "any", "--epochs": "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr":
-    "any", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--resume": "",
-    "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time":
-    "any", "--volume": "any", "--workspace": "folder"}
+    "--help": "", "--image": "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any",
+    "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel":
+    "any", "--plain": "", "--project": "project", "--release": "release", "--resume": "", "--retries": "any",
+    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
+    "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
-    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
-    "--image": "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes":
-    "any", "--on-finish": "any", "--on-host": "", "--overwrite": "", "-p": "project", "--parallel": "any",
-    "--plain": "", "--project": "project", "--release": "release", "--retries": "any", "--set": "key",
-    "--split": "any", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--truth": "dataset",
-    "--volume": "any", "--workspace": "folder"}
+    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes": "any", "--on-finish":
+    "any", "--on-host": "", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
+    "project", "--release": "release", "--retries": "any", "--set": "key", "--split": "any", "--stop-on-nan": "",
+    "--then": "actions", "--time": "any", "--truth": "dataset", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
-    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
-    "--image": "any", "--join": "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish":
-    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
-    "--release": "release", "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions",
-    "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--memory": "any", "--nodes": "any", "--on-finish": "any", "--overwrite":
+    "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project", "--release": "release",
+    "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
+    "any", "--workspace": "folder"}
 _OPTIONS_10: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
-    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
-    "--image": "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes":
-    "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "",
-    "--project": "project", "--release": "release", "--retries": "any", "--set": "key", "--stop-on-nan": "",
-    "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
+    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
+    "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes": "any", "--on-finish":
+    "any", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project",
+    "--release": "release", "--retries": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time":
+    "any", "--volume": "any", "--workspace": "folder"}
 _OPTIONS_11: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
     "any", "--epochs": "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any",
-    "--help": "", "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any",
-    "--min-score": "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project",
-    "--parallel": "any", "--plain": "", "--project": "project", "--release": "release", "--retries": "any",
-    "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume":
-    "any", "--workspace": "folder"}
-_OPTIONS_12: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cluster":
-    "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any",
-    "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any",
-    "--nodes": "any", "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project":
-    "project", "--release": "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan":
-    "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
-_OPTIONS_13: dict[str, str] = {"--allow": "any", "--check": "", "-d": "", "--detach": "", "--help": "",
-    "--json": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_14: dict[str, str] = {"--from-events": "", "--help": "", "-p": "project", "--port": "any",
-    "--project": "project", "--workspace": "folder"}
-_OPTIONS_15: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project",
-    "--project": "project", "-q": "", "--quiet": "", "--workspace": "folder"}
-_OPTIONS_16: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p":
-    "project", "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
-_OPTIONS_17: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project":
+    "--help": "", "--image": "any", "--join": "live", "--json": "", "--lr": "any", "--memory": "any", "--min-score":
+    "any", "--nodes": "any", "--on-finish": "any", "--overwrite": "", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--release": "release", "--retries": "any", "--seed": "any", "--set":
+    "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_12: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--cluster": "cluster",
+    "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env": "any", "--epochs": "any", "--force": "",
+    "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image": "any", "--join":
+    "live", "--json": "", "--keep-checkpoints": "kept", "--lr": "any", "--memory": "any", "--nodes": "any",
+    "--on-finish": "any", "-p": "project", "--parallel": "any", "--plain": "", "--project": "project", "--release":
+    "release", "--retries": "any", "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions",
+    "--time": "any", "--volume": "any", "--workspace": "folder"}
+_OPTIONS_13: dict[str, str] = {"--allow": "any", "--check": "", "-d": "", "--detach": "", "--help": "", "--json":
+    "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
+_OPTIONS_14: dict[str, str] = {"--from-events": "", "--help": "", "-p": "project", "--port": "any", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_18: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
-    "project", "--queued": "", "--workspace": "folder"}
-_OPTIONS_19: dict[str, str] = {"--help": "", "-o": "file", "--open": "", "--output": "file", "--overwrite":
-    "", "-p": "project", "--project": "project", "--workspace": "folder"}
+_OPTIONS_15: dict[str, str] = {"-a": "", "--all": "", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "-q": "", "--quiet": "", "--workspace": "folder"}
+_OPTIONS_16: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-n": "any", "-p": "project",
+    "--project": "project", "--since": "any", "--tail": "any", "--workspace": "folder"}
+_OPTIONS_17: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plain": "", "--project": "project",
+    "--workspace": "folder"}
+_OPTIONS_18: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+    "--queued": "", "--workspace": "folder"}
+_OPTIONS_19: dict[str, str] = {"--help": "", "-o": "file", "--open": "", "--output": "file", "--overwrite": "",
+    "-p": "project", "--project": "project", "--workspace": "folder"}
 _OPTIONS_20: dict[str, str] = {"--epochs": "any", "--help": "", "--images": "any", "--plain": ""}
-_OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p":
-    "project", "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_21: dict[str, str] = {"--help": "", "--json": "", "--offline": "", "--only": "check", "-p": "project",
+    "--project": "project", "-v": "", "--verbose": "", "--workspace": "folder"}
 _OPTIONS_22: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "experiment", "--env": "any",
     "--experiment": "experiment", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--group": "group", "--head":
-    "head", "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file",
-    "--no-tty": "", "-p": "project", "--port": "any", "--project": "project", "--release": "release",
-    "--run-as-user": "", "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any",
-    "--volume": "any", "--workspace": "folder"}
-_OPTIONS_23: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new":
-    "", "-p": "project", "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_24: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project",
-    "--project": "project", "--workspace": "folder"}
-_OPTIONS_25: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project",
-    "--workspace": "folder"}
+    "head", "--help": "", "--image": "any", "--json": "", "--jupyter": "", "--mounts-file": "file", "--no-tty": "",
+    "-p": "project", "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "",
+    "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace":
+    "folder"}
+_OPTIONS_23: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new": "",
+    "-p": "project", "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
+_OPTIONS_24: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "--workspace": "folder"}
+_OPTIONS_25: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project", "--workspace":
+    "folder"}
 _OPTIONS_26: dict[str, str] = {"--as": "experiment", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
 _OPTIONS_27: dict[str, str] = {"--help": "", "--keep": "any", "--losers": "", "-p": "project", "--project":
@@ -122,70 +119,67 @@ _OPTIONS_28: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--p
     "any", "--to": "target", "--workspace": "folder"}
 _OPTIONS_29: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
     "any", "--workspace": "folder"}
-_OPTIONS_30: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment",
-    "--help": "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q":
-    "", "--quiet": "", "--since": "any", "--state": "state", "--workspace": "folder"}
-_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project":
-    "project", "--workspace": "folder"}
-_OPTIONS_32: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project":
-    "project", "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
-    "--metric": "any", "-p": "project", "--project": "project", "--sort": "any", "--top": "any",
+_OPTIONS_30: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment", "--help":
+    "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q": "", "--quiet":
+    "", "--since": "any", "--state": "state", "--workspace": "folder"}
+_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project": "project",
     "--workspace": "folder"}
+_OPTIONS_32: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+    "--workspace": "folder"}
+_OPTIONS_33: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
+    "--metric": "any", "-p": "project", "--project": "project", "--sort": "any", "--top": "any", "--workspace":
+    "folder"}
 _OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept",
-    "--older": "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y":
-    "", "--yes": ""}
+_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+    "folder", "-y": "", "--yes": ""}
+_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept", "--older":
+    "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y": "", "--yes": ""}
 _OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
 _OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
 _OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
 _OPTIONS_40: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
 _OPTIONS_41: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
-    "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p":
-    "project", "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace":
-    "folder"}
-_OPTIONS_42: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "",
-    "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project":
-    "project", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_43: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge":
-    "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project",
-    "--seed": "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_44: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "",
-    "--overwrite": "", "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_45: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o":
-    "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project":
-    "project", "--size": "any", "--workspace": "folder"}
-_OPTIONS_46: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p":
-    "project", "--project": "project", "--split": "any", "--truth": "dataset", "--workspace": "folder"}
-_OPTIONS_47: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel":
-    "any", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_48: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project":
-    "project", "--workspace": "folder"}
-_OPTIONS_49: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag":
-    "any", "--target": "any"}
+    "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project",
+    "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace": "folder"}
+_OPTIONS_42: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "", "--json":
+    "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "-v": "",
+    "--verbose": "", "--workspace": "folder"}
+_OPTIONS_43: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge": "",
+    "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed":
+    "any", "--test": "any", "--val": "any", "--workspace": "folder"}
+_OPTIONS_44: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "", "--overwrite": "",
+    "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
+_OPTIONS_45: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
+    "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
+    "--size": "any", "--workspace": "folder"}
+_OPTIONS_46: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p": "project",
+    "--project": "project", "--split": "any", "--truth": "dataset", "--workspace": "folder"}
+_OPTIONS_47: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
+    "--plain": "", "--project": "project", "--workspace": "folder"}
+_OPTIONS_48: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+    "--workspace": "folder"}
+_OPTIONS_49: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+    "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag": "any",
+    "--target": "any"}
 _OPTIONS_50: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
-_OPTIONS_51: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "",
-    "--repository": "any"}
-_OPTIONS_52: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help":
-    "", "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
+_OPTIONS_51: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository":
+    "any"}
+_OPTIONS_52: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+    "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
 _OPTIONS_53: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_54: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder",
-    "--yes": ""}
-_OPTIONS_55: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project",
-    "--project": "project", "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_56: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json":
-    "", "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_57: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment",
-    "--head": "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release":
-    "release", "--workspace": "folder"}
-_OPTIONS_58: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project",
-    "--workspace": "folder", "--yes": ""}
+_OPTIONS_54: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder", "--yes": ""}
+_OPTIONS_55: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "--release": "release", "--set": "key", "--workspace": "folder"}
+_OPTIONS_56: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json": "",
+    "-p": "project", "--project": "project", "--workspace": "folder"}
+_OPTIONS_57: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment", "--head":
+    "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "release",
+    "--workspace": "folder"}
+_OPTIONS_58: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+    "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command(
         "Create a project, empty or from a dataset", _OPTIONS_1, ("any", "none",)
@@ -383,9 +377,9 @@ TABLE: dict[str, Command] = {
         "Compute again what follows from the data", _OPTIONS_58, ("experiment", "none",)
     ),
 }
-ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project",
-    "--project": "project", "-q": "", "--quiet": "", "--show-completion": "", "-v": "", "--verbose": "",
-    "--version": "", "--workspace": "folder"}
+ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project", "--project":
+    "project", "-q": "", "--quiet": "", "--show-completion": "", "-v": "", "--verbose": "", "--version": "",
+    "--workspace": "folder"}
 GROUPS: dict[str, str] = {
     "sweep": "Search for better parameters",
     "track": "Send runs to an MLflow server",

@@ -40,7 +40,7 @@ def _tensorboard(
         option("--port", "Listen here [default: 6006, or a free one]", word="PORT", min=1, max=65535),
     ] = None,
     from_events: Annotated[
-        bool, option("--from-events", "Show recorded metrics of experiments without event files")
+        bool, option("--from-events", "Show recorded metrics where no event files are")
     ] = False,
     project: OfProjectOption = None,
     workspace: WorkspaceOption = None,

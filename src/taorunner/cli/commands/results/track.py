@@ -23,7 +23,7 @@ _Runs = Annotated[
     Optional[list[str]],
     typer.Argument(help="Ids, experiments or patterns [default: all]", metavar="RUN", show_default=False),
 ]
-_Since = Annotated[str, option("--since", "Only queued since then: 2h, 3d, 2026-11-01", word="TIME")]
+_Since = Annotated[str, option("--since", "Only queued since then: 2h, 3d, DATE", word="TIME")]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def _sync(
     runs: _Runs = None,
     to: Annotated[
         Optional[str],
-        option("--to", "Send runs without a server, too: mlflow, at MLFLOW_TRACKING_URI", word="TRACKER"),
+        option("--to", "Send runs without a server, too: mlflow", word="TRACKER"),
     ] = None,
     since: _Since = "30d",
     project: OfProjectOption = None,
