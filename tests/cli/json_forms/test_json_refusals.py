@@ -66,7 +66,7 @@ def test_names_that_do_not_exist_keep_their_exit_codes(
         ("train", "nobody"): (2, "unknown-experiment"),
         ("runs", "show", "nobody"): (6, "run-state"),
         ("networks", "nobody"): (2, "unknown-name"),
-        ("image", "ls"): (4, "engine"),
+        ("image", "pull"): (4, "engine"),
     }
     for words, (code, kind) in asked.items():
         done = cli(*words, "--json", cwd=root)
