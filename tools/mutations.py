@@ -60,7 +60,7 @@ MUTATIONS = (
     Mutation("datasets/transform", "datasets/transform/split_parts.py", "0 < open_groups[name] <= len(without)",
              "0 < open_groups[name] < len(without)"),
     Mutation("doctor", "doctor/capacity_checks.py", "free < IMAGE_BYTES * len(missing)", "free < IMAGE_BYTES"),
-    Mutation("embedded", "embedded/metrics.py", "bool(row[best] >= iou_threshold)", "bool(row[best] > iou_threshold)"),
+    Mutation("embedded", "embedded/metrics.py", "bool(row[best] >= threshold)", "bool(row[best] > threshold)"),
     Mutation("engine", "engine/frames.py", "back < length else 0", "back <= length else 0"),
     Mutation("gpu", "gpu/leases.py", "st_mode & 0o666 == 0o666", "st_mode & 0o666"),
     Mutation("images", "images/space.py", "if not ours or ours != theirs:\n                break",

@@ -83,7 +83,9 @@ def test_wrong_label_line_stops_the_conversion_at_its_place(
 
 def test_written_label_line_has_sixteen_columns() -> None:
     line = label_line("car", (1, 2.345, 30, 40), 0.5)
-    assert line == "car 0.00 0 0.00 1.00 2.35 30.00 40.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.5000"
+    assert line == (
+        "car 0.00 0 0.00 1.0000 2.3450 30.0000 40.0000 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.5000000"
+    )
     assert len(line.split()) == 16
 
 

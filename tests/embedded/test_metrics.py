@@ -48,17 +48,17 @@ def test_overlap_of_boxes() -> None:
     ("right", "objects", "expected"),
     [
         ([1, 1], 2, 1.0),
-        ([1], 2, 0.5),
+        ([1], 2, 51 / 101),
         ([0, 1], 1, 0.5),
-        ([1, 0, 1], 2, 0.5 * 1 + 0.5 * 2 / 3),
+        ([1, 0, 1], 2, (51 * 1 + 50 * 2 / 3) / 101),
         # precision 1/2 at the first object is lifted to the later 2/3
         ([0, 1, 1], 2, 2 / 3),
-        ([1, 0, 0, 1, 1], 4, 0.25 * 1 + 0.25 * 3 / 5 + 0.25 * 3 / 5),
+        ([1, 0, 0, 1, 1], 4, (26 * 1 + 50 * 3 / 5) / 101),
         ([0, 0], 3, 0.0),
         ([], 3, 0.0),
     ],
 )
-def test_area_below_precision_over_recall(right: list[int], objects: int, expected: float) -> None:
+def test_mean_precision_at_101_recalls(right: list[int], objects: int, expected: float) -> None:
     assert average_precision(np.array(right, float), objects) == pytest.approx(expected)
 
 
@@ -66,7 +66,13 @@ def test_second_detection_of_an_object_is_wrong() -> None:
     results = results_by_class(
         [truth((SQUARE, 0), (FAR, 0))], [found((SQUARE, 0.9, 0), (NEAR, 0.8, 0), (FAR, 0.7, 0))], 1, 0.5
     )
-    assert results == [ClassResult(2, 3, pytest.approx(0.5 + 0.5 * 2 / 3))]
+    assert results == [ClassResult(2, 3, pytest.approx((51 + 50 * 2 / 3) / 101))]
+
+
+def test_an_object_that_is_taken_leaves_the_next_one_to_a_weaker_detection() -> None:
+    close: Box = (3, 0, 13, 10)  # overlaps NEAR by 90 / 110, SQUARE by 70 / 130
+    seen = found((NEAR, 0.9, 0), (close, 0.8, 0))
+    assert results_by_class([truth((NEAR, 0), (SQUARE, 0))], [seen], 1, 0.5) == [ClassResult(2, 2, 1.0)]
 
 
 def test_threshold_decides_whether_a_shifted_box_counts() -> None:

@@ -12,7 +12,8 @@ import pytest
 from nested_folders import nested_folders
 
 from taorunner.errors import TaorunnerError
-from taorunner.evaluation.run import evaluate_boxes
+from taorunner.evaluation.predictions import Written
+from taorunner.evaluation.run import evaluate_predictions
 
 ROW = "bolt 0 0 0 1 1 50 50 0 0 0 0 0 0 0 0.5\n"
 
@@ -23,7 +24,7 @@ def codes(done: Any) -> list[str]:
 
 def refusal(*words: Any, **options: Any) -> tuple[str, str | None, int]:
     with pytest.raises(TaorunnerError) as caught:
-        evaluate_boxes(*words, **options)
+        evaluate_predictions(*words, **options)
     return caught.value.message, caught.value.hint, caught.value.exit_code
 
 
@@ -34,7 +35,7 @@ def test_lines_that_cannot_be_used_are_counted_with_the_first_place(made: Any) -
         ROW + "\n" + "bolt 0 0 0 1 1 50 50 0 0 0 0 0 0 0\n" * 2 + "bolt 0.5 x\n" + ROW.replace("50", "nan")
         + ROW.replace("1 1 50 50", "50 50 1 1")
     )  # fmt: skip
-    done = evaluate_boxes(root / "predicted", root)
+    done = evaluate_predictions(root / "predicted", root)
     found = {one.code: (one.message.split(" left")[0], one.file, one.line) for one in done.findings}
     assert found == {
         "prediction-no-score": ("2 predictions", label, 3),
@@ -49,7 +50,7 @@ def test_what_a_container_leaves_in_the_place_of_labels_is_left_out_by_name(
     root, results = made(1), tmp_path / "models/e1"
     labels = results / "inference/labels"
     shutil.copytree(root / "predicted", labels)
-    expected = evaluate_boxes(labels, root).overall
+    expected = evaluate_predictions(labels, root).overall
     (tmp_path / "elsewhere.txt").write_text(ROW)
     (labels / "a-link.txt").symlink_to(tmp_path / "elsewhere.txt")
     os.mkfifo(labels / "a-pipe.txt")
@@ -61,7 +62,7 @@ def test_what_a_container_leaves_in_the_place_of_labels_is_left_out_by_name(
     (labels / "g" / "of a folder.txt").mkdir(parents=True)
     with nested_folders(labels):
         for place in (results, labels):
-            done = evaluate_boxes(place, root, root=results)
+            done = evaluate_predictions(place, root, written=Written(root=results))
             assert done.overall == expected
             found = [one for one in done.findings if one.code.startswith("prediction-")]
             assert [one.code for one in found] == [
@@ -79,7 +80,7 @@ def test_a_link_in_the_place_of_a_folder_of_labels_is_not_followed(
     root, results = made(1), tmp_path / "models/e1"
     (results / folder).parent.mkdir(parents=True)
     (results / folder).symlink_to(root / "predicted")
-    message, _, code = refusal(results / "inference", root, root=results)
+    message, _, code = refusal(results / "inference", root, written=Written(root=results))
     assert (message, code) == (f'there is no label file (.txt) in "{results}/inference"', 3)
 
 
@@ -88,15 +89,18 @@ def test_the_folder_of_an_inference_is_found_below_the_results(made: Any, tmp_pa
     results = tmp_path / "models/e1"
     shutil.copytree(root / "predicted", results / "inference/labels")
     for place in (results, results / "inference", results / "inference/labels"):
-        assert evaluate_boxes(place, root).overall == evaluate_boxes(root / "results.json", root).overall
+        assert (
+            evaluate_predictions(place, root).overall
+            == evaluate_predictions(root / "results.json", root).overall
+        )
 
 
 def test_images_without_a_label_file_are_named_and_count_as_empty(made: Any) -> None:
     root = made(3)
-    whole = evaluate_boxes(root / "predicted", root)
+    whole = evaluate_predictions(root / "predicted", root)
     (root / "predicted/p4.txt").unlink()
     (root / "predicted/other.txt").write_text(ROW)
-    done = evaluate_boxes(root / "predicted", root)
+    done = evaluate_predictions(root / "predicted", root)
     assert (codes(done), done.missing) == (["prediction-unknown-image", "prediction-missing"], 1)
     assert "p4.jpg" in done.findings[1].message and '"other"' in done.findings[0].message
     assert sum(one.truths for one in done.per_class) == sum(one.truths for one in whole.per_class)
@@ -116,7 +120,7 @@ def test_images_of_one_name_in_two_folders_are_told_apart_by_the_folder_or_refus
         to.parent.mkdir(parents=True, exist_ok=True)
         (root / "predicted" / old).with_suffix(".txt").rename(to)
     (root / "annotations.json").write_text(json.dumps(document))
-    assert evaluate_boxes(labels, root).missing == 0
+    assert evaluate_predictions(labels, root).missing == 0
     flat = tmp_path / "flat"
     flat.mkdir()
     for path in labels.rglob("*.txt"):
@@ -130,12 +134,12 @@ def test_classes_are_matched_by_name_map_and_case_never_by_number(made: Any) -> 
     root = made(4)
     for path in (root / "predicted").iterdir():
         path.write_text(path.read_text().replace("Nut", "nut").replace("traffic light", "lamp"))
-    done = evaluate_boxes(root / "predicted", root)
+    done = evaluate_predictions(root / "predicted", root)
     assert codes(done) == ["prediction-unknown-class"]
     assert '"lamp" (' in done.findings[0].message and done.findings[0].hint is not None
     assert done.findings[0].hint.startswith("--map lamp=bolt")
-    mapped = evaluate_boxes(root / "predicted", root, mapped={"lamp": "traffic light"})
-    assert (codes(mapped), mapped.overall) == ([], evaluate_boxes(root / "results.json", root).overall)
+    mapped = evaluate_predictions(root / "predicted", root, mapped={"lamp": "traffic light"})
+    assert (codes(mapped), mapped.overall) == ([], evaluate_predictions(root / "results.json", root).overall)
     assert refusal(root / "predicted", root, mapped={"lamb": "bolt"})[1:] == ('did you mean "lamp"?', 2)
     assert refusal(root / "predicted", root, mapped={"lamp": "Nuts"})[1:] == ('did you mean "Nut"?', 2)
 
@@ -159,8 +163,8 @@ def test_only_inferred_subsets_count_and_one_can_be_named(made: Any) -> None:
     (root / "annotations.json").unlink()
     (root / "results.json").unlink()
     (root / "images").rmdir()
-    done = evaluate_boxes(labels, root)
-    assert (done.data["split"], done.data["images"], done.missing) == ("val", 4, 0)
+    done = evaluate_predictions(labels, root)
+    assert (done.data.split, done.data.images, done.missing) == ("val", 4, 0)
     assert refusal(labels, root, split="vall")[1:] == ('did you mean "val"?', 2)
     assert "no image of the truth has a prediction" in refusal(labels, root, split="train")[0]
 
@@ -186,6 +190,13 @@ def test_results_that_are_none_are_refused(made: Any, text: str, expected: str) 
     assert expected in message and hint and code == 3
 
 
+def test_results_without_a_detection_are_those_of_a_network_that_found_nothing(made: Any) -> None:
+    root = made(6)
+    (root / "results.json").write_text("[]")
+    done = evaluate_predictions(root / "results.json", root)
+    assert (done.overall["AP50"], done.data.images, done.findings) == (0.0, 12, ())
+
+
 def test_images_of_a_document_have_any_name(made: Any, tmp_path: Path) -> None:
     names = ("", ".", "/", "..", "\udcff", "p0")
     document = {
@@ -198,7 +209,7 @@ def test_images_of_a_document_have_any_name(made: Any, tmp_path: Path) -> None:
     }
     (tmp_path / "own.json").write_text(json.dumps(document))
     (unknown,) = (
-        one for one in evaluate_boxes(tmp_path / "own.json", made(6)).findings if one.code != "no-mask"
+        one for one in evaluate_predictions(tmp_path / "own.json", made(6)).findings if one.code != "no-mask"
     )
     assert (unknown.code, unknown.message[:22]) == ("prediction-unknown-image", "4 label files left out")
 
@@ -226,5 +237,5 @@ def test_a_truth_with_errors_is_refused_with_all_of_them(made: Any) -> None:
     document["annotations"][0]["bbox"] = [1, 1, -5, 10]
     (root / "annotations.json").write_text(json.dumps(document))
     with pytest.raises(TaorunnerError) as caught:
-        evaluate_boxes(root / "predicted", root)
+        evaluate_predictions(root / "predicted", root)
     assert caught.value.message == "the truth has errors" and caught.value.findings

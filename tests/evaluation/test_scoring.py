@@ -17,7 +17,7 @@ from pytest import approx
 
 from taorunner.errors import MachineError
 from taorunner.evaluation.result import Evaluation
-from taorunner.evaluation.run import evaluate_boxes
+from taorunner.evaluation.run import evaluate_predictions
 
 SETS = int(os.environ.get("TAORUNNER_EVALUATIONS", "6"))
 """200 were tried by hand."""
@@ -37,7 +37,7 @@ def reference(root: Path) -> Any:
 @pytest.mark.parametrize("seed", range(SETS))
 def test_figures_equal_those_of_pycocotools(made: Any, seed: int) -> None:
     root = made(seed)
-    ours, theirs = evaluate_boxes(root / ("predicted", "results.json")[seed % 2], root), reference(root)
+    ours, theirs = evaluate_predictions(root / ("predicted", "results.json")[seed % 2], root), reference(root)
     names = ("AP", "AP50", "AP75", "APs", "APm", "APl")
     figures = {name: ours.overall[name] for name in names} | {"AR100": ours.overall["AR100"]}
     expected = {**dict(zip(names, theirs.stats[:6], strict=True)), "AR100": theirs.stats[8]}
@@ -46,8 +46,8 @@ def test_figures_equal_those_of_pycocotools(made: Any, seed: int) -> None:
     }
     precision = theirs.eval["precision"][:, :, :, 0, -1]
     for place, one in enumerate(ours.per_class):
-        assert one.ap == approx(precision[:, :, place].mean(), abs=1e-9)
-        assert one.ap50 == approx(precision[0, :, place].mean(), abs=1e-9)
+        assert one.figures["AP"] == approx(precision[:, :, place].mean(), abs=1e-9)
+        assert one.figures["AP50"] == approx(precision[0, :, place].mean(), abs=1e-9)
 
 
 def scored(tmp_path: Path, made: Any, labels: dict[str, str], **options: Any) -> Evaluation:
@@ -75,20 +75,25 @@ def scored(tmp_path: Path, made: Any, labels: dict[str, str], **options: Any) ->
     folder.mkdir()
     for name, text in labels.items():
         (folder / name).write_text(text)
-    return evaluate_boxes(folder, root, **options)
+    return evaluate_predictions(folder, root, **options)
 
 
 def test_what_is_right_wrong_missed_and_confused(tmp_path: Path, made: Any) -> None:
     one = LINE.format("bolt", 10, 10, 110, 110, 0.9) + LINE.format("bolt", 400, 300, 500, 400, 0.2)
     done = scored(tmp_path, made, {"p0.txt": one, "p1.txt": LINE.format("bolt", 200, 200, 250, 250, 0.8)})
     bolt, nut, unused = done.per_class
-    assert (bolt.truths, bolt.ap50, bolt.best_f1, bolt.at_score) == (1, approx(1), 1.0, 0.9)
-    assert (nut.truths, nut.ap50, nut.best_f1, nut.at_score) == (1, 0.0, 0.0, None)
-    assert (unused.truths, unused.ap, unused.best_f1) == (0, None, None)
+    assert (bolt.truths, bolt.figures["AP50"], bolt.figures["best_f1"], bolt.at_score) == (
+        1,
+        approx(1),
+        1.0,
+        0.9,
+    )
+    assert (nut.truths, nut.figures["AP50"], nut.figures["best_f1"], nut.at_score) == (1, 0.0, 0.0, None)
+    assert (unused.truths, unused.figures["AP"], unused.figures["best_f1"]) == (0, None, None)
     assert done.overall["AP50"] == approx(0.5)
     assert done.confusion.score == 0.9
     assert done.confusion.matrix == ((1, 0, 0, 0), (0, 0, 0, 1), (0, 0, 0, 0), (0, 0, 0, 0))
-    assert [(one.image, one.tp, one.fp, one.fn) for one in done.worst] == [("images/p1.jpg", 0, 0, 1)]
+    assert [(one.image, one.counts) for one in done.worst] == [("images/p1.jpg", {"tp": 0, "fp": 0, "fn": 1})]
     assert done.pr["bolt"][0] == (0.0, 1.0, 0.9) and done.pr["Nut"] == ()
     assert done.errors["Cls"] > 0
 
@@ -123,14 +128,20 @@ def test_regions_that_do_not_count_forgive_what_lies_in_them(tmp_path: Path) -> 
     )
     lines = LINE.format("car", 10, 10, 60, 60, 0.5) + LINE.format("car", 350, 350, 400, 400, 0.9)
     (tmp_path / "predicted/a.txt").write_text(lines)
-    done = evaluate_boxes(tmp_path / "predicted", tmp_path / "truth")
+    done = evaluate_predictions(tmp_path / "predicted", tmp_path / "truth")
     (car,) = done.per_class
-    assert (car.name, car.truths, car.ap, car.best_f1, car.at_score) == ("Car", 1, approx(1), 1.0, 0.5)
+    assert (car.name, car.truths, car.figures["AP"], car.figures["best_f1"], car.at_score) == (
+        "Car",
+        1,
+        approx(1),
+        1.0,
+        0.5,
+    )
 
 
 def test_the_missing_extra_is_named(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     root = made(2, images=2)
     monkeypatch.setitem(sys.modules, "hotcoco", None)
     with pytest.raises(MachineError) as caught:
-        evaluate_boxes(root / "predicted", root)
+        evaluate_predictions(root / "predicted", root)
     assert caught.value.hint == "pip install 'taorunner[evaluation]'"

@@ -11,8 +11,8 @@ import pytest
 from made_report import HOSTILE, evaluation
 from made_runs import made_run
 
-from taorunner.evaluation.result import ClassScore, Confusion, Evaluation, Protocol, WorstImage
-from taorunner.reports.scored import Scored, scored_runs
+from taorunner.evaluation.result import ClassScore, Confusion, Data, Drawn, Evaluation, Protocol, WorstImage
+from taorunner.reports.scored import Scored, WrongBox, scored_runs
 from taorunner.runs.state.store import RunStore
 
 
@@ -25,14 +25,27 @@ def read(root: Path, text: str) -> list[Scored]:
 
 def test_what_an_evaluation_writes_is_read(tmp_path: Path) -> None:
     written = Evaluation(
-        Protocol("hotcoco", "1.3.0", (0.5, 0.95), 100, 0.001), {"name": "parts", "split": "val", "images": 4},
-        {"AP": 0.5, "APs": None}, (ClassScore("car", 9, 0.5, 0.7, 0.8, 0.41),), {"Cls": 0.1},
-        Confusion(("car",), ((7, 2), (3, 0)), 0.41), {"car": ((0.0, 1.0, 0.9), (1.0, 0.2, 0.1))},
-        (WorstImage("val/1.jpg", 1, 2, 3),), (), 0,
-    )  # fmt: skip
+        task="boxes",
+        protocol=Protocol("COCO", "COCO: 100 boxes an image", "hotcoco", "1.3.0", {"max_dets": 100}, 0.001),
+        data=Data("parts", "/data/parts", "val", 4, "ab12"),
+        overall={"AP": 0.5, "APs": None},
+        per_class=(ClassScore("car", 9, {"AP": 0.5, "AP50": 0.7, "best_f1": 0.8}, 0.41),),
+        confusion=Confusion(("car",), ((7, 2), (3, 0)), 0.41),
+        worst=(
+            WorstImage(
+                "val/1.jpg",
+                64,
+                48,
+                {"tp": 1, "fp": 2, "fn": 3},
+                (Drawn("wrong", "car", 0.9, (1.0, 2.0, 3.0, 4.0)),),
+            ),
+        ),
+        errors={"Cls": 0.1},
+        pr={"car": ((0.0, 1.0, 0.9), (1.0, 0.2, 0.1))},
+    )
     (found,) = read(tmp_path, json.dumps(written.to_json()))
-    assert (found.protocol, found.dataset, found.split, found.images) == (
-        "IoU 0.50:0.95, 100 boxes an image, score from 0.001", "parts", "val", 4,
+    assert (found.protocol, found.dataset, found.folder, found.split, found.images, found.fingerprint) == (
+        "COCO: 100 boxes an image", "parts", "/data/parts", "val", 4, "ab12",
     )  # fmt: skip
     assert (found.overall, found.errors) == ({"AP": 0.5}, {"Cls": 0.1})
     (car,) = found.classes
@@ -43,7 +56,9 @@ def test_what_an_evaluation_writes_is_read(tmp_path: Path) -> None:
     )
     assert (found.confused, found.counts) == (("car",), ((7, 2), (3, 0)))
     assert found.curves == {"car": ((0.0, 1.0), (1.0, 0.2))}
-    assert [(one.image, one.facts) for one in found.worst] == [("val/1.jpg", "2 wrong, 3 missed, 1 right")]
+    assert [(one.image, one.facts, one.size, one.boxes) for one in found.worst] == [
+        ("val/1.jpg", "2 wrong, 3 missed, 1 right", (64, 48), (WrongBox("wrong", "car", (1, 2, 3, 4)),))
+    ]
 
 
 def test_other_tasks_are_read_too(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.lineage.tree import parents_of
 from taorunner.runs.state.event_reader import EventReader
 from taorunner.runs.state.history import read_history
+from taorunner.runs.state.host_figures import with_host_figures
 from taorunner.runs.state.log.log_reader import copy_log
 from taorunner.runs.state.metric_names import Best
 from taorunner.runs.state.snapshot import RunSnapshot, fold
@@ -78,7 +79,8 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The newest value of each metric; NaN and infinity as reported.
+        """The newest value of each metric; NaN and infinity as reported. Those with ``host/`` in front were measured
+        on this machine.
 
         Example:
             >>> sorted(run.metrics)
@@ -191,7 +193,8 @@ class Run:
         return f"Run({self.id!r})"
 
     def _snapshot(self) -> RunSnapshot:
-        return fold(self._store.read_events(self.id)[0], self.id)
+        snapshot = fold(self._store.read_events(self.id)[0], self.id)
+        return with_host_figures(self._store, snapshot, self._store.load(self.id))
 
 
 class Batch:

@@ -18,8 +18,8 @@ from .run import Run
 from .spec import Spec, required
 from .status_log import RUNNING
 
-#: Detections below this score are left out, as there are too many of them.
-_LOWEST_SCORE = 0.01
+#: Detections below this score are left out; while training, more of them, as there are too many.
+_LOWEST_SCORE, _LOWEST_IN_TRAINING = 0.001, 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def measure(
     rows, columns = network.architecture.rows, network.architecture.columns
     starts = range(0, len(dataset), batch_size)
     progress = Progress(run.console, title, len(starts)) if title else None
+    lowest = _LOWEST_SCORE if title else _LOWEST_IN_TRAINING
     found: list[Detections] = []
     losses: list[float] = []
     for start in starts:
@@ -72,7 +73,7 @@ def measure(
                 "Parameter validation error", f"the network's loss is {losses[-1]}: its weights are unusable"
             )
         boxes, scores = decode(raw, rows, columns)
-        found += [select(*pair, _LOWEST_SCORE) for pair in zip(boxes, scores, strict=True)]
+        found += [select(*pair, lowest) for pair in zip(boxes, scores, strict=True)]
         if progress:
             progress.advance()
     classes = results_by_class(dataset.objects, found, len(network.architecture.class_names), iou_threshold)

@@ -80,8 +80,11 @@ def parse_label_line(line: str) -> KittiObject:
 
 
 def label_line(name: str, box: tuple[float, float, float, float], score: float) -> str:
-    """16 columns, as in TAO's inference: KITTI's 15, with zeros for the 3-D fields, then the score."""
-    return f"{name} 0.00 0 0.00 " + " ".join(f"{edge:.2f}" for edge in box) + " 0.00" * 7 + f" {score:.4f}"
+    """16 columns, as in TAO's inference: KITTI's 15, with zeros for the 3-D fields, then the score.
+
+    With more digits than KITTI's, so that what is measured from the labels equals what the network measures.
+    """
+    return f"{name} 0.00 0 0.00 " + " ".join(f"{edge:.4f}" for edge in box) + " 0.00" * 7 + f" {score:.7f}"
 
 
 def _read_image(image: Path, identifier: str, label: Path) -> KittiImage:

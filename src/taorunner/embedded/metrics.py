@@ -1,10 +1,11 @@
 """Non-maximum suppression, and mean average precision.
 
-Average precision of a class: detections of all images are sorted by falling score; each is matched with the object
-of its class and image that it overlaps most; it is correct if that overlap reaches the threshold and the object is
-not matched yet. Precision is made non-increasing in recall, and the area below it is taken at all points (PASCAL VOC
-2010 and later). The mean is over the classes that have at least one object. Boxes are ``(x_min, y_min, x_max, y_max)``
-in pixels, their area ``(x_max - x_min) * (y_max - y_min)``.
+Average precision of a class, as COCO defines it: in each image, detections by falling score take the object of their
+class that they overlap most, of those that are not taken and overlap by the threshold; one that takes an object is
+right. Over all images by falling score, precision is made non-increasing in recall, and its mean at the recalls 0,
+0.01, …, 1 is taken. The mean is over the classes that have at least one object. Boxes are
+``(x_min, y_min, x_max, y_max)`` in pixels, their area ``(x_max - x_min) * (y_max - y_min)``.
+Source: cocodataset.org/#detection-eval
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .loss import Objects
 
 SUPPRESSION_IOU = 0.5
 MAXIMAL_DETECTIONS = 100
+_RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +89,35 @@ def _class_result(
     truth: Sequence[Objects], found: Sequence[Detections], number: int, iou_threshold: float
 ) -> ClassResult:
     scores: list[float] = []
-    hits: list[bool] = []
-    claims: list[tuple[int, int]] = []
+    right: list[bool] = []
     objects = 0
-    for picture, (real, seen) in enumerate(zip(truth, found, strict=True)):
+    for real, seen in zip(truth, found, strict=True):
         real_boxes = real.boxes[real.classes == number]
         mine = seen.classes == number
         objects += len(real_boxes)
-        overlap = overlaps(seen.boxes[mine], real_boxes)
-        for row, score in zip(overlap, seen.scores[mine], strict=True):
-            best = int(row.argmax()) if len(row) else -1
-            scores.append(float(score))
-            hits.append(best >= 0 and bool(row[best] >= iou_threshold))
-            claims.append((picture, best))
+        scores += seen.scores[mine].tolist()
+        right += _matches(overlaps(seen.boxes[mine], real_boxes), iou_threshold)
     if not objects:
         return ClassResult(0, len(scores), None)
-    taken: set[tuple[int, int]] = set()
-    right = np.zeros(len(scores))
-    for place, index in enumerate(np.argsort(-np.array(scores), kind="stable")):
-        if hits[index] and claims[index] not in taken:
-            taken.add(claims[index])
-            right[place] = 1
-    return ClassResult(objects, len(scores), average_precision(right, objects))
+    order = np.argsort(-np.array(scores), kind="stable")
+    return ClassResult(objects, len(scores), average_precision(np.array(right, float)[order], objects))
+
+
+def _matches(overlap: Floats, threshold: float) -> list[bool]:
+    """Whether each detection takes an object: rows are detections by falling score, columns objects. Of equal overlaps
+    the last object is taken."""
+    left, right = overlap.copy(), []
+    for row in left:
+        best = len(row) - 1 - int(row[::-1].argmax()) if len(row) else -1
+        right.append(best >= 0 and bool(row[best] >= threshold))
+        if right[-1]:
+            left[:, best] = -1.0
+    return right
 
 
 def average_precision(right: Floats, objects: int) -> float:
-    """The area below precision over recall, for detections by falling score (1 correct, 0 wrong)."""
+    """The mean precision at 101 recalls, for detections by falling score (1 right, 0 wrong)."""
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(right) + 1)
-    recall = hits / objects
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    return float((precision * np.diff(recall, prepend=0.0)).sum())
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(precision[np.searchsorted(hits / objects, _RECALLS)].mean())

@@ -11,26 +11,32 @@ import math
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from os.path import normpath, splitext
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from taorunner.contained_files import matches, open_file, opened_folders
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError
 from taorunner.text import amount, printable
-from taorunner.values.bounded_reading import JsonError, TooMuchError, read_json
+from taorunner.values.value import Value
 
+_NOTHING = "Empty"
+"""The line of Mask Grounding DINO for an image in which nothing was found.
+Source: NVIDIA-TAO/tao-pytorch cv/mask_grounding_dino/model/post_process.py."""
 _COLUMNS = 15
 """After the class name: 14 numbers of KITTI and the score."""
-_MOST_LABEL_BYTES = 8 * 1024**2
-_MOST_FILES, _MOST_BOXES, _MOST_NAMES, _LONGEST_NAME = 500_000, 20_000_000, 10_000, 200
+MOST_LABEL_BYTES = 8 * 1024**2
+MOST_FILES, _MOST_BOXES, MOST_NAMES, LONGEST_NAME = 500_000, 20_000_000, 10_000, 200
 """A container wrote them: its label files are neither without end nor as long as it likes."""
 MOST_BYTES = 512 * 1024**2
-"""Of a JSON file. It takes up to 20 times that memory."""
+"""Of a JSON file, and of the JSON files of all images together. They take up to 20 times that memory."""
 _FARTHEST = 1e9
 """Pixels. The area of a larger box is no number any more."""
+_SUFFIXES = (".txt", ".json")
+"""Mask R-CNN writes a list of COCO's form for each image, all others KITTI's lines."""
+_STATUS = "status.json"
+_HINT = "name the folder of labels that the inference wrote: …/inference/labels"
 _FOLDERS = ("labels", "inference/labels", "predictions")
 """Where TAO's inference puts its label files, below the folder that a person may name."""
 
@@ -46,6 +52,8 @@ class Predictions:
     name: array[int] = field(default_factory=lambda: array("I"))
     corners: tuple[array[float], ...] = field(default_factory=lambda: tuple(array("d") for _ in range(4)))
     scores: array[float] = field(default_factory=lambda: array("d"))
+    masks: list[Any] | None = None
+    """Of each box, in COCO's run lengths or polygons; None where the predictions have none."""
     findings: list[Finding] = field(default_factory=list)
     tells_inferred: bool = True
     """Whether a missing key means that the image was not inferred. A JSON file has only images with boxes."""
@@ -53,15 +61,31 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def add(self, image: int, name: int, corners: tuple[float, float, float, float], score: float) -> None:
+    def add(
+        self,
+        image: int,
+        name: int,
+        corners: tuple[float, float, float, float],
+        score: float,
+        mask: Any = None,
+    ) -> None:
         self.image.append(image)
         self.name.append(name)
         for column, value in zip(self.corners, corners, strict=True):
             column.append(value)
         self.scores.append(score)
+        if self.masks is not None:
+            self.masks.append(mask)
 
 
-class _Names(dict[str, int]):
+class Numbers(Value):
+    """What the numbers in COCO results mean: file names of images, and names of categories."""
+
+    images: Mapping[Any, str]
+    categories: Mapping[Any, str]
+
+
+class Names(dict[str, int]):
     """The place of each class name, in the order in which they are met."""
 
     def __missing__(self, name: str) -> int:
@@ -69,21 +93,28 @@ class _Names(dict[str, int]):
         return self[name]
 
 
-def read_predictions(
-    place: Path,
-    truth: Mapping[str, Any] | None = None,
-    *,
-    since_s: float = 0.0,
-    root: Path | None = None,
-) -> Predictions:
-    """The boxes of a folder of label files, or of a JSON file.
+class Written(Value):
+    """When the files of a run were written: from ``since_s`` to ``until_s``, in seconds of the epoch. No link below
+    ``root`` is followed, because a container can write there."""
 
-    ``truth`` is the COCO document whose numbers the latter uses; label files from before ``since_s``, in seconds of the
-    epoch, are left out. ``root`` is the folder below which no link is followed, by default ``place``.
-    Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
+    root: Path | None = None
+    since_s: float = 0.0
+    until_s: float = math.inf
+
+
+AT_ANY_TIME = Written()
+
+
+def read_predictions(
+    place: Path, numbers: Numbers | None = None, written: Written = AT_ANY_TIME
+) -> Predictions:
+    """The boxes, and masks, of a folder of label files, or of a JSON file.
+
+    ``numbers`` are those of the truth, which the latter uses. Label files that were not ``written`` then are left
+    out. Raises UserFilesError when nothing can be read; single bad lines are left out with a finding.
     """
     if place.is_dir():
-        return _read_folder(root or place, place, since_s)
+        return _read_folder(place, numbers, written)
     if not place.is_file():
         raise UnknownNameError(
             f'there is no "{printable(str(place))}"',
@@ -94,53 +125,76 @@ def read_predictions(
             f'"{printable(place.name)}" is no folder of label files and no JSON file',
             hint="name the folder of labels that the inference wrote, or a COCO results file",
         )
-    return _read_json(place, truth)
+    from taorunner.evaluation.json_predictions import read_results
+
+    return read_results(place, numbers)
 
 
 def label_folder(root: Path, place: Path) -> Path:
     """The folder with label files: ``place`` itself, or the one that TAO's inference makes below it."""
     for folder in (place, *(place / name for name in _FOLDERS)):
-        if matches(root, f"{folder.relative_to(root).as_posix()}/*.txt"):
+        below = folder.relative_to(root).as_posix()
+        found = (path for suffix in _SUFFIXES for path in matches(root, f"{below}/*{suffix}"))
+        if any(path.name != _STATUS for path in found):
             return folder
     return place
 
 
-def _label_files(root: Path, folder: Path) -> list[Path]:
+def found_files(root: Path, folder: Path, suffixes: Collection[str], hint: str) -> list[Path]:
+    """What may be a file, in ``folder`` and its folders, in order; it can be a link. Raises UserFilesError for too
+    many."""
     found: list[Path] = []
     for below, _, _, names in opened_folders(root, folder):
-        found += (below / name for name in names if name.endswith(".txt"))
-        if len(found) > _MOST_FILES:
+        found += (below / name for name in names if PurePath(name).suffix.lower() in suffixes)
+        if len(found) > MOST_FILES:
             raise UserFilesError(
-                f'more than {_MOST_FILES:,} label files are in "{printable(str(folder))}"',
-                hint="name the folder of labels that the inference wrote: …/inference/labels",
+                f'more than {MOST_FILES:,} files are in "{printable(str(folder))}"', hint=hint
             )
     return sorted(found)
 
 
-def _read_folder(root: Path, place: Path, since_s: float) -> Predictions:
+def _read_folder(place: Path, numbers: Numbers | None, written: Written) -> Predictions:
+    root = written.root or place
     folder = label_folder(root, place)
-    files = _label_files(root, folder)
+    found = found_files(root, folder, _SUFFIXES, _HINT)
+    texts = [path for path in found if path.suffix.lower() == ".txt"]
+    files = texts or [path for path in found if path.name != _STATUS]
     if not files:
-        raise UserFilesError(
-            f'there is no label file (.txt) in "{printable(str(place))}"',
-            hint="name the folder of labels that the inference wrote: …/inference/labels",
-        )
-    made, names, problems, earlier = Predictions(), _Names(), _Problems(), 0
+        raise UserFilesError(f'there is no label file (.txt) in "{printable(str(place))}"', hint=_HINT)
+    from taorunner.evaluation.json_predictions import add_rows
+
+    made, names, problems = Predictions(), Names(), Problems()
+    outside, total = Counter[str](), 0
     for path in files:
         descriptor = open_file(root, path)
         if descriptor is None:
             problems.add("no-file", path, None)
             continue
         with os.fdopen(descriptor, "rb") as file:
-            if os.fstat(descriptor).st_mtime < since_s:
-                earlier += 1
+            modified_s = os.fstat(descriptor).st_mtime
+            if not written.since_s <= modified_s <= written.until_s:
+                outside["earlier" if modified_s < written.since_s else "later"] += 1
                 continue
             made.keys.append(path.relative_to(folder).with_suffix("").as_posix())
-            data = file.read(_MOST_LABEL_BYTES + 1)
-        _read_labels(path, data, made, names, problems)
-    if earlier:
-        message = f"{amount(earlier, 'label file')} of an earlier inference left out"
-        made.findings.append(Finding(Severity.WARNING, "prediction-earlier", message, file=folder))
+            data = file.read(MOST_LABEL_BYTES + 1)
+        if len(data) > MOST_LABEL_BYTES:
+            problems.add("large-file", path, None)
+        elif path.suffix.lower() == ".txt":
+            _read_labels(path, data, made, names, problems)
+        else:
+            total += len(data)
+            if total > MOST_BYTES:
+                raise UserFilesError(
+                    f'the lists in "{printable(str(folder))}" are larger than 512 MiB together',
+                    hint="infer with a higher --min-score",
+                )
+            add_rows(path, data, made, names, numbers, problems)
+    made.findings += of_other_runs(outside, folder)
+    if not made.keys:
+        raise UserFilesError(
+            f'no label file in "{printable(str(folder))}" is of this inference', findings=made.findings,
+            hint="run the inference again",
+        )  # fmt: skip
     made.names = list(names)
     made.findings += problems.findings()
     if problems.counts["no-score"] and not len(made):
@@ -151,34 +205,44 @@ def _read_folder(root: Path, place: Path, since_s: float) -> Predictions:
     return made
 
 
-def _read_labels(path: Path, data: bytes, made: Predictions, names: _Names, problems: _Problems) -> None:
-    image = len(made.keys) - 1
-    if len(data) > _MOST_LABEL_BYTES:
-        problems.add("large-file", path, None)
-        return
-    if len(made) > _MOST_BOXES:
-        raise UserFilesError(
-            f"there are more than {_MOST_BOXES:,} predictions", hint="infer with a higher --min-score"
-        )
-    for number, line in enumerate(data.decode("utf-8-sig", "replace").splitlines(), 1):
+def of_other_runs(counts: Mapping[str, int], folder: Path) -> Iterator[Finding]:
+    """Says how many files were written ``earlier`` and ``later``."""
+    for which, count in counts.items():
+        article = "an" if which == "earlier" else "a"
+        message = f"{amount(count, 'file')} of {article} {which} inference left out"
+        yield Finding(Severity.WARNING, f"prediction-{which}", message, file=folder)
+
+
+def _read_labels(path: Path, data: bytes, made: Predictions, names: Names, problems: Problems) -> None:
+    image, text = len(made.keys) - 1, data.decode("utf-8-sig", "replace")
+    refuse_too_many(made)
+    for number, line in enumerate(text.splitlines(), 1):
         columns = line.split()
-        if not columns:
+        if not columns or columns == [_NOTHING]:
             continue
         if len(columns) <= _COLUMNS:
             problems.add("no-score" if len(columns) == _COLUMNS else "bad-line", path, number)
             continue
-        read, name = _numbers(columns[-_COLUMNS:]), " ".join(columns[:-_COLUMNS])
-        if read is None or len(name) > _LONGEST_NAME:
+        read, name = numbers_in(columns[-_COLUMNS:]), " ".join(columns[:-_COLUMNS])
+        if read is None or len(name) > LONGEST_NAME:
             problems.add("bad-line", path, number)
-        elif not _is_box(corners := (read[3], read[4], read[5], read[6])):
+        elif not is_box(corners := (read[3], read[4], read[5], read[6])):
             problems.add("bad-box", path, number)
-        elif name not in names and len(names) >= _MOST_NAMES:
+        elif name not in names and len(names) >= MOST_NAMES:
             problems.add("many-classes", path, number)
         else:
             made.add(image, names[name], corners, read[-1])
 
 
-def _numbers(words: list[str]) -> tuple[float, ...] | None:
+def refuse_too_many(made: Predictions) -> None:
+    """Raises UserFilesError."""
+    if len(made) > _MOST_BOXES:
+        raise UserFilesError(
+            f"there are more than {_MOST_BOXES:,} predictions", hint="infer with a higher --min-score"
+        )
+
+
+def numbers_in(words: list[str]) -> tuple[float, ...] | None:
     """Finite numbers, or None."""
     try:
         read = tuple(map(float, words))
@@ -187,13 +251,14 @@ def _numbers(words: list[str]) -> tuple[float, ...] | None:
     return read if all(map(math.isfinite, read)) else None
 
 
-def _is_box(corners: tuple[float, float, float, float]) -> bool:
+def is_box(corners: tuple[float, float, float, float]) -> bool:
+    """Whether the corners are in order, and so near that the area is a number."""
     x_min, y_min, x_max, y_max = corners
     return x_min <= x_max and y_min <= y_max and all(abs(value) <= _FARTHEST for value in corners)
 
 
 @dataclass(slots=True)
-class _Problems:
+class Problems:
     """What was left out: how often, and where first."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -214,91 +279,20 @@ class _Problems:
 _SAID = {
     "no-score": ("without a score, KITTI's 16th column", "give the labels of an inference"),
     "bad-line": ("the line is not that of KITTI with a score", "a class name, 14 numbers, and the score"),
+    "bad-row": ("the row is not an image, its class and a score", "write the table again"),
+    "twice": ("the image has a row already", "give the table of one inference"),
     "bad-box": (
         "the corners are swapped, too far away, or no numbers",
         "correct what writes the predictions",
     ),
-    "large-file": ("the label file is larger than 8 MiB", "write the labels again"),
     "no-file": ("a link, or what cannot be read, is in the place of a label file", "look at it: ls -l"),
-    "many-classes": (f"there are more than {_MOST_NAMES:,} class names", "give the labels of an inference"),
+    "large-file": ("the label file is larger than 8 MiB", "write the labels again"),
+    "many-classes": (f"there are more than {MOST_NAMES:,} class names", "give the labels of an inference"),
+    "bad-mask": ("the mask is no outline of COCO's form", "correct what writes the predictions"),
+    "no-list": ("the file is no list of detections", "write the labels again"),
     "unknown-image": ("the truth has no image of that number", "give the dataset that the results are of"),
     "unknown-category": (
         "the truth has no category of that number",
         "give the dataset that the results are of",
     ),
 }
-
-
-def _read_json(path: Path, truth: Mapping[str, Any] | None) -> Predictions:
-    try:
-        document = read_json(path, most_bytes=MOST_BYTES)
-    except (JsonError, TooMuchError) as error:
-        raise UserFilesError(
-            f'"{printable(path.name)}" cannot be read: {error.message}', hint="write the results again"
-        ) from None
-    if isinstance(document, Mapping):
-        truth, rows = document, document.get("annotations")
-    else:
-        rows = document
-    if not isinstance(rows, list) or (rows and not isinstance(rows[0], Mapping)):
-        raise UserFilesError(
-            f'"{printable(path.name)}" has no list of detections',
-            hint='a list of {"image_id", "category_id", "bbox", "score"}',
-        )
-    if truth is None:
-        raise UserFilesError(
-            f'"{printable(path.name)}" has numbers of images and classes; the truth has none',
-            hint="give the dataset whose COCO file the results are of: --truth DATASET",
-        )
-    return _from_rows(path, rows, truth)
-
-
-def _from_rows(path: Path, rows: list[Any], truth: Mapping[str, Any]) -> Predictions:
-    made, problems = Predictions(tells_inferred=False), _Problems()
-    images, categories = _by_id(truth, "images", "file_name"), _by_id(truth, "categories", "name")
-    keys, names = _Names(), _Names()
-    for row in rows:
-        image = _looked_up(images, row, "image_id")
-        if image is None:
-            problems.add("unknown-image", path, None)
-            continue
-        name = _looked_up(categories, row, "category_id")
-        if name is None:
-            problems.add("unknown-category", path, None)
-            continue
-        box, score = row.get("bbox"), row.get("score")
-        read = _numbers([str(one) for one in (*box, score)]) if isinstance(box, list) else None
-        if read is None or len(read) != 5:
-            problems.add("no-score" if score is None else "bad-box", path, None)
-            continue
-        left, top, width, height, value = read
-        corners = (left, top, left + width, top + height)
-        if not _is_box(corners):
-            problems.add("bad-box", path, None)
-        else:
-            key = normpath(splitext(image)[0])  # noqa: PTH122 (a text)
-            made.add(keys[key], names[name], corners, value)
-    made.keys, made.names = list(keys), list(names)
-    made.findings += problems.findings()
-    if not len(made):
-        raise UserFilesError(
-            f'no detection of "{printable(path.name)}" can be used', findings=made.findings,
-            hint="give the dataset whose COCO file the results are of: --truth DATASET",
-        )  # fmt: skip
-    return made
-
-
-def _looked_up(by_id: Mapping[Any, str], row: Any, key: str) -> str | None:
-    value = row.get(key) if isinstance(row, Mapping) else None
-    return by_id.get(value) if isinstance(value, int | str) else None
-
-
-def _by_id(document: Mapping[str, Any], key: str, value: str) -> dict[Any, str]:
-    rows = document.get(key)
-    return {
-        row["id"]: row[value]
-        for row in (rows if isinstance(rows, list) else ())
-        if isinstance(row, Mapping)
-        and isinstance(row.get(value), str)
-        and isinstance(row.get("id"), int | str)
-    }

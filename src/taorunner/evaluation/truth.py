@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.model.annotations import DetectionDataset, ImageEntry
+from taorunner.datasets.model.boxes import corners_of, kinds_of
 from taorunner.datasets.transform.usable_boxes import usable_boxes
 from taorunner.errors import Finding, Severity, UnknownNameError, UserFilesError, has_errors
-from taorunner.evaluation.predictions import Predictions
+from taorunner.evaluation.json_predictions import by_id
+from taorunner.evaluation.predictions import Numbers, Predictions
+from taorunner.evaluation.result import Data
 from taorunner.text import amount, did_you_mean, printable
 from taorunner.values.bounded_reading import JsonError, read_json
 
@@ -34,6 +38,11 @@ class Compared:
     missing: int = 0
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def has_outlines(self) -> bool:
+        """Whether an object has one: a mask or a polygon."""
+        return any(box.segmentation for image in self.images for box in image.boxes)
+
     def name(self, place: int) -> str:
         """The path of an image below the dataset."""
         path = self.images[place].path
@@ -46,17 +55,25 @@ class Compared:
                 yield row
 
 
-def numbers_of(dataset: DetectionDataset) -> Mapping[str, Any] | None:
-    """The COCO document that results with numbers refer to: the one file that the images of the dataset come from."""
+def numbers_of(dataset: DetectionDataset) -> Numbers:
+    """What numbers in COCO results mean: images where those of the dataset come from one COCO file, categories where
+    its files agree."""
     sources = {image.source for image in dataset.images}
     source = sources.pop() if len(sources) == 1 else None
+    categories: dict[Any, str] = {}
+    for file in dataset.metadata.coco_files.values():
+        for number, name in file.categories:
+            if categories.setdefault(number, name) != name:
+                return Numbers({}, {})
     if source is None or source.suffix.lower() != ".json":
-        return None
+        return Numbers({}, categories)
     try:
         document = read_json(source, most_bytes=1024**3)
     except (JsonError, OSError):
-        return None
-    return document if isinstance(document, dict) else None
+        return Numbers({}, categories)
+    if not isinstance(document, dict):
+        return Numbers({}, categories)
+    return Numbers(by_id(document, "images", "file_name"), by_id(document, "categories", "name"))
 
 
 def compare(
@@ -77,7 +94,7 @@ def compare(
         raise UserFilesError(
             "the truth has errors", findings=usable.findings, hint="taorunner dataset check DATASET"
         )
-    images = _of_split(usable.images, dataset.subsets, split)
+    images = images_of_split(usable.images, dataset.subsets, split)
     findings = [*dataset.findings, *usable.findings, *predictions.findings]
     image_of, findings_of_images = _images(images, dataset.root, predictions)
     if split is None and len(dataset.subsets) > 1:
@@ -98,7 +115,32 @@ def compare(
     return made
 
 
-def _of_split(images: Sequence[ImageEntry], subsets: Sequence[str], split: str | None) -> list[ImageEntry]:
+def data_of(compared: Compared, name: str, split: str | None, masks: Iterable[Path] = ()) -> Data:
+    """What was compared, with a fingerprint of its images, classes, objects and ``masks``."""
+    digest = hashlib.sha256()
+    for place, image in enumerate(compared.images):
+        objects = [
+            (*corners, kind.iscrowd)
+            for corners, kind in zip(corners_of(image.boxes), kinds_of(image.boxes), strict=True)
+        ]
+        digest.update(repr((compared.name(place), image.width, image.height, objects)).encode())
+    digest.update(repr(compared.classes).encode())
+    for mask in masks:
+        digest.update(hashlib.sha256(mask.read_bytes()).digest())
+    subsets = sorted({image.subset for image in compared.images if image.subset})
+    return Data(
+        name,
+        str(compared.root),
+        split or ("+".join(subsets) or None),
+        len(compared.images),
+        digest.hexdigest(),
+    )
+
+
+def images_of_split(
+    images: Sequence[ImageEntry], subsets: Sequence[str], split: str | None
+) -> list[ImageEntry]:
+    """Raises UnknownNameError for a subset that is not there."""
     if split is None:
         return list(images)
     if split not in subsets:
@@ -113,8 +155,8 @@ def _of_split(images: Sequence[ImageEntry], subsets: Sequence[str], split: str |
 def _images(
     images: Sequence[ImageEntry], root: Path, predictions: Predictions
 ) -> tuple[list[int | None], list[Finding]]:
-    """The image of each key: by its path below the dataset, else by the end of the path or the stem, if only one has
-    it."""
+    """The image of each key: by as many of its last folders as an image has, too, down to the stem alone, if only one
+    image has them."""
     by_end: defaultdict[str, list[int]] = defaultdict(list)
     for place, image in enumerate(images):
         parts = image.path.with_suffix("").parts
@@ -124,7 +166,8 @@ def _images(
     image_of: list[int | None] = []
     alike, unknown = [], []
     for key in predictions.keys:
-        found = by_end.get(key) or by_end.get(key.rpartition("/")[2]) or []
+        steps = [step for step in key.split("/") if step]
+        found = next((by_end[end] for at in range(len(steps)) if (end := "/".join(steps[at:])) in by_end), [])
         if len(found) > 1:
             alike.append((key, found))
         elif not found:

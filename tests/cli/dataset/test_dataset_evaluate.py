@@ -43,6 +43,27 @@ def test_the_table_and_the_json(cli: Cli) -> None:
     assert json.loads(shown.out) == shown.json
 
 
+def test_several_predictions_stand_side_by_side(cli: Cli) -> None:
+    folder = predicted(cli)
+    weak = cli.home / "models/int8/trt_inference/labels"
+    weak.mkdir(parents=True)
+    most = max(folder.iterdir(), key=lambda label: label.stat().st_size)
+    for label in folder.iterdir():
+        (weak / label.name).write_text("" if label == most else label.read_text())
+    words = ("dataset", "evaluate", "models/e1", "models/int8/trt_inference", "--truth", "drawn")
+    done = cli(*words)
+    assert done.code == 0, done.err
+    lines = [line.split() for line in done.out.splitlines()]
+    assert lines[0] == ["AP50", "e1", "int8"]
+    (total,) = (line for line in lines if line[0] == "all")
+    assert total[1] == "1.0000" and float(total[2]) < 1 and float(total[3]) == round(float(total[2]) - 1, 4)
+    shown = cli(*words, "--json")
+    Draft202012Validator(shape_schema("evaluations")).validate(shown.json)
+    assert [one["data"]["fingerprint"] for one in shown.json] == [shown.json[0]["data"]["fingerprint"]] * 2
+    refused = cli(*words, "--gallery", "x.html")
+    assert (refused.code, "--gallery draws one evaluation" in refused.err) == (2, True)
+
+
 def test_wrong_words_are_refused_with_what_to_type(cli: Cli) -> None:
     folder = predicted(cli)
     refused = cli("dataset", "evaluate", str(folder))
@@ -58,3 +79,13 @@ def test_wrong_words_are_refused_with_what_to_type(cli: Cli) -> None:
         assert (refused.code, refused.err) == (2, expected)
     missing = cli("dataset", "evaluate", "nowhere", "--truth", "drawn")
     assert (missing.code, missing.err.splitlines()[0]) == (2, 'error: there is no "nowhere"')
+
+
+def test_the_worst_images_are_drawn_on_a_page(cli: Cli) -> None:
+    predicted(cli)
+    words = ("dataset", "evaluate", "models/e1", "--truth", "drawn", "--gallery", "worst.html")
+    made = cli(*words)
+    assert (made.code, made.err.splitlines()[-1]) == (0, "made worst.html"), made.err
+    refused = cli(*words)
+    assert (refused.code, "already exists" in refused.err, refused.out) == (2, True, "")
+    assert cli(*words, "--overwrite", "--json").json["data"]["folder"] == str(cli.home / "drawn")

@@ -17,6 +17,7 @@ from pseudo_terminal import PseudoTerminal
 import taorunner
 from taorunner.events import RunState
 from taorunner.runs.inputs.run_lock import read_lock
+from taorunner.runs.state.host_figures import save_evaluation
 from taorunner.runs.state.store import RunStore
 from taorunner.values.value import replace
 
@@ -111,6 +112,51 @@ def test_long_paths_that_begin_alike_can_be_told_apart(cli: Cli, root: Path) -> 
     assert sorted(line.split()[-1] for line in done.out.splitlines()[1:]) == [
         "/workspace…epoch_001.pth", "/workspace…epoch_002.pth",
     ]  # fmt: skip
+
+
+def scored(root: Path, name: str, ap50: float, number: int, **protocol: object) -> None:
+    """An inference whose predictions were scored on this machine."""
+    record = made_run(root / ".taorunner", name, number=number, action="inference")
+    body = {
+        "metrics": [
+            {"name": "host/AP", "value": ap50 / 2, "direction": "up", "scale": "fraction", "ranks": False},
+            {"name": "host/AP50", "value": ap50, "direction": "up", "scale": "fraction", "ranks": True},
+        ],
+        "protocol": {
+            "name": "COCO", "text": "COCO: IoU 0.50:0.95", "settings": {"max_dets": 100}, "min_score": 0.00103,
+            **protocol,
+        },
+        "data": {"split": "val", "images": 80, "fingerprint": "5f3c91aa"},
+    }  # fmt: skip
+    save_evaluation(RunStore(root / ".taorunner"), record.id, body)
+
+
+def test_figures_of_this_machine_are_compared_with_how_they_were_measured(cli: Cli, root: Path) -> None:
+    scored(root, "fp32", 0.75, 1)
+    scored(root, "int8", 0.7, 2, min_score=0.00098)
+    done = cli("runs", "compare", "--action", "inference", cwd=root)
+    lines = done.out.splitlines()
+    assert [line.split()[:4] for line in lines[1:3]] == [
+        ["1", "000001", "fp32", "0.7500"],
+        ["2", "000002", "int8", "0.7000"],
+    ]
+    assert (lines[3], done.err) == ("host figures: COCO: IoU 0.50:0.95; val, 80 images", "")
+    ids = [one["id"] for one in cli("runs", "list", "--json", cwd=root).json][::-1]
+    diff = cli("runs", "diff", *ids, cwd=root).out.splitlines()
+    assert diff[1].split() == ["best", "host/AP50", "↑", "0.7500", "0.7000", "-0.0500", "worse"]
+    assert diff[-1] == lines[3]
+    scored(root, "high", 0.6, 3, min_score=0.5)
+    unlike = cli("runs", "compare", "--action", "inference", cwd=root)
+    assert "≠ 000003: measured otherwise, by COCO: IoU 0.50:0.95; val, 80 images" in unlike.err
+    body = cli("runs", "compare", "--action", "inference", "--json", cwd=root).json
+    assert [one["values"] for one in body["differences"] if one["kind"] == "measure"] == [[0.001, 0.001, 0.5]]
+    assert {(one["name"], one["direction"], one["scale"]) for one in body["metrics"]} == {
+        ("host/AP", "up", "fraction"), ("host/AP50", "up", "fraction"),
+    }  # fmt: skip
+    kept = root / ".taorunner/runs" / ids[0] / "evaluation.json"
+    for text in ("{", "[]", '{"metrics": [{"name": 1}]}', kept.read_text().replace("0.75", '"x"')):
+        kept.write_text(text)
+        assert cli("runs", "show", ids[0], "--json", cwd=root).json[0]["metrics"] == {}
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_areas() -> None:
         {"size": [2], "counts": [4]}, {"size": [0, 0], "counts": []}, {"counts": [4]}, {"size": [2, 2]},
         {"size": [2, 2], "counts": "\n"}, {"size": [2, 2], "counts": "ooo"}, {"size": [10**9, 10**9], "counts": [10**18]},
         {"size": [2, 2], "counts": [4.0]}, {"size": [True, 4], "counts": [[4]]},
+        {"size": [2, 2], "counts": "o" * 1_000_000 + "4"},
     ],
 )  # fmt: skip
 def test_what_is_no_outline_is_refused(outline: object) -> None:

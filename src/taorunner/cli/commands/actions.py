@@ -80,8 +80,11 @@ def _command(action: str) -> Callable[..., int]:
             from taorunner.cli.commands.results.evaluate_on_host import evaluate_on_host
 
             return evaluate_on_host(
-                invocation, words, options, lambda low: act(invocation, "inference", words, low, typed=action)
-            )
+                invocation, words, options,
+                lambda low, started: act(
+                    invocation, "inference", words, low, typed=action, on_started=started
+                ),
+            )  # fmt: skip
         if options.truth is not None or options.split is not None:
             raise UsageError("--truth and --split need --on-host", hint="add --on-host")
         return act(invocation, action, words, options, typed=action)
@@ -108,9 +111,11 @@ def _run(
 
 
 def act(
-    invocation: Invocation, action: str, experiments: list[str], options: ActionOptions, *, typed: str
-) -> int:
-    """Runs an action as the command line asked for it: ``typed`` is the command. Returns the exit code."""
+    invocation: Invocation, action: str, experiments: list[str], options: ActionOptions, *, typed: str,
+    on_started: Callable[[Sequence[str]], None] | None = None,
+) -> int:  # fmt: skip
+    """Runs an action as the command line asked for it: ``typed`` is the command. ``on_started`` gets the ids of its
+    runs. Returns the exit code."""
     from taorunner.cli.experiment_words import check_words, orders_of, with_container_words
     from taorunner.planning.model.knobs import read_knobs
     from taorunner.planning.model.request import ActionRequest
@@ -148,7 +153,9 @@ def act(
     view = ViewOptions(
         options.detach, options.json, options.plain, invocation.is_quiet, invocation.is_verbose
     )
-    return start_and_watch(workspace, orders, _launch_options(options), view, invocation.supervisor)
+    return start_and_watch(
+        workspace, orders, _launch_options(options), view, invocation.supervisor, on_started
+    )
 
 
 def _launch_options(options: ActionOptions) -> LaunchOptions:
@@ -170,6 +177,7 @@ def start_and_watch(
     options: LaunchOptions,
     view: ViewOptions,
     supervisor: Supervisor | None = None,
+    on_started: Callable[[Sequence[str]], None] | None = None,
 ) -> int:
     """Launches the runs of all orders as one batch and shows them. Returns the exit code."""
     import os
@@ -181,6 +189,8 @@ def start_and_watch(
         workspace, orders, options, os.environ, supervisor=supervisor,
         on_planned=partial(_print_planned, is_verbose=view.is_verbose),
     )  # fmt: skip
+    if on_started is not None:
+        on_started(launched.batch.runs)
     store = RunStore(workspace.state_dir)
     if view.detach:
         return _detach(

@@ -154,8 +154,9 @@ _OPTIONS_44: dict[str, str] = {"--from": "format", "--help": "", "--html": "file
 _OPTIONS_45: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
     "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
     "--size": "any", "--workspace": "folder"}
-_OPTIONS_46: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--map": "any", "-p": "project",
-    "--project": "project", "--split": "any", "--truth": "dataset", "--workspace": "folder"}
+_OPTIONS_46: dict[str, str] = {"--from": "format", "--gallery": "file", "--help": "", "--json": "", "--map": "any",
+    "--overwrite": "", "-p": "project", "--project": "project", "--split": "any", "--truth": "dataset",
+    "--workspace": "folder"}
 _OPTIONS_47: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
     "--plain": "", "--project": "project", "--workspace": "folder"}
 _OPTIONS_48: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
@@ -332,7 +333,7 @@ TABLE: dict[str, Command] = {
         "Resize all images and their labels", _OPTIONS_45, ("dataset", "none",)
     ),
     "dataset evaluate": Command(
-        "Score predicted boxes against the labels of a dataset", _OPTIONS_46, ("any", "none",)
+        "Score predictions against the labels of a dataset", _OPTIONS_46, ("any",)
     ),
     "image ls": Command(
         "List the images that experiments need", _OPTIONS_38, ("project",)

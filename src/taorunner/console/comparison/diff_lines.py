@@ -69,7 +69,7 @@ def same_line(comparison: Comparison) -> str:
     parts = [
         f"{count} spec {'key' if count == 1 else 'keys'}" if kind == "spec" else kind
         for kind, count in comparison.same.items()
-        if kind == "spec" or kind not in differing
+        if kind == "spec" or (kind not in differing and kind != "measure")
     ]
     parts.sort(key=lambda part: "spec key" in part)
     return f"same: {', '.join(parts)} (--all shows them)" if parts else ""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from taorunner.console.base.columns import Column, laid_out_plainly
+from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import (
     LEAST_WIDTH,
@@ -44,6 +45,7 @@ def print_diff(
     )
     if rows:
         view.table(columns, rows)
+    _say_measures(comparison)
     if not comparison.differences and not comparison.not_on_record:
         _note("the two runs have the same inputs", is_quiet)
     elif comparison.not_on_record:
@@ -89,6 +91,7 @@ def print_table(
         with_project=several,
     )  # fmt: skip
     view.table(columns, rows)
+    _say_measures(comparison)
     for line in unlike_lines(comparison, ids, view.symbols):
         _note(line, is_quiet)
     if hidden:
@@ -133,6 +136,13 @@ def _print_json(store: RunStore, comparison: Comparison, ids: Mapping[str, str])
     write_json(
         comparison.to_json(runs_json(store, [run.record for run in comparison.runs], ids)), sys.stdout.buffer
     )
+
+
+def _say_measures(comparison: Comparison) -> None:
+    """On stdout: a figure says nothing without how it was measured."""
+    for text in comparison.measured_by:
+        lenient(sys.stdout).write(f"host figures: {clean(text)}\n")
+    sys.stdout.flush()
 
 
 def _note(text: str, is_quiet: bool) -> None:

@@ -103,6 +103,8 @@ def run_detail_lines(
         lines += _fact(label, value, width)
     if run.metrics:
         lines += [Text(), *_metric_lines(run, facts.history, width, symbols)]
+    if run.measured_by is not None:
+        lines += _fact("measured", f"host figures by {clean(run.measured_by)}", width)
     if run.notices:
         lines.append(Text())
         lines += [line for notice in run.notices for line in _notice(notice, zone, width, facts.here)]

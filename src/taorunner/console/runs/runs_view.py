@@ -22,6 +22,7 @@ from taorunner.console.runs.run_places import places
 from taorunner.console.runs.run_table import LIST, LIVE, TableFacts, plain_run_lines, run_lines
 from taorunner.events import RunState, now
 from taorunner.runs.state.event_reader import EventReader
+from taorunner.runs.state.host_figures import with_host_figures
 from taorunner.runs.state.lookup.short_ids import queued_at, short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.snapshot import RunSnapshot
@@ -277,7 +278,7 @@ def _snapshots(store: RunStore, records: Sequence[RunRecord | DamagedRun]) -> li
     return [
         RunSnapshot(id=record.id, state=RunState.DAMAGED, reason=record.reason)
         if isinstance(record, DamagedRun)
-        else _named(known[record.id], record)
+        else with_host_figures(store, _named(known[record.id], record), record)
         for record in records
     ]
 

@@ -41,6 +41,39 @@ _NETWORK = {
     }},
 }  # fmt: skip
 
+_EVALUATION: Note = {
+    "version": "int", "task": "boxes|masks|classes|pixels",
+    "metrics": [{
+        "name": "str", "value": "num", "direction": "up|down|none", "scale": "fraction|percent|own",
+        "ranks": "bool",
+    }],
+    "protocol": {
+        "name": "str", "text": "str", "library": "str", "version": "str", "settings": {"*": "any"},
+        "min_score": "num?",
+    },
+    "data": {"name": "str", "folder": "str?", "split": "str?", "images": "int", "fingerprint": "str"},
+    "overall": {"*": "num?"},
+    "per_class": [{
+        "name": "str", "truths": "int", "AP?": "num?", "AP50?": "num?", "best_f1?": "num?", "at_score?": "num?",
+        "precision?": "num?", "recall?": "num?", "F1?": "num?", "IoU?": "num?",
+    }],
+    "errors": {"*": "num"},
+    "confusion": {
+        "classes": ["str"], "unit": "boxes|masks|images|pixels", "score": "num?", "matrix": [["int"]],
+    },
+    "pr": {"*": [["num"]]},
+    "worst": [{
+        "image": "str", "width": "int", "height": "int", "tp?": "int", "fp?": "int", "fn?": "int",
+        "boxes?": [{"kind": "right|wrong|missed", "name": "str", "score": "num?", "box": ["num"]}],
+        "truth?": "str?", "predicted?": "str?", "score?": "num?", "share?": "num",
+    }],
+    "label_suspects": [{
+        "image": "str", "kind": "missing_annotation|wrong_label", "predicted": "str", "truth": "str?",
+        "score": "num", "box": "@box?",
+    }],
+    "missing": "int", "findings": ["@finding"],
+}  # fmt: skip
+
 _PARTS: Mapping[str, Note] = {
     "run": {
         "id": "str", "short_id": "str", "project": "str", "experiment": "str", "action": "str", "backend": "str",
@@ -48,8 +81,8 @@ _PARTS: Mapping[str, Note] = {
         "gpu_models?": ["str"],
         "state": "|".join(state.value for state in RunState), "waiting": "str?", "reason": "str?", "exit_code": "int?",
         "image": "str?", "image_digest": "str?", "gpus": ["str"], "epoch": "int?", "epochs": "int?", "eta_s": "num?",
-        "metrics": {"*": "metric"}, "best": {"*": {"value": "metric", "epoch": "int?"}}, "queued_at": "time?",
-        "started_at": "time?", "finished_at": "time?", "directory": "str", "results": "str?",
+        "metrics": {"*": "metric"}, "best": {"*": {"value": "metric", "epoch": "int?"}}, "measured_by": "str?",
+        "queued_at": "time?", "started_at": "time?", "finished_at": "time?", "directory": "str", "results": "str?",
         "checkpoints": [{"path": "str", "epoch": "int?", "bytes": "int"}],
         "outputs": [{"path": "str", "kind": "str", "bytes": "int", "sha256": "str?"}],
     },
@@ -65,6 +98,7 @@ _PARTS: Mapping[str, Note] = {
     "metrics": [{
         "name": "str", "pattern": "str", "direction": "up|down|none", "scale": "fraction|percent|own", "ranks": "bool",
     }],
+    "box": ["num"],
     "spec_value": {"key": "str", "value": "any", "by": "str", "file": "str?", "line": "int?", "column": "int?"},
     "spec_values": ["@spec_value"],
     "origins": [{"run": "str", "path": "str?", "sha256": "str?"}],
@@ -75,23 +109,11 @@ _SHAPES: Mapping[str, Note] = {
     "findings": ["@finding"],
     "runs": ["@run"],
     "started": [{"run": "str"}],
-    "evaluation": {
-        "protocol": {"library": "str", "version": "str", "iou": ["num"], "max_dets": "int", "min_score": "num"},
-        "data": {"name": "str", "split": "str?", "images": "int"}, "overall": {"*": "num?"},
-        "per_class": [{
-            "name": "str", "truths": "int", "AP": "num?", "AP50": "num?", "best_f1": "num?", "at_score": "num?",
-        }],
-        "errors": {"*": "num"}, "confusion": {"classes": ["str"], "score": "num", "matrix": [["int"]]},
-        "pr": {"*": [["num"]]}, "worst": [{"image": "str", "tp": "int", "fp": "int", "fn": "int"}],
-        "label_suspects": [{
-            "image": "str", "kind": "missing_annotation|wrong_label", "predicted": "str", "truth": "str?",
-            "score": "num", "box": ["num"],
-        }],
-        "missing": "int", "findings": ["@finding"],
-    },
+    "evaluation": _EVALUATION,
+    "evaluations": [_EVALUATION],
     "comparison": {
         "runs": ["@run"], "unlike": [["str"]],
-        "differences": [{"kind": "spec|data|weights|image|gpus|versions", "key": "str", "values": ["any"]}],
+        "differences": [{"kind": "spec|data|weights|image|gpus|versions|measure", "key": "str", "values": ["any"]}],
         "metrics": [{
             "name": "str", "direction": "up|down?", "scale": "fraction|percent|own?", "winner": "int?",
             "values": [{"best": "num?", "epoch": "int?", "last": "metric?"}],
@@ -258,7 +280,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),
     "pretrained pull": ("pulled-weights",), "dataset convert": ("conversion", "laid-out"),
-    "dataset split": ("split",), "dataset stats": ("stats",), "dataset evaluate": ("evaluation",),
+    "dataset split": ("split",), "dataset stats": ("stats",), "dataset evaluate": ("evaluation", "evaluations"),
     "dataset resize": ("resize",), "image ls": ("images",),
     "image pull": ("pulled-images",), "image lock": ("locked-images", "findings"), "image build": ("built-image",),
     "image push": ("pushed-image",), "image release": ("released-image",), "specs show": ("spec",),

@@ -15,6 +15,8 @@ Columns = list[bytes]
 """A mask in COCO's order: column by column, one byte of 0 or 1 for each pixel."""
 
 _MAX_PIXELS = 1 << 28
+_MOST_BITS = 60
+"""Of a number in the text form: a longer one is no number of pixels, and takes time without end."""
 _RUNS = re.compile(rb"\x00+|\x01+")
 
 
@@ -161,7 +163,7 @@ def _unpacked(text: str) -> list[int]:
     value = shift = 0
     for character in text:
         bits = ord(character) - 48
-        if not 0 <= bits < 64:
+        if not 0 <= bits < 64 or shift > _MOST_BITS:
             raise ValueError('"counts" of a mask has characters that are not run lengths')
         value |= (bits & 31) << shift
         shift += 5

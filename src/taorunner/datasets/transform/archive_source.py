@@ -42,6 +42,8 @@ class Source:
         if self.archive is None:
             return done
         own: dict[str, Any] = {key: self.archive for key in ("source", "root") if hasattr(done, key)}
+        if hasattr(done, "data"):
+            own["data"] = replace(done.data, folder=None)
         if hasattr(done, "findings"):
             own["findings"] = self.named(done.findings)
         return replace(done, **own)

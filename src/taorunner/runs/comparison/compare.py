@@ -47,6 +47,13 @@ class Comparison(Value):
         """The runs of which it is not known what they were made from."""
         return tuple(run for run in self.runs if run.lock is None)
 
+    @property
+    def measured_by(self) -> tuple[str, ...]:
+        """How the figures of this machine were measured: one text where all runs have the same."""
+        return tuple(
+            dict.fromkeys(run.metrics.host.measured_by for run in self.runs if run.metrics.host is not None)
+        )
+
     def metric(self, name: str) -> ComparedMetric:
         """Raises UsageError for a metric that no run has, with the nearest name."""
         found = next((one for one in self.metrics if one.name == name), None)
@@ -105,6 +112,9 @@ def unlike(runs: Sequence[ComparedRun], place: int, reference: int = 0) -> tuple
     metrics = (first.ranking_metric, run.ranking_metric)
     if None not in metrics and metrics[0] != metrics[1]:
         reasons.append(f"ranked by {metrics[1]}")
+    hosts = (first.metrics.host, run.metrics.host)
+    if hosts[0] is not None and hosts[1] is not None and hosts[0].settings != hosts[1].settings:
+        reasons.append(f"measured otherwise, by {hosts[1].measured_by}")
     if (first.data is None) != (run.data is None):
         reasons.append(
             "which data it read is not on record" if run.data is None else "may have read other data"

@@ -16,7 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KINDS = ("spec", "data", "weights", "image", "gpus", "versions")
+KINDS = ("spec", "data", "weights", "image", "gpus", "versions", "measure")
+"""``measure`` is how the figures that were measured on this machine came about."""
 
 
 class NoValue(Value):
@@ -49,7 +50,7 @@ class Difference(Value):
 
 def differences(runs: Sequence[ComparedRun]) -> tuple[Difference, ...]:
     """All values that are compared, different or not, in the order of ``KINDS``."""
-    rows = [*_spec(runs), *_data(runs), *_weights(runs), *_machine(runs)]
+    rows = [*_spec(runs), *_data(runs), *_weights(runs), *_machine(runs), *_measure(runs)]
     return tuple(
         Difference(kind, key, tuple(values), _all_same(values))
         for kind, key, values in rows
@@ -108,6 +109,12 @@ def _machine(runs: Sequence[ComparedRun]) -> Iterable[tuple[str, str, list[Any]]
     ]
     for kind, key, values in each:
         yield kind, key, [UNKNOWN if value is None else value for value in values]
+
+
+def _measure(runs: Sequence[ComparedRun]) -> Iterable[tuple[str, str, list[Any]]]:
+    each = [run.metrics.host.settings if run.metrics.host is not None else None for run in runs]
+    for key in dict.fromkeys(key for one in each if one is not None for key in one):
+        yield "measure", key, [UNKNOWN if one is None else one.get(key, UNSET) for one in each]
 
 
 def _image(run: ComparedRun) -> dict[str, str | None] | None:

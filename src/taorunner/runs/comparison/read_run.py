@@ -46,6 +46,8 @@ def read_run(store: RunStore, record: RunRecord) -> ComparedRun:
     """Never raises for files beside the record: what cannot be read is not known."""
     metrics = metrics_of(store, record)
     network, scales = _catalog_facts(store, record.id, tuple(metrics.last))
+    if metrics.host is not None:
+        scales = {**scales, **metrics.host.scales}
     lock = read_lock(store, record.id)
     return ComparedRun(record, metrics, lock, network, scales, data_read(store, record, lock))
 

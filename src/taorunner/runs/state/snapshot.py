@@ -58,12 +58,10 @@ class Timing(Value):
 
 
 class RunSnapshot(MutableValue):
-    """A run at one moment. Immutable: ``Fold.snapshot`` returns a copy.
-
-    ``epoch`` is the 1-based current epoch, or the last one if ``epoch_completed``. ``metrics`` are the newest values,
-    ``best`` the best finite ones, ``judged`` their meaning from the events. ``pull`` is set only during an image pull,
-    ``waiting`` (the engine's reason) only in WAITING. ``requeued_at`` is when the engine put a running run back into
-    its queue; None once the run is started again. ``requeues`` counts these starts, ``where`` are nodes.
+    """A run at one moment. ``epoch`` is 1-based, the last one if ``epoch_completed``. ``metrics``: newest values,
+    ``best`` the best finite ones, ``judged`` their meaning; ``measured_by``: ``runs.state.host_figures``. ``pull`` is
+    set during an image pull, ``waiting`` only in WAITING. ``requeued_at``: when the engine put it back into its queue;
+    ``requeues`` counts the starts after that. Immutable: ``Fold.snapshot`` returns a copy.
     """
 
     id: str
@@ -89,6 +87,7 @@ class RunSnapshot(MutableValue):
     metrics: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, Best] = field(default_factory=dict)
     judged: Mapping[str, Judged] = field(default_factory=dict)
+    measured_by: str | None = None
     checkpoints: int = 0
     last_checkpoint: str | None = None
     notices: tuple[Notice, ...] = ()
@@ -187,6 +186,7 @@ class RunSnapshot(MutableValue):
             "eta_s": round(eta_s, 1) if eta_s is not None else None,
             "metrics": {name: _strict(value) for name, value in self.metrics.items()},
             "best": {name: {"value": b.value, "epoch": b.epoch} for name, b in self.best.items()},
+            "measured_by": self.measured_by,
             "queued_at": _iso(self.queued_at),
             "started_at": _iso(self.started_at),
             "finished_at": _iso(self.finished_at),

@@ -10,6 +10,7 @@ import json
 
 from taorunner.events import MetricReported, from_json_line
 from taorunner.runs.state.history import History, read_history
+from taorunner.runs.state.host_figures import HostFigures, read_host_figures
 from taorunner.runs.state.metric_names import Best, BestOverEpochs, Judged, is_lower_better
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -22,16 +23,31 @@ if TYPE_CHECKING:
 
 
 class RunMetrics(Value):
-    """``last`` is the newest value of each metric, ``best`` the best finite one of those with a direction."""
+    """``last`` is the newest value of each metric, ``best`` the best finite one of those with a direction. ``host`` are
+    the figures that were measured on this machine, which are among them."""
 
     last: Mapping[str, float] = field(default_factory=dict)
     best: Mapping[str, Best] = field(default_factory=dict)
     judged: Mapping[str, Judged] = field(default_factory=dict)
     history: History = field(default_factory=dict)
+    host: HostFigures | None = None
 
 
 def metrics_of(store: RunStore, record: RunRecord) -> RunMetrics:
     """Never raises for files of the run."""
+    own, host = _own_metrics(store, record), read_host_figures(store, record)
+    if host is None:
+        return own
+    return RunMetrics(
+        {**own.last, **host.metrics},
+        {**own.best, **host.best},
+        {**own.judged, **host.judged},
+        own.history,
+        host,
+    )
+
+
+def _own_metrics(store: RunStore, record: RunRecord) -> RunMetrics:
     history = read_history(store, record.id)
     went_through = record.state.is_final and not record.retries_made and not record.requeues
     if not went_through or any(None in values for values in history.values()):
