@@ -96,11 +96,16 @@ def _no_changes(_settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
+def _no_lookup(settings: Mapping[str, Any], _environ: Mapping[str, str]) -> Mapping[str, Any]:
+    return settings
+
+
 class Target(Value):
     """One backend, as planning sees it.
 
     ``sees_host_paths``: its processes see the paths of this host, so that no mounts are needed. ``resources`` are the
     limits that it applies to a run. ``chains``: it takes a run before the run that this one follows has ended.
+    ``look_up`` replaces what a setting of clusters.yml only names, such as a docker context, or gives the problem.
     ``check`` gets the known settings when each is right by itself, for rules about several; ``cautions`` gets right
     settings, and says what follows from them. ``changes`` gives the fields that other settings change; see
     ``with_settings``.
@@ -116,6 +121,7 @@ class Target(Value):
     resources: frozenset[Resource] = frozenset()
     chains: bool = False
     settings: Mapping[str, Setting] = field(default_factory=dict)
+    look_up: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, Any] | SettingProblem] = _no_lookup
     check: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
     cautions: Callable[[Mapping[str, Any]], Iterable[SettingProblem]] = _no_problems
     changes: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _no_changes

@@ -18,7 +18,7 @@ from taorunner.project.limits import MAX_CPUS, MAX_NODES, Limits
 from taorunner.project.text_files import read_text_file
 from taorunner.project.workspace import CLUSTERS_FILE, NAME_RULE, Workspace, cluster_files, is_name
 from taorunner.target_names import target_names
-from taorunner.targets import SETTINGS_PREFIX, Target, meant_by, target_of
+from taorunner.targets import SETTINGS_PREFIX, SettingProblem, Target, meant_by, target_of
 from taorunner.text import amount, did_you_mean
 from taorunner.values.value import Value, field, replace
 from taorunner.yaml_reader import MAX_BYTES, YamlDocument, read_yaml
@@ -96,7 +96,7 @@ def load_clusters(workspace: Workspace, environ: Mapping[str, str]) -> Clusters:
     for file in cluster_files(workspace.root, environ):
         if not os.path.lexists(file):
             continue
-        read = _read(file)
+        read = _read(file, environ)
         of_files += read.of_files
         for name in read.names:
             names[name] = None
@@ -125,7 +125,7 @@ def findings_about_clusters(workspace: Workspace, used: Clusters | None) -> Iter
     return (Finding(Severity.INFO, "clusters-broken", message, hint, first.file, first.line, first.column),)
 
 
-def _read(file: Path) -> Clusters:
+def _read(file: Path, environ: Mapping[str, str]) -> Clusters:
     read = read_text_file(file, max_bytes=MAX_BYTES)
     if read.text is None:
         return Clusters(of_files=read.findings)
@@ -155,7 +155,7 @@ def _read(file: Path) -> Clusters:
             "too-many-clusters", message, ("clusters",), hint="remove those that nobody uses", of_key=True
         )
         return Clusters(of_files=to.sorted())
-    return _entries(entries, file, document, to)
+    return _entries(entries, file, document, to, environ)
 
 
 def _key_hint(key: object, value: object, to: FindingList) -> str | None:
@@ -164,7 +164,13 @@ def _key_hint(key: object, value: object, to: FindingList) -> str | None:
     return to.suggestion(key, ("clusters",))
 
 
-def _entries(entries: Mapping[Any, Any], file: Path, document: YamlDocument, to: FindingList) -> Clusters:
+def _entries(
+    entries: Mapping[Any, Any],
+    file: Path,
+    document: YamlDocument,
+    to: FindingList,
+    environ: Mapping[str, str],
+) -> Clusters:
     usable: dict[str, Cluster] = {}
     of_entries: dict[str, tuple[Finding, ...]] = {}
     for name, entry in entries.items():
@@ -174,7 +180,7 @@ def _entries(entries: Mapping[Any, Any], file: Path, document: YamlDocument, to:
             to.error("wrong-name", message, path, hint=f"use {NAME_RULE}", of_key=True)
             continue
         own = FindingList(file, document.place, suggestions=to.suggestions)
-        cluster = _cluster(name, entry, own)
+        cluster = _cluster(name, entry, own, environ)
         of_entries[name] = own.sorted()
         if cluster is not None and not own.findings:
             line, column = document.place(path, of_key=True)
@@ -182,7 +188,7 @@ def _entries(entries: Mapping[Any, Any], file: Path, document: YamlDocument, to:
     return Clusters(usable, tuple(of_entries), of_entries, to.sorted())
 
 
-def _cluster(name: str, entry: Any, to: FindingList) -> Cluster | None:
+def _cluster(name: str, entry: Any, to: FindingList, environ: Mapping[str, str]) -> Cluster | None:
     path = ("clusters", name)
     if not isinstance(entry, dict):
         message = f'cluster "{name}" must be a mapping, not {described(entry)}'
@@ -201,7 +207,10 @@ def _cluster(name: str, entry: Any, to: FindingList) -> Cluster | None:
         for key, value in entry.items()
         if isinstance(key, str) and value is not None and (key not in OWN_KEYS or key in target.settings)
     }
-    for problem in target.check_settings(settings):
+    looked_up = target.look_up(settings, environ)
+    settings = settings if isinstance(looked_up, SettingProblem) else dict(looked_up)
+    problems = [looked_up] if isinstance(looked_up, SettingProblem) else target.check_settings(settings)
+    for problem in problems:
         hint = problem.hint
         if problem.of_key:
             known = tuple(dict.fromkeys((*OWN_KEYS, *target.settings)))

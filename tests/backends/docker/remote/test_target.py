@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -63,9 +65,71 @@ def test_mistakes_are_reported_at_their_places(tmp_path: Path) -> None:
             None,
         ),
         (
-            7, 14, '"context": a docker context is not read',
-            "host: its address, which docker context inspect gpu-box shows",
+            7, 14, '"context": there is no docker context "gpu-box" (named by clusters.yml)', "known: default",
         ),
         (8, 6, 'docker on another host needs "host"', "host: a name of ssh, or ssh://USER@HOST:PORT"),
         (9, 35, 'the backend "docker-ssh" has no setting "worksapce"', 'did you mean "workspace"?'),
     ]  # fmt: skip
+
+
+def make_context(home: Path, name: str, host: str) -> None:
+    """As the docker command writes one."""
+    folder = home / "contexts" / "meta" / sha256(name.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    endpoint = {"Host": host, "SkipTLSVerify": False}
+    (folder / "meta.json").write_text(
+        json.dumps({"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}})
+    )
+
+
+def test_a_docker_context_gives_its_address(tmp_path: Path) -> None:
+    make_context(tmp_path / "docker", "box", "ssh://me@gpu-box:2222")
+    (tmp_path / "clusters.yml").write_text(
+        "clusters:\n  a: {backend: docker, context: box, workspace: /data}\n"
+    )
+    found = load_clusters(
+        Workspace(tmp_path), {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
+    )
+    assert found.findings == ()
+    assert (found.usable["a"].backend, found.usable["a"].settings) == (
+        "docker-ssh", {"workspace": "/data", "host": "ssh://me@gpu-box:2222"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "message", "hint"),
+    [
+        (
+            "context: plain",
+            'the engine of "plain" is at "tcp://box:2375", not at an address of ssh',
+            "host: a name of ssh",
+        ),
+        (
+            "context: socket",
+            'the engine of "socket" is at "ssh://box/run/x.sock", not at an address of ssh',
+            "host: ",
+        ),
+        (
+            "context: default",
+            'the engine of "default" is of this machine, not at an address of ssh',
+            "host: ",
+        ),
+        (
+            "context: plian",
+            'there is no docker context "plian" (named by clusters.yml)',
+            'did you mean "plain"?',
+        ),
+        ("context: plain, host: box", '"host" is there, too', "write one of them"),
+    ],
+)
+def test_a_context_that_is_none_of_ssh_is_refused_at_its_place(
+    tmp_path: Path, entry: str, message: str, hint: str
+) -> None:
+    make_context(tmp_path / "docker", "plain", "tcp://box:2375")
+    make_context(tmp_path / "docker", "socket", "ssh://box/run/x.sock")
+    (tmp_path / "clusters.yml").write_text(f"clusters:\n  a: {{backend: docker, {entry}}}\n")
+    environ = {"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path / "docker")}
+    (finding,) = load_clusters(Workspace(tmp_path), environ).findings
+    assert (finding.line, finding.column) == (2, 33)
+    assert finding.message == f'"context": {message}'
+    assert (finding.hint or "").startswith(hint)
