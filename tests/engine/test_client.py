@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from private_daemon import write_program
 from ssh_host import is_installed, ssh_host
 
 from taorunner.backends.contract import LogPosition
@@ -221,6 +222,28 @@ def test_an_unreachable_ssh_host_is_reported_with_sshs_reason(
         client.connect()
     assert caught.value.message.startswith(f'cannot reach the docker engine at "{host}": ')
     assert "resolve" in caught.value.message or "refused" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "reason"),
+    [
+        ("sh: 1: docker: not found", 127, "sh: 1: docker: not found"),
+        ("docker: 'dial-stdio' is not a docker command.", 1, "docker: 'dial-stdio' is not a docker command"),
+        ("me@box: Permission denied (publickey).", 255, "me@box: Permission denied (publickey)"),
+    ],
+)
+def test_what_is_missing_behind_ssh_is_said_with_the_line_to_try(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, code: int, reason: str
+) -> None:
+    write_program(tmp_path / "ssh", f'#!/bin/sh\necho "{said}" >&2\nexit {code}\n')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("DOCKER_HOST", "ssh://me@box:2222")
+    with pytest.raises(MachineError) as caught:
+        client.connect()
+    assert (caught.value.message, caught.value.hint) == (
+        f'cannot reach the docker engine at "ssh://me@box:2222": {reason}',
+        "make this work first: ssh -p 2222 me@box docker version",
+    )
 
 
 def test_no_ssh_program(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

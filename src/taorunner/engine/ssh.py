@@ -10,6 +10,7 @@ its documented interface. ``tests/engine/test_private_names.py`` fails when one 
 
 from __future__ import annotations
 
+import shlex
 import socket
 import subprocess
 import tempfile
@@ -56,6 +57,13 @@ def ssh_command(url: str, options: Sequence[str] = ()) -> list[str]:
     return [*argv, "--", parts.hostname, "docker", "system", "dial-stdio"]
 
 
+def _by_hand(url: str) -> str:
+    """What tries the same from a shell."""
+    parts = urlsplit(url)
+    at = f"{parts.username}@{parts.hostname}" if parts.username else str(parts.hostname)
+    return shlex.join(["ssh", *(("-p", str(parts.port)) if parts.port else ()), at, "docker", "version"])
+
+
 class SshConnection(urllib3.connection.HTTPConnection):
     """An HTTP connection through the ssh process."""
 
@@ -96,7 +104,7 @@ class SshConnection(urllib3.connection.HTTPConnection):
             self.close()
             raise MachineError(
                 f'cannot reach the docker engine at "{self._url}": {self._last_words}',
-                hint="make this work first: ssh HOST docker version",
+                hint=f"make this work first: {_by_hand(self._url)}",
             ) from error
 
     def close(self) -> None:
