@@ -45,6 +45,15 @@ def test_what_another_user_writes_into_a_lease_is_text_at_most(tmp_path: Path, t
     keeper.release()
 
 
+def test_who_has_to_wait_for_a_turn_is_asked_to_say_so(tmp_path: Path) -> None:
+    first, second = far.Leases(str(tmp_path)), far.Leases(str(tmp_path))
+    said: list[str] = []
+    first.wait_turn(lambda: said.append("first"))
+    second.wait_turn(lambda: said.append("second") or first.end_turn())
+    second.end_turn()
+    assert said == ["second"]
+
+
 def test_a_removed_file_frees_no_gpu(tmp_path: Path) -> None:
     keeper, machine = far.Leases(str(tmp_path)), here.Leases(tmp_path)
     assert keeper.take(KEY, HOLDER)

@@ -13,6 +13,7 @@ import os
 import secrets
 import socket
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -75,11 +76,18 @@ class Leases:
         finally:
             os.close(descriptor)
 
-    def wait_turn(self) -> None:
-        """Blocks until those that came before have their GPUs; the turn is that of this process until ``end_turn``."""
+    def wait_turn(self, blocked: Callable[[], None] = lambda: None) -> None:
+        """Blocks until those that came before have their GPUs; the turn is that of this process until ``end_turn``.
+
+        ``blocked`` is called before it waits, where it has to.
+        """
         while True:
             self._turn = self._opened(self.folder / TURN)
-            fcntl.flock(self._turn, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                blocked()
+                fcntl.flock(self._turn, fcntl.LOCK_EX)
             if _is_same(self.folder / TURN, self._turn):
                 return
             os.close(self._turn)

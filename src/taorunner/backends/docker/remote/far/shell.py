@@ -46,7 +46,7 @@ def shell(text: str) -> int:
 
 def _gpus(choice: Choice) -> list[Gpu]:
     choice.begin()
-    choice.leases.wait_turn()
+    choice.leases.wait_turn(lambda: _say(f"waits for {amount(choice.count)}: others wait there, too"))
     said = ""
     try:
         while True:
@@ -56,7 +56,12 @@ def _gpus(choice: Choice) -> list[Gpu]:
             text = "; ".join(blocked[:4])
             if text != said:
                 said = text
-                sys.stderr.write(f"waits for {amount(choice.count)}: {text}\n")
+                _say(f"waits for {amount(choice.count)}: {text}")
             time.sleep(LOOK_EVERY_S)
     finally:
         choice.leases.end_turn()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
