@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
+_INNER_SHELL = {"SHLVL": "2"}
+"""bash reads ~/.bashrc for a command of sshd, but not where it is an inner shell: that file is not ours, and may wait."""
 
 
 def is_installed() -> bool:
@@ -38,7 +40,7 @@ def ssh_host(
     (home / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {home}/host\nAuthorizedKeysFile {home}/authorized_keys\n"
         f"PidFile {home}/pid\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
-        + (f"SetEnv {' '.join(f'{name}={value}' for name, value in env.items())}\n" if env else "")
+        + f"SetEnv {' '.join(f'{name}={value}' for name, value in {**_INNER_SHELL, **env}.items())}\n"
     )
     public = (home / "host.pub").read_text().split()[:2]
     (home / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(public)}\n")

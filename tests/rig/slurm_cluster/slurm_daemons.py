@@ -247,7 +247,7 @@ def make_ssh_files(layout: Layout) -> None:
     (folder / "sshd_config").write_text(
         f"ListenAddress {address}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
         f"PidFile {layout.pid_file('sshd')}\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n"
-        f"MaxStartups 100\nMaxSessions 100\nSetEnv SLURM_CONF={layout.slurm_conf}\n"
+        f"MaxStartups 100\nMaxSessions 100\nSetEnv SLURM_CONF={layout.slurm_conf} SHLVL=2\n"
     )
     public = (folder / "host.pub").read_text().split()[:2]
     (folder / "known_hosts").write_text(f"{address} {' '.join(public)}\n")
