@@ -54,10 +54,11 @@ def _submit(root: Path, environ: Mapping[str, str]) -> None:
     _taorunner(_started(root / "one", environ, 1), environ, "ps")  # imports are compiled now
     home, busy_s, began_s = root / "all", _children_s(), time.perf_counter()
     _started(home, environ, SUBMITTED)
+    client_cpu_s = _children_s() - busy_s
     while len(_jobs(environ)) < SUBMITTED + 1:
         time.sleep(0.05)
     ours_s = time.perf_counter() - began_s
-    ours_cpu_s = _children_s() - busy_s + _cpu_s(_supervisor(home))
+    ours_cpu_s = client_cpu_s + _cpu_s(_supervisor(home))
     scripts = [*home.glob(".taorunner/runs/*/slurm/run.sbatch")]
     _cancel(environ)
     busy_s, began_s = _children_s(), time.perf_counter()
@@ -79,7 +80,9 @@ def _submit(root: Path, environ: Mapping[str, str]) -> None:
     print(
         f"  {ours_s:.2f} s ÷ {bare_s:.2f} s: {ours_s / bare_s:.2f}, wanted ≤ 2   (load {os.getloadavg()[0]:.1f})"
     )
-    print(f"  CPU of taorunner and its commands {ours_cpu_s:.2f} s, of sbatch {bare_cpu_s:.2f} s")
+    print(
+        f"  CPU: taorunner with its commands {ours_cpu_s:.2f} s (client {client_cpu_s:.2f}), sbatch {bare_cpu_s:.2f} s"
+    )
 
 
 def _started(root: Path, environ: Mapping[str, str], count: int) -> Path:
@@ -168,7 +171,7 @@ def _inherited() -> dict[str, str]:
 
 def _jobs(environ: Mapping[str, str]) -> Sequence[str]:
     done = subprocess.run(
-        ["squeue", "-h", "-t", "PENDING"],
+        ["squeue", "-h", "-r", "-t", "PENDING"],
         env={**os.environ, **environ},
         check=True,
         capture_output=True,

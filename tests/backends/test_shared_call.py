@@ -36,6 +36,20 @@ def test_those_who_ask_during_a_call_share_the_next_one() -> None:
     assert shared() == len(calls) - 1
 
 
+def test_those_who_come_together_are_one_call_and_one_who_stays_away_is_not_waited_for_long() -> None:
+    calls: list[Sequence[int]] = []
+
+    def answer(asked: Sequence[int]) -> list[int]:
+        calls.append(sorted(asked))
+        return [one * 2 for one in asked]
+
+    gathered = GatheredCall[int, int](answer)
+    with ThreadPoolExecutor(5) as pool:
+        assert list(pool.map(lambda one: gathered(one, together=5), range(5))) == [0, 2, 4, 6, 8]
+    assert calls == [[0, 1, 2, 3, 4]]
+    assert gathered(7, together=2) == 14
+
+
 def test_an_error_reaches_everyone_and_the_next_call_is_a_new_one() -> None:
     answers = iter([ValueError("down"), "up"])
 

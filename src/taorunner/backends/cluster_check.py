@@ -1,147 +1,42 @@
-"""What can be proved of a cluster before a run: of the site, where that can be asked, else what its backend says of
-itself."""
+"""What can be proved of a cluster before a run: each backend knows how, or at least says what it can of itself."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 
-from taorunner import host_commands
-from taorunner.atomic_files import write_text
-from taorunner.backends.docker.remote import site_check as docker_host
-from taorunner.backends.kubernetes import site_check as kubernetes_site
-from taorunner.backends.login_host import run_at
+from taorunner.backends.contract import ChecksClusters, ForeseesRefusals
 from taorunner.backends.registry import load_backend
-from taorunner.backends.slurm.site_check import Ask, check_site
-from taorunner.backends.slurm.site_reading import (
-    ACCOUNTING,
-    SINFO,
-    account_refusals,
-    read_accounting,
-    read_partitions,
-    refusals,
-)
-from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
-from taorunner.planning.model.plan import Resources, RunPlan
+from taorunner.errors import Finding, Severity, TaorunnerError
+from taorunner.planning.model.plan import RunPlan
 from taorunner.project.clusters.cluster_file import Cluster
-from taorunner.project.clusters.far_place import far_place
 from taorunner.project.workspace import Workspace
-
-_ASK_S = 15.0
-_LOGIN_S = 40.0
-_SITE_KEYS = ("partition", "account", "qos")
-TOKEN = "cluster-check"
-"""The file in the state folder that a node has to read."""
-
-
-def asker(host: str | None, environ: Mapping[str, str]) -> Ask:
-    """Runs commands on ``host``, or on this machine without one."""
-
-    def ask(argv: Sequence[str], within_s: float) -> host_commands.CommandResult:
-        return run_at(host, argv, timeout_s=within_s, env=environ)
-
-    return ask
+from taorunner.targets import GpuSource, target_of
 
 
 def check_cluster(
     cluster: Cluster, workspace: Workspace | None, environ: Mapping[str, str]
 ) -> Iterator[Finding]:
-    """One finding for each thing, in the order in which a run needs them.
-
-    Writes one small file into the state folder of ``workspace``, and removes it.
-    """
-    limits = cluster.limits
-    resources = Resources(nodes=limits.nodes or 1, cpus=limits.cpus, memory_bytes=limits.memory_bytes,
-                          time_s=limits.time_s)  # fmt: skip
-    if cluster.backend == "kubernetes":
-        yield from kubernetes_site.check_site(cluster.settings, resources, environ)
-        return
-    if cluster.backend == "docker-ssh":
-        there = None if workspace is None else str(cluster.settings.get("workspace") or workspace.root)
-        sync = f"taorunner clusters sync {cluster.name}"
-        yield from docker_host.check_host(cluster.host or "", cluster.settings, there, environ, sync)
-        return
-    if cluster.backend != "slurm":
-        yield from _of_backend(cluster, environ)
-        return
-    ask = asker(cluster.host, environ)
-    if workspace is None:
-        yield from check_site(cluster.settings, resources, ask, None)
-        return
-    text = secrets.token_hex(16)
-    file = workspace.state_dir / TOKEN
-    far = str(cluster.settings.get("workspace") or workspace.root)
-    if far_place(workspace.root, cluster.backend, cluster.settings) is not None:
-        yield from _with_token_there(
-            cluster, resources, ask, f"{far.rstrip('/')}/{file.relative_to(workspace.root)}"
-        )
-        return
+    """One finding for each thing, in the order in which a run needs them."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, text + "\n")
-        place = (f"{far.rstrip('/')}/{file.relative_to(workspace.root)}", text)
-        yield from check_site(cluster.settings, resources, ask, place)
-    finally:
-        file.unlink(missing_ok=True)
-
-
-def _with_token_there(cluster: Cluster, resources: Resources, ask: Ask, path: str) -> Iterator[Finding]:
-    """The file is written by the login host, whose disk this machine does not see."""
-    text = secrets.token_hex(16)
-    script = 'umask 077; mkdir -p "${1%/*}" && echo "$2" >"$1"'
-    try:
-        try:
-            ask(["sh", "-c", script, "sh", path, text], _LOGIN_S)
-        except MachineError as error:
-            yield Finding(Severity.ERROR, "cluster-login", error.message, error.hint)
+        backend = load_backend(cluster.backend, environ)
+        if isinstance(backend, ChecksClusters):
+            yield from backend.check_cluster(cluster, workspace)
             return
-        yield from check_site(cluster.settings, resources, ask, (path, text))
-    finally:
-        with suppress(MachineError):
-            ask(["rm", "-f", path], _ASK_S)
-
-
-def never_starting(plans: Sequence[RunPlan], environ: Mapping[str, str]) -> list[Finding]:
-    """What a scheduler would refuse, or take and never start, each once. Nothing where it cannot be asked within some
-    seconds.
-
-    Asks only for runs of Slurm that name a partition, an account or a QOS, once for each login node.
-    """
-    by_host: dict[str | None, list[RunPlan]] = {}
-    for plan in plans:
-        if plan.backend == "slurm" and any(plan.backend_options.get(key) is not None for key in _SITE_KEYS):
-            by_host.setdefault(plan.backend_options.get("host"), []).append(plan)
-    found: list[Finding] = []
-    for host, of_host in by_host.items():
-        ask = asker(host, environ)
-        partitions = read_partitions(_answer(ask, SINFO))
-        if not partitions:
-            continue
-        names_account = any(
-            plan.backend_options.get(key) is not None for plan in of_host for key in ("account", "qos")
-        )
-        accounting = read_accounting(_answer(ask, ACCOUNTING) if names_account else "")
-        for plan in of_host:
-            found += refusals(plan.backend_options, plan.resources, partitions)
-            found += account_refusals(plan.backend_options, accounting)
-    return list(dict.fromkeys(found))
-
-
-def _answer(ask: Ask, argv: Sequence[str]) -> str:
-    """Empty where there is none."""
-    try:
-        done = ask(argv, _ASK_S)
-    except MachineError:
-        return ""
-    return done.stdout if done.succeeded else ""
-
-
-def _of_backend(cluster: Cluster, environ: Mapping[str, str]) -> Iterator[Finding]:
-    try:
-        found = load_backend(cluster.backend, environ).check()
+        found = backend.check()
     except TaorunnerError as error:
         found = [Finding(Severity.ERROR, "cluster-login", error.message, error.hint)]
     yield from found
     if not any(finding.is_error for finding in found):
         yield Finding(Severity.OK, "cluster-login", f"the backend {cluster.backend} answers")
+
+
+def never_starting(plans: Sequence[RunPlan], environ: Mapping[str, str]) -> list[Finding]:
+    """What a scheduler would refuse, or take and never start, each once."""
+    found: list[Finding] = []
+    for name in dict.fromkeys(plan.backend for plan in plans):
+        if target_of(name).gpus is not GpuSource.SCHEDULED:
+            continue
+        backend = load_backend(name, environ)
+        if isinstance(backend, ForeseesRefusals):
+            found += backend.never_starting([plan for plan in plans if plan.backend == name])
+    return list(dict.fromkeys(found))

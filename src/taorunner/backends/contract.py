@@ -25,12 +25,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from taorunner.container_options import Mount
 from taorunner.errors import Finding
 from taorunner.planning.model.plan import Resources, RunPlan
 from taorunner.values.value import Value
+
+if TYPE_CHECKING:
+    from taorunner.project.clusters.cluster_file import Cluster
+    from taorunner.project.workspace import Workspace
 
 
 class ChosenModel(Value):
@@ -68,7 +72,7 @@ class Launch(Value):
     """The launch parameters that the plan does not fix: run id, folder and GPUs (host ids).
 
     ``lease`` are open descriptors that hold the GPU leases. A backend that starts local processes passes them on.
-    ``follows`` is for engines whose target says that they take chains.
+    ``follows`` is for engines whose target says that they take chains. ``together`` runs are launched at the same time.
     """
 
     run_id: str
@@ -76,6 +80,7 @@ class Launch(Value):
     gpu_ids: tuple[str, ...] = ()
     lease: tuple[int, ...] = ()
     follows: Follows | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +274,24 @@ class SearchesResults(Protocol):
 
     def digests(self, host: str, paths: Sequence[str]) -> Mapping[str, str]:
         """SHA-256 of files in hexadecimal, by path. Raises MachineError."""
+        ...
+
+
+@runtime_checkable
+class ChecksClusters(Protocol):
+    """A backend that can prove before a run what a cluster of clusters.yml can do."""
+
+    def check_cluster(self, cluster: Cluster, workspace: Workspace | None) -> Iterator[Finding]:
+        """One finding for each thing, in the order in which a run needs them. Leaves nothing behind."""
+        ...
+
+
+@runtime_checkable
+class ForeseesRefusals(Protocol):
+    """A backend whose scheduler can be asked what it would refuse, or take and never start."""
+
+    def never_starting(self, plans: Sequence[RunPlan]) -> list[Finding]:
+        """Nothing where it cannot be asked within some seconds."""
         ...
 
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from taorunner.backends.contract import EngineState, EngineStatus, Handle, Started
 from taorunner.errors import EngineRefusedError
+from taorunner.planning.model.plan import Resources
+
+if TYPE_CHECKING:
+    from taorunner.project.clusters.cluster_file import Cluster
 
 _LOOK_AFTER_SUBMIT_S = 1.0
 KILL_PATIENCE_S = 60.0
 """How long a killed run may take to go."""
+
+
+def resources_of(cluster: Cluster) -> Resources:
+    """What a run of the cluster that says nothing itself would take."""
+    wanted = cluster.limits
+    return Resources(
+        nodes=wanted.nodes or 1, cpus=wanted.cpus, memory_bytes=wanted.memory_bytes, time_s=wanted.time_s
+    )
 
 
 class ScheduledBackend(ABC):

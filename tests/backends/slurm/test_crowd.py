@@ -42,7 +42,9 @@ def test_a_thousand_held_jobs_are_asked_for_with_one_command(runs: SlurmRuns, tm
         for number in range(CROWD):
             run_dir = tmp_path / "crowd" / str(number)
             run_dir.mkdir(parents=True)
-            Folder(run_dir).write({}, RunsCluster(None, "crowd", 600, Asked()))
+            Folder(run_dir).write(
+                {}, RunsCluster(None, "crowd", 600, Asked(), None, job_name("crowd"), number)
+            )
             Folder(run_dir).keep_job(f"{job}_{number}")
             handles.append(Handle("slurm", f"crowd-{number}", f"{job}_{number}", run_dir))
         backend = SlurmBackend({**runs.environment, "PATH": f"{bin_dir}:/usr/bin:/bin"})

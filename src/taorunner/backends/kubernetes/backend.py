@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taorunner.backends.contract import (
     EngineState,
@@ -30,13 +30,17 @@ from taorunner.backends.kubernetes.judging import Seen, by_folder_alone, judged,
 from taorunner.backends.kubernetes.kubectl import Kubectl, Refusal
 from taorunner.backends.kubernetes.objects import Event, read_job
 from taorunner.backends.kubernetes.request import KubernetesRequest, kubectl_line, kubernetes_request
-from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend
+from taorunner.backends.scheduled_backend import KILL_PATIENCE_S, ScheduledBackend, resources_of
 from taorunner.backends.secrets import INPUT_DIR, SECRETS_DIR
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.state_files import Trust, read_state
+
+if TYPE_CHECKING:
+    from taorunner.project.clusters.cluster_file import Cluster as ClusterEntry
+    from taorunner.project.workspace import Workspace
 
 _ANSWER_WITHIN_S = 60.0
 """How long a Job of the same name may take to go."""
@@ -132,6 +136,11 @@ class KubernetesBackend(ScheduledBackend):
         if job is not None:
             self._client(job.context, job.namespace).delete(job.name)
         folder.remove()
+
+    def check_cluster(self, cluster: ClusterEntry, workspace: Workspace | None) -> Iterator[Finding]:
+        from taorunner.backends.kubernetes.site_check import check_site
+
+        return check_site(cluster.settings, resources_of(cluster), self._environ)
 
     def command_line(self, request: KubernetesRequest) -> str:
         """The line that creates the same Job; the manifest lies in the run's folder."""

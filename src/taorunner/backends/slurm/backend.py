@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import shlex
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import (
+    EngineState,
     EngineStatus,
     Handle,
     Launch,
@@ -23,27 +24,32 @@ from taorunner.backends.contract import (
     Started,
 )
 from taorunner.backends.far.backend import FarBackend
-from taorunner.backends.far.side import FarSide, Place
+from taorunner.backends.far.side import Place
 from taorunner.backends.scheduled_backend import KILL_PATIENCE_S
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.backends.slurm import states
-from taorunner.backends.slurm.folder import Cluster, Folder, is_number
+from taorunner.backends.slurm.arrays import Arrays, submitted_job
+from taorunner.backends.slurm.folder import Cluster, Folder, is_job
 from taorunner.backends.slurm.images import ensure_image
 from taorunner.backends.slurm.request import SlurmRequest, slurm_request
 from taorunner.backends.slurm.scheduler import SILENT_PAUSE_S, Scheduler
-from taorunner.backends.slurm.script import BATCH_SCRIPT, job_name, sbatch_argv
+from taorunner.backends.slurm.script import BATCH_SCRIPT, sbatch_argv
 from taorunner.backends.slurm.shell import shell_command
 from taorunner.backends.slurm.standing import Standings
 from taorunner.errors import EngineRefusedError, Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
+
+if TYPE_CHECKING:
+    from taorunner.project.clusters.cluster_file import Cluster as ClusterEntry
+    from taorunner.project.workspace import Workspace
 
 _ANSWER_WITHIN_S = 60.0
 """How long a job is searched for whose number never came back."""
 _FIND_WITHIN_S = 3.0
 
 
-class SlurmBackend(FarBackend):
+class SlurmBackend(FarBackend[Scheduler]):
     """See ``contract`` for the rules."""
 
     name = "slurm"
@@ -55,16 +61,14 @@ class SlurmBackend(FarBackend):
     ) -> None:
         """``silent_pause_s`` is how long a scheduler that did not answer is left alone."""
         self._environ = os.environ if environ is None else environ
-        self._silent_pause_s = silent_pause_s
-        self._schedulers: dict[str | None, Scheduler] = {}
-        self._lock = threading.Lock()
-        self._far = FarSide(self._scheduler, _far_place)
-        self._standings = Standings(self._scheduler, self._far.refresh)
+        super().__init__(lambda host: Scheduler(host, self._environ, silent_pause_s), _far_place)
+        self._standings = Standings(self._host, self._far.refresh)
+        self._arrays = Arrays(self._host)
 
     def check(self) -> list[Finding]:
         """Whether this machine has Slurm's commands. A cluster behind ssh is checked by ``prepare``."""
         try:
-            done = self._scheduler(None).run(["sinfo", "-h", "-o", "%P %a %l %G"])
+            done = self._host(None).run(["sinfo", "-h", "-o", "%P %a %l %G"])
         except TaorunnerError as error:
             text = f"this machine is no login node: {error.message}; clusters with a host can be used"
             return [Finding(Severity.INFO, "slurm-commands", text, error.hint)]
@@ -77,7 +81,7 @@ class SlurmBackend(FarBackend):
     def prepare(self, plan: RunPlan, report: Report) -> str | None:
         """The image is put where the nodes find it; what else a job lacks Slurm itself says at the submit."""
         if plan.image:
-            scheduler = self._scheduler(plan.backend_options.get("host"))
+            scheduler = self._host(plan.backend_options.get("host"))
             ensure_image(scheduler, plan.backend_options, plan.image, report)
         return None
 
@@ -86,17 +90,19 @@ class SlurmBackend(FarBackend):
 
     def submit(self, request: SlurmRequest) -> Started:
         folder, cluster = Folder(request.run_dir), request.cluster
-        scheduler = self._scheduler(cluster.host)
+        scheduler = self._host(cluster.host)
         job = folder.job()
         if job is None and request.awaits_models:
             raise EngineRefusedError("the models of its chain are not known, and it follows no run")
         if job is None and folder.is_answer_unknown:
-            job = self._adopted(folder, cluster, patience_s=_ANSWER_WITHIN_S)
+            job = self._adopted(folder, folder.cluster() or cluster, patience_s=_ANSWER_WITHIN_S)
         if job is None:
             folder.write(request.scripts, cluster)
             with self._delivered(request, folder):
-                folder.begin_submit()
-                job = self._submitted(request, folder, scheduler)
+                job = self._arrays.submit(request)
+                if job is None:
+                    folder.begin_submit()
+                    job = self._submitted(request, folder, scheduler)
         handle = self._handle(request.run_id, job, request.run_dir)
         return self._started(handle, may_end=cluster.asked.after is not None)
 
@@ -123,15 +129,13 @@ class SlurmBackend(FarBackend):
         cluster, job = folder.cluster(), folder.job()
         if cluster is None or job is None or folder.exit() is not None or folder.kept_end() is not None:
             return
-        scheduler = self._scheduler(cluster.host)
+        scheduler = self._host(cluster.host)
         self._far.request_stop(handle.run_dir)
         folder.request_stop()  # a start that is about to begin ends by itself
-        name = f"--name={job_name(cluster.run_id)}"  # its number may be another job's by now
-        scheduler.cancel("--state=PENDING", name, job)
-        scheduler.cancel("-b", "--signal=USR2", name, job)
+        _end(scheduler, cluster, job, softly=True)
         if self._has_ended(handle, grace_s):
             return
-        scheduler.cancel(name, job)
+        _end(scheduler, cluster, job, softly=False)
         self._has_ended(handle, KILL_PATIENCE_S)
 
     def remove(self, handle: Handle) -> None:
@@ -139,6 +143,16 @@ class SlurmBackend(FarBackend):
         self._far.remove(handle.run_dir)
         Folder(handle.run_dir).remove()
         self._standings.forget(handle.run_id)
+
+    def check_cluster(self, cluster: ClusterEntry, workspace: Workspace | None) -> Iterator[Finding]:
+        from taorunner.backends.slurm.cluster_check import check_cluster
+
+        return check_cluster(cluster, workspace, self._environ)
+
+    def never_starting(self, plans: Sequence[RunPlan]) -> list[Finding]:
+        from taorunner.backends.slurm.cluster_check import never_starting
+
+        return never_starting(plans, self._environ)
 
     def command_line(self, request: SlurmRequest) -> str:
         """The line that submits the same job; the scripts lie in the run's folder."""
@@ -149,12 +163,6 @@ class SlurmBackend(FarBackend):
         """What opens a shell on a node, from this machine."""
         return shell_command(plan, launch, tty=tty)
 
-    def _scheduler(self, host: str | None) -> Scheduler:
-        with self._lock:
-            if host not in self._schedulers:
-                self._schedulers[host] = Scheduler(host, self._environ, self._silent_pause_s)
-            return self._schedulers[host]
-
     def _handle(self, run_id: str, job: str, run_dir: Path) -> Handle:
         return Handle(self.name, run_id, job, run_dir)
 
@@ -162,7 +170,7 @@ class SlurmBackend(FarBackend):
         host = request.cluster.host
         if request.delivery is not None:
             return self._far.delivered(host, folder, request.scripts, request.delivery)
-        _refuse_unseen(request, self._scheduler(host))
+        _refuse_unseen(request, self._host(host))
         return nullcontext()
 
     def _submitted(self, request: SlurmRequest, folder: Folder, scheduler: Scheduler) -> str:
@@ -175,8 +183,8 @@ class SlurmBackend(FarBackend):
         except MachineError:
             folder.forget_submit()
             raise
-        job = done.stdout.strip().splitlines()[-1].split(";")[0] if done.stdout.strip() else ""
-        if done.succeeded and is_number(job):
+        job = submitted_job(done)
+        if job is not None:
             folder.keep_job(job)
             return job
         if done.succeeded and (adopted := self._adopted(folder, request.cluster, patience_s=0)) is not None:
@@ -187,14 +195,12 @@ class SlurmBackend(FarBackend):
 
     def _adopted(self, folder: Folder, cluster: Cluster, *, patience_s: float) -> str | None:
         """The job of an earlier submit whose number never came back. Of two, the younger one is cancelled."""
-        scheduler = self._scheduler(cluster.host)
+        scheduler = self._host(cluster.host)
         deadline = time.monotonic() + patience_s
         while True:
-            named = [row for row in scheduler.jobs() if row.name == job_name(cluster.run_id)]
-            rows = [
-                row for row in named if is_number(row.id) and not states.was_refused(row.state, row.nodes)
-            ]
-            jobs = sorted({row.id for row in rows} - folder.earlier_jobs(), key=int)
+            named = [row for row in scheduler.jobs() if cluster.has(row.id, row.name) and is_job(row.id)]
+            rows = [row for row in named if not states.was_refused(row.state, row.nodes)]
+            jobs = sorted({row.id for row in rows} - folder.earlier_jobs(), key=_by_number)
             if jobs:
                 for younger in jobs[1:]:
                     scheduler.cancel(younger)
@@ -203,6 +209,25 @@ class SlurmBackend(FarBackend):
             if time.monotonic() >= deadline:
                 return None
             time.sleep(min(2.0, patience_s))
+
+
+def _end(scheduler: Scheduler, cluster: Cluster, job: str, *, softly: bool) -> None:
+    """Cancels the run's job, whose number may be another one's by now. ``softly``: its script is told, if it runs."""
+    if cluster.task is None:
+        name = f"--name={cluster.job_name}"
+        if softly:
+            scheduler.cancel("--state=PENDING", name, job)
+        scheduler.cancel(*(("-b", "--signal=USR2") if softly else ()), name, job)
+        return
+    # no filter: the tasks that wait are one job for it, which scancel would end whole (measured on Slurm 22.05)
+    row = next((row for row in scheduler.jobs() if row.id == job and cluster.has(row.id, row.name)), None)
+    if row is not None:
+        runs = states.state_of(row.state) is not EngineState.WAITING
+        scheduler.cancel(*(("-b", "--signal=USR2") if softly and runs else ()), job)
+
+
+def _by_number(job: str) -> int:
+    return int(job.partition("_")[0])
 
 
 def _far_place(run_dir: Path) -> Place | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,7 @@ from taorunner.backends.slurm.script import (
     MESSAGES,
     NODE_SCRIPT,
     STOP,
+    job_name,
 )
 from taorunner.backends.slurm.states import Asked
 from taorunner.backends.slurm.target import is_host
@@ -41,13 +43,27 @@ _KEPT = (BATCH_SCRIPT, NODE_SCRIPT, EXIT)
 
 
 class Cluster(Value):
-    """How a run's cluster is reached, and what the run asked of it. ``far`` where only the cluster sees its folder."""
+    """How a run's cluster is reached, and what the run asked of it. ``far`` where only the cluster sees its folder.
+
+    ``array`` is the name of the array job in which the run is the task number ``task``.
+    """
 
     host: str | None
     run_id: str
     unknown_after_s: int
     asked: Asked
     far: FarRun | None = None
+    array: str | None = None
+    task: int | None = None
+
+    @property
+    def job_name(self) -> str:
+        return self.array or job_name(self.run_id)
+
+    def has(self, job: str, name: str) -> bool:
+        """Whether a job of Slurm's answer is that of the run. Its number alone may be that of another one by now."""
+        task = "" if self.task is None else str(self.task)
+        return name == self.job_name and job.partition("_")[2] == task
 
 
 class Folder(RunFolder):
@@ -67,16 +83,14 @@ class Folder(RunFolder):
         return _end_of(self.path / MESSAGES)
 
     def write(self, scripts: Mapping[str, str], cluster: Cluster) -> None:
-        body = {
-            "host": cluster.host,
-            "run_id": cluster.run_id,
-            "unknown_after_s": cluster.unknown_after_s,
-            "asked": vars(cluster.asked),
-            "far": None if cluster.far is None else cluster.far.to_json(),
-        }
         (self.path / EXIT).unlink(missing_ok=True)  # of an earlier attempt
         for name, text in scripts.items():
             write_new(self.run_dir, name, text.encode(), mode=0o700)
+        self.keep_cluster(cluster)
+
+    def keep_cluster(self, cluster: Cluster) -> None:
+        far = None if cluster.far is None else cluster.far.to_json()
+        body = {**vars(cluster), "asked": vars(cluster.asked), "far": far}
         self._write(CLUSTER, json.dumps(body).encode())
 
     def cluster(self) -> Cluster | None:
@@ -90,7 +104,11 @@ class Folder(RunFolder):
                 return None
             if not all_fit(asked) or not (body["host"] is None or is_host(body["host"])):
                 return None
-            return Cluster(body["host"], str(body["run_id"]), int(body["unknown_after_s"]), asked, known)
+            array, task = body.get("array"), body.get("task")
+            if not (array is None and task is None) and not (_is_array(array) and type(task) is int):
+                return None
+            run_id, unknown_after_s = str(body["run_id"]), int(body["unknown_after_s"])
+            return Cluster(body["host"], run_id, unknown_after_s, asked, known, array, task)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
@@ -162,6 +180,11 @@ def is_job(text: str) -> bool:
     """Whether it is a job, or a task of an array (``7_12``): it becomes a word of Slurm's commands."""
     job, mark, task = text.partition("_")
     return is_number(job) and (not mark or is_number(task))
+
+
+def _is_array(name: object) -> bool:
+    """Whether it may be the name of an array job of ours: it becomes a word of Slurm's commands."""
+    return isinstance(name, str) and re.fullmatch(r"tr-[A-Za-z0-9_.+-]{1,200}", name) is not None
 
 
 def _end_of(path: Path) -> str | None:

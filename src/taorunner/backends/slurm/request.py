@@ -45,13 +45,14 @@ class SlurmRequest(EngineRequest):
     """``job`` is what the scripts are made of, ``cluster`` how they are handed over.
 
     ``delivery`` is what goes before them to a cluster whose disk this machine does not see. ``awaits_models``: it can
-    only be shown, because nothing would put the models of its chain into it.
+    only be shown, because nothing would put the models of its chain into it. ``together`` as in ``Launch``.
     """
 
     job: Job
     cluster: Cluster
     delivery: Delivery | None = None
     awaits_models: bool = False
+    together: int = 1
 
 
 def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
@@ -112,6 +113,7 @@ def slurm_request(plan: RunPlan, launch: Launch, backend: str) -> SlurmRequest:
         ),
         delivery=None if place is None else delivery(plan, launch, place, mounts),
         awaits_models=bool(plan.awaits) and launch.follows is None,
+        together=launch.together,
     )  # fmt: skip
 
 

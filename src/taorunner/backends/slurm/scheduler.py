@@ -24,7 +24,7 @@ COMMAND_TIMEOUT_S = 60.0
 SILENT_PAUSE_S = 60.0
 """A controller that is down is asked once a minute: each call takes nine seconds until it fails."""
 _SQUEUE = "%i|%T|%r|%N|%V|%j"
-_SACCT = "JobIDRaw,State,ExitCode,End,JobName"
+_SACCT = "JobID,State,ExitCode,End,JobName"
 _DOWN = (
     "Unable to contact slurm controller",
     "Socket timed out",

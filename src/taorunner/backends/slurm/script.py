@@ -68,25 +68,19 @@ def job_name(run_id: str) -> str:
 
 def sbatch_argv(job: Job, script: str | None = None) -> list[str]:
     """The command that submits it; without ``script`` it is read from standard input."""
-    argv = ["sbatch", "--parsable", "--export=NONE", *job.arguments]
+    argv = sbatch_line(job.arguments)
     return argv if script is None else [*argv, script]
 
 
+def sbatch_line(arguments: Sequence[str]) -> list[str]:
+    return ["sbatch", "--parsable", "--export=NONE", *arguments]
+
+
 def batch_script(job: Job) -> str:
-    directives = [
-        f"--job-name={job_name(job.run_id)}",
-        f"--comment=taorunner:{job.run_id}",
-        f"--nodes={job.nodes}",
-        "--ntasks-per-node=1",
-        *job.directives,
-        *([f"--dependency=afterok:{job.follows.id}", "--kill-on-invalid-dep=yes"] if job.follows else []),
-        "--open-mode=append",
-        "--requeue" if job.requeues else "--no-requeue",
-    ]
     options = ["--export=ALL", "--kill-on-bad-exit=1", "--wait=60", *job.step_options]
     setup = "".join(f"{line}\n" for line in job.setup)
     return _BATCH.format(
-        directives="\n".join(f"#SBATCH {line}" for line in directives),
+        directives=directive_lines(job, job_name(job.run_id), job.run_id),
         folder=shlex.quote(job.folder),
         results=shlex.quote(job.results),
         newest=_newest(job.checkpoints),
@@ -102,6 +96,21 @@ def batch_script(job: Job) -> str:
         interrupted=INTERRUPTED,
         stopped=STOPPED,
     )
+
+
+def directive_lines(job: Job, name: str, what: str) -> str:
+    """The ``#SBATCH`` lines of a job of this name."""
+    directives = [
+        f"--job-name={name}",
+        f"--comment=taorunner:{what}",
+        f"--nodes={job.nodes}",
+        "--ntasks-per-node=1",
+        *job.directives,
+        *([f"--dependency=afterok:{job.follows.id}", "--kill-on-invalid-dep=yes"] if job.follows else []),
+        "--open-mode=append",
+        "--requeue" if job.requeues else "--no-requeue",
+    ]
+    return "\n".join(f"#SBATCH {line}" for line in directives)
 
 
 def _models(job: Job) -> str:
@@ -168,6 +177,8 @@ _BATCH = r"""#!/bin/bash
 {directives}
 # Written by taorunner. Runs one step on all nodes and ends with its exit code.
 why= signalled=
+job=$SLURM_JOB_ID  # a task of an array by its index: the number of the last task stands for the whole array
+[ -z "${{SLURM_ARRAY_TASK_ID:-}}" ] || job=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID
 trap 'signalled=1 why=${{why:-limit}}; end_step' USR2  # before the time limit, and when the run is stopped
 trap 'signalled=1 why=${{why:-term}}; end_step' TERM  # preemption, scancel, or the limit itself
 end_step() {{
@@ -175,7 +186,7 @@ end_step() {{
     note "near_the_end:$why"
     if [ -n "${{direct:-}}" ]; then kill -TERM "$child" 2>/dev/null; return 0; fi
     for _ in 1 2 3 4 5 6 7 8 9 10; do  # the step may not have begun yet
-        scancel --signal=TERM "$SLURM_JOB_ID.0" 2>/dev/null && return 0
+        scancel --signal=TERM "$job.0" 2>/dev/null && return 0
         kill -0 "$child" 2>/dev/null || return 0
         sleep 0.5
     done
@@ -189,7 +200,7 @@ R={results}
 attempt=${{SLURM_RESTART_COUNT:-0}}
 note() {{
     printf '{{"at":"%s","attempt":%s,"job":"%s","node":"%s","event":"%s"}}\n' \
-        "$(date -u +%FT%T.%3NZ)" "$attempt" "$SLURM_JOB_ID" "$SLURMD_NODENAME" "$1" >>"$D/slurm.jsonl"
+        "$(date -u +%FT%T.%3NZ)" "$attempt" "$job" "$SLURMD_NODENAME" "$1" >>"$D/slurm.jsonl"
 }}
 finish() {{
     printf '%s %s\n' "$1" "$(date -u +%FT%T.%3NZ)" >"$D/exit.part" && mv "$D/exit.part" "$D/exit"
@@ -241,7 +252,7 @@ if [ "$why" = limit ]; then
         note no_checkpoint
     elif [ "$attempt" -lt {requeues} ]; then
         note requeue
-        scontrol requeue "$SLURM_JOB_ID" && {{ sleep 120; exit 0; }}
+        scontrol requeue "$job" && {{ sleep 120; exit 0; }}
     fi
     note limit
     [ "$rc" -ne 0 ] || rc={interrupted}

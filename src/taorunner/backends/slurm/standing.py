@@ -19,7 +19,6 @@ from taorunner.backends.slurm import states
 from taorunner.backends.slurm.folder import Cluster, Folder, KeptEnd, Start
 from taorunner.backends.slurm.said import runtime_end, silent_end
 from taorunner.backends.slurm.scheduler import EndRow, JobRow, Scheduler
-from taorunner.backends.slurm.script import job_name
 from taorunner.errors import TaorunnerError
 
 _COMPLETES_WITHIN_S = 60.0
@@ -114,6 +113,7 @@ def _ask(
     except TaorunnerError as error:
         return {handle.run_id: _by_folder_alone(seen.folder, error.message) for handle, seen in runs}
     found = {}
+    arrays = {(row.id.partition("_")[0], row.name) for row in rows.values() if "_" in row.id}
     for handle, seen in runs:
         row, end, cluster = rows.get(handle.id), ends.get(handle.id), seen.cluster
         assert cluster is not None
@@ -123,8 +123,12 @@ def _ask(
                 found[handle.run_id] = _waiting(scheduler, handle, seen.folder, cluster, row, None)
             else:
                 found[handle.run_id] = _of_job(scheduler, handle, seen.folder, cluster, row, end)
-        elif end is not None and end.name == job_name(cluster.run_id):
+        elif end is not None and cluster.has(end.id, end.name):
             found[handle.run_id] = _of_accounting(seen.folder, cluster, end)
+        elif (handle.id.partition("_")[0], cluster.job_name) in arrays and not seen.folder.has_begun:
+            # of an array that it knows, Slurm forgets only a task that was cancelled while it waited
+            ended = states.Ended("CANCELLED", 0, None)
+            found[handle.run_id] = seen.folder.ended(_judged(seen.folder, cluster, ended, None))
         else:
             found[handle.run_id] = _unknown(seen.folder, cluster)
     return found
@@ -189,7 +193,7 @@ def _end_by_code(written: tuple[int, datetime]) -> KeptEnd:
 
 def _is_ours(row: JobRow | None, cluster: Cluster | None) -> bool:
     """A scheduler that lost its memory gives a number to another job."""
-    return row is not None and cluster is not None and row.name == job_name(cluster.run_id)
+    return row is not None and cluster is not None and cluster.has(row.id, row.name)
 
 
 def _goes_on(last: Start | None) -> bool:

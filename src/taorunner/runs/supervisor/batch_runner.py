@@ -212,16 +212,16 @@ class BatchRunner:
         for run_id, code, text in decision.notices:
             self._journal.notice(run_id, code, text, level="info" if code == "gpu-wait" else "warning")
         for start in decision.starts:
-            self._begin(start.run_id, start.gpu_ids, follows[start.run_id])
+            self._begin(start.run_id, start.gpu_ids, follows[start.run_id], len(decision.starts))
         for one in decision.impossible:
             self._end.finish(
                 one.run_id, RunState.FAILED, one.reason, hint=one.hint, error_code=ExitCode.MACHINE
             )
 
-    def _begin(self, run_id: str, gpu_ids: tuple[str, ...], follows: Follows | None) -> None:
+    def _begin(self, run_id: str, gpu_ids: tuple[str, ...], follows: Follows | None, together: int) -> None:
         plan, records = self._journal.plans[run_id], self._journal.records
         directory = self._store.paths(run_id).directory
-        launch = Launch(run_id, directory, gpu_ids, self._gpus.lease(run_id), follows)
+        launch = Launch(run_id, directory, gpu_ids, self._gpus.lease(run_id), follows, together)
         try:
             if plan.awaits and follows is None:
                 plan, text = with_models(self._store, records[run_id], plan, records, self._journal.plans)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taorunner.backends.contract import (
     EngineEnd,
@@ -32,13 +32,17 @@ from taorunner.backends.docker.remote.request import RemoteRequest, command_line
 from taorunner.backends.docker.remote.shell_line import shell_line
 from taorunner.backends.docker.request import image_of
 from taorunner.backends.far.backend import FarBackend
-from taorunner.backends.far.side import FarSide, Place
+from taorunner.backends.far.side import Place
 from taorunner.backends.run_folder import KeptEnd
 from taorunner.backends.scheduled_backend import KILL_PATIENCE_S
 from taorunner.backends.shared_log import SharedLog
 from taorunner.backends.silence import SilentError
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
 from taorunner.planning.model.plan import RunPlan
+
+if TYPE_CHECKING:
+    from taorunner.project.clusters.cluster_file import Cluster as ClusterEntry
+    from taorunner.project.workspace import Workspace
 
 _TEND_EVERY_S = 60.0
 """How often the host is asked whether the keepers of its runs are alive."""
@@ -48,7 +52,7 @@ done
 printf '%s\0' "$@" """
 
 
-class DockerSshBackend(FarBackend):
+class DockerSshBackend(FarBackend[RemoteHost]):
     """See ``contract`` for the rules."""
 
     name = "docker-ssh"
@@ -59,12 +63,9 @@ class DockerSshBackend(FarBackend):
         self, environ: Mapping[str, str] | None = None, *, silent_pause_s: float = SILENT_PAUSE_S
     ) -> None:
         self._environ = os.environ if environ is None else environ
-        self._silent_pause_s = silent_pause_s
-        self._hosts: dict[str, RemoteHost] = {}
-        self._lock = threading.Lock()
+        super().__init__(lambda host: RemoteHost(host or "", self._environ, silent_pause_s), _far_place)
         self._digests: dict[tuple[str, str], str | None] = {}
         self._tended_s: dict[str, float] = {}
-        self._far = FarSide(lambda host: self._host(host or ""), _far_place)
 
     def check(self) -> list[Finding]:
         """Whether this machine has ssh. Each host is checked by ``clusters check``."""
@@ -166,18 +167,18 @@ class DockerSshBackend(FarBackend):
             self._far.remove(handle.run_dir)
         folder.remove()
 
+    def check_cluster(self, cluster: ClusterEntry, workspace: Workspace | None) -> Iterator[Finding]:
+        from taorunner.backends.docker.remote.site_check import check_host
+
+        there = None if workspace is None else str(cluster.settings.get("workspace") or workspace.root)
+        return check_host(cluster, there, self._environ)
+
     def command_line(self, request: RemoteRequest) -> str:
         return command_line(request)
 
     def shell_command(self, plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
         """What opens a shell there, from this machine."""
         return shell_line(plan, launch, tty=tty)
-
-    def _host(self, name: str) -> RemoteHost:
-        with self._lock:
-            if name not in self._hosts:
-                self._hosts[name] = RemoteHost(name, self._environ, self._silent_pause_s)
-            return self._hosts[name]
 
     def _keeper(self, place: RunPlace, word: str, *words: str, timeout_s: float = 60.0) -> None:
         folder = f"{place.there}/{FOLDER}"

@@ -7,14 +7,14 @@ from typing import Any
 
 from taorunner.backends.docker.remote.host import RemoteHost
 from taorunner.errors import Finding, MachineError, Severity, TaorunnerError
+from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.text import amount, printable
 from taorunner.values.bounded_reading import JsonError, parse_json
 
 
-def check_host(
-    name: str, settings: Mapping[str, Any], workspace: str | None, environ: Mapping[str, str], sync: str
-) -> Iterator[Finding]:
-    """One finding for each thing. ``workspace`` is its path there, if any; ``sync`` copies to it."""
+def check_host(cluster: Cluster, workspace: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for each thing. ``workspace`` is its path there, if any."""
+    name, settings, sync = cluster.host or "", cluster.settings, f"taorunner clusters sync {cluster.name}"
     host = RemoteHost(name, environ)
     try:
         facts = read_facts(host.probe(workspace or "/", settings.get("leases")))
