@@ -18,9 +18,9 @@ SETTINGS = {"partition": "gpu,low", "account": "vision", "qos": "normal", "gpu_t
 def of_clusters(place: Path) -> Iterator[Reader]:
     from taorunner.backends.slurm import said as sayings
     from taorunner.backends.slurm import states
-    from taorunner.backends.slurm.node_probe import read_step, step_words
     from taorunner.backends.slurm.scheduler import read_sacct, read_squeue
-    from taorunner.backends.slurm.site_check import check_site
+    from taorunner.backends.slurm.site.node_probe import read_step, step_words
+    from taorunner.backends.slurm.site.site_check import check_site
     from taorunner.planning.model.plan import GpuRequest, Resources
 
     asked = states.Asked("gpu", "vision", "normal", 2, "h100", "1:00", "4G", "/w")

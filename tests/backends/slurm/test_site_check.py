@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from taorunner.backends.slurm.node_probe import NodeAnswer, node_step, read_step
-from taorunner.backends.slurm.site_check import check_site
-from taorunner.backends.slurm.site_reading import (
+from taorunner.backends.slurm.site.node_probe import NodeAnswer, node_step, read_step
+from taorunner.backends.slurm.site.site_check import check_site
+from taorunner.backends.slurm.site.site_reading import (
     Accounting,
     Association,
     BrokenNodes,

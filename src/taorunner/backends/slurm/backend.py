@@ -145,12 +145,12 @@ class SlurmBackend(FarBackend[Scheduler]):
         self._standings.forget(handle.run_id)
 
     def check_cluster(self, cluster: ClusterEntry, workspace: Workspace | None) -> Iterator[Finding]:
-        from taorunner.backends.slurm.cluster_check import check_cluster
+        from taorunner.backends.slurm.site.cluster_check import check_cluster
 
         return check_cluster(cluster, workspace, self._environ)
 
     def never_starting(self, plans: Sequence[RunPlan]) -> list[Finding]:
-        from taorunner.backends.slurm.cluster_check import never_starting
+        from taorunner.backends.slurm.site.cluster_check import never_starting
 
         return never_starting(plans, self._environ)
 

@@ -145,8 +145,7 @@ def _convert(
     if done.format == done.target:
         other = "" if options.to else "; --to FORMAT names another format"
         context.obj.note(f'"{dataset}" was {done.format} already: this is a copy of it{other}')
-    else:
-        say_next(context.obj, data, output, to)
+    say_next(context.obj, data, output, to)
     return 0
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from taorunner.backends.slurm.node_probe import NodeAnswer, had_no_room, node_step, read_step, step_words
-from taorunner.backends.slurm.site_reading import (
+from taorunner.backends.slurm.site.node_probe import NodeAnswer, had_no_room, node_step, read_step, step_words
+from taorunner.backends.slurm.site.site_reading import (
     ACCOUNTING,
     BROKEN_NODES,
     SINFO,

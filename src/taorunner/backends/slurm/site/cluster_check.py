@@ -13,8 +13,8 @@ from taorunner import host_commands
 from taorunner.atomic_files import write_text
 from taorunner.backends.login_host import run_at
 from taorunner.backends.scheduled_backend import resources_of
-from taorunner.backends.slurm.site_check import Ask, check_site
-from taorunner.backends.slurm.site_reading import (
+from taorunner.backends.slurm.site.site_check import Ask, check_site
+from taorunner.backends.slurm.site.site_reading import (
     ACCOUNTING,
     SINFO,
     account_refusals,
