@@ -291,9 +291,11 @@ def _key(watcher: PullView, *, asks: bool) -> ApiKey | None:
     from taorunner.pretrained.api_key import ApiKey, find_key
 
     found = find_key(os.environ, Path.home())
-    if found is not None or not (asks and sys.stdin.isatty() and sys.stderr.isatty()):
+    if found is not None or not asks:
         return found
-    with watcher.paused():
+    with watcher.paused():  # Rich puts a stream of its own in place of stderr while it draws
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
         try:
             key = ApiKey(getpass.getpass("NGC API key (not shown, not stored): ", stream=sys.stderr))
         except EOFError:
