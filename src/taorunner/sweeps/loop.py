@@ -37,7 +37,7 @@ _ENDINGS: Mapping[RunState, Ending] = {
 
 
 class SweepLoop:
-    """``gpus`` is the number of GPUs of a trial. ``on_change`` is called with all trials after each change."""
+    """``gpus`` is the number of GPUs of a trial, ``parallel`` the number of trials at once."""
 
     def __init__(
         self, workspace: Workspace, store: RunStore, folder: SweepFolder, sweep: Sweep, stored: StoredSweep,
