@@ -134,7 +134,8 @@ def workspace(
                 "file": {**dino, "model_key": f"file:{key}"},
                 "env": {**dino, "model_key": "env:MY_TAO_KEY"},
                 "old": {**old, "model_key": "env:OLD_KEY"},
-            }
+            },
+            "sweeps": {"lr": {"base": "literal", "space": {"train.num_epochs": {"choice": [1, 2]}}}},
         },
         specs={
             **{f"{name}/train.yaml": SPEC for name in ("literal", "file", "env")},
@@ -215,6 +216,12 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "runs lineage": [["literal"], ["literal", "--json"]],
         "rerun": [["literal", "--check"], ["literal", "--check", "--json"], ["literal", "--plain"], ["env", "--json"]],
         "runs restore": [["literal"]],
+        "report": [[], ["literal", "-o", "report.html"]],
+        "track sync": [["literal", "--to", "mlflow"]], "track status": [[], ["--json"]],
+        "tensorboard": [["nobody"]],
+        "sweep run": [["lr", "--dry-run"], ["lr", "--dry-run", "--json"], ["nope"]],
+        "sweep show": [[], ["lr"]], "sweep resume": [["lr"]], "sweep stop": [["lr"]], "sweep best": [["lr"]],
+        "sweep rm": [["lr"]],
         "pretrained list": [["--offline"]],
         "pretrained pull": [["-p", "example_01"], ["nvidia/tao/pretrained_object_detection:resnet18"]],
         "clusters show": [[]], "clusters check": [["nowhere"]], "clusters sync": [["nowhere"]],

@@ -87,6 +87,7 @@ def test_the_whole_way_gives_the_json_of_the_interface() -> None:
         "eta_s": 40.0,
         "metrics": {"loss": "nan", "val_mAP": 0.25},
         "best": {"loss": {"value": 0.5, "epoch": 1}, "val_mAP": {"value": 0.25, "epoch": 1}},
+        "measured_by": None,
         "queued_at": "2026-03-01T12:00:00+00:00",
         "started_at": "2026-03-01T12:00:05+00:00",
         "finished_at": None,
