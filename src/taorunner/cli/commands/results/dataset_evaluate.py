@@ -37,7 +37,7 @@ def _evaluate(
     predictions: Annotated[
         list[Path],
         typer.Argument(
-            help="What an inference wrote, COCO results, or an inference: RUN or EXPERIMENT",
+            help="What an inference wrote, COCO results, a run",
             metavar="PREDICTIONS",
             show_default=False,
         ),
