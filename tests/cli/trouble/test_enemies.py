@@ -381,7 +381,7 @@ def test_the_local_backend_says_what_is_not_installed(
     )
     missing = cli("train", "e1", cwd=root)
     assert missing.code == 4, missing
-    assert '"dino"' in missing.out
+    assert '"dino"' in missing.err
     done = cli("train", "e1", cwd=root, env=tao_commands("pyt_7"))
     assert done.code == 0, done
     seen = json.loads((root / "projects/example_01/models/e1/seen.json").read_text())
