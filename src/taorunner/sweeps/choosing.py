@@ -18,7 +18,7 @@ from taorunner.project.sweeps.definition import WITHOUT_LIBRARY, Axis, Scalar, S
 from taorunner.sweeps.trial import Trial
 
 MAX_DRAWS = 1000
-"""So often values are drawn until the conditions hold."""
+"""Maximum number of draws until the conditions hold."""
 
 
 class Chooser(Protocol):

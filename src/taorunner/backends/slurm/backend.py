@@ -212,7 +212,7 @@ class SlurmBackend(FarBackend[Scheduler]):
 
 
 def _end(scheduler: Scheduler, cluster: Cluster, job: str, *, softly: bool) -> None:
-    """Cancels the run's job, whose number may be another one's by now. ``softly``: its script is told, if it runs."""
+    """Cancels the run's job by name, as its number may belong to another job. ``softly``: signals its script."""
     if cluster.task is None:
         name = f"--name={cluster.job_name}"
         if softly:

@@ -50,7 +50,7 @@ def _ls(
     silent: list[Finding] = []
     try:
         listed = list_images(_engine(), needed.images) if needed.images else []
-    except MachineError as error:  # what is needed stands in files: only what is here is not known
+    except MachineError as error:  # the files say what is needed; only the engine knows what is here
         listed = [ListedImage(image, None, was_asked=False) for image in needed.images]
         silent = [Finding(Severity.ERROR, error.code, error.message, error.hint)]
     print_images(listed, datetime.now(timezone.utc), json=json)

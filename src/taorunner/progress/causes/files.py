@@ -156,8 +156,7 @@ FILES: tuple[Cause, ...] = (
         "o locks available",
         r"[Nn]o locks available",
         "a file could not be locked: its file system has no locks",
-        "keep caches and results on a local disk (HF_HOME and the mounts), or have the file server's locks "
-        "mended",
+        "keep caches and results on a local disk (HF_HOME and the mounts), or enable locking on the file server",
     ),
     row(
         "links-in-a-circle",

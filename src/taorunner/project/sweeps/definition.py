@@ -79,7 +79,8 @@ class Pruner(Value):
 
 
 class Limit(Value):
-    """When no further trial starts: after so many failed ones, so many hours, so many trials without a better one."""
+    """When no further trial starts: after ``failures`` failed trials, ``hours``, or ``no_better_for`` trials without a
+    better value."""
 
     failures: int | None = None
     hours: float | None = None

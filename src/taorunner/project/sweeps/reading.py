@@ -11,7 +11,7 @@ from typing import Any
 
 from taorunner.project.diagnostics import FindingList, Vocabulary, described, report, shown
 from taorunner.project.sweeps.constraint import GPUS, Constraint, ConstraintError, parse_constraint
-from taorunner.project.sweeps.definition import Axis, Limit, Pruner, Sweep
+from taorunner.project.sweeps.definition import Axis, AxisKind, Limit, Pruner, Sweep
 from taorunner.project.workspace import NAME_RULE, is_name
 from taorunner.text import did_you_mean
 
@@ -37,7 +37,7 @@ _EXPECTED = {
     "stop": "such as {failures: 3, hours: 48, no_better_for: 10}",
     "start_with": "a list of mappings of spec keys to values",
 }
-_KINDS = ("log", "float", "int", "choice")
+_KINDS: tuple[AxisKind, ...] = ("log", "float", "int", "choice")
 _EXAMPLE = 'write "base:" with an experiment and "space:" with spec keys below it'
 
 
@@ -186,7 +186,7 @@ def _axis(key: str, entry: Mapping[str, Any], path: tuple[Any, ...], to: Finding
         )
         to.error("sweep-axis", message, (*path, "step"), hint=hint)
         return None
-    return Axis(key=key, kind=kind, low=low, high=high, step=step)  # type: ignore[arg-type]
+    return Axis(key=key, kind=kind, low=low, high=high, step=step)
 
 
 def _meets_end(low: float, high: float, step: float, kind: str) -> bool:

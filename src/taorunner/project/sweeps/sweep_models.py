@@ -77,7 +77,7 @@ class PrunerEntry(TypedDict):
             Field(
                 ge=2,
                 le=100,
-                description="asha: one of so many goes on, at first, first x factor, …",
+                description="asha keeps the best 1 of this many trials at epochs first, first x factor, …",
                 examples=[3],
             ),
         ]
@@ -89,16 +89,21 @@ class StopEntry(TypedDict):
     """When no further trial starts."""
 
     failures: NotRequired[
-        Annotated[int, Field(ge=1, le=MAX_TRIALS, description="After so many failed trials.", examples=[3])]
+        Annotated[
+            int, Field(ge=1, le=MAX_TRIALS, description="Maximum number of failed trials.", examples=[3])
+        ]
     ]
     hours: NotRequired[
-        Annotated[_Number, Field(gt=0, le=100_000, description="After so many hours.", examples=[48])]
+        Annotated[_Number, Field(gt=0, le=100_000, description="Maximum time in hours.", examples=[48])]
     ]
     no_better_for: NotRequired[
         Annotated[
             int,
             Field(
-                ge=1, le=MAX_TRIALS, description="After so many trials without a better one.", examples=[10]
+                ge=1,
+                le=MAX_TRIALS,
+                description="Maximum number of trials without a better value.",
+                examples=[10],
             ),
         ]
     ]
