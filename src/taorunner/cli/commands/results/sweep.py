@@ -152,7 +152,10 @@ def _stop(
     if at_once or not running:
         typer.echo(f"sweep {name}: stopped")
     else:
-        typer.echo(f"sweep {name}: no further trial starts; {len(running)} go on to their end")
+        goes_on = (
+            "1 trial goes on to its end" if len(running) == 1 else f"{len(running)} trials go on to their end"
+        )
+        typer.echo(f"sweep {name}: no further trial starts; {goes_on}")
         context.obj.note(f"taorunner sweep stop {name} --now stops them, too")
     return ExitCode.DONE
 
