@@ -62,6 +62,7 @@ ENGINE_FIXTURES = {
 }
 MEMORY, MEMORY_NEEDED_BYTES = "/dev/shm", 4 << 30
 
+_KEPT = pytest.StashKey["Kept"]()
 _OWN_FOLDER = pytest.StashKey[Path]()
 """The folder of temporary files of one run. pytest's usual one is shared by all runs of a user, and each start closes it
 to other users (``TempPathFactory.getbasetemp``), while tests of another run are using it as such a user."""
@@ -75,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "any load", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("any load")
+    config.stash[_KEPT] = Kept()
     if not hasattr(config, "workerinput"):
         os.environ[RIG_VARIABLE] = f"{os.getpid()}:/tmp/taor-{secrets.token_hex(4)}"
         os.environ["TAORUNNER_LEASES"] = (
@@ -115,25 +117,29 @@ def catch_what_is_ignored() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def read_and_made_once() -> Iterator[None]:
-    """Keeps for all tests of a worker what thousands of projects and plans are made of, and what is always the same:
-    each text of the catalog once it is parsed, and the types of experiments.yml as a schema.
+def read_and_made_once(pytestconfig: pytest.Config) -> Iterator[None]:
+    """At the end, what was kept for all tests of a worker is compared with new ones: a change to it would have been seen
+    by other tests."""
+    yield
+    kept = pytestconfig.stash[_KEPT]
+    assert [text for text in kept.texts if kept.parsed(text).value != kept.read_yaml(text).value] == []
+    assert kept.described() == file_schema()
 
-    At the end both are compared with new ones: a change to what was kept would have been seen by other tests.
-    """
-    parsed, described = functools.cache(read_yaml), functools.cache(file_schema)
-    texts: set[str] = set()
 
-    def parse(text: str) -> YamlDocument:
-        texts.add(text)
-        return parsed(text)
+class Kept:
+    """What thousands of projects and plans are made of, and what is always the same: each text of the catalog once it is
+    parsed, and the types of experiments.yml as a schema. Modules of tests read the catalog when they are collected."""
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(taorunner.catalog.load, "read_yaml", parse)
-        patch.setattr(taorunner.project.schema, "file_schema", described)
-        yield
-    assert [text for text in texts if parsed(text).value != read_yaml(text).value] == []
-    assert described() == file_schema()
+    def __init__(self) -> None:
+        self.read_yaml = read_yaml
+        self.parsed, self.described = functools.cache(read_yaml), functools.cache(file_schema)
+        self.texts: set[str] = set()
+        taorunner.catalog.load.read_yaml = self._parse
+        taorunner.project.schema.file_schema = self.described
+
+    def _parse(self, text: str) -> YamlDocument:
+        self.texts.add(text)
+        return self.parsed(text)
 
 
 @pytest.fixture
