@@ -120,6 +120,34 @@ def test_commands_decide_what_a_spec_is_and_give_key_gpus_and_overrides(cli: Cli
     ]  # fmt: skip
 
 
+def test_the_specs_of_a_notebook_go_to_the_actions_that_its_commands_run(cli: Cli, tmp_path: Path) -> None:
+    script = (
+        "tao model dino train -e /specs/train.yaml results_dir=/results/x train.num_epochs=3\n"
+        "tao model dino train -e /specs/train.yaml results_dir=/results/x train.num_epochs=3 "
+        "train.resume_training_checkpoint_path=/results/x/train/model_latest.pth\n"
+        "tao model dino evaluate -e /specs/test.yaml evaluate.checkpoint=/results/x/a.pth\n"
+        "tao model dino inference -e /specs/test.yaml inference.checkpoint=/results/x/a.pth\n"
+        "tao model dino export -e /specs/last.yaml export.checkpoint=/results/x/a.pth\n"
+        "tao deploy dino gen_trt_engine -e /specs/last.yaml\n"
+        "tao deploy dino evaluate -e /specs/last.yaml\n"
+    )
+    files = {
+        "run.sh": script, "specs/train.yaml": DINO, "specs/test.yaml": "evaluate: {gpu_id: 0}\n",
+        "specs/last.yaml": "export: {gpu_id: 0}\n",
+    }  # fmt: skip
+    moved = Imported(cli, tmp_path, files)
+    assert moved.specs() == [f"dino_01/{name}.yaml" for name in ("evaluate", "export", "inference", "train")]
+    for name in ("evaluate", "inference"):
+        assert (moved.project / f"specs/dino_01/{name}.yaml").read_text() == files["specs/test.yaml"]
+    assert moved.entries.count("head:") == 1 and "extends" not in moved.entries
+    commands = [note for _, _, _, note in moved.said("run.sh") if note.endswith(" dino_01")]
+    assert commands == [
+        "taorunner train dino_01", "taorunner resume dino_01", "taorunner evaluate dino_01",
+        "taorunner inference dino_01", "taorunner export dino_01", "taorunner run gen_trt_engine dino_01",
+        "taorunner run deploy.evaluate dino_01",
+    ]  # fmt: skip
+
+
 def test_a_key_that_only_the_shell_knows_is_that_variable(cli: Cli, tmp_path: Path) -> None:
     files = {"a.sh": "dino train -e spec.yaml -k $SECRET\n", "spec.yaml": DINO}
     moved = Imported(cli, tmp_path, files)

@@ -14,7 +14,9 @@ from taorunner.importers.scripts.tao_command import TaoCommand
 from taorunner.planning.inputs.workspace_networks import Networks
 
 _FIRST = ("train", "distill", "dataset_convert", "evaluate", "inference", "export", "prune", "gen_trt_engine")
-"""Of several actions that read one spec, the spec is that of the first; the others read it through it."""
+"""Of several actions that read one spec, the spec is that of the first."""
+_FIRST_OF_DEPLOY = ("gen_trt_engine", "evaluate", "inference")
+"""Those of TAO Deploy come after all others: an ``evaluate`` of an engine reads the spec of the export."""
 
 
 @dataclass(slots=True)
@@ -47,14 +49,20 @@ def link_commands(
         said = [one.network for one in mine if one.network is not None]
         if said and can_read(networks, said[0], spec.format):
             spec.head = said[0]
-        actions = dict.fromkeys(one.action for one in mine if one.network in (None, spec.head))
         spec.actions = tuple(
-            sorted(actions, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+            dict.fromkeys(
+                one.action for one in sorted(mine, key=_order) if one.network in (None, spec.head)
+            )
         )
     for one in linked:
         if one.network is None and one.spec is not None:
             one.network = one.spec.head
     return linked
+
+
+def _order(one: LinkedCommand) -> tuple[bool, int]:
+    first = _FIRST_OF_DEPLOY if one.command.is_deploy else _FIRST
+    return one.command.is_deploy, first.index(one.action) if one.action in first else len(first)
 
 
 def _linked(

@@ -16,7 +16,7 @@ from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.importers.launcher_commands import LinkedCommand
 from taorunner.importers.launcher_weights import WeightsPlace
-from taorunner.importers.network_detection import ACTION_WORDS, SpecRead, action_of, unknown_names
+from taorunner.importers.network_detection import ACTION_WORDS, SpecRead, action_of, same_actions, unknown_names
 from taorunner.importers.source_report import Outcome, SourceLine
 from taorunner.text import printable
 
@@ -120,6 +120,8 @@ def experiments_of(
         rest, key=lambda one: (not one[0].actions, _is_of_held_out(one[0]), len(one[0].tokens), one[0].name)
     ):
         _to_its_home(spec, action, experiments, folder, report)
+    for experiment in experiments:
+        _add_further_actions(experiment)
     return experiments
 
 
@@ -148,6 +150,23 @@ def _to_its_home(
         report(Finding(Severity.WARNING, "second-spec", message, hint, path))
     else:
         home.specs[action] = spec
+
+
+def _add_further_actions(experiment: LauncherExperiment) -> None:
+    """A spec that commands of several actions name is also the spec of those that would read another file."""
+    contracts = experiment.contracts
+    for spec in list(experiment.specs.values()):
+        for action in (same for name in spec.actions for same in same_actions(name)):
+            contract = contracts[action].spec if action in contracts else None
+            if contract is None or action in experiment.specs:
+                continue
+            files = {
+                known.stems[0]: read
+                for name, read in experiment.specs.items()
+                if (known := contracts[name].spec) is not None
+            }
+            if next((files[stem] for stem in contract.stems if stem in files), None) is not spec:
+                experiment.specs[action] = spec
 
 
 def _of_its_own(

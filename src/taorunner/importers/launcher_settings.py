@@ -83,7 +83,8 @@ class CommandSettings:
             )
             self._left(one, one.command.title, note)
             return
-        note = f"taorunner {command_of(names[0])} {experiment.name}"
+        command = "resume" if _resumed(one, experiment) else command_of(names[0])
+        note = f"taorunner {command} {experiment.name}"
         if one.command.spec is not None and one.spec is None:
             note += f"; its spec {printable(Path(one.command.spec).name)} is not in the folder"
         self._report(SourceLine(one.command.file, one.command.line, one.command.title, Outcome.TAKEN, note))
@@ -106,7 +107,7 @@ class CommandSettings:
             self._trained.append((owner, one))
             return owner
         for experiment, done in self._trained:
-            if done.spec is one.spec and self._own_settings(done) == self._own_settings(one):
+            if done.spec is one.spec and _own_settings(done, owner) == _own_settings(one, owner):
                 return experiment
         name = self._free_name(owner.name, one)
         new = replace(
@@ -116,10 +117,6 @@ class CommandSettings:
         self.experiments.append(new)
         self._trained.append((new, one))
         return new
-
-    @staticmethod
-    def _own_settings(one: LinkedCommand) -> tuple[tuple[str, str], ...]:
-        return tuple(pair for pair in one.command.overrides if not _RESULTS.search(pair[0]))
 
     def _free_name(self, base: str, one: LinkedCommand) -> str:
         words = [part for path in _results_of(one) for part in path.split("/") if part]
@@ -268,6 +265,21 @@ class CommandSettings:
 
     def _left(self, one: LinkedCommand, what: str, note: str) -> None:
         self._report(SourceLine(one.command.file, one.command.line, what, Outcome.LEFT_OUT, note))
+
+
+def _own_settings(one: LinkedCommand, experiment: LauncherExperiment) -> dict[str, str]:
+    """What a training sets, but for its results and the checkpoint that it continues from."""
+    resumed = _resumed(one, experiment)
+    return {
+        key: value for key, value in one.command.overrides if not _RESULTS.search(key) and key not in resumed
+    }
+
+
+def _resumed(one: LinkedCommand, experiment: LauncherExperiment) -> set[str]:
+    """The keys with which a training is told to continue from a checkpoint."""
+    contract = experiment.contracts.get("train") if one.action == "train" else None
+    key = None if contract is None or contract.spec is None else contract.spec.keys.get("resume")
+    return {name for name, _ in one.command.overrides if name == key}
 
 
 def _results_of(one: LinkedCommand) -> Iterator[str]:

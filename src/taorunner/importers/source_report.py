@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 
+_SHOWN_RANGES = 5
+
+
 class Outcome(str, Enum):
     TAKEN = "taken"
     LEFT_OUT = "left out"
@@ -70,11 +73,13 @@ def _names(lines: list[SourceLine]) -> str:
 
 
 def _places(numbers: list[int]) -> str:
-    """``3,7-9``."""
+    """``3,7-9``; of many places the first ones, and how many there are besides."""
     ranges: list[tuple[int, int]] = []
     for number in sorted(set(numbers)):
         if ranges and number == ranges[-1][1] + 1:
             ranges[-1] = (ranges[-1][0], number)
         else:
             ranges.append((number, number))
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+    shown = ranges if len(ranges) <= _SHOWN_RANGES else ranges[: _SHOWN_RANGES - 1]
+    text = ",".join(str(first) if first == last else f"{first}-{last}" for first, last in shown)
+    return text + (f" and {len(ranges) - len(shown)} more" if len(ranges) > len(shown) else "")
