@@ -130,9 +130,11 @@ def test_the_specs_of_a_notebook_go_to_the_actions_that_its_commands_run(cli: Cl
         "tao model dino export -e /specs/last.yaml export.checkpoint=/results/x/a.pth\n"
         "tao deploy dino gen_trt_engine -e /specs/last.yaml\n"
         "tao deploy dino evaluate -e /specs/last.yaml\n"
+        "tao deploy dino inference -e /specs/last.yaml\n"
     )
+    test = "evaluate: {gpu_id: 0, checkpoint: /nowhere/a.pth}\ninference: {checkpoint: /nowhere/a.pth}\n"
     files = {
-        "run.sh": script, "specs/train.yaml": DINO, "specs/test.yaml": "evaluate: {gpu_id: 0}\n",
+        "run.sh": script, "specs/train.yaml": DINO, "specs/test.yaml": test,
         "specs/last.yaml": "export: {gpu_id: 0}\n",
     }  # fmt: skip
     moved = Imported(cli, tmp_path, files)
@@ -140,11 +142,12 @@ def test_the_specs_of_a_notebook_go_to_the_actions_that_its_commands_run(cli: Cl
     for name in ("evaluate", "inference"):
         assert (moved.project / f"specs/dino_01/{name}.yaml").read_text() == files["specs/test.yaml"]
     assert moved.entries.count("head:") == 1 and "extends" not in moved.entries
+    assert "/nowhere" not in str(moved.document["findings"])
     commands = [note for _, _, _, note in moved.said("run.sh") if note.endswith(" dino_01")]
     assert commands == [
         "taorunner train dino_01", "taorunner resume dino_01", "taorunner evaluate dino_01",
         "taorunner inference dino_01", "taorunner export dino_01", "taorunner run gen_trt_engine dino_01",
-        "taorunner run deploy.evaluate dino_01",
+        "taorunner run deploy.evaluate dino_01", "taorunner run deploy.inference dino_01",
     ]  # fmt: skip
 
 

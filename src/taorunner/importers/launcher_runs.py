@@ -153,10 +153,12 @@ def _to_its_home(
 
 
 def _add_further_actions(experiment: LauncherExperiment) -> None:
-    """A spec that commands of several actions name is also the spec of those that would read another file."""
+    """A spec that commands of several actions name is also the spec of those that would read another file; of two such
+    specs the one to which the action matters more."""
     contracts = experiment.contracts
-    for spec in list(experiment.specs.values()):
-        for action in (same for name in spec.actions for same in same_actions(name)):
+    named = [(at, spec) for spec in experiment.specs.values() for at in range(len(spec.actions))]
+    for at, spec in sorted(named, key=lambda one: one[0]):
+        for action in same_actions(spec.actions[at]):
             contract = contracts[action].spec if action in contracts else None
             if contract is None or action in experiment.specs:
                 continue

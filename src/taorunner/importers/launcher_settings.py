@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taorunner.contracts import Contract
 from taorunner.importers.launcher_commands import LinkedCommand
-from taorunner.importers.launcher_paths import is_below
+from taorunner.importers.launcher_paths import PathUse, is_below
 from taorunner.importers.launcher_runs import LauncherExperiment
 from taorunner.importers.network_detection import same_actions
 from taorunner.importers.source_report import Outcome, SourceLine
@@ -63,6 +63,12 @@ class CommandSettings:
                 self._left(one, one.command.title, self._why_not(one))
                 continue
             self._take(one, experiment)
+
+    def not_given(self, uses: Iterable[PathUse]) -> Iterator[PathUse]:
+        """Without those at keys that each run gets from taorunner."""
+        contracts = [one for experiment in self.experiments for one in experiment.contracts.values()]
+        given = {key for contract in contracts for key in _set_by_taorunner(contract)}
+        return (use for use in uses if ".".join(use.key) not in given)
 
     def _why_not(self, one: LinkedCommand) -> str:
         if one.command.spec is not None and one.spec is None:

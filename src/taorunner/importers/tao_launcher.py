@@ -337,7 +337,7 @@ class _Migration:
         """Paths that the container will not see, without those below ``known``."""
         weights = {one.weights.inside for one in self._experiments if one.weights is not None}
         foreign: dict[str, None] = {}
-        for use in uses:
+        for use in self._settings.not_given(uses):
             if use.path in weights or any(is_below(use.path, path) for path in known):
                 continue
             if self._outside.to_host(use.path) is None:

@@ -559,3 +559,13 @@ def test_what_lies_in_tmp_of_this_host_is_not_in_a_container(desk: Make, tmp_pat
         'no mount covers "/tmp/annotations.json": the container does not have it',
     )
     assert (code, line) in [one[:2] for one in made.validated()]
+
+
+def test_what_the_command_line_of_a_run_names_is_not_looked_for_in_the_spec(desk: Make) -> None:
+    place = desk("dino")
+    place.edit("evaluate:\n", "evaluate:\n  checkpoint: /nowhere/a.pth\n")
+    trained = place.project / "models/e/train/model_epoch_001_step_00002.pth"
+    trained.parent.mkdir(parents=True)
+    with zipfile.ZipFile(trained, "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+    assert place.launched("evaluate") == []

@@ -55,7 +55,8 @@ def missing_inputs(
     named = named_inputs(spec, contract.action)
     if contract.network in WEIGHTS_BY_ARGUMENT:  # which is reported as a key that is not read
         named = tuple(one for one in named if not one.key.endswith("pretrain_model_path"))
-    named = tuple(one for one in named if one.key not in listed)
+    given = _given_by_run(contract)
+    named = tuple(one for one in named if one.key not in listed and one.key not in given)
     folder = str(spec.variables["dataset_raw"])
     if data.kind(folder) is None or not data.has_files(folder):
         key = next((one.key for one in inputs if _reads_dataset(spec, one.key)), None)
@@ -72,6 +73,12 @@ def missing_inputs(
         yield replace(moved, severity=severity)
         faults = [one for one in faults if not _reads_dataset(spec, one.key)]
     yield from faults
+
+
+def _given_by_run(contract: Contract) -> set[str]:
+    """Keys that every run sets on its command line, so that what the spec has there is not read."""
+    tokens = (token for one in contract.arguments if one.required for token in one.tokens)
+    return {token.partition("=")[0] for token in tokens if "=" in token}
 
 
 def _moved(
