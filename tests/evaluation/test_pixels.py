@@ -184,3 +184,22 @@ def test_noise_is_no_mask_of_classes(tmp_path: Path) -> None:
         Image.fromarray(noise).save(tmp_path / folder / "0.png")
     with pytest.raises(TaorunnerError, match="more than a million pairs of values"):
         evaluate_predictions(tmp_path / "out", tmp_path / "truth")
+
+
+def test_a_folder_of_masks_behind_a_link_is_not_read(tmp_path: Path) -> None:
+    """A container made the link; what it leads to is not its."""
+    made_masks(tmp_path, 1)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out/mask_labels").rename(tmp_path / "elsewhere/mask_labels")
+    (tmp_path / "out/mask_labels").symlink_to(tmp_path / "elsewhere/mask_labels")
+    with pytest.raises(TaorunnerError, match="there is no mask in"):
+        evaluate_predictions(tmp_path / "out", tmp_path / "truth")
+
+
+def test_masks_with_negative_values_have_classes_of_their_own(tmp_path: Path) -> None:
+    made_masks(tmp_path, 1)
+    for number in range(4):
+        (tmp_path / f"out/mask_labels/{number}.png").unlink()
+        Image.new("I", (40, 30), -number).save(tmp_path / f"out/mask_labels/{number}.tif", "TIFF")
+    done = evaluate_predictions(tmp_path / "out", tmp_path / "truth")
+    assert done.per_class[0].name == "0" and len(done.per_class) == 4

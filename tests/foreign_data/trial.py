@@ -19,6 +19,7 @@ from typing import Any
 from hostile import changed
 from machine_readers import readers_of_machines
 from reader import Reader
+from result_readers import readers_of_results
 from user_readers import readers_of_users
 
 HANG_S = 2.0
@@ -55,9 +56,14 @@ class Result:
             self.faults.append(fault)
 
 
+def _readers(place: Path, only: str) -> list[Reader]:
+    made = (*readers_of_machines(place), *readers_of_users(place), *readers_of_results(place))
+    return [one for one in made if only in one.name]
+
+
 def try_all(place: Path, first: int, count: int, within_s: float = 1e9, only: str = "") -> Result:
     """``count`` inputs in rounds. Each is made from its seed alone, ``READER:ROUND.PART``; ``first`` is the first round."""
-    readers = [one for one in (*readers_of_machines(place), *readers_of_users(place)) if only in one.name]
+    readers = _readers(place, only)
     result = Result()
     ends = time.monotonic() + within_s
     with _alarm():
@@ -74,7 +80,7 @@ def try_all(place: Path, first: int, count: int, within_s: float = 1e9, only: st
 def try_guided(place: Path, seed: int, within_s: float, only: str = "") -> tuple[Result, int]:
     """Like ``try_all``, but an input that reaches new steps of a parser is changed further: for each reader an equal
     part of the time. Also gives how many steps, pairs of lines of the program, were reached."""
-    readers = [one for one in (*readers_of_machines(place), *readers_of_users(place)) if only in one.name]
+    readers = _readers(place, only)
     result, steps = Result(), Steps()
     with _alarm():
         for number, reader in enumerate(readers):

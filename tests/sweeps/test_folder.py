@@ -56,7 +56,10 @@ def test_a_line_that_a_crash_cut_off_is_no_line(folder: SweepFolder) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "[]", "3", "null", '{"trial": "0", "run": "x"}', '{"trial": -1, "values": {}}', '{"trial": 0, "values": 3}',
+        '{"trial": 0, "ended": "pruned", "value": "inf"}', '{"trial": 0, "ended": "pruned", "reason": [1]}',
+        '{"trial": 0, "ended": "failed", "epoch": "x"}', '{"trial": 0, "run": 5}', '{"trial": 0, "pruning": {}}',
+        '{"trial": 0, "ended": "pruned", "curve": [[true, 1]]}', '{"trial": 0, "ended": "pruned", "value": 1' + "0" * 310 + "}",
+        '{"trial": 0, "ended": "elsewhere", "value": 0.5}', "[]", "3", "null", '{"trial": "0", "run": "x"}', '{"trial": -1, "values": {}}', '{"trial": 0, "values": 3}',
         '{"trial": 0, "ended": "x", "curve": [1]}', '{"trial": 0, "ended": "x", "value": []}', "\xff", "[" * 5000,
         '{"trial": 1e999}', '{"trial": 0, "ended": "failed", "value": 1e999}',
     ],
@@ -115,3 +118,11 @@ def test_a_sweep_begins_anew_beside_the_old_one(folder: SweepFolder) -> None:
     aside = folder.set_aside(datetime(2026, 11, 30, 10, 0, 0, tzinfo=timezone.utc))
     assert folder.stored() is None and folder.trials() == []
     assert (aside / "trials.jsonl").exists()
+
+
+def test_texts_that_are_not_unicode_are_kept(folder: SweepFolder) -> None:
+    """YAML can write half of a pair: ``"\\ud800"``."""
+    folder.add(0, values={"a": "\ud800"}, base=False)
+    folder.add(0, ended="failed", reason="\udcff é")
+    (trial,) = folder.trials()
+    assert (trial.values, trial.reason) == ({"a": "\ud800"}, "\udcff é")

@@ -259,3 +259,20 @@ def test_a_process_that_is_killed_is_continued_without_loss_or_doubling(
     assert {name: len(points) for name, points in there["metrics"].items()} == {
         f"m{n}": 2000 for n in range(10)
     }
+
+
+@pytest.mark.parametrize("calls_before", [0, 1, 2, 3])
+def test_an_answer_of_another_form_is_named(
+    tmp_path: Path, played: PlayedMlflow, sender: Make, calls_before: int
+) -> None:
+    """A proxy, or a server that plays MLflow: the calls are find, make, search and make a run."""
+    run = made_run(tmp_path, "a", {"loss": [0.5]})
+    played.faults = [0.0] * calls_before + [(200, {})]
+    if calls_before == 2:  # no runs at all are "none"
+        assert sender(run.id).send_new() is True
+        return
+    with pytest.raises(
+        TrackingError, match=r'does not answer as MLflow does: "[a-z_.]+" is missing'
+    ) as caught:
+        sender(run.id).send_new()
+    assert caught.value.is_refusal

@@ -26,6 +26,7 @@ from taorunner.values.bounded_reading import (
     read_json,
     unpacked,
     whole,
+    whole_number,
 )
 
 
@@ -153,3 +154,12 @@ def test_depth_is_found_without_reading_where_brackets_say_it() -> None:
     assert is_too_deep(nested(100_000).encode())
     assert not is_too_deep(json.dumps(["[" * 100, "}{"]).encode())
     assert not is_too_deep(b"[" * 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), ("007", 7), ("9" * 18, 10**18 - 1), ("", None), ("9" * 19, None), ("9" * 5000, None), ("-1", None),
+     ("\u00b2", None), ("\u0663", None), (" 1", None), ("1_0", None)],
+)  # fmt: skip
+def test_whole_numbers_are_short_and_of_ascii_digits(text: str, number: int | None) -> None:
+    assert whole_number(text) == number

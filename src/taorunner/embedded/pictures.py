@@ -13,6 +13,8 @@ from .arrays import Images
 from .failures import RunFailedError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_FORMATS = ("PNG", "JPEG", "BMP")
+"""By content: Pillow would hand PostScript to another program."""
 
 
 def open_image(source: Path | bytes, name: str | None = None) -> Image.Image:
@@ -21,7 +23,8 @@ def open_image(source: Path | bytes, name: str | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            stream = io.BytesIO(source) if isinstance(source, bytes) else source
+            with Image.open(stream, formats=_FORMATS) as picture:
                 converted: Image.Image = picture.convert("RGB")
                 return converted
     except (

@@ -17,9 +17,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taorunner.contained_files import open_file, opened_folders
+from taorunner.datasets.files.pixels import open_image
 from taorunner.datasets.model.annotations import ImageEntry
 from taorunner.errors import Finding, Severity, UserFilesError
 from taorunner.evaluation.measures import PIXELS
@@ -28,6 +29,9 @@ from taorunner.evaluation.result import ClassScore, Confusion, Data, Evaluation,
 from taorunner.text import amount, printable
 from taorunner.values.value import Value
 from taorunner.version import __version__
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _FOLDERS = ("mask_labels", "mask_labels_tlt", "mask_labels_trt")
 _SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -49,9 +53,9 @@ def find_masks(place: Path, written: Written) -> Masks:
 
     Raises UserFilesError for a folder without any, for two masks of one name, and for JPEG, which changes values.
     """
-    inner = next((place / name for name in _FOLDERS if (place / name).is_dir()), None)
-    folder = inner or place
-    root = written.root or folder
+    root = written.root or place
+    inner = (place / name for name in _FOLDERS)
+    folder = next((one for one in inner if one.is_dir() and not one.is_symlink()), place)
     files: dict[str, Path] = {}
     lossy: list[Path] = []
     outside = Counter[str]()
@@ -159,7 +163,7 @@ class _Counted:
         if path is None:
             self.missing.append(image)
             return
-        wanted, found = _values(truth.parent, truth), _values(masks.root, path)
+        wanted, found = read_values(truth.parent, truth), read_values(masks.root, path)
         if wanted is None or found is None:
             self._faults["unreadable"].append(truth if wanted is None else path)
             return
@@ -216,9 +220,8 @@ def _by_stem(images: Sequence[ImageEntry], truths: Mapping[Path, Path]) -> Itera
         yield image, image.path.stem
 
 
-def _values(root: Path, path: Path) -> Any:
+def read_values(root: Path, path: Path) -> Any:
     """The class of each pixel as a number: a gray value or palette index, or a colour; None for what cannot be read."""
-    import numpy as np
     from PIL import Image
 
     descriptor = open_file(root, path)
@@ -227,13 +230,8 @@ def _values(root: Path, path: Path) -> Any:
     try:
         with os.fdopen(descriptor, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(file)
-            if opened.mode in ("RGB", "RGBA", "CMYK", "YCbCr"):
-                red, green, blue = (np.asarray(one, dtype=np.int64) for one in opened.convert("RGB").split())
-                colour = (red << 16 | green << 8 | blue) + _COLOUR
-                return np.where((red == green) & (green == blue), red, colour)
-            pixels = np.asarray(opened if opened.mode in ("P", "I;16", "I", "1") else opened.convert("L"))
-            return pixels.astype(np.int64)
+            with open_image(file) as opened:
+                return _classes_of(opened)
     except (
         OSError,
         ValueError,
@@ -245,8 +243,21 @@ def _values(root: Path, path: Path) -> Any:
         return None
 
 
+def _classes_of(opened: Image.Image) -> Any:
+    import numpy as np
+
+    if opened.mode in ("RGB", "RGBA", "CMYK", "YCbCr"):
+        red, green, blue = (np.asarray(one, dtype=np.int64) for one in opened.convert("RGB").split())
+        colour = (red << 16 | green << 8 | blue) + _COLOUR
+        return np.where((red == green) & (green == blue), red, colour)
+    pixels = np.asarray(opened if opened.mode in ("P", "I;16", "I", "1") else opened.convert("L"))
+    return pixels.astype(np.int64) & _LARGEST
+
+
 _COLOUR = 1 << 24
 """Added to the number of a colour, which tells it from a gray value."""
+_LARGEST = 2**31 - 1
+"""Two values share a number of 64 bits where pairs are counted."""
 
 
 def _stretched(pixels: Any, height: int, width: int) -> Any:

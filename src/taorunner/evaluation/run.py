@@ -26,6 +26,7 @@ from taorunner.evaluation.truth import Compared, compare, data_of, images_of_spl
 from taorunner.text import printable
 
 _TABLES = ("result.csv", "inference/result.csv", "trt_inference/result.csv")
+_MOST_NAMES_BYTES = 1024**2
 
 
 def evaluate_predictions(
@@ -79,7 +80,7 @@ def _table(place: Path, written: Written) -> Table:
         raise UnknownNameError(
             f'there is no "{printable(str(place))}"', hint="name the result.csv that the inference wrote"
         )
-    descriptor = open_file(written.root or path.parent, path)
+    descriptor = open_file(written.root or (place if place.is_dir() else path.parent), path)
     if descriptor is None:
         raise UserFilesError(
             f'there is no table "{printable(path.name)}" in "{printable(str(path.parent))}"',
@@ -109,9 +110,14 @@ def _pixels(predictions: Path, truth: Path, split: str | None, written: Written)
         images = [image for image in images if image.subset in inferred] or images
     compared = Compared(truth, images, [], [], [])
     names = truth / CLASSES_FILE
-    lines = names.read_text("utf-8", "replace").splitlines() if names.is_file() else []
+    lines = _first_lines(names) if names.is_file() else []
     data = data_of(compared, truth.name, split, [truths[image.path] for image in images])
     return score_pixels(images, truths, masks, lines, data)
+
+
+def _first_lines(path: Path) -> list[str]:
+    with path.open("rb") as file:
+        return file.read(_MOST_NAMES_BYTES).decode("utf-8", "replace").splitlines()
 
 
 def _with_masks(truth: Path) -> tuple[list[ImageEntry], dict[Path, Path]]:

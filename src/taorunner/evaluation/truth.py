@@ -126,7 +126,7 @@ def data_of(compared: Compared, name: str, split: str | None, masks: Iterable[Pa
         digest.update(repr((compared.name(place), image.width, image.height, objects)).encode())
     digest.update(repr(compared.classes).encode())
     for mask in masks:
-        digest.update(hashlib.sha256(mask.read_bytes()).digest())
+        digest.update(_sha256(mask))
     subsets = sorted({image.subset for image in compared.images if image.subset})
     return Data(
         name,
@@ -135,6 +135,14 @@ def data_of(compared: Compared, name: str, split: str | None, masks: Iterable[Pa
         len(compared.images),
         digest.hexdigest(),
     )
+
+
+def _sha256(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1024**2):
+            digest.update(block)
+    return digest.digest()
 
 
 def images_of_split(

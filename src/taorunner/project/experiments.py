@@ -14,6 +14,7 @@ from taorunner.project.clusters.cluster_file import Cluster
 from taorunner.project.diagnostics import FindingList, shown
 from taorunner.project.limits import NO_LIMITS, Limits, size_bytes, time_limit_s
 from taorunner.project.workspace import ProjectPaths
+from taorunner.values.bounded_reading import whole_number
 from taorunner.values.value import Value, field, replace
 
 MAX_CHAIN = 32
@@ -256,7 +257,8 @@ def _names_one_twice(ids: list[int | str], path: tuple[str, ...], to: FindingLis
 def _gpu_id(gpu: int | str) -> str:
     """One spelling for one GPU: 1, "1" and "01" are the same."""
     text = str(gpu)
-    return str(int(text)) if text.isdigit() else text
+    number = whole_number(text)
+    return text if number is None else str(number)
 
 
 def _built(chain: tuple[str, ...], values: Mapping[str, Any], paths: ProjectPaths) -> Experiment:

@@ -17,11 +17,12 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from taorunner import contained_files
 from taorunner.atomic_files import write_json
@@ -36,11 +37,13 @@ from taorunner.state_files import (
     read_json_state,
     read_state,
 )
-from taorunner.sweeps.trial import Trial
+from taorunner.sweeps.trial import Ending, Trial
 from taorunner.values.bounded_reading import parse_json
+from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value, replace
 
 VERSION = 1
+_KINDS = kinds_of(Trial)
 GROWING = frozenset({"trials", "parallel", "stop", "keep", "start_with"})
 """Keys of a definition that may change under a study: they decide how long it goes on, not what its values mean."""
 
@@ -132,7 +135,7 @@ class SweepFolder:
                 number = body["trial"]
                 if type(number) is int and number >= 0:
                     found[number] = after(found.get(number) or Trial(number=number), body)
-            except (ValueError, TypeError, KeyError, AttributeError):
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
                 continue
         return [found[number] for number in sorted(found)]
 
@@ -144,7 +147,7 @@ class SweepFolder:
         """
         with contextlib.suppress(FileNotFoundError):
             cut_open_line(self.journal, self._store.trust())
-        line = json.dumps({"trial": number, **said}, ensure_ascii=False)
+        line = json.dumps({"trial": number, **said})
         append_state(self.journal, f"{line}\n".encode(), self._store.trust())
         descriptor = open_state(self.journal)
         try:
@@ -221,15 +224,27 @@ def after(trial: Trial, body: Mapping[str, Any]) -> Trial:
             str(key): value for key, value in body["values"].items() if isinstance(value, str | int | float)
         }
         return replace(trial, values=values, is_base=body.get("base") is True)
+    found = trial
     if "run" in body:
-        return replace(trial, run=str(body["run"]))
-    if "pruning" in body:
-        return replace(trial, pruning=str(body["pruning"]))
-    if "ended" in body:
-        curve = {int(epoch): float(value) for epoch, value in body.get("curve", ())}
+        found = replace(trial, run=body["run"])
+    elif "pruning" in body:
+        found = replace(trial, pruning=body["pruning"])
+    elif "ended" in body:
         value = body.get("value")
-        return replace(
-            trial, ending=str(body["ended"]), curve=curve, epoch=body.get("epoch"),
-            value=None if value is None else float(value), reason=body.get("reason"),
+        found = replace(
+            trial, ending=body["ended"], curve={epoch: float(value) for epoch, value in body.get("curve", ())},
+            epoch=body.get("epoch"), value=value if value is None else float(value), reason=body.get("reason"),
         )  # fmt: skip
-    return trial
+    _check(found)
+    return found
+
+
+def _check(trial: Trial) -> None:
+    """Raises ValueError for what a trial cannot be."""
+    numbers = [trial.value or 0.0, *trial.curve.values()]
+    is_fine = trial.ending in (None, *get_args(Ending)) and all(map(math.isfinite, numbers))
+    is_fine = is_fine and all(fits(epoch, _KINDS["epoch"]) for epoch in (trial.epoch, *trial.curve))
+    if not is_fine or not all(
+        fits(getattr(trial, name), _KINDS[name]) for name in ("run", "pruning", "reason")
+    ):
+        raise ValueError("not of a trial")

@@ -67,16 +67,17 @@ class MlflowServer:
     def experiment(self, name: str) -> str:
         """The id of the experiment, which is made where there is none."""
         try:
-            found = self._call("GET", "experiments/get-by-name", {"experiment_name": name})["experiment"]
+            found = self._call("GET", "experiments/get-by-name", {"experiment_name": name})
         except _MissingError:
             try:
-                return str(self._call("POST", "experiments/create", {"name": name})["experiment_id"])
+                made = self._call("POST", "experiments/create", {"name": name})
+                return self._text(made, "experiment_id")
             except _ExistsError:  # another process was faster
-                found = self._call("GET", "experiments/get-by-name", {"experiment_name": name})["experiment"]
-        if found.get("lifecycle_stage") == "deleted":
+                found = self._call("GET", "experiments/get-by-name", {"experiment_name": name})
+        if self._inner(found, "experiment").get("lifecycle_stage") == "deleted":
             text = f'its experiment "{printable(name)}" was deleted: restore it there'
             raise TrackingError(text, is_refusal=True)
-        return str(found["experiment_id"])
+        return self._text(found, "experiment", "experiment_id")
 
     def run(self, experiment: str, name: str, run_id: str, start_ms: int, tags: Mapping[str, str]) -> str:
         """The id of the run that stands for ``run_id``, which is made where there is none."""
@@ -84,13 +85,13 @@ class MlflowServer:
         found = self._call(
             "POST", "runs/search", {"experiment_ids": [experiment], "filter": wanted, "max_results": 1}
         ).get("runs")
-        if found:
-            return str(found[0]["info"]["run_id"])
+        if isinstance(found, list) and found:
+            return self._text({"run": found[0]}, "run", "info", "run_id")
         body = {
             "experiment_id": experiment, "run_name": name, "start_time": start_ms,
             "tags": _pairs({_RUN_TAG: run_id, **tags}),
         }  # fmt: skip
-        return str(self._call("POST", "runs/create", body)["run"]["info"]["run_id"])
+        return self._text(self._call("POST", "runs/create", body), "run", "info", "run_id")
 
     def log(
         self, remote: str, *, metrics: Sequence[Mapping[str, Any]] = (), params: Mapping[str, str] | None = None,
@@ -139,6 +140,24 @@ class MlflowServer:
                 f"{self.shown} is not an MLflow server: it does not answer in JSON", is_refusal=True
             )
         return found
+
+    def _inner(self, body: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+        found: Any = body
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            raise self._strange(path)
+        return found
+
+    def _text(self, body: Mapping[str, Any], *path: str) -> str:
+        found = self._inner(body, *path[:-1]).get(path[-1])
+        if not isinstance(found, str) or not found:
+            raise self._strange(path)
+        return found
+
+    def _strange(self, path: Sequence[str]) -> TrackingError:
+        text = f'{self.shown} does not answer as MLflow does: "{".".join(path)}" is missing'
+        return TrackingError(text, is_refusal=True)
 
     def _refusal(self, response: httpx.Response, data: bytes) -> TrackingError:
         status = response.status_code

@@ -30,6 +30,7 @@ MAX_DIGITS = 300
 _LARGE = rf"\d{{{MAX_DIGITS}}}|[eE]\+?\d{{3}}"
 _LARGE_IN_TEXT, _LARGE_IN_BYTES = re.compile(_LARGE), re.compile(_LARGE.encode())
 _PIECE = 1024**2
+_LONGEST_NUMBER = 18
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -222,6 +223,11 @@ def lines(pieces: Iterable[bytes], *, most_bytes: int) -> Iterator[bytes]:
             raise TooMuchError(f"a line of more than {_shown(most_bytes)}")
     if carry:
         yield bytes(carry)
+
+
+def whole_number(text: str) -> int | None:
+    """Of ASCII digits alone, at most 18 of them, so that it fits 64 bits; None for other texts."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else None
 
 
 def _shown(most_bytes: int) -> str:

@@ -47,6 +47,8 @@ def test_partitions_are_read_from_their_rows() -> None:
     assert read_partitions(SINFO) == PARTITIONS
     assert GPU.gpu_text == "h100:8 ×12, l4:4 ×1"
     assert read_partitions("") == {}
+    for odd in ("9" * 5000, "\u00b2"):  # neither is a number that could be read
+        assert read_partitions(f"a|up|1:00|{odd}|idle|(null)\n") == {}
 
 
 @pytest.mark.parametrize(

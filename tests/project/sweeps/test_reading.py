@@ -89,6 +89,8 @@ def test_a_grid_has_all_of_its_cells(tmp_path: Path) -> None:
         ("base: one, start_with: [{a: 2}], space: {a: {choice: [1]}}", "sweep-start", "not among its values"),
         ("base: one, tirals: 3, space: {a: {choice: [1]}}", "unknown-key", 'unknown key "tirals"'),
         ("base: one, trials: 0, space: {a: {choice: [1]}}", "wrong-value", "whole number from 1"),
+        ("base: one, space: {a: {int: [0, 1%s]}}" % ("0" * 320), "sweep-axis", "a number that is too large"),
+        ("base: one, space: {a: {float: [-1.0e+308, 1.0e+308], step: 1}}", "sweep-axis", "a number that is too large"),
         ("base: one, space: {a: {float: [0, .inf]}}", "wrong-value", "must be"),
     ],
 )  # fmt: skip

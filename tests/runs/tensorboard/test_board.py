@@ -133,3 +133,19 @@ print(json.dumps(rows))"""
     assert (read[2], read[3], read[5]) == (math.inf, -math.inf, math.inf) and math.isnan(read[4])
     own = [one.value for one in ScalarReader(file).read_new()]
     assert own[:4] == read[:4]
+
+
+def test_a_file_that_was_replaced_is_shown_and_the_earlier_one_is_not_written_to(tmp_path: Path) -> None:
+    one, folder = results(tmp_path, "a")
+    file = folder / "train/version_1" / FILE
+    file.write_bytes(b"1")
+    board = board_of(tmp_path, one)
+    board.refresh()
+    file.rename(folder / "kept")  # the board holds a link to it
+    for new in (b"345", b"6"):
+        file.write_bytes(new)
+        board.refresh()
+        assert shown(board) == {f"a/train/version_1/{FILE}": new}
+        file.unlink()
+    board.close()
+    assert (folder / "kept").read_bytes() == b"1"

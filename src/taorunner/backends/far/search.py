@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from taorunner.backends.contract import FarSearch
 from taorunner.backends.login_host import LoginHost
 from taorunner.errors import MachineError
+from taorunner.values.bounded_reading import whole_number
 from taorunner.values.value import Value
 
 LARGE_BYTES = 32 << 20
 """Of a larger file that is binary, only the ends are searched, as of one that is here."""
 _HEAD_BYTES, _TAIL_BYTES = 8 << 20, 1 << 20
 _ANSWER_WITHIN_S = 120
+_MODE = "[0-7]{1,6}"
 _MOST_FORMS_BYTES = 100_000
 """One variable of the environment holds 128 KiB."""
 _HELD = rf"""export LC_ALL=C
@@ -72,10 +74,9 @@ def held(
     if len(pairs) >= 2 and not pairs[-1].startswith("/"):
         pairs, counts = pairs[:-2], pairs[-2:]
     modes = dict(zip(pairs[1::2], pairs[::2], strict=True))
-    closed = [path for path, mode in modes.items() if mode.isdecimal() and not int(mode, 8) & 0o077]
-    is_whole = len(counts) == 2 and all(
-        count.isdecimal() and int(count) <= limit for count, limit in zip(counts, most, strict=True)
-    )
+    closed = [path for path, mode in modes.items() if re.fullmatch(_MODE, mode) and not int(mode, 8) & 0o077]
+    known = [number for count in counts if (number := whole_number(count)) is not None]
+    is_whole = len(known) == 2 and all(number <= limit for number, limit in zip(known, most, strict=True))
     return FarSearch(tuple(closed), tuple(path for path in modes if path not in closed), is_whole)
 
 

@@ -25,6 +25,7 @@ from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
 from taorunner.project.limits import size_bytes
 from taorunner.text import amount, duration
+from taorunner.values.bounded_reading import whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +144,9 @@ def _cluster(plan: RunPlan, launch: Launch, owner: int | None) -> Cluster:
 def _user(plan: RunPlan) -> tuple[tuple[int, int], bool]:
     """The user and group of the pod, and whether that is the caller: else the one that owns the workspace."""
     wanted, _, group = (plan.options.user or "").partition(":")
-    if wanted.isdecimal():
-        user = int(wanted), int(group) if group.isdecimal() else int(wanted)
+    number, of_group = whole_number(wanted), whole_number(group)
+    if number is not None:
+        user = number, number if of_group is None else of_group
     else:
         try:
             owner = plan.workspace.stat()

@@ -10,6 +10,7 @@ from taorunner.console.base.cells import fit
 from taorunner.console.base.formatting import clean, used_of
 from taorunner.console.live.run_view import GpuReading, RunView
 from taorunner.text import amount, size
+from taorunner.values.bounded_reading import whole_number
 
 _IDS = 8
 _MEMORY = 16
@@ -22,7 +23,7 @@ def gpu_ids(gpus: Sequence[str], readings: Mapping[str, GpuReading]) -> str:
     names = [
         readings[gpu].index if gpu in readings else gpu if len(gpu) < _IDS else gpu[:_IDS] for gpu in gpus
     ]
-    numbers = [int(name) for name in names if name.isdecimal()]
+    numbers = [number for name in names if (number := whole_number(name)) is not None]
     is_range = len(numbers) == len(names) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1))
     return f"{names[0]}-{names[-1]}" if is_range else ",".join(names)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from taorunner.datasets.checks.image_facts import SUFFIXES_OF_FORMAT, ImageFacts
 from taorunner.datasets.checks.near_duplicates import Fingerprint, fingerprint_of, similar_findings
 from taorunner.datasets.files.image_header import SELDOM_READ
-from taorunner.datasets.files.pixels import needs_pillow
+from taorunner.datasets.files.pixels import needs_pillow, open_image
 from taorunner.errors import Finding, Severity
 from taorunner.text import amount, printable
 
@@ -176,7 +176,7 @@ def _decode(path: Path) -> tuple[Fingerprint | None, str | None]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.load()
             return fingerprint_of(image), None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

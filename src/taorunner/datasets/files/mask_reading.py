@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import ImageHeader
+from taorunner.datasets.files.pixels import open_image
 from taorunner.values.value import Value
 
 _NORM = 255
@@ -56,9 +57,8 @@ def values_in(path: Path, *, coloured: bool) -> frozenset[tuple[int, ...]]:
 
     Raises OSError, ValueError or SyntaxError when it cannot be decoded.
     """
-    from PIL import Image
 
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         mask = opened.convert("RGB") if coloured else opened
         counted = mask.getcolors(_MOST_COLOURS)
         is_bits = mask.mode == "1"

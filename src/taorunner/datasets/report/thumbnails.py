@@ -6,6 +6,8 @@ import base64
 import io
 from pathlib import Path
 
+from taorunner.datasets.files.pixels import open_image
+
 
 def thumbnail(path: Path, pixels: int) -> str:
     """Base64 of a JPEG of at most ``pixels`` on a side, after the EXIF rotation; empty when it cannot be decoded.
@@ -15,7 +17,7 @@ def thumbnail(path: Path, pixels: int) -> str:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as full_size:
+        with open_image(path) as full_size:
             full_size.draft("RGB", (pixels * 2, pixels * 2))
             small = ImageOps.exif_transpose(full_size)
             small.thumbnail((pixels, pixels))

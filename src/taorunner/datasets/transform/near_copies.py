@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.checks.near_duplicates import Fingerprint, fingerprint_of, similar_pairs
-from taorunner.datasets.files.pixels import has_pillow
+from taorunner.datasets.files.pixels import has_pillow, open_image
 
 MOST_IMAGES = 20_000
 """Decoding takes some milliseconds for each image; above this number it would take minutes."""
@@ -50,7 +50,7 @@ def _look(path: Path) -> Fingerprint | None:
     from PIL import Image
 
     found: Any = None
-    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), Image.open(path) as image:
+    with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError), open_image(path) as image:
         image.draft("L", _DRAFT)  # of a JPEG, a fraction of the work
         found = fingerprint_of(image)
     return found if isinstance(found, Fingerprint) else None

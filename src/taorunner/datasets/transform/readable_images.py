@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from taorunner.datasets.files.image_header import SELDOM_READ, ImageError, read_header
-from taorunner.datasets.files.pixels import has_pillow
+from taorunner.datasets.files.pixels import has_pillow, open_image
 from taorunner.datasets.model.annotations import ImageEntry
 from taorunner.datasets.model.class_names import JPEG_SUFFIXES
 from taorunner.errors import Finding, Severity, UserFilesError
@@ -110,7 +110,7 @@ def save_as(source: Path, target: Path) -> None:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(source) as opened:
+        with open_image(source) as opened:
             turned = ImageOps.exif_transpose(opened)
             if turned.mode.startswith("I"):
                 made = turned.convert("I").point(lambda value: value / 256).convert("L")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from taorunner.datasets.files.output_folders import Placer, new_folder, refuse_taken
-from taorunner.datasets.files.pixels import needs_pillow
+from taorunner.datasets.files.pixels import needs_pillow, open_image
 from taorunner.datasets.formats.recognise import read_dataset
 from taorunner.datasets.model import segmentation
 from taorunner.datasets.model.annotations import Box, DetectionDataset, ImageEntry
@@ -292,7 +292,7 @@ def _resize(job: _Job) -> tuple[Path, str | None]:
 
     path, target, size, place = job
     try:
-        with Image.open(path) as opened:
+        with open_image(path) as opened:
             if opened.format == "JPEG" and opened.mode in ("RGB", "L"):
                 opened.draft(opened.mode, _at_least(opened.size, place))
             turned = ImageOps.exif_transpose(opened)

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taorunner.datasets.files.pixels import open_image
 from taorunner.datasets.model.texts import MARK, WORDS, Corners, TextDataset, TextImage
 from taorunner.datasets.transform.readable_images import undecodable
 from taorunner.datasets.writers.texts import CROPS
@@ -90,7 +91,7 @@ class WordCropper:
 
         if self._last is None or self._last[0] != word.path:
             try:
-                with Image.open(word.path) as opened:
+                with open_image(word.path) as opened:
                     turned = ImageOps.exif_transpose(opened)
                     seen = turned if turned.size == (word.width, word.height) else opened
                     self._last = word.path, seen.copy() if seen.mode in ("L", "RGB") else seen.convert("RGB")

@@ -14,6 +14,7 @@ from taorunner.project.sweeps.constraint import GPUS, Constraint, ConstraintErro
 from taorunner.project.sweeps.definition import Axis, AxisKind, Limit, Pruner, Sweep
 from taorunner.project.workspace import NAME_RULE, is_name
 from taorunner.text import did_you_mean
+from taorunner.values.stored import LARGEST
 
 MAX_SWEEPS = 500
 DEFAULT_TRIALS = 20
@@ -156,6 +157,11 @@ def _axis(key: str, entry: Mapping[str, Any], path: tuple[Any, ...], to: Finding
         return _choices(key, entry, path, to)
     low, high = entry[kind]
     step = entry.get("step")
+    large = next((one for one in (low, high, step or 0) if not abs(one) < LARGEST), None)
+    if large is not None:
+        message = f'"{shown(key)}" has a number that is too large: {shown(large)}'
+        to.error("sweep-axis", message, (*path, kind), hint="numbers of an axis are below 9e18")
+        return None
     if not low < high:
         message = f'"{shown(key)}" goes from {low} to {high}: the first number must be the lower one'
         to.error(

@@ -105,12 +105,12 @@ def _link_or_copy(descriptor: int, target: Path) -> None:
         known = target.stat()
         if (known.st_dev, known.st_ino) == (facts.st_dev, facts.st_ino):
             return
-        if known.st_size < facts.st_size:
+        if known.st_nlink == 1 and known.st_size < facts.st_size:
             _append(descriptor, target, known.st_size)
             return
-        if known.st_size == facts.st_size:
+        if known.st_nlink == 1 and known.st_size == facts.st_size:
             return
-        target.unlink()  # another file of that name
+        target.unlink()  # another file of that name; a link to the earlier one is not written to
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:  # with a folder, because only then the link to the open file is followed
         os.link(f"/proc/self/fd/{descriptor}", target.name, dst_dir_fd=folder, follow_symlinks=True)

@@ -28,6 +28,7 @@ from taorunner.errors import Finding, MachineError, Severity
 from taorunner.host_commands import CommandResult
 from taorunner.planning.model.plan import Resources
 from taorunner.text import amount, duration, printable, size
+from taorunner.values.bounded_reading import whole_number
 
 Ask = Callable[[Sequence[str], float], CommandResult]
 """Runs a command on the login node, with a time limit in seconds. Raises MachineError if the node is out of reach."""
@@ -260,9 +261,10 @@ def _room(settings: Mapping[str, Any], ask: Ask, token: tuple[str, str] | None) 
         return
     done = ask(("df", "-Pk", folder), _ASK_S)
     fields = done.stdout.splitlines()[-1].split() if done.succeeded and done.stdout else []
-    if len(fields) < 6 or not fields[3].isdigit():
+    blocks = whole_number(fields[3]) if len(fields) >= 6 else None
+    if blocks is None:
         return
-    free = int(fields[3]) * 1024
+    free = blocks * 1024
     text = f"{size(free)} free where the workspace is"
     if free < _LOW_BYTES:
         yield Finding(

@@ -9,6 +9,7 @@ from typing import Any
 from taorunner.errors import Finding, Severity
 from taorunner.planning.model.plan import Resources
 from taorunner.text import amount, did_you_mean, duration, printable
+from taorunner.values.bounded_reading import whole_number
 from taorunner.values.value import Value
 
 SINFO = ("sinfo", "-h", "-o", "%R|%a|%l|%D|%t|%G")
@@ -81,11 +82,13 @@ def read_partitions(text: str) -> dict[str, Partition]:
     found: dict[str, Partition] = {}
     for line in text.splitlines():
         parts = line.strip().split("|", 5)
-        if len(parts) != 6 or not parts[3].isdigit():
+        if len(parts) != 6:
             continue
         name, up, limit, count, state, gres = parts
+        nodes = whole_number(count)
+        if nodes is None:
+            continue
         known = found.get(name, Partition(name, up == "up", slurm_seconds(limit), 0, 0))
-        nodes = int(count)
         gpus = [*known.gpus]
         for kind, number in gres_gpus(gres):
             same = next((one for one in gpus if (one.kind, one.count) == (kind, number)), None)
