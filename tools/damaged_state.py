@@ -2,6 +2,7 @@
 
     python tools/damaged_state.py                    all of about 21,000 damages: a quarter of an hour on one core
     python tools/damaged_state.py --every 250        a fixed part of them
+    python tools/damaged_state.py --every 10 --seed 7    a random tenth
     python tools/damaged_state.py --only record.json
 
 The workspace is the sample of an earlier version with what this version adds; its open batches have a supervisor.
@@ -15,6 +16,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import resource
 import shutil
 import signal
@@ -49,8 +51,20 @@ OTHERS = (
     ["resume", "EXPERIMENT", "--dry-run"], ["train", "EXPERIMENT", "--dry-run", "--overwrite"],
     ["evaluate", "EXPERIMENT", "--dry-run"], ["projects"], ["runs", "compare", "--json"],
     ["runs", "lineage", "RUN", "--json"], ["rerun", "RUN", "--check", "--json"], ["report"],
+    ["track", "status", "--json"], ["runs", "diff", "RUN", "b4a46f", "--json"],
 )  # fmt: skip
 """After damage of a whole file, and after every fifteenth."""
+OF_SWEEPS = (
+    ["sweep", "show"], ["sweep", "show", "lr"], ["sweep", "show", "lr", "--json"], ["sweep", "best", "lr"],
+    ["sweep", "rm", "lr", "--losers"], ["sweep", "stop", "lr"],
+)  # fmt: skip
+"""After each damage of a sweep's file."""
+OF_SERVERS = (["track", "status", "--json"],)
+OF_EVALUATIONS = (["report", "-o", "report.html"], ["runs", "compare", "--json"])
+SWEEP = """
+sweeps:
+  lr: {base: shapes, sampler: random, trials: 4, space: {train.learning_rate: {log: [0.0005, 0.03]}}}
+"""
 DEEP = b"[" * 100_000
 WHOLE = (
     b"", b"\n", b"null", b"[]", b"{}", b"5", b'"x"', b"true", b"NaN", b"9" * 5000, DEEP, b'{"a":' * 50_000,
@@ -242,17 +256,72 @@ def make_workspace(root: Path) -> list[Path]:
         folder / "stop.json": json.dumps({"at": at, "only_queued": True, "kill": False}),
         folder / "engine-mark.json": json.dumps({"mark": at, "engine": "x"}),
         state / "ended-runs.tsv": "".join(ended),
+        **_of_later_versions(state, folder),
     }
     for path, text in added.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    experiments = root / "projects/parts/experiments.yml"
+    experiments.write_text(experiments.read_text() + SWEEP)
     runs = [path for suffix in (DONE, RUNNING, QUEUED) for path in (state / "runs").glob(f"*{suffix}")]
     batches = {json.loads((path / "record.json").read_text())["batch"] for path in runs}
     found = [file for path in runs for file in path.rglob("*") if file.is_file() and file.name not in _LOCKS]
     found += [state / "batches" / batch / "batch.json" for batch in batches] + list(
         (state / "open").iterdir()
     )
+    found += (state / "sweeps").rglob("*.json*")
     found += [state / "ended-runs.tsv", *(state / "cache").rglob("*.json"), root / "taorunner.lock"]
     return sorted(found)
+
+
+def _of_later_versions(state: Path, run: Path) -> dict[Path, str]:
+    """Sweeps, tracking and evaluations."""
+    sweep = state / "sweeps/parts/lr"
+    begun = "2026-11-29T01:22:17+00:00"
+    space = [{"key": "train.learning_rate", "kind": "log", "low": 0.0005, "high": 0.03}]
+    trials: list[dict[str, object]] = [
+        {"trial": 0, "values": {"train.learning_rate": 0.001}, "base": True},
+        {"trial": 0, "run": run.name},
+        {"trial": 0, "ended": "pruned", "value": 0.4, "epoch": 2, "curve": [[1, 0.2]], "reason": "x"},
+        {"trial": 1, "values": {"train.learning_rate": 0.002}, "base": False},
+    ]
+    body = {"base": "shapes", "sampler": "random", "trials": 4, "space": space}
+    stored = {"version": 1, "definition": body, "metric": "mAP", "maximize": True, "started_at": begun}
+    sent = {
+        "server": "http://h",
+        "experiment": "parts",
+        "target": "mlflow",
+        "remote": "r",
+        "offset": 5,
+        "skip": 1,
+    }
+    sent |= {
+        "points": 3,
+        "epoch": 2,
+        "names": {"a": "b"},
+        "is_described": True,
+        "end": None,
+        "problem": "p",
+        "at": begun,
+    }
+    box = {"kind": "wrong", "name": "car", "score": 0.5, "box": [1, 2, 3, 4]}
+    scored = {
+        "version": 1, "task": "boxes", "overall": {"AP": 0.5}, "errors": {"missed": 1.5},
+        "pr": {"car": [[0.1, 0.9, 0.5]]},
+        "metrics": [{"name": "host/AP", "value": 0.5, "direction": "up", "scale": "fraction", "ranks": True}],
+        "protocol": {"name": "coco", "text": "x", "library": "l", "version": "1", "settings": {}, "min_score": 0.1},
+        "data": {"name": "d", "folder": "/d", "split": "val", "images": 3, "fingerprint": "ab"},
+        "per_class": [{"name": "car", "truths": 3, "AP": 0.5, "at_score": 0.3}],
+        "confusion": {"classes": ["car"], "unit": "boxes", "score": 0.3, "matrix": [[1, 2], [3, 0]]},
+        "worst": [{"image": "a.jpg", "width": 10, "height": 9, "tp": 1, "fp": 2, "fn": 0, "boxes": [box]}],
+    }  # fmt: skip
+    return {
+        sweep / "sweep.json": json.dumps(stored),
+        sweep / "trials.jsonl": "".join(f"{json.dumps(line)}\n" for line in trials),
+        sweep / "end.json": json.dumps({"reason": "stopped"}),
+        run / "tracking.json": json.dumps(sent),
+        run / "evaluation.json": json.dumps(scored),
+    }
 
 
 @contextlib.contextmanager
@@ -327,6 +396,8 @@ def commands(file: Path, what: str, number: int) -> Iterator[list[str]]:
         "EXPERIMENT": {RUNNING: "running", QUEUED: "queued"}.get(run_id[-7:], "shapes"),
     }
     chosen = [*WORDS, *(OTHERS if what.startswith("file:") or number % 15 == 0 else ())]
+    special = {"sweeps": OF_SWEEPS, "tracking.json": OF_SERVERS, "evaluation.json": OF_EVALUATIONS}
+    chosen += [words for part, own in special.items() if part in file.parts for words in own]
     if run_id.endswith(DONE):  # the others go on
         chosen.append(["attach", "RUN", "--json"])
     return ([names.get(word, word) for word in words] for words in chosen)
@@ -344,7 +415,11 @@ def try_all(place: Path, given: argparse.Namespace) -> int:
     }
     os.environ |= {"TAORUNNER_PROJECT": "parts", "TAORUNNER_LEASES": str(place / "leases"), "COLUMNS": "100"}
     known = [(file, *damage) for file in files for damage in damages(file, file.read_bytes())]
-    chosen = [one for one in known if given.what in one[1]][given.first :: given.every]
+    chosen = [one for one in known if given.what in one[1]]
+    if given.seed is None:
+        chosen = chosen[given.first :: given.every]
+    else:
+        chosen = random.Random(given.seed).sample(chosen, -(-len(chosen) // given.every))
     faults: Counter[str] = Counter()
     asked, slowest = 0, (0.0, "")
     report, into = os.dup(1), os.open(place / "out", os.O_RDWR | os.O_CREAT)
@@ -392,6 +467,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--every", type=int, default=1, help="try one of this many damages")
+    parser.add_argument("--seed", type=int, help="choose them at random")
     parser.add_argument("--what", default="", help="damages with this text in their description")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
     parser.add_argument("--only", default="", help="files with this text in their path")
