@@ -17,7 +17,7 @@ from taorunner.embedded.dataset import describe, load_kitti
 from taorunner.embedded.evaluation import Measurement, evaluate, measure, table
 from taorunner.embedded.failures import RunFailedError, RunInterruptedError, SpecError
 from taorunner.embedded.metrics import ClassResult
-from taorunner.embedded.network import Architecture, Network
+from taorunner.embedded.network import Architecture, Network, Normalisation
 from taorunner.embedded.run import Run, StopRequest
 from taorunner.embedded.spec import load_spec
 from taorunner.embedded.status_log import StatusLog
@@ -165,9 +165,9 @@ def test_the_loss_is_the_mean_of_the_batches_and_a_broken_network_is_refused(
     losses = iter([1.0, 4.0, float("nan")])
     monkeypatch.setattr(evaluation, "detection_loss", lambda *_: (next(losses), None))
     network = Network(ARCHITECTURE, seed=1)
-    assert measure(network, dataset, 2, 0.5, run).loss == 2.5
+    assert measure(network, dataset, Normalisation(), 2, 0.5, run).loss == 2.5
     with pytest.raises(RunFailedError, match="the network's loss is nan: its weights are unusable"):
-        measure(network, dataset, 3, 0.5, run)
+        measure(network, dataset, Normalisation(), 3, 0.5, run)
 
 
 def test_the_table_of_the_classes() -> None:

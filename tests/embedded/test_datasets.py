@@ -19,7 +19,7 @@ from taorunner.embedded.dataset import load_kitti
 from taorunner.embedded.example_proto import decode_example
 from taorunner.embedded.kitti import KittiObject, label_line, parse_label_line, read_kitti
 from taorunner.embedded.loss import Objects
-from taorunner.embedded.network import Architecture, normalise
+from taorunner.embedded.network import Architecture, Normalisation, normalise
 from taorunner.embedded.run import Run, StopRequest
 from taorunner.embedded.sample_dataset import draw_sample
 from taorunner.embedded.status_log import StatusLog
@@ -267,7 +267,7 @@ def test_boxes_follow_the_changed_image() -> None:
     picture[0, 24:40, 20:36] = 255
     objects = [Objects(np.array([[20, 24, 36, 40]], np.float32), np.array([0]))]
     for seed in range(100):
-        inputs, changed = augment(picture, objects, np.random.default_rng(seed))
+        inputs, changed = augment(picture, objects, np.random.default_rng(seed), Normalisation())
         middle = (inputs.min() + inputs.max()) / 2
         rows, columns = np.nonzero((inputs[0] > middle).all(axis=2))
         (box,) = changed[0].boxes
@@ -276,7 +276,7 @@ def test_boxes_follow_the_changed_image() -> None:
 
 
 def test_images_are_normalised_to_about_one() -> None:
-    values = normalise(np.array([0, 127, 255], np.uint8))
+    values = normalise(np.array([[0, 127, 255]], np.uint8).T.repeat(3, 1), Normalisation())[:, 0]
     np.testing.assert_allclose(values, [-1.9921875, -0.0078125, 1.9921875])
 
 

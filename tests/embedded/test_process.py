@@ -20,7 +20,7 @@ from PIL import Image
 
 from taorunner.embedded.checkpoint import load_network
 from taorunner.embedded.kitti import read_kitti
-from taorunner.embedded.network import decode, normalise
+from taorunner.embedded.network import Normalisation, decode, normalise
 
 from .conftest import SPEC, Start, command
 
@@ -319,12 +319,11 @@ def test_exported_model_gives_the_same_outputs(trained: Path, spec: Path, shapes
             for item in read_kitti(shapes / "data" / "test", "image_2", "label_2", ".png")
         ]
     )
+    inputs = normalise(pictures, Normalisation())
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    boxes, scores = session.run(
-        ["boxes", "scores"], {"pictures": pictures.transpose(0, 3, 1, 2).astype(np.float32)}
-    )
+    boxes, scores = session.run(["boxes", "scores"], {"pictures": inputs.transpose(0, 3, 1, 2)})
     network = load_network(trained / "train" / LAST)
-    expected_boxes, expected_scores = decode(network.forward(normalise(pictures)), 8, 8)
+    expected_boxes, expected_scores = decode(network.forward(inputs), 8, 8)
     np.testing.assert_allclose(boxes, expected_boxes, rtol=0, atol=1e-4)
     np.testing.assert_allclose(scores, expected_scores, rtol=0, atol=1e-4)
     assert json.loads(session.get_modelmeta().custom_metadata_map["class_names"]) == [
@@ -343,6 +342,10 @@ def test_exported_model_gives_the_same_outputs(trained: Path, spec: Path, shapes
 
 BOMB = "".join(f"{b}: &{b} [{f'*{a}, ' * 10}]\n" for a, b in pairwise("abcdefghijklm"))
 WRONG_SPECS = [
+    (
+        "dataset: {input_std: [64, 0, 64]}",
+        '"dataset.input_std" must have three numbers, above 0: those of red, green and blue; found [64.0, 0.0, 64.0]',
+    ),
     ("train: {num_epoch: 3}", 'unknown key "train.num_epoch" in {spec} (did you mean "train.num_epochs"?)'),
     ("trian: {}", 'unknown key "trian" in {spec} (did you mean "train"?)'),
     ("train: 5", '"train" in {spec} must be a mapping of keys, found 5'),

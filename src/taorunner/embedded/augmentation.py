@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Floats, Images
 from .loss import Objects
-from .network import normalise
+from .network import Normalisation, normalise
 
 _ZOOM = (0.8, 1.25)
 _SHIFT = 0.12
@@ -19,7 +19,7 @@ _VISIBLE_SHARE = 0.4
 
 
 def augment(
-    pictures: Images, batch: Sequence[Objects], random: np.random.Generator
+    pictures: Images, batch: Sequence[Objects], random: np.random.Generator, normalisation: Normalisation
 ) -> tuple[Floats, list[Objects]]:
     """Normalised images and their objects, with boxes clipped to the image."""
     count, height, width, _ = pictures.shape
@@ -38,7 +38,7 @@ def augment(
         flat = (rows[:, None] * width + columns[None, :]).ravel()
         changed[index] = pictures[index].reshape(-1, 3).take(flat, axis=0).reshape(height, width, 3)
         objects.append(_moved(batch[index], zoom, shift, mirrored, width, height))
-    inputs = normalise(changed)
+    inputs = normalise(changed, normalisation)
     inputs *= random.uniform(*_GAIN, (count, 1, 1, 3)).astype(np.float32)
     inputs += random.uniform(-_BRIGHTNESS, _BRIGHTNESS, (count, 1, 1, 3)).astype(np.float32)
     return inputs, objects

@@ -13,9 +13,9 @@ from .dataset import Dataset, describe, load_kitti, load_tfrecords
 from .failures import RunFailedError, SpecError
 from .loss import assign, detection_loss
 from .metrics import ClassResult, Detections, mean_average_precision, results_by_class, select
-from .network import Architecture, Network, decode, normalise
+from .network import Architecture, Network, Normalisation, decode, normalise
 from .run import Run
-from .spec import Spec, required
+from .spec import Spec, normalisation_of, required
 from .status_log import RUNNING
 
 #: Detections below this score are left out; while training, more of them, as there are too many.
@@ -39,7 +39,10 @@ def evaluate(spec: Spec, run: Run) -> None:
     dataset = _test_dataset(spec, architecture, run)
     run.console.line(f"test data: {describe(dataset, architecture)}")
     threshold = spec.evaluate.iou_threshold
-    result = measure(network, dataset, spec.evaluate.batch_size, threshold, run, "Testing DataLoader 0")
+    result = measure(
+        network, dataset, normalisation_of(spec.dataset), spec.evaluate.batch_size, threshold, run,
+        "Testing DataLoader 0",
+    )  # fmt: skip
     name = f"mAP{round(100 * threshold)}"
     run.console.line()
     for line in table(architecture, result, threshold):
@@ -51,6 +54,7 @@ def evaluate(spec: Spec, run: Run) -> None:
 def measure(
     network: Network,
     dataset: Dataset,
+    normalisation: Normalisation,
     batch_size: int,
     iou_threshold: float,
     run: Run,
@@ -65,7 +69,7 @@ def measure(
     losses: list[float] = []
     for start in starts:
         run.stop_if_asked()
-        raw = network.forward(normalise(dataset.pictures[start : start + batch_size]))
+        raw = network.forward(normalise(dataset.pictures[start : start + batch_size], normalisation))
         truth = dataset.objects[start : start + batch_size]
         losses.append(detection_loss(raw, assign(truth, rows, columns), rows, columns)[0])
         if not np.isfinite(losses[-1]):

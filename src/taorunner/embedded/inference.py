@@ -18,10 +18,10 @@ from .console import Progress
 from .failures import RunFailedError
 from .kitti import label_line
 from .metrics import Detections, select
-from .network import Network, decode, normalise
+from .network import Network, Normalisation, decode, normalise
 from .pictures import SUFFIXES, open_image, to_input
 from .run import Run
-from .spec import Spec, required
+from .spec import Spec, normalisation_of, required
 from .status_log import RUNNING
 
 _COLOURS = ((255, 64, 64), (64, 224, 64), (80, 128, 255), (255, 208, 0), (255, 96, 255), (0, 224, 224))
@@ -43,7 +43,7 @@ def infer(spec: Spec, run: Run) -> None:
                 f'"{one.name}" and "{other.name}" would share the label file "{one.stem}.txt"',
             )
     run.status.write(RUNNING, f"Loading checkpoint: {checkpoint}")
-    network = load_network(checkpoint)
+    network, normalisation = load_network(checkpoint), normalisation_of(spec.dataset)
     labels, annotated = run.folder / "labels", run.folder / "images_annotated"
     labels.mkdir(parents=True, exist_ok=True)
     annotated.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def infer(spec: Spec, run: Run) -> None:
         run.stop_if_asked()
         batch = paths[start : start + size]
         pictures = [open_image(path) for path in batch]
-        found_by_image = detect(network, pictures, spec.inference.threshold)
+        found_by_image = detect(network, pictures, normalisation, spec.inference.threshold)
         for path, picture, found in zip(batch, pictures, found_by_image, strict=True):
             lines = [
                 label_line(
@@ -72,11 +72,13 @@ def infer(spec: Spec, run: Run) -> None:
     run.console.line(f'{total} objects in {len(paths)} images: "{labels}", "{annotated}"')
 
 
-def detect(network: Network, pictures: Sequence[Image.Image], threshold: float) -> list[Detections]:
+def detect(
+    network: Network, pictures: Sequence[Image.Image], normalisation: Normalisation, threshold: float
+) -> list[Detections]:
     """The detections in each image, with boxes in its own pixels."""
     size = network.architecture
     inputs = np.stack([to_input(picture, size.input_width, size.input_height) for picture in pictures])
-    boxes, scores = decode(network.forward(normalise(inputs)), size.rows, size.columns)
+    boxes, scores = decode(network.forward(normalise(inputs, normalisation)), size.rows, size.columns)
     found: list[Detections] = []
     for picture, some_boxes, some_scores in zip(pictures, boxes, scores, strict=True):
         chosen = select(some_boxes, some_scores, threshold)

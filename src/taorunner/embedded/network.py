@@ -54,6 +54,14 @@ class Architecture:
         return self.input_height // STRIDE
 
 
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """``(x - mean) / std`` for red, green and blue, 0..255. No checkpoint holds it: each action reads its spec."""
+
+    mean: tuple[float, ...] = (127.5, 127.5, 127.5)
+    std: tuple[float, ...] = (64.0, 64.0, 64.0)
+
+
 class Network:
     """The layers in order, with named access to parameters and buffers."""
 
@@ -123,9 +131,10 @@ class Network:
                     values[part] = new.astype(value.dtype)
 
 
-def normalise(pictures: Images) -> Floats:
-    """0..255 to about -1..1, float32. The exported graph does the same with ``(x - 127.5) / 64``."""
-    normalised: Floats = (pictures.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 64)
+def normalise(pictures: Images, how: Normalisation) -> Floats:
+    """0..255 to about -1..1, float32, as whoever uses the exported graph must do it."""
+    mean, std = np.array(how.mean, np.float32), np.array(how.std, np.float32)
+    normalised: Floats = (pictures.astype(np.float32) - mean) * (np.float32(1) / std)
     return normalised
 
 

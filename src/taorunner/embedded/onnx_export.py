@@ -1,6 +1,7 @@
 """``export``: writes the trained network as a checked ONNX graph with the same outputs.
 
-Input ``pictures``: float32 ``(N, 3, height, width)``, RGB, 0..255. Outputs ``boxes``: ``(N, cells, 4)`` as
+Input ``pictures``: float32 ``(N, 3, height, width)``, RGB, normalised as in training (``dataset.input_mean`` and
+``input_std`` of the spec), as TAO's models want it. Outputs ``boxes``: ``(N, cells, 4)`` as
 ``(x_min, y_min, x_max, y_max)`` in input pixels, clipped to the image, and ``scores``: ``(N, cells, classes)``.
 The graph does not suppress overlapping detections. Normalisation layers are folded into the convolutions before
 them. Both compute in float32, so boxes agree to about one millionth of their size.
@@ -54,8 +55,7 @@ def export(spec: Spec, run: Run) -> None:
 def build_model(network: Network) -> onnx.ModelProto:
     graph = _Graph()
     size = network.architecture
-    value = graph.add("Sub", ["pictures", graph.constant("mean", np.array(127.5, np.float32))])
-    value = graph.add("Mul", [value, graph.constant("factor", np.array(1 / 64, np.float32))])
+    value = "pictures"
     pending: tuple[str, Convolution] | None = None
     for name, layer in network.layers.items():
         if isinstance(layer, Convolution):

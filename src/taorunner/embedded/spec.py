@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from .failures import SpecError
+from .network import Normalisation
 
 _MAXIMAL_SPEC_BYTES = 1 << 20
 #: More values than any spec has; limits nested YAML aliases, which could expand endlessly.
@@ -45,13 +46,16 @@ class ModelSpec:
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """``test_tfrecords`` or ``test_kitti`` (a folder with image_2 and label_2, or images and labels) is what
-    ``evaluate`` uses; the default is ``val_tfrecords``."""
+    ``evaluate`` uses; the default is ``val_tfrecords``. ``input_mean`` and ``input_std`` are subtracted from and divide
+    red, green and blue, 0..255; an exported model needs the same from whoever uses it."""
 
     train_tfrecords: str | None = None
     val_tfrecords: str | None = None
     test_tfrecords: str | None = None
     test_kitti: str | None = None
     class_names: tuple[str, ...] = ()
+    input_mean: tuple[float, ...] = Normalisation().mean
+    input_std: tuple[float, ...] = Normalisation().std
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,7 @@ def load_spec(path: Path, overrides: Sequence[str]) -> Spec:
         spec: Spec = _build(Spec, _interpolated(tree, tree, depth=0), "", str(path))
     except RecursionError as error:
         raise SpecError(f'spec file "{path}" is nested too deeply') from error
+    normalisation_of(spec.dataset)  # refused before anything is read
     return spec
 
 
@@ -146,6 +151,17 @@ def required(value: str | None, key: str) -> str:
             f'"{key}" is missing in the spec (set it there, or append {key}=VALUE to the command)'
         )
     return value
+
+
+def normalisation_of(spec: DatasetSpec) -> Normalisation:
+    """Raises: SpecError when it is not that of three colours."""
+    for key, values in (("input_mean", spec.input_mean), ("input_std", spec.input_std)):
+        if len(values) != 3 or (key == "input_std" and min(values) <= 0):
+            raise SpecError(
+                f'"dataset.{key}" must have three numbers{", above 0" if key == "input_std" else ""}: '
+                f"those of red, green and blue; found {list(values)}"
+            )
+    return Normalisation(spec.input_mean, spec.input_std)
 
 
 def results_folder(spec: Spec, action: str) -> Path:

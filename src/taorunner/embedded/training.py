@@ -20,10 +20,10 @@ from .dataset import Dataset, class_names_in, describe, load_tfrecords
 from .evaluation import measure
 from .failures import RunFailedError, RunInterruptedError, SpecError
 from .loss import assign, detection_loss
-from .network import Architecture, Network
+from .network import Architecture, Network, Normalisation
 from .optimiser import Adam, learning_rate_at
 from .run import Run
-from .spec import Spec, TrainSpec, required
+from .spec import Spec, TrainSpec, normalisation_of, required
 from .status_log import RUNNING, STARTED
 
 _VALIDATION_IOU = 0.5
@@ -48,7 +48,7 @@ def train(spec: Spec, run: Run) -> None:
     if spec.dataset.val_tfrecords:
         validation = load_tfrecords(spec.dataset.val_tfrecords, architecture, run)
         run.console.line(f"validation data: {describe(validation, architecture)}")
-    Training(spec.train, run, architecture, training, validation).fit()
+    Training(spec.train, run, architecture, training, validation, normalisation_of(spec.dataset)).fit()
 
 
 def architecture_of(spec: Spec, names: tuple[str, ...]) -> Architecture:
@@ -71,7 +71,9 @@ class Training:
         architecture: Architecture,
         training: Dataset,
         validation: Dataset | None,
+        normalisation: Normalisation,
     ) -> None:
+        self.normalisation = normalisation
         self.spec, self.run, self.architecture = spec, run, architecture
         self.training, self.validation = training, validation
         self.network = Network(architecture, spec.seed)
@@ -120,8 +122,9 @@ class Training:
         spec, position = self.spec, self.position
         random = np.random.default_rng([spec.seed, epoch, step])
         inputs, objects = augment(
-            self.training.pictures[chosen], [self.training.objects[index] for index in chosen], random
-        )
+            self.training.pictures[chosen], [self.training.objects[index] for index in chosen], random,
+            self.normalisation,
+        )  # fmt: skip
         rows, columns = self.architecture.rows, self.architecture.columns
         raw = self.network.forward(inputs, training=True)
         loss, gradient = detection_loss(raw, assign(objects, rows, columns), rows, columns)
@@ -143,7 +146,7 @@ class Training:
         if self.validation is None or (epoch + 1) % self.spec.validation_interval:
             return
         try:
-            result = measure(self.network, self.validation, 16, _VALIDATION_IOU, self.run)
+            result = measure(self.network, self.validation, self.normalisation, 16, _VALIDATION_IOU, self.run)
         except RunInterruptedError:
             self._save()
             raise
