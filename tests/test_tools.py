@@ -15,7 +15,7 @@ FOREIGN = {"omegaconf_truth": "omegaconf"}
 TOOLS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tools").rglob("*.py"))
 LOAD = """\
 import runpy, sys
-sys.path[:0] = ["tools", "tools/schemas"]
+sys.path[:0] = ["tools", "tools/schemas", "tools/reference"]
 for name in sys.argv[1:]:
     runpy.run_path(name, run_name="loaded")
     print(name)
