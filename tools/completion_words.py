@@ -26,6 +26,8 @@ from taorunner.datasets.writers.tao_formats import TARGETS
 from taorunner.datasets.writers.texts import TEXT_TARGETS
 from taorunner.doctor.runner import CHECKS
 from taorunner.events import RunState
+from taorunner.manual.codes import explanations
+from taorunner.manual.pages import pages
 from taorunner.planning.checkpoints.checkpoint_files import PRETRAINED_SUFFIXES
 from taorunner.pretrained.bundled_list import known_models
 
@@ -36,7 +38,7 @@ KINDS = {
     "DIR": "folder", "EXPERIMENT": "experiment", "ACTION,...": "actions", "FORMAT": "format",
     "RELEASE": "release", "MODEL": "model", "GROUP": "group", "SHAPE": "shape", "STATE": "state",
     "BACKBONE": "backbone", "FILE": "file", "HEAD": "head", "HEAD|MODEL": "head or model", "NETWORK": "head",
-    "PROJECT": "project", "RUN": "run", "CLUSTER": "cluster",
+    "PROJECT": "project", "RUN": "run", "CLUSTER": "cluster", "CODE": "code", "TOPIC": "topic",
 }  # fmt: skip
 """What the word in the help (``metavar``) is completed with; words that are not here are not completed."""
 KINDS_OF_FLAGS = {
@@ -83,9 +85,13 @@ def text() -> str:
     for name, command in commands(root):
         kinds = _words(name, command)
         words = f", {_literal(kinds)}" if kinds else ""
-        lines.append(f"    {_literal(name)}: Command(")
-        lines.append(f"        {_literal(_summary(command))}, {shared[sets[name]]}{words}")
-        lines.append("    ),")
+        given = f"{_literal(_summary(command))}, {shared[sets[name]]}{words}"
+        whole = f"    {_literal(name)}: Command({given}),"
+        lines += (
+            [whole]
+            if len(whole) <= 116
+            else [f"    {_literal(name)}: Command(", f"        {given}", "    ),"]
+        )
     lines += [
         "}",
         _wrapped(f"ROOT_OPTIONS: dict[str, str] = {_literal(options(root))}"),
@@ -167,6 +173,8 @@ def network_text() -> str:
     lines.append(f"shapes * {' '.join(shape_names())}")
     lines.append(f"checks * {' '.join(check.name for check in CHECKS)}")
     lines.append(f"states * {' '.join(state.value.lower() for state in RunState)}")
+    lines.append(f"codes * {' '.join(sorted({one.code for one in explanations()}))}")
+    lines.append(f"topics * {' '.join(page.topic for page in pages())}")
     return "\n".join(lines) + "\n"
 
 

@@ -48,6 +48,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "quickstart": ("quickstart",),
     "doctor": ("doctor",),
     "shell": ("shell",),
+    "manual.pages_and_codes": ("docs", "explain"),
 }
 """The modules of ``cli/commands``, each with its commands and groups."""
 

@@ -42,6 +42,7 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]]
     ("Watch", ((("ps", "attach", "logs", "stop"), "List, watch, read and stop runs that have not ended"),)),
     ("Results", ((("runs",), None), (("report",), None), (("track",), None), (("tensorboard",), None))),
     ("Machine", ((("image",), None), (("clusters",), None), (("shell",), None))),
+    ("Manual", ((("docs",), None), (("explain",), None))),
 )  # fmt: skip
 """The rows of ``taorunner --help``: the commands of a row, and its text. None: the summary of its first command."""
 

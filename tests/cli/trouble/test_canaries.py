@@ -174,6 +174,8 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "schema": [[]],
         "projects": [[]],
         "networks show": [["dino"]],
+        "docs": [[], ["sweeps"]],
+        "explain": [[], ["unknown-key"], ["unknown-kye"]],
         "networks sync": [["no/such:image"]],
         "init-project": [["new", "--head", "dino"], ["moved", "--from-launcher", "projects/example_01/specs/old"]],
         "add": [["copied", "--like", "literal"], ["boxes", "--head", "dino"]],

@@ -386,6 +386,7 @@ _NAMES: dict[str, Callable[[Line], list[str]]] = {
     "project": _projects, "head": _heads, "backbone": _backbones, "action": _actions,
     "release": _releases, "dataset": _datasets, "format": _words("formats"), "target": _words("targets"),
     "model": _words("models"), "group": _words("groups"), "shape": _words("shapes"), "check": _words("checks"),
+    "code": _words("codes"), "topic": _words("topics"),
     "state": _words("states"), "cluster": _clusters,
     "actions": _actions, "gpus": lambda _: ["all", "0", "1"], "gpu_ids": lambda _: ["auto"],
     "kept": lambda _: ["last:1", "last:3", "best:1", "best:3"], "host_network": lambda _: ["none", "host", "bridge"],

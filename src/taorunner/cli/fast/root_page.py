@@ -36,6 +36,8 @@ Results  runs          List, show, compare and clean up runs
 Machine  image         List, pull, lock and build container images
          clusters      List, check and sync clusters
          shell         Open a shell in a TAO container
+Manual   docs          Print a page of the manual
+         explain       Explain the code of a finding or failure
 Options
   -p, --project PROJECT  Project [default: from the current folder]
   --workspace DIR        Folder that holds projects/

@@ -105,278 +105,157 @@ _OPTIONS_22: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "e
     "-p": "project", "--port": "any", "--project": "project", "--release": "release", "--run-as-user": "",
     "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace":
     "folder"}
-_OPTIONS_23: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new": "",
+_OPTIONS_23: dict[str, str] = {"--help": "", "--json": ""}
+_OPTIONS_24: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new": "",
     "-p": "project", "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_24: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_25: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_25: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_26: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project", "--workspace":
     "folder"}
-_OPTIONS_26: dict[str, str] = {"--as": "experiment", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_27: dict[str, str] = {"--as": "experiment", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_27: dict[str, str] = {"--help": "", "--keep": "any", "--losers": "", "-p": "project", "--project":
+_OPTIONS_28: dict[str, str] = {"--help": "", "--keep": "any", "--losers": "", "-p": "project", "--project":
     "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_28: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
-    "any", "--to": "target", "--workspace": "folder"}
 _OPTIONS_29: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
+    "any", "--to": "target", "--workspace": "folder"}
+_OPTIONS_30: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
     "any", "--workspace": "folder"}
-_OPTIONS_30: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment", "--help":
+_OPTIONS_31: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment", "--help":
     "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q": "", "--quiet":
     "", "--since": "any", "--state": "state", "--workspace": "folder"}
-_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project": "project",
+_OPTIONS_32: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_32: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_33: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
+_OPTIONS_34: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
     "--metric": "any", "-p": "project", "--project": "project", "--sort": "any", "--top": "any", "--workspace":
     "folder"}
-_OPTIONS_34: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
+_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
     "folder", "-y": "", "--yes": ""}
-_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept", "--older":
+_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept", "--older":
     "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
-_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
-_OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
-_OPTIONS_40: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
+_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
+_OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
+_OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
+_OPTIONS_41: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_41: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+_OPTIONS_42: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
     "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project",
     "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace": "folder"}
-_OPTIONS_42: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "", "--json":
+_OPTIONS_43: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "", "--json":
     "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "-v": "",
     "--verbose": "", "--workspace": "folder"}
-_OPTIONS_43: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge": "",
+_OPTIONS_44: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge": "",
     "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed":
     "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_44: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "", "--overwrite": "",
+_OPTIONS_45: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "", "--overwrite": "",
     "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_45: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
+_OPTIONS_46: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
     "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
     "--size": "any", "--workspace": "folder"}
-_OPTIONS_46: dict[str, str] = {"--from": "format", "--gallery": "file", "--help": "", "--json": "", "--map": "any",
+_OPTIONS_47: dict[str, str] = {"--from": "format", "--gallery": "file", "--help": "", "--json": "", "--map": "any",
     "--overwrite": "", "-p": "project", "--project": "project", "--split": "any", "--truth": "dataset",
     "--workspace": "folder"}
-_OPTIONS_47: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
+_OPTIONS_48: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
     "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_48: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_49: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_49: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+_OPTIONS_50: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
     "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag": "any",
     "--target": "any"}
-_OPTIONS_50: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
-_OPTIONS_51: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository":
+_OPTIONS_51: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
+_OPTIONS_52: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository":
     "any"}
-_OPTIONS_52: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+_OPTIONS_53: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
     "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_53: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_54: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder", "--yes": ""}
-_OPTIONS_55: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_54: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_55: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder", "--yes": ""}
+_OPTIONS_56: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_56: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json": "",
+_OPTIONS_57: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json": "",
     "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_57: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment", "--head":
+_OPTIONS_58: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment", "--head":
     "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
-_OPTIONS_58: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_59: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
     "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
-    "init-project": Command(
-        "Create a project, empty or from a dataset", _OPTIONS_1, ("any", "none",)
-    ),
-    "add": Command(
-        "Add an experiment to a project", _OPTIONS_2, ("experiment", "none",)
-    ),
-    "projects": Command(
-        "List projects and their experiments", _OPTIONS_3, ("project",)
-    ),
-    "validate": Command(
-        "Find every error that can be known before a start", _OPTIONS_4, ("project",)
-    ),
-    "schema": Command(
-        "Print the JSON Schemas", _OPTIONS_5, ("none",)
-    ),
-    "convert": Command(
-        "Convert the dataset into what the network reads", _OPTIONS_6, ("experiment",)
-    ),
-    "train": Command(
-        "Train one or more experiments and watch them", _OPTIONS_7, ("experiment",)
-    ),
-    "evaluate": Command(
-        "Evaluate a checkpoint", _OPTIONS_8, ("experiment",)
-    ),
-    "prune": Command(
-        "Prune a trained model", _OPTIONS_6, ("experiment",)
-    ),
-    "export": Command(
-        "Export a checkpoint to ONNX or what the network exports", _OPTIONS_9, ("experiment",)
-    ),
-    "inference": Command(
-        "Run a checkpoint on images", _OPTIONS_10, ("experiment",)
-    ),
-    "run": Command(
-        "Run any other action of a network", _OPTIONS_11, ("action", "experiment",)
-    ),
-    "resume": Command(
-        "Continue a training from its newest checkpoint", _OPTIONS_12, ("experiment",)
-    ),
-    "rerun": Command(
-        "Repeat an earlier run with the same inputs", _OPTIONS_13, ("run", "none",)
-    ),
-    "tensorboard": Command(
-        "Show curves in TensorBoard, on this machine only", _OPTIONS_14, ("experiment",)
-    ),
-    "ps": Command(
-        "List the runs that have not ended", _OPTIONS_15, ("none",)
-    ),
-    "logs": Command(
-        "Print the console logs of runs", _OPTIONS_16, ("run",)
-    ),
-    "attach": Command(
-        "Watch runs that have not ended", _OPTIONS_17, ("live",)
-    ),
-    "stop": Command(
-        "Stop runs", _OPTIONS_18, ("live",)
-    ),
-    "report": Command(
-        "Write a report as one HTML file", _OPTIONS_19, ("run",)
-    ),
-    "quickstart": Command(
-        "Train and export a small network, no GPU or Docker", _OPTIONS_20, ("folder", "none",)
-    ),
-    "doctor": Command(
-        "Check this machine and suggest repairs", _OPTIONS_21, ("none",)
-    ),
-    "shell": Command(
-        "Open a shell in a TAO container", _OPTIONS_22, ("none",)
-    ),
-    "sweep run": Command(
-        "Start a sweep and watch its trials", _OPTIONS_23, ("any", "none",)
-    ),
-    "sweep show": Command(
-        "List sweeps, or the trials of one", _OPTIONS_3, ("any", "none",)
-    ),
-    "sweep resume": Command(
-        "Go on with a sweep", _OPTIONS_24, ("any", "none",)
-    ),
-    "sweep stop": Command(
-        "Start no further trials", _OPTIONS_25, ("any", "none",)
-    ),
-    "sweep best": Command(
-        "Print the best trial, or make an experiment of it", _OPTIONS_26, ("any", "none",)
-    ),
-    "sweep rm": Command(
-        "Remove a sweep, or the checkpoints of trials that lost", _OPTIONS_27, ("any", "none",)
-    ),
-    "track sync": Command(
-        "Send what a tracking server does not have yet", _OPTIONS_28, ("run",)
-    ),
-    "track status": Command(
-        "Show how much of each run was sent", _OPTIONS_29, ("run",)
-    ),
-    "runs list": Command(
-        "List all runs, newest first", _OPTIONS_30, ("none",)
-    ),
-    "runs show": Command(
-        "Show one run in full", _OPTIONS_31, ("run", "none",)
-    ),
-    "runs diff": Command(
-        "Show what differs between two runs", _OPTIONS_32, ("run", "run", "none",)
-    ),
-    "runs compare": Command(
-        "Compare runs by their metrics and by what differs", _OPTIONS_33, ("run",)
-    ),
-    "runs best": Command(
-        "Print the best run, its epoch, value and checkpoint", _OPTIONS_34, ("experiment",)
-    ),
-    "runs lineage": Command(
-        "Show what a run was made from, and what was made of it", _OPTIONS_3, ("run", "none",)
-    ),
-    "runs mark-lost": Command(
-        "Mark a run as lost when its end is unknown", _OPTIONS_3, ("live", "none",)
-    ),
+    "init-project": Command("Create a project, empty or from a dataset", _OPTIONS_1, ("any", "none",)),
+    "add": Command("Add an experiment to a project", _OPTIONS_2, ("experiment", "none",)),
+    "projects": Command("List projects and their experiments", _OPTIONS_3, ("project",)),
+    "validate": Command("Find every error that can be known before a start", _OPTIONS_4, ("project",)),
+    "schema": Command("Print the JSON Schemas", _OPTIONS_5, ("none",)),
+    "convert": Command("Convert the dataset into what the network reads", _OPTIONS_6, ("experiment",)),
+    "train": Command("Train one or more experiments and watch them", _OPTIONS_7, ("experiment",)),
+    "evaluate": Command("Evaluate a checkpoint", _OPTIONS_8, ("experiment",)),
+    "prune": Command("Prune a trained model", _OPTIONS_6, ("experiment",)),
+    "export": Command("Export a checkpoint to ONNX or what the network exports", _OPTIONS_9, ("experiment",)),
+    "inference": Command("Run a checkpoint on images", _OPTIONS_10, ("experiment",)),
+    "run": Command("Run any other action of a network", _OPTIONS_11, ("action", "experiment",)),
+    "resume": Command("Continue a training from its newest checkpoint", _OPTIONS_12, ("experiment",)),
+    "rerun": Command("Repeat an earlier run with the same inputs", _OPTIONS_13, ("run", "none",)),
+    "tensorboard": Command("Show curves in TensorBoard, on this machine only", _OPTIONS_14, ("experiment",)),
+    "ps": Command("List the runs that have not ended", _OPTIONS_15, ("none",)),
+    "logs": Command("Print the console logs of runs", _OPTIONS_16, ("run",)),
+    "attach": Command("Watch runs that have not ended", _OPTIONS_17, ("live",)),
+    "stop": Command("Stop runs", _OPTIONS_18, ("live",)),
+    "report": Command("Write a report as one HTML file", _OPTIONS_19, ("run",)),
+    "quickstart": Command("Train and export a small network, no GPU or Docker", _OPTIONS_20, ("folder", "none",)),
+    "doctor": Command("Check this machine and suggest repairs", _OPTIONS_21, ("none",)),
+    "shell": Command("Open a shell in a TAO container", _OPTIONS_22, ("none",)),
+    "docs": Command("Print a page of the manual", _OPTIONS_23, ("topic", "none",)),
+    "explain": Command("Explain the code of a finding or failure", _OPTIONS_23, ("code", "none",)),
+    "sweep run": Command("Start a sweep and watch its trials", _OPTIONS_24, ("any", "none",)),
+    "sweep show": Command("List sweeps, or the trials of one", _OPTIONS_3, ("any", "none",)),
+    "sweep resume": Command("Go on with a sweep", _OPTIONS_25, ("any", "none",)),
+    "sweep stop": Command("Start no further trials", _OPTIONS_26, ("any", "none",)),
+    "sweep best": Command("Print the best trial, or make an experiment of it", _OPTIONS_27, ("any", "none",)),
+    "sweep rm": Command("Remove a sweep, or the checkpoints of trials that lost", _OPTIONS_28, ("any", "none",)),
+    "track sync": Command("Send what a tracking server does not have yet", _OPTIONS_29, ("run",)),
+    "track status": Command("Show how much of each run was sent", _OPTIONS_30, ("run",)),
+    "runs list": Command("List all runs, newest first", _OPTIONS_31, ("none",)),
+    "runs show": Command("Show one run in full", _OPTIONS_32, ("run", "none",)),
+    "runs diff": Command("Show what differs between two runs", _OPTIONS_33, ("run", "run", "none",)),
+    "runs compare": Command("Compare runs by their metrics and by what differs", _OPTIONS_34, ("run",)),
+    "runs best": Command("Print the best run, its epoch, value and checkpoint", _OPTIONS_35, ("experiment",)),
+    "runs lineage": Command("Show what a run was made from, and what was made of it", _OPTIONS_3, ("run", "none",)),
+    "runs mark-lost": Command("Mark a run as lost when its end is unknown", _OPTIONS_3, ("live", "none",)),
     "runs restore": Command(
-        "Put results that were set aside back into their place", _OPTIONS_35, ("experiment", "any", "none",)
+        "Put results that were set aside back into their place", _OPTIONS_36, ("experiment", "any", "none",)
     ),
-    "runs rm": Command(
-        "Remove records of ended runs, never results", _OPTIONS_3, ("run",)
-    ),
-    "runs prune": Command(
-        "Show old records or results, and remove them with --yes", _OPTIONS_36, ("none",)
-    ),
-    "networks show": Command(
-        "List networks, or show one", _OPTIONS_37, ("head", "none",)
-    ),
-    "networks sync": Command(
-        "Read the spec schemas of images", _OPTIONS_38, ("any",)
-    ),
+    "runs rm": Command("Remove records of ended runs, never results", _OPTIONS_3, ("run",)),
+    "runs prune": Command("Show old records or results, and remove them with --yes", _OPTIONS_37, ("none",)),
+    "networks show": Command("List networks, or show one", _OPTIONS_38, ("head", "none",)),
+    "networks sync": Command("Read the spec schemas of images", _OPTIONS_39, ("any",)),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_39, ("head or model", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_40, ("head or model", "none",)
     ),
-    "pretrained pull": Command(
-        "Download weights [default: what a project needs]", _OPTIONS_40, ("model",)
-    ),
-    "dataset convert": Command(
-        "Write another format, or what a network reads", _OPTIONS_41, ("dataset", "none",)
-    ),
-    "dataset check": Command(
-        "Find what TAO cannot read or learn from", _OPTIONS_42, ("dataset", "none",)
-    ),
-    "dataset split": Command(
-        "Split a dataset into train, val and test", _OPTIONS_43, ("dataset", "none",)
-    ),
-    "dataset stats": Command(
-        "Count classes, boxes and sizes; draw samples", _OPTIONS_44, ("dataset", "none",)
-    ),
-    "dataset resize": Command(
-        "Resize all images and their labels", _OPTIONS_45, ("dataset", "none",)
-    ),
-    "dataset evaluate": Command(
-        "Score predictions against the labels of a dataset", _OPTIONS_46, ("any",)
-    ),
-    "image ls": Command(
-        "List the images that experiments need", _OPTIONS_38, ("project",)
-    ),
-    "image pull": Command(
-        "Pull images [default: those that experiments need]", _OPTIONS_47, ("any",)
-    ),
-    "image lock": Command(
-        "Pin the digest of each tag in taorunner.lock", _OPTIONS_48, ("none",)
-    ),
-    "image build": Command(
-        "Build an image from a Dockerfile", _OPTIONS_49, ("folder", "none",)
-    ),
-    "image test": Command(
-        "Run a command (after --) in an image", _OPTIONS_50, ("any", "none",)
-    ),
-    "image push": Command(
-        "Push an image and print its digest", _OPTIONS_51, ("any", "none",)
-    ),
-    "image release": Command(
-        "Build a source tree's wheel and its release image", _OPTIONS_52, ("folder", "none",)
-    ),
-    "clusters show": Command(
-        "List clusters, or show one", _OPTIONS_38, ("cluster", "none",)
-    ),
-    "clusters check": Command(
-        "Check whether a cluster can be used", _OPTIONS_53, ("cluster", "none",)
-    ),
-    "clusters sync": Command(
-        "Copy projects to a cluster, or results back", _OPTIONS_54, ("cluster", "project",)
-    ),
-    "specs show": Command(
-        "Print a spec as TAO reads it", _OPTIONS_55, ("experiment", "action", "none",)
-    ),
+    "pretrained pull": Command("Download weights [default: what a project needs]", _OPTIONS_41, ("model",)),
+    "dataset convert": Command("Write another format, or what a network reads", _OPTIONS_42, ("dataset", "none",)),
+    "dataset check": Command("Find what TAO cannot read or learn from", _OPTIONS_43, ("dataset", "none",)),
+    "dataset split": Command("Split a dataset into train, val and test", _OPTIONS_44, ("dataset", "none",)),
+    "dataset stats": Command("Count classes, boxes and sizes; draw samples", _OPTIONS_45, ("dataset", "none",)),
+    "dataset resize": Command("Resize all images and their labels", _OPTIONS_46, ("dataset", "none",)),
+    "dataset evaluate": Command("Score predictions against the labels of a dataset", _OPTIONS_47, ("any",)),
+    "image ls": Command("List the images that experiments need", _OPTIONS_39, ("project",)),
+    "image pull": Command("Pull images [default: those that experiments need]", _OPTIONS_48, ("any",)),
+    "image lock": Command("Pin the digest of each tag in taorunner.lock", _OPTIONS_49, ("none",)),
+    "image build": Command("Build an image from a Dockerfile", _OPTIONS_50, ("folder", "none",)),
+    "image test": Command("Run a command (after --) in an image", _OPTIONS_51, ("any", "none",)),
+    "image push": Command("Push an image and print its digest", _OPTIONS_52, ("any", "none",)),
+    "image release": Command("Build a source tree's wheel and its release image", _OPTIONS_53, ("folder", "none",)),
+    "clusters show": Command("List clusters, or show one", _OPTIONS_39, ("cluster", "none",)),
+    "clusters check": Command("Check whether a cluster can be used", _OPTIONS_54, ("cluster", "none",)),
+    "clusters sync": Command("Copy projects to a cluster, or results back", _OPTIONS_55, ("cluster", "project",)),
+    "specs show": Command("Print a spec as TAO reads it", _OPTIONS_56, ("experiment", "action", "none",)),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_56, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_57, ("experiment", "experiment", "none",)
     ),
-    "specs explain": Command(
-        "Explain a key: type, default, releases, what sets it", _OPTIONS_57, ("key", "none",)
-    ),
-    "specs refresh": Command(
-        "Compute again what follows from the data", _OPTIONS_58, ("experiment", "none",)
-    ),
+    "specs explain": Command("Explain a key: type, default, releases, what sets it", _OPTIONS_58, ("key", "none",)),
+    "specs refresh": Command("Compute again what follows from the data", _OPTIONS_59, ("experiment", "none",)),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project", "--project":
     "project", "-q": "", "--quiet": "", "--show-completion": "", "-v": "", "--verbose": "", "--version": "",

@@ -99,6 +99,7 @@ _PARTS: Mapping[str, Note] = {
         "name": "str", "pattern": "str", "direction": "up|down|none", "scale": "fraction|percent|own", "ranks": "bool",
     }],
     "box": ["num"],
+    "example": {"file": "str", "wrong": "str", "right": "str"},
     "spec_value": {"key": "str", "value": "any", "by": "str", "file": "str?", "line": "int?", "column": "int?"},
     "spec_values": ["@spec_value"],
     "origins": [{"run": "str", "path": "str?", "sha256": "str?"}],
@@ -255,6 +256,11 @@ _SHAPES: Mapping[str, Note] = {
         "network": "str", "action": "str", "release": "str", "version": "str", **_KEY, "children": [_KEY],
         "experiment": "str?", "values": "@spec_values?", "problem": "str?",
     },
+    "pages": [{"topic": "str", "title": "str", "text?": "str"}],
+    "explanations": [{
+        "code": "str", "kind": "finding|failure", "area": "str", "severities": ["str"], "about": "str?",
+        "says": [{"message": "str", "hint": "str?"}], "example": "@example?", "page": "str",
+    }],
     "spec-changes": {
         "experiment": "str", "data": "any",
         "changes": [{"file": "str?", "line": "int?", "key": "any", "old": "any", "new": "any", "reason": "str?"}],
@@ -285,6 +291,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "image pull": ("pulled-images",), "image lock": ("locked-images", "findings"), "image build": ("built-image",),
     "image push": ("pushed-image",), "image release": ("released-image",), "specs show": ("spec",),
     "specs diff": ("spec-differences",), "specs explain": ("explained-key",), "specs refresh": ("spec-changes",),
+    "docs": ("pages",), "explain": ("explanations",),
 }  # fmt: skip
 """What each command prints with ``--json``. Each of them prints findings where it refuses."""
 
