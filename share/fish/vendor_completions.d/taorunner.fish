@@ -1,0 +1,1 @@
+complete --command taorunner --no-files --arguments "(env _TAORUNNER_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) taorunner)" --condition "env _TAORUNNER_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) taorunner"
