@@ -50,9 +50,7 @@ def link_commands(
         if said and can_read(networks, said[0], spec.format):
             spec.head = said[0]
         spec.actions = tuple(
-            dict.fromkeys(
-                one.action for one in sorted(mine, key=_order) if one.network in (None, spec.head)
-            )
+            dict.fromkeys(one.action for one in sorted(mine, key=_order) if one.network in (None, spec.head))
         )
     for one in linked:
         if one.network is None and one.spec is not None:

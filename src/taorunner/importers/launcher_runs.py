@@ -16,7 +16,13 @@ from taorunner.contracts import Contract
 from taorunner.errors import Finding, Severity
 from taorunner.importers.launcher_commands import LinkedCommand
 from taorunner.importers.launcher_weights import WeightsPlace
-from taorunner.importers.network_detection import ACTION_WORDS, SpecRead, action_of, same_actions, unknown_names
+from taorunner.importers.network_detection import (
+    ACTION_WORDS,
+    SpecRead,
+    action_of,
+    same_actions,
+    unknown_names,
+)
 from taorunner.importers.source_report import Outcome, SourceLine
 from taorunner.text import printable
 

@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-
 _SHOWN_RANGES = 5
 
 
