@@ -15,6 +15,7 @@ from taorunner.planning.spec.release_fit import fitting
 from taorunner.planning.weights.spec_lines import Start, start_of
 from taorunner.project.scaffold import create_project, scaffold_heads, spec_files
 from taorunner.project.workspace import Workspace, find_workspace
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.templates.variables import is_mark
 
 
@@ -95,13 +96,13 @@ def started(
 
     Raises UsageError for an unknown backbone or release.
     """
-    head = network.name
-    specs = fitting(spec_files(head), network, layout, release)
+    head, memory = network.name, SpecMemory()
+    specs = fitting(spec_files(head), network, layout, release, memory)
     chosen = start_of(head, layout, specs, backbone, use_weights=use_weights)
-    known = fitting(chosen.specs, network, layout, release)
+    known = fitting(chosen.specs, network, layout, release, memory)
     if known != chosen.specs and use_weights:
         chosen = start_of(head, layout, specs, backbone, use_weights=False)
-        known = fitting(chosen.specs, network, layout, release)
+        known = fitting(chosen.specs, network, layout, release, memory)
     return replace(chosen, specs=known)
 
 

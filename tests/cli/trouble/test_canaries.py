@@ -47,12 +47,13 @@ FORMS = {
 
 
 class Watch:
-    """Looks at all processes and containers again and again, and remembers each canary it saw."""
+    """Looks again and again at all processes and containers that were not there before, and remembers each canary it saw."""
 
     def __init__(self, engine: Any) -> None:
         self._engine = engine
         self._over = threading.Event()
         self._ours = Path("/proc/self/ns/pid").readlink()
+        self._before = {name for name in os.listdir("/proc") if name.isdigit()}
         self.outside: set[tuple[str, str]] = set()  # which canary, in which command line
         self.inside: set[tuple[str, str]] = set()
         self.in_words_of_the_engine: set[str] = set()
@@ -71,7 +72,10 @@ class Watch:
 
     def _processes(self) -> None:
         while not self._over.wait(0.02):
-            for process in Path("/proc").glob("[0-9]*"):
+            for name in os.listdir("/proc"):
+                if not name.isdigit() or name in self._before:
+                    continue
+                process = Path("/proc", name)
                 try:
                     line = (process / "cmdline").read_bytes()
                     if b"canary-" in line:
@@ -86,8 +90,11 @@ class Watch:
     def _containers(self) -> None:
         """Over the engine's interface: two programs ten times a second would be most of what this test does."""
         with contextlib.closing(docker.APIClient(self._engine.url)) as client:
+            before = {one["Id"] for one in client.containers(all=True)}  # of tests beside this one
             while not self._over.wait(0.1):
                 for container in client.containers(all=True):
+                    if container["Id"] in before:
+                        continue
                     with contextlib.suppress(docker.errors.NotFound):
                         inspected = client.inspect_container(container["Id"])
                         self.containers_seen += 1

@@ -187,10 +187,11 @@ def test_the_table_of_all_networks_fits(width):
 
 
 @pytest.mark.slow
-def test_every_network_of_every_release_has_a_page():
-    for name in network_names():
+def test_networks_have_a_page_of_each_release():
+    """A third of the pairs, among them the newest of each network: networks that share an image have the same releases."""
+    for number, name in enumerate(network_names()):
         network = load_network(name)
-        for release in network.releases or (None,):
+        for release in {*network.releases[number % 3 :: 3], *network.releases[-1:]} or {None}:
             text = text_of(network_lines(network, None, release, 80, ASCII))
             assert network.title in text.splitlines()[0]
             assert all(

@@ -56,7 +56,7 @@ def test_fields_are_a_mapping() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["check", "stats", "convert", "split"])
 def test_a_further_box_takes_less_than_450_bytes(tmp_path: Path, command: str) -> None:
-    few, many = 40_000, 120_000
+    few, many = 10_000, 50_000
     peaks = [_peak_bytes(tmp_path / str(boxes), command, boxes) for boxes in (few, many)]
     assert (peaks[1] - peaks[0]) / (many - few) < 450
 

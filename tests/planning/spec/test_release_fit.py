@@ -34,9 +34,14 @@ def known_releases(head: str) -> list[str]:
 
 
 @pytest.mark.parametrize("head", scaffold_heads())
-def test_validate_finds_no_unknown_key_in_any_release(head: str, tmp_path: Path) -> None:
+def test_validate_finds_no_unknown_key_in_a_release(head: str, tmp_path: Path) -> None:
+    """The oldest and the newest of each network, those that read other keys, and a third of the others: the next network
+    has the next third."""
     made = []
-    for release in known_releases(head):
+    releases = known_releases(head)
+    tried = {*releases[:1], *releases[-1:], *releases[scaffold_heads().index(head) % 3 :: 3]}
+    tried |= {one for one in releases if one.startswith(READS_OTHER_KEYS.get(head, "-"))}
+    for release in (one for one in releases if one in tried):
         name = f"p{release}"
         arguments = {"head": head, "backbone": None, "experiment": "e", "dataset": "d", "release": release}
         if release.startswith(READS_OTHER_KEYS.get(head, "-")):

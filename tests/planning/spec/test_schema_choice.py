@@ -6,6 +6,7 @@ import pytest
 
 from taorunner.catalog.load import load_network, network_names
 from taorunner.planning.spec.schema_choice import schema_for
+from taorunner.specs.memory import SpecMemory
 
 
 @pytest.mark.parametrize(
@@ -74,10 +75,10 @@ NOT_IN_THE_SCHEMA = {("depth_net", "6.25.9", "export")}
 
 @pytest.mark.parametrize("name", network_names())
 def test_every_key_of_the_catalog_is_in_the_schema_of_its_release(name: str) -> None:
-    network = load_network(name)
+    network, memory = load_network(name), SpecMemory()
     for release in network.releases:
         for action, contract in network.contracts(release).items():
-            against = schema_for(contract)
+            against = schema_for(contract, memory=memory)
             if against is None or contract.spec is None or (name, release, action) in NOT_IN_THE_SCHEMA:
                 continue
             keys = set(contract.spec.keys.values())

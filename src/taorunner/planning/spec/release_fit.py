@@ -12,6 +12,7 @@ from taorunner.errors import UsageError, UserFilesError
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.project.scaffold import VARS_FILE
 from taorunner.specs.editing.yaml_remove import without_keys
+from taorunner.specs.memory import SpecMemory
 from taorunner.specs.schema.walk import Against, walk_yaml
 from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.text_position import Lines
@@ -21,7 +22,11 @@ _UNKNOWN = ("unknown-key", "other-release")
 
 
 def fitting(
-    texts: Mapping[str, str], network: Network, layout: DataLayout | None, release: str | None
+    texts: Mapping[str, str],
+    network: Network,
+    layout: DataLayout | None,
+    release: str | None,
+    memory: SpecMemory,
 ) -> dict[str, str]:
     """``texts`` by file name, as ``release`` reads them; all of them where it is None.
 
@@ -34,9 +39,11 @@ def fitting(
         network.contract("train", release)
     except UserFilesError as error:
         raise UsageError(error.message, hint=error.hint) from None
-    fit = _fitting(texts, network, layout, release)
+    fit = _fitting(texts, network, layout, release, memory)
     if fit is None:
-        others = [one for one in network.releases if _fitting(texts, network, layout, one) is not None]
+        others = [
+            one for one in network.releases if _fitting(texts, network, layout, one, memory) is not None
+        ]
         message = (
             f'in release {release} "{network.name}" reads its data by other keys than the spec files here'
         )
@@ -45,7 +52,7 @@ def fitting(
 
 
 def _fitting(
-    texts: Mapping[str, str], network: Network, layout: DataLayout | None, release: str
+    texts: Mapping[str, str], network: Network, layout: DataLayout | None, release: str, memory: SpecMemory
 ) -> dict[str, str] | None:
     """None where a key is unknown that leads to the data, and where no action of the release is known."""
     contracts = network.contracts(release)
@@ -57,7 +64,7 @@ def _fitting(
         if name == VARS_FILE:
             fit[name] = text
         elif contract is not None:
-            fit[name], gone = _without_unknown(text, schema_for(contract, missing=False))
+            fit[name], gone = _without_unknown(text, schema_for(contract, missing=False, memory=memory))
             if _reads_other_data(gone, contract, layout):
                 return None
     return fit
