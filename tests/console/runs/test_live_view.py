@@ -208,6 +208,19 @@ def test_the_selected_run_is_marked_without_colour_and_never_hidden(scene):
     assert "╭─>dssd_resnet18_01 · train" in drawn(scene, [scene.training()], selected=scene.training().id)
 
 
+@pytest.mark.parametrize("place", range(0, 40, 3))
+def test_a_selected_run_that_has_ended_or_waits_is_on_the_screen(scene, place):
+    runs = [scene.finished(f"f{number:02}") for number in range(20)]
+    runs += [replace(scene.training(), id="t", experiment="now")]
+    runs += [scene.queued(f"q{number:02}") for number in range(19)]
+    view = LiveView(UNICODE, lambda: scene.at)
+    order = view.order(picture(scene, runs))
+    lines = drawn(scene, runs, selected=order[place]).splitlines()
+    assert len(lines) <= 24
+    marked = [line for line in lines if ">" in line]
+    assert len(marked) == 1 and next(run for run in runs if run.id == order[place]).experiment in marked[0]
+
+
 def test_log_lines_cannot_drive_the_terminal(scene):
     run = scene.training()
     tail = ["\x1b[2J\x1b]0;x\x07\x9b2Jevil\r\n"]

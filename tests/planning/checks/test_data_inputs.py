@@ -568,4 +568,8 @@ def test_what_the_command_line_of_a_run_names_is_not_looked_for_in_the_spec(desk
     trained.parent.mkdir(parents=True)
     with zipfile.ZipFile(trained, "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
+    engine = place.project / "models/e/gen_trt_engine/model_epoch_001_step_00002.engine"
+    engine.parent.mkdir()
+    engine.write_bytes(b"engine")
     assert place.launched("evaluate") == []
+    assert place.launched("deploy.evaluate") == []

@@ -254,8 +254,7 @@ class _Layout:
 
     def _window(self, count: int) -> list[RunView]:
         """``count`` running runs, with the selected one among them."""
-        selected = next((i for i, view in enumerate(self._running) if view.is_selected), 0)
-        start = max(0, min(selected - count + 1, len(self._running) - count)) if selected >= count else 0
+        start = _start_of(self._running, count, 0)
         return self._running[start : start + count]
 
     def _in_columns(
@@ -274,12 +273,14 @@ class _Layout:
     # lists
 
     def _ended_lines(self, room: int) -> list[Text]:
-        """The newest ended runs, after a line that counts the others."""
+        """The newest ended runs, or those around the selected one, after a line that counts the others."""
         if room <= 0 or not self._ended:
             return []
-        shown = self._ended if len(self._ended) <= room else self._ended[len(self._ended) - room + 1 :]
+        count = len(self._ended) if len(self._ended) <= room else room - 1
+        start = _start_of(self._ended, count, len(self._ended) - count)
+        shown = self._ended[start : start + count]
         lines = [run_rows.ended_row(view, self._width, self._name_width) for view in shown]
-        rest = self._ended[: len(self._ended) - len(shown)]
+        rest = [*self._ended[:start], *self._ended[start + count :]]
         if rest:
             failed = sum(view.run.state in (RunState.FAILED, RunState.LOST) for view in rest)
             text = Text(
@@ -291,13 +292,15 @@ class _Layout:
         return lines
 
     def _queued_lines(self, room: int) -> list[Text]:
-        """The head of the queue, before a line that counts the others."""
+        """The head of the queue, or the part around the selected run, before a line that counts the others."""
         if room <= 0 or not self._queued:
             return []
-        shown = self._queued if len(self._queued) <= room else self._queued[: room - 1]
+        count = len(self._queued) if len(self._queued) <= room else room - 1
+        start = _start_of(self._queued, count, 0)
+        shown = self._queued[start : start + count]
         word_width = max(len(view.run.state.value) for view in self._queued)
         lines = [run_rows.queued_row(view, self._width, self._name_width, word_width) for view in shown]
-        rest = self._queued[len(shown) :]
+        rest = [*self._queued[:start], *self._queued[start + count :]]
         if rest:
             waiting = sum(view.run.state is RunState.WAITING for view in rest)
             counts = [f"{count} more {word}" if shown else f"{count} {word}"
@@ -305,6 +308,12 @@ class _Layout:
             symbol = self._symbols.states[RunState.QUEUED]
             lines.append(Text(f"{symbol} {', '.join(counts)}", style="quiet"))
         return lines
+
+
+def _start_of(views: Sequence[RunView], count: int, usual: int) -> int:
+    """Where ``count`` of the views begin: at ``usual``, or as near to it as the selected one allows."""
+    selected = next((place for place, view in enumerate(views) if view.is_selected), usual)
+    return max(min(usual, selected), selected - count + 1) if count > 0 else usual
 
 
 def _grow(heights: list[int], wanted: Sequence[int], room: int) -> None:

@@ -184,18 +184,20 @@ class LiveWatch:
         if key in ("home", "end"):
             self._selected = order[0 if key == "home" else last]
         elif self._selected not in order:
-            self._selected = order[0 if key == "down" else last]
+            self._selected = self._first() if key == "down" else order[last]
         else:
             place = order.index(self._selected) + (1 if key == "down" else -1)
             self._selected = order[max(0, min(last, place))]
 
     def _choose(self) -> None:
         """Selects the first running run when none is selected."""
-        if self._selected is not None:
-            return
+        self._selected = self._selected or self._first()
+
+    def _first(self) -> str:
+        """The first running run; where none is running, the first one on the screen."""
         runs = self._feed.snapshots()
-        running = [run for run in runs if run.state in (RunState.RUNNING, RunState.STARTING)]
-        self._selected = (running or runs)[0].id
+        running = [run.id for run in runs if run.state in (RunState.RUNNING, RunState.STARTING)]
+        return (running or self._view.order(self._picture()))[0]
 
     def _ask_to_stop(self) -> None:
         runs = self._feed.snapshots()

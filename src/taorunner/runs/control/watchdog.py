@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from taorunner.errors import MachineError
 from taorunner.runs.control.recovery import adopt, batches_of, refuse_without_room
-from taorunner.runs.state.batch_lock import is_orphan
+from taorunner.runs.state.batch_lock import is_orphan, is_supervised
 from taorunner.runs.state.lookup.unusable import fault_of, refusal_of
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.run_repair import complete_end
@@ -33,6 +33,7 @@ class Watchdog:
         self._starting_until_s = 0.0
         self._attempts = 0
         self._completed: set[str] = set()
+        self._batches: tuple[str, ...] = ()
         self.without_end: list[RunRecord] = []
         """Ended runs whose last event is missing and cannot be added here."""
 
@@ -48,7 +49,13 @@ class Watchdog:
         self._next_look_s = at_s + _LOOK_EVERY_S
         if self._is_owned() or at_s < self._starting_until_s:
             return
+        if self._batches and all(
+            is_supervised(self._store.batch_paths(batch)) for batch in self._batches
+        ):  # who owns them completes what has ended
+            self._attempts = 0
+            return
         records = [self._store.load(run_id) for run_id in self._run_ids]
+        self._batches = tuple(dict.fromkeys(record.batch for record in records))
         self._complete(records)
         batches = batches_of(records)
         orphans = [batch for batch in batches if is_orphan(self._store, batch)]

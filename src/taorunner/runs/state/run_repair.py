@@ -9,7 +9,7 @@ from taorunner.backends.secrets import remove_secrets
 from taorunner.disk_room import release
 from taorunner.errors import RunStateError, TaorunnerError
 from taorunner.events import Event, RunFinished, RunState, now
-from taorunner.runs.state.batch_lock import owning
+from taorunner.runs.state.batch_lock import is_supervised, owning
 from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -42,6 +42,8 @@ def complete_end(store: RunStore, record: RunRecord) -> bool | None:
     """
     try:
         paths = store.batch_paths(record.batch)
+        if is_supervised(paths):  # ``owning`` would try again for a while
+            return None
         with owning(paths) if paths.directory.is_dir() else nullcontext(True) as is_owner:
             if not is_owner:
                 return None

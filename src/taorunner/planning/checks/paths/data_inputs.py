@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from taorunner.catalog.layouts import DataLayout, Input, InputKind
-from taorunner.contracts import Contract
+from taorunner.contracts import Contract, Framework
 from taorunner.errors import Severity
 from taorunner.planning.checks.dataset_facts import DatasetFacts
 from taorunner.planning.checks.paths.host_paths import OF_OTHERS
@@ -76,9 +76,11 @@ def missing_inputs(
 
 
 def _given_by_run(contract: Contract) -> set[str]:
-    """Keys that every run sets on its command line, so that what the spec has there is not read."""
+    """Keys that every run sets on its command line, so that what the spec has there is not read. TAO Deploy reads an
+    engine in place of the checkpoint."""
     tokens = (token for one in contract.arguments if one.required for token in one.tokens)
-    return {token.partition("=")[0] for token in tokens if "=" in token}
+    given = {token.partition("=")[0] for token in tokens if "=" in token}
+    return given | {f"{contract.action}.checkpoint"} if contract.framework is Framework.DEPLOY else given
 
 
 def _moved(
