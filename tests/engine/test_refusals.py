@@ -191,6 +191,8 @@ ROWS = [
     ("nvidia-container-cli: mount error: failed to add device rules: bpf_prog_query(BPF_CGROUP_DEVICE) failed: operation not permitted: unknown", "the NVIDIA container toolkit may not give devices to a container (cgroups)"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: cuda>=12.8, please update your driver", "the NVIDIA driver of the engine's machine is too old for this image, which needs cuda>=12.8"),
     ("nvidia-container-cli: requirement error: unsatisfied condition: brand=tesla: unknown", "this image does not support the GPU or driver of the engine's machine: unsatisfied condition: brand=tesla"),
+    (RUNC + "container init was OOM-killed (memory limit too low?)", "the memory of the run is too little even to start its container"),
+    ("error creating cgroup: mkdir /sys/fs/cgroup/docker/x: no space left on device", "the kernel of the engine's machine can make no further cgroup: a limit of it is reached, not one of a disk"),
     ("Minimum memory limit allowed is 6MB", "the memory of the run is below what the engine allows: minimum memory limit allowed is 6MB"),
     ("error running prestart hook #0: exit status 1, stdout: , stderr: Using requested mode 'cdi'\ninvoking the NVIDIA Container Runtime Hook directly (e.g. specifying the docker --gpus flag) is not supported.", "the NVIDIA container toolkit is set to CDI, and the docker engine asks it for GPUs in the older way"),
     ("json: cannot unmarshal object into Go struct field Process.capabilities of type []string: unknown", "docker and its runtime (runc, containerd) do not understand each other: json: cannot unmarshal object into Go struct field Process.capabilities of type []string"),

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def _of_pictures(place: Path) -> Iterator[Reader]:
     """Decoded, not only their headers."""
     from PIL import Image
 
+    from taorunner.datasets.files.pixels import open_image
     from taorunner.datasets.report.thumbnails import thumbnail
     from taorunner.evaluation.pixels import read_values
 
@@ -93,6 +95,13 @@ def _of_pictures(place: Path) -> Iterator[Reader]:
     file = place / "a.png"
 
     def look() -> None:
+        """How many pixels may be decoded is limited apart, far above this."""
+        with (
+            suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError),
+            open_image(file) as opened,
+        ):
+            if opened.width * opened.height > 4_000_000:
+                return
         read_values(place, file)
         thumbnail(file, 32)
 

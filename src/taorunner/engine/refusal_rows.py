@@ -35,6 +35,11 @@ _SHARE = (
 
 GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
+        r"OOM-killed|(?:running hook|container init)[^\n]*(?:exit status 137|signal: killed)",
+        "the memory of the run is too little even to start its container",
+        'raise "memory" in experiments.yml, or remove it; on a cluster, the limit of the job',
+    ),
+    RefusalRow(
         r"invoking the NVIDIA Container Runtime Hook directly",
         "the NVIDIA container toolkit is set to CDI, and the docker engine asks it for GPUs in the older way",
         "sudo nvidia-ctk config --in-place --set nvidia-container-runtime.mode=auto, then: {restart}",
@@ -134,8 +139,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         of_machine=True,
     ),
     RefusalRow(
-        r"failed to create NVIDIA Container Runtime: (?:error constructing low-level runtime: "
-        r")?(?P<what>[^\n]+?)(?:: unknown)?$",
+        r"failed to create NVIDIA Container Runtime: (?:error constructing [^:\n]+: )?(?P<what>[^\n]+?)(?:: unknown)?$",
         "the NVIDIA runtime of the engine could not start: {what}",
         "install runc on the engine's machine (it comes with docker's own packages) and update "
         "nvidia-container-toolkit",
@@ -186,6 +190,12 @@ START_ROWS: tuple[RefusalRow, ...] = (
         r"Minimum memory (?P<what>limit [^\n]+)",
         "the memory of the run is below what the engine allows: minimum memory {what}",
         'raise "memory" in experiments.yml, or remove it',
+    ),
+    RefusalRow(
+        r"(?P<what>cgroup|inotify)[^\n]*[Nn]o space left on device",
+        "the kernel of the engine's machine can make no further {what}: a limit of it is reached, not one of a disk",
+        "stop containers that nobody uses; a reboot of that machine clears it",
+        of_machine=True,
     ),
     RefusalRow(
         r"[Mm]ounts denied:[^\n]*?\s(?P<what>/[^\s:]+|[A-Za-z]:\\[^\n:]+?)(?=[\s:]|$)",

@@ -74,3 +74,10 @@ def test_values_below_zero_are_values_of_no_class(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     Image.new("I", (3, 2), -1).save(path, "TIFF")
     assert set(read_values(tmp_path, path).flatten().tolist()) == {2**31 - 1}
+
+
+def test_a_picture_that_is_huge_when_decoded_has_no_small_copy(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("1", (9000, 8000)).save(path)
+    assert path.stat().st_size < 100_000
+    assert thumbnail(path, 32) == ""

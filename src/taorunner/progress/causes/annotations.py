@@ -46,6 +46,14 @@ ANNOTATIONS: tuple[Cause, ...] = (
         frame=r"pycocotools",
     ),
     row(
+        "annotation-key",
+        "KeyError: '",
+        r"KeyError: '(?P<what>info|licenses|[a-z_]{1,40}_info)'",
+        'the annotations lack "{what}"',
+        "add it to the annotations file, where an empty object is enough",
+        frame=r"pycocotools/coco\.py",
+    ),
+    row(
         "nothing-predicted",
         "IndexError: list index out of range",
         r"IndexError: list index out of range",

@@ -27,28 +27,31 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "unreadable-image",
-        "identify image file|mage file is truncated|orrupted image|oading image|roken data stream"
-        "|runcated File Read"
-        "|broken PNG|unexpected end of data|load image|got unknown format|got empty file|nknown image file "
-        "format|nvalid "
-        "JPEG|jpeg::Uncompress|nvalid PNG|Error reading image"
-        "|read image|open image",
+        "identify image file|mage file is truncated|orrupted image|oading image|roken data stream|runcated "
+        "File Read|broken PNG|unexpected end of data|load image|got unknown format|got empty file|nknown "
+        "image file format|nvalid JPEG|jpeg::Uncompress|nvalid PNG|Error reading image|read image|open image",
         r"(?:cannot identify image file|[Cc]orrupted image:?|[Ee]rror (?:loading|reading|opening) image:?"
         r"|(?:[Cc]annot|[Cc]an't|[Cc]ould not|[Ff]ailed to|[Uu]nable to) (?:read|open|load"
         r"|decode) (?:the )?image:?(?: file)?:?)"
         r" ?['\"]?(?P<bare>/[^'\"\n:]{1,300})?"
-        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got empty file|got unknown "
-        r"format starting "
-        r"with"
-        r"|image file is truncated|broken data stream|Truncated File Read|[Uu]nknown image file format"
+        r"|[Cc]ould not load image:? ?(?P<path>/[^\s'\"]{1,300})?|broken PNG file|got empty file"
+        r"|got unknown format starting with|image file is truncated|broken data stream|Truncated File Read"
+        r"|[Uu]nknown image file format"
         r"|Invalid (?:JPEG|PNG) data|jpeg::Uncompress failed",
         "an image cannot be read{of_path}",
         "replace or remove it; `taorunner dataset check --deep` finds all such images",
     ),
     row(
+        "image-without-size",
+        "dsize.empty()|inv_scale_x",
+        r"!\s?dsize\.empty\(\)|inv_scale_x > 0",
+        "an image would be resized to nothing: it is too narrow, or the size in the spec is 0",
+        "compare the sizes in the spec with the images; `taorunner dataset check` names very small ones",
+    ),
+    row(
         "image-missing",
-        ".empty()|ssize|inv_scale_x",
-        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)|ssize\.(?:width|area\(\)) ?> ?0|inv_scale_x > 0",
+        ".empty()|ssize",
+        r"Assertion failed\) !\s?\w{1,20}\.empty\(\)|ssize\.(?:width|area\(\)) ?> ?0",
         "an image is missing or cannot be read",
         "check the image paths of the dataset; `taorunner dataset check --deep` reads every image",
     ),
@@ -154,9 +157,8 @@ DATA: tuple[Cause, ...] = (
     row(
         "annotation-key",
         "KeyError: '",
-        r"KeyError: '(?P<what>categories|annotations|images?|bbox|area|iscrowd|category_id|image_id"
-        r"|file_name|height"
-        r"|width|id|segmentation|keypoints|num_keypoints|name|label|labels|caption|phrase|phrases|detection"
+        r"KeyError: '(?P<what>categories|annotations|images?|bbox|area|iscrowd|category_id|image_id|file_name"
+        r"|height|width|id|segmentation|keypoints|num_keypoints|name|label|labels|caption|phrases?|detection"
         r"|grounding|regions|instances|filename|shapes|supercategory|isthing|score)'",
         'the annotations lack "{what}"',
         "`taorunner dataset check` looks at the annotations file; `taorunner dataset convert --to coco` "

@@ -230,10 +230,18 @@ GPU: tuple[Cause, ...] = (
         "use a smaller batch size{batch_key}; compare the labels with num_classes",
     ),
     row(
+        "cuda-in-child",
+        "CUDA error: initialization error",
+        r"CUDA error: initialization error",
+        "CUDA did not start in a process of the run: its parent had used the GPU already, or the driver fails",
+        "with 0 loader workers in the spec it runs, unless the driver fails: see whether `nvidia-smi` works, "
+        "and restart the engine",
+    ),
+    row(
         "cuda-unknown",
         "CUDA driver error|unknown error|CUDA_ERROR_UNKNOWN|cudaErrorUnknown|OS call failed|initialization "
         "error|NotPermitted",
-        r"CUDA error: (?:unknown error|OS call failed|initialization error)|CUDA_ERROR_UNKNOWN|cudaErrorUnknown"
+        r"CUDA error: (?:unknown error|OS call failed)|CUDA_ERROR_UNKNOWN|cudaErrorUnknown"
         r"|cuInit failed: (?:unknown|initialization) error|Error 999: unknown error|failure 999"
         r"|cuda error: unknown error"
         r"|CUDA unknown error|CUDA driver error: |CudaError: unknown error",

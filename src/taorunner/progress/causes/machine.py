@@ -81,6 +81,23 @@ MACHINE: tuple[Cause, ...] = (
         weight=Weight.RESOURCE,
     ),
     row(
+        "kernel-table-full",
+        "cgroup|inotify|keyring",
+        r"(?P<what>cgroup|inotify|keyring)[^\n]{0,200}(?:[Nn]o space left on device|limit reached)",
+        "the kernel of the machine can make no further {what}: a limit of it is reached, not one of a disk",
+        "start the run on another node; the machine's administrator can raise the limit (sysctl) or reboot it",
+        weight=Weight.RESOURCE,
+    ),
+    row(
+        "shared-memory",
+        "Errno 28",
+        r"\[Errno 28\] No space left on device$",
+        "shared memory ran out{at_epoch}",
+        'set a larger "shm_size" (for example 16g) in experiments.yml, or use fewer loader workers',
+        frame=r"multiprocessing/(?:synchronize|shared_memory|heap)\.py",
+        weight=Weight.RESOURCE,
+    ),
+    row(
         "temporary-disk-full",
         "o space left|Errno 28",
         r"(?:No space left on device|\[Errno 28\])[^\n]{0,60}?'(?P<path>/(?:[^'\n/]{1,80}/){0,6}"

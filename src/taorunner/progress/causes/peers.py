@@ -94,11 +94,19 @@ PEERS: tuple[Cause, ...] = (
         weight=Weight.PEERS,
     ),
     row(
+        "gpu-call-hung",
+        "watchdog|Heartbeat monitor",
+        r"NCCL watchdog hang|watchdog got stuck|Heartbeat monitor timed out",
+        "a process of the run hung in a call to the GPU or to NCCL, until its watchdog ended it{at_epoch}",
+        "see whether another rank failed before; `nvidia-smi` and `dmesg` show a GPU that hangs; where a step "
+        'takes that long, set TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC in "env"',
+        weight=Weight.PEERS,
+    ),
+    row(
         "nccl",
         "NCCL|nccl|Heartbeat monitor",
         r"(?:NCCL error|nccl\w{1,20}Error)[\s\S]{0,600}?Last error: {0,2}\n?\s{0,4}(?P<what>[^\n]{1,160})|"
-        r"NCCL watchdog hang|watchdog got stuck|Heartbeat monitor timed out"
-        r"|setting up NCCL communicator[^\n]{0,200}error"
+        r"setting up NCCL communicator[^\n]{0,200}error"
         r"|NCCL error|nccl(?:System|UnhandledCuda|Internal|InvalidUsage)Error|unhandled"
         r" (?:system|cuda) error|NCCL operations have failed or timed out|ProcessGroupNCCL[^\n]{0,80}[Tt]imeout"
         r"|collective operation timeout|NCCL communicator was aborted|Watchdog caught",

@@ -84,6 +84,14 @@ TENSORRT: tuple[Cause, ...] = (
         "static size",
     ),
     row(
+        "onnx-weights-missing",
+        "Failed to open file|external data|data_location",
+        r"Failed to open file: ?(?P<path>[^\s'\"]{1,300})|"
+        r"(?:external data|data_location)[^\n]{0,80}(?:not found|does not exist|no such file|doesn't exist)",
+        "the weights of the ONNX file are in a second file, which is not there{of_path}",
+        "keep both files together in one folder (model.onnx and model.onnx.data), or export again",
+    ),
+    row(
         "layer-unknown",
         "No importer registered|lugin not found|find plugin|No Plugin",
         r"(?:No importer registered for op:|could not find plugin:?) (?P<path>\w{1,80})|[Pp]lugin not found",

@@ -99,6 +99,13 @@ CLUSTER: tuple[Cause, ...] = (
         "compare partition, account, time and GPUs of the job with what `sinfo` and `sacctmgr` show",
     ),
     row(
+        "slurm-script-gone",
+        "/slurm_script",
+        r"execve\(\): [^\n:]{1,120}/slurm_script: ",
+        "the node lost its copy of the job's script",
+        "submit it again; if it comes again, leave that node out, and ask the cluster's administrator about it",
+    ),
+    row(
         "program-not-started",
         "execve():",
         r"execve\(\): (?P<what>[^\n:]{1,120}): (?:No such file or directory|Permission denied|Exec format "
