@@ -76,7 +76,8 @@ def flush_all(paths: Iterable[Path]) -> None:
     """
     from threading import Thread
 
-    waiting = iter(list(paths))
+    all_of_them = list(paths)
+    waiting = iter(all_of_them)
     failed: list[OSError] = []
 
     def work() -> None:
@@ -86,7 +87,7 @@ def flush_all(paths: Iterable[Path]) -> None:
             except OSError as error:
                 failed.append(error)
 
-    workers = [Thread(target=work, name="flush") for _ in range(_AT_ONCE)]
+    workers = [Thread(target=work, name="flush") for _ in range(min(_AT_ONCE, len(all_of_them)))]
     for worker in workers:
         worker.start()
     for worker in workers:

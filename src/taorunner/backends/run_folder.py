@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
-from taorunner.atomic_files import flush
+from taorunner.atomic_files import flush_all
 from taorunner.backends.contract import EngineEnd, EngineState, EngineStatus
 from taorunner.state_files import Trust, read_json_state, read_state, write_new
 from taorunner.text import whole_number
@@ -77,8 +78,11 @@ class RunFolder(ABC):
 
     def begin_submit(self) -> None:
         """It is on disk on return: a job that was handed over is searched for also after a power cut."""
-        self._write(SUBMITTING, b"")
-        self._flush(SUBMITTING)
+        begin_submits([self])
+
+    def write_submitting(self) -> Sequence[Path]:
+        """As ``begin_submit``, once the files and folders that it returns are flushed."""
+        return self._written(SUBMITTING, b"")
 
     @property
     def is_answer_unknown(self) -> bool:
@@ -194,12 +198,18 @@ class RunFolder(ABC):
                     found.append(body)
         return found
 
-    def _flush(self, name: str) -> None:
-        for path in (self.path / name, self.path, self.run_dir):
-            flush(path)
+    def _written(self, name: str, data: bytes) -> Sequence[Path]:
+        """Writes a file. It lasts once the paths that it returns are flushed."""
+        self._write(name, data)
+        return self.path / name, self.path, self.run_dir
 
     def _write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         write_new(self.run_dir, f"{self.folder}/{name}", data, mode=mode)
+
+
+def begin_submits(folders: Sequence[RunFolder]) -> None:
+    """``begin_submit`` of many, of which the disk writes several at once."""
+    flush_all([path for folder in folders for path in folder.write_submitting()])
 
 
 def _after(last: Start, word: str, rest: str) -> Start:

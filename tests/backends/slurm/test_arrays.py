@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ from taorunner.backends.slurm.arrays import FEWEST, array_script
 from taorunner.backends.slurm.backend import SlurmBackend
 from taorunner.backends.slurm.folder import Folder
 from taorunner.backends.slurm.request import SlurmRequest
+from taorunner.contracts import CheckpointContract, ResumeRule
 from taorunner.errors import MachineError
 from taorunner.planning.model.plan import RunPlan
 from taorunner.values.value import replace
@@ -102,6 +105,125 @@ def test_each_task_of_an_array_is_its_own_run_with_its_own_end_and_stop(
     assert runs.status(goes_on).state is EngineState.RUNNING
     gate.touch()
     assert runs.becomes(goes_on).exit_code == by_task[last - 1]
+
+
+def arrays_of(handle: Handle) -> Path:
+    return handle.run_dir.parent.parent / "arrays"
+
+
+def test_what_slurm_says_of_a_task_is_in_the_folder_of_its_run(runs: SlurmRuns, tmp_path: Path) -> None:
+    """The folder that Slurm writes into is gone with the last run."""
+    gate, backend = tmp_path / "gate", runs.backend()
+    waits = f"[ $SLURM_ARRAY_TASK_ID != 0 ] || while [ ! -e {gate} ]; do sleep 0.1; done"
+    handles = submitted(backend, requests_of(runs, backend, lambda _: runs.made(f"echo up; {waits}")))
+    cancelled = next(handle for handle in handles if handle.id.endswith("_0"))
+    runs.prints(cancelled, "up")
+    runs.cluster.checked("scancel", cancelled.id)
+    assert runs.becomes(cancelled).end is not None
+    gate.touch()
+    codes(runs, [handle for handle in handles if handle is not cancelled])
+    said = {handle.id: handle.run_dir / "slurm" / "slurm.out" for handle in handles}
+    assert "error: *** JOB " in said[cancelled.id].read_text()
+    assert "CANCELLED AT" in said[cancelled.id].read_text()
+    assert [job for job, path in said.items() if "CANCELLED AT" in path.read_text()] == [cancelled.id]
+    for handle in handles[1:]:
+        runs.backend().remove(handle)
+    assert [path.name for path in arrays_of(cancelled).glob("*/*")] == [f"{by_task(handles[0])}.out"]
+    runs.backend().remove(handles[0])
+    assert list(arrays_of(cancelled).iterdir()) == []
+
+
+def test_a_stop_of_a_task_reaches_its_command_while_others_wait(runs: SlurmRuns, tmp_path: Path) -> None:
+    """scancel could not signal its script then."""
+    gate, backend = tmp_path / "gate", runs.backend()
+    script = f"trap 'exit 7' TERM; echo up; while [ ! -e {gate} ]; do sleep 0.1; done"
+    handles = submitted(backend, requests_of(runs, backend, lambda _: runs.made(script), 2 * FEWEST))
+    first = min(handles, key=by_task)
+    runs.prints(first, "up")
+    assert any(status.state is EngineState.WAITING for status in backend.inspect(handles).values())
+    began_s = time.monotonic()
+    runs.backend().stop(first, 30)
+    taken_s = time.monotonic() - began_s
+    status = runs.status(first)
+    assert (status.state, status.exit_code, status.end) == (EngineState.EXITED, 7, None)
+    assert taken_s < 30
+    gate.touch()
+    runs.cluster.checked("scancel", first.id.partition("_")[0])
+
+
+def by_task(handle: Handle) -> int:
+    return int(handle.id.partition("_")[2])
+
+
+TRAINS = """
+trap 'echo weights > "$0"/epoch_$n.pth; exit 0' TERM
+n=$(ls "$0" | wc -l); echo "start $n"
+while [ ! -e GATE ] && [ $n = 0 ]; do sleep 0.1; done
+"""
+
+
+def test_one_task_that_reaches_its_limit_goes_on_and_the_others_are_left_alone(
+    runs: SlurmRuns, tmp_path: Path
+) -> None:
+    """Near the limit Slurm signals the script of the task; each task is told apart by the array and its index."""
+    gate, backend = tmp_path / "gate", runs.backend()
+
+    def training(number: int) -> RunPlan:
+        results = tmp_path / f"results-{number}"
+        results.mkdir()
+        options = {"requeue": 2, "setup": ["echo $$ >$D/pid"]}
+        plan = runs.made(TRAINS.replace("GATE", str(gate)), options=options, time_s=600)
+        kept = CheckpointContract(globs=("epoch_*.pth",), resume=ResumeRule.AUTO)
+        contract = replace(plan.contract, checkpoints=kept)
+        return replace(plan, contract=contract, argv=(*plan.argv, str(results)), results_dir=results)
+
+    handles = submitted(backend, requests_of(runs, backend, training))
+    by_number = sorted(handles, key=by_task)
+    first, last = by_number[0], by_number[-1]
+    for task in (first, by_number[1]):  # the cluster has room for several at a time, not for all
+        runs.prints(task, "start 0\n")
+    os.kill(int((first.run_dir / "slurm" / "pid").read_text()), signal.SIGUSR2)
+    assert runs.becomes(first, EngineState.WAITING).waiting == "TimeLimit"
+    assert runs.status(by_number[1]).state is EngineState.RUNNING
+    gate.touch()
+    assert codes(runs, handles) == [0] * FEWEST
+    assert runs.console(first) == "start 0\nstart 1\n"
+    assert {runs.console(handle) for handle in by_number[1:]} == {"start 0\n"}
+    starts = [line for line in runs.events(first).splitlines() if '"started"' in line]
+    assert [json.loads(line)["attempt"] for line in starts] == [0, 1]
+    assert runs.status(last).exit_code == 0
+
+
+@pytest.mark.slow
+def test_the_tasks_of_a_node_that_dies_are_started_again_and_no_other(
+    own_slurm: Cluster, make_plan: Callable[..., RunPlan], make_launch: Callable[..., Launch], tmp_path: Path
+) -> None:
+    own_slurm.reconfigure(SlurmdTimeout="3")
+    runs = SlurmRuns(own_slurm, make_plan, make_launch, {**own_slurm.here, "PATH": "/usr/bin:/bin"})
+    gate, node, backend = tmp_path / "gate", own_slurm.nodes[0], runs.backend()
+    script = f"echo $SLURMD_NODENAME; while [ ! -e {gate} ]; do sleep 0.1; done"
+    handles = submitted(
+        backend, requests_of(runs, backend, lambda _: runs.made(script, options={"requeue": 3}, time_s=600))
+    )
+    begun = [handle for handle in handles if begins(runs, handle)]
+    there = [handle for handle in begun if runs.console(handle).split() == [node]]
+    elsewhere = [handle for handle in begun if handle not in there]
+    assert there and elsewhere
+    own_slurm.kill_node(node)
+    for handle in there:
+        runs.becomes(handle, EngineState.WAITING)
+    gate.touch()
+    assert codes(runs, handles) == [0] * FEWEST
+    assert all(len(runs.console(handle).split()) == 2 for handle in there)
+    assert all(len(runs.console(handle).split()) == 1 for handle in elsewhere)
+
+
+def begins(runs: SlurmRuns, handle: Handle) -> bool:
+    """Whether it was started while the cluster had room."""
+    if runs.status(handle).state is not EngineState.RUNNING:
+        return False
+    runs.prints(handle, "\n")
+    return True
 
 
 def test_a_task_that_waits_is_stopped_alone_and_one_that_others_cancel_is_stopped(runs: SlurmRuns) -> None:

@@ -3,6 +3,9 @@
 Runs that are launched together are gathered. They are equal when Slurm is asked for the same: the
 scripts themselves may differ. A cluster that refuses the array gets each run as a job of its own, and says then what is
 wrong with it.
+
+Slurm has one pattern for the files of all tasks in which it writes itself. It names a folder with a link for each task,
+which leads to the run's own ``slurm.out``.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import secrets
 import shlex
 from collections.abc import Callable, Hashable, Sequence
 
+from taorunner.backends.run_folder import begin_submits
 from taorunner.backends.shared_call import GatheredCall
 from taorunner.backends.silence import SilentError
-from taorunner.backends.slurm.folder import Folder, is_number
+from taorunner.backends.slurm.folder import Folder, is_number, keep_jobs, messages_of_array
 from taorunner.backends.slurm.request import SlurmRequest
 from taorunner.backends.slurm.scheduler import Scheduler
 from taorunner.backends.slurm.script import BATCH_SCRIPT, directive_lines, job_name, sbatch_line
@@ -25,6 +29,7 @@ FEWEST, MOST = 20, 500
 """Fewer runs are jobs of their own: their names tell more. A cluster takes about a thousand tasks at most."""
 
 Answer = str | Exception | None
+_OUTPUT = "--output="
 
 
 class Arrays:
@@ -60,11 +65,10 @@ class Arrays:
         folders = [Folder(request.run_dir) for request in runs]
         for task, (request, folder) in enumerate(zip(runs, folders, strict=True)):
             folder.keep_cluster(replace(request.cluster, array=name, task=task))
-            folder.begin_submit()
+        line = sbatch_line((_output(runs[0], folders, name), *_own_arguments(runs[0])))
+        begin_submits(folders)
         try:
-            done = self._scheduler(runs[0].cluster.host).run(
-                sbatch_line(_arguments(runs[0])), stdin=array_script(runs, name)
-            )
+            done = self._scheduler(runs[0].cluster.host).run(line, stdin=array_script(runs, name))
         except SilentError as error:
             return {request.run_id: error for request in runs}
         except MachineError:
@@ -73,13 +77,14 @@ class Arrays:
         if job is None and done is not None and done.succeeded:
             unclear = MachineError(f"sbatch gave no number: {done.last_words}")
             return {request.run_id: unclear for request in runs}
-        for task, (request, folder) in enumerate(zip(runs, folders, strict=True)):
-            if job is not None:
-                folder.keep_job(f"{job}_{task}")
-            else:
-                folder.forget_submit()
-                folder.keep_cluster(request.cluster)
-        return {} if job is None else {one.run_id: f"{job}_{task}" for task, one in enumerate(runs)}
+        if job is not None:
+            keep_jobs([(folder, f"{job}_{task}") for task, folder in enumerate(folders)])
+            return {one.run_id: f"{job}_{task}" for task, one in enumerate(runs)}
+        for request, folder in zip(runs, folders, strict=True):
+            folder.forget_submit()
+            folder.forget_array()
+            folder.keep_cluster(request.cluster)
+        return {}
 
 
 def array_script(runs: Sequence[SlurmRequest], name: str) -> str:
@@ -109,13 +114,25 @@ def _shape(request: SlurmRequest) -> Hashable | None:
     if job.follows is not None or request.delivery is not None:
         return None
     asked = (request.cluster.host, job.nodes, bool(job.requeues), job.directives)
-    return (*asked, _arguments(request))
+    return (*asked, _own_arguments(request))
 
 
-def _arguments(request: SlurmRequest) -> tuple[str, ...]:
-    """Without the file for what Slurm itself says, which would be one for all: each script writes into its own."""
-    own = (word for word in request.job.arguments if not word.startswith("--output="))
-    return ("--output=/dev/null", *own)
+def _own_arguments(request: SlurmRequest) -> tuple[str, ...]:
+    """Without the file for what Slurm itself says."""
+    return tuple(word for word in request.job.arguments if not word.startswith(_OUTPUT))
+
+
+def _output(first: SlurmRequest, folders: Sequence[Folder], name: str) -> str:
+    """Where Slurm writes of all tasks. Nowhere, where it could not even for a single run, or there can be no links."""
+    nowhere = f"{_OUTPUT}/dev/null"
+    if nowhere in first.job.arguments:
+        return nowhere
+    try:
+        for task, folder in enumerate(folders):
+            folder.lead_messages(name, task)
+    except OSError:
+        return nowhere
+    return f"{_OUTPUT}{messages_of_array(first.job.folder, name)}"
 
 
 _ARRAY = """#!/bin/bash

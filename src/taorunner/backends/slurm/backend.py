@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _ANSWER_WITHIN_S = 60.0
 """How long a job is searched for whose number never came back."""
 _FIND_WITHIN_S = 3.0
+_STEP_BEGINS_IN_S = 3
 
 
 class SlurmBackend(FarBackend[Scheduler]):
@@ -221,9 +222,15 @@ def _end(scheduler: Scheduler, cluster: Cluster, job: str, *, softly: bool) -> N
         return
     # no filter: the tasks that wait are one job for it, which scancel would end whole (measured on Slurm 22.05)
     row = next((row for row in scheduler.jobs() if row.id == job and cluster.has(row.id, row.name)), None)
-    if row is not None:
-        runs = states.state_of(row.state) is not EngineState.WAITING
-        scheduler.cancel(*(("-b", "--signal=USR2") if softly and runs else ()), job)
+    if row is None:
+        return
+    if not softly or states.state_of(row.state) is EngineState.WAITING:
+        scheduler.cancel(job)
+        return
+    for _ in range(_STEP_BEGINS_IN_S):
+        if scheduler.end_step(job):
+            return  # the script sees then that the run was to stop
+        time.sleep(1)
 
 
 def _by_number(job: str) -> int:

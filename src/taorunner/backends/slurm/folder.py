@@ -9,10 +9,11 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from taorunner.atomic_files import flush_all
 from taorunner.backends.far.run import FarRun
 from taorunner.backends.run_folder import CLUSTER, JOB, RunFolder, all_fit, json_object
 from taorunner.backends.run_folder import KeptEnd as KeptEnd
@@ -37,6 +38,8 @@ FOLDER = "slurm"
 _RELEASED = "released"
 _EARLIER = "slurm.jobs"
 """Beside the folder: the ids of jobs of earlier attempts, which have the same name."""
+_ARRAYS = "arrays"
+"""Beside the folder of all runs: a folder for each array."""
 _MESSAGE_BYTES = 16 * 1024
 _KEPT = (BATCH_SCRIPT, NODE_SCRIPT, EXIT)
 """The end stays: a scheduler that starts the job again finds it."""
@@ -123,14 +126,33 @@ class Folder(RunFolder):
         return 0.0
 
     def keep_job(self, job: str) -> None:
+        """It is on disk on return."""
+        keep_jobs([(self, job)])
+
+    def write_job(self, job: str) -> Sequence[Path]:
+        """As ``keep_job``, once the files and folders that it returns are flushed."""
         append_state(self.run_dir / _EARLIER, f"{job}\n".encode())
-        self._write(JOB, json.dumps({"id": job}).encode())
-        self._flush(JOB)
+        return self._written(JOB, json.dumps({"id": job}).encode())
 
     def earlier_jobs(self) -> set[str]:
         with suppress(OSError):
             return set(read_state(self.run_dir / _EARLIER).decode().split())
         return set()
+
+    def lead_messages(self, array: str, task: int) -> None:
+        """What Slurm says of a task of an array shall be in the run's own folder."""
+        link = _link(self.run_dir, array, task)
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(self.path / MESSAGES, link.parent))
+
+    def forget_array(self) -> None:
+        cluster = self.cluster()
+        if cluster is None or cluster.array is None or cluster.task is None:
+            return
+        link = _link(self.run_dir, cluster.array, cluster.task)
+        with suppress(OSError):
+            link.unlink(missing_ok=True)
+            link.parent.rmdir()  # the last task takes the folder with it
 
     def begin_release(self) -> bool:
         """True once: a job that Slurm holds after a failed start is released one time."""
@@ -162,6 +184,7 @@ class Folder(RunFolder):
 
     def remove(self) -> None:
         """The scripts stay for those who want to read them; the log is in the run's own ``console.log``."""
+        self.forget_array()
         with suppress(FileNotFoundError):
             for name in os.listdir(self.path):
                 if name in _KEPT or name.startswith("console."):
@@ -169,6 +192,21 @@ class Folder(RunFolder):
                 with suppress(OSError):
                     (self.path / name).unlink()
             (self.path / CONSOLE).unlink(missing_ok=True)
+
+
+def messages_of_array(folder: str, array: str) -> str:
+    """The pattern of the files in which Slurm writes of the tasks of an array. ``folder`` is that of one of its runs,
+    as the nodes see it."""
+    return f"{Path(folder).parents[2]}/{_ARRAYS}/{array}/%a.out"
+
+
+def _link(run_dir: Path, array: str, task: int) -> Path:
+    return run_dir.parents[1] / _ARRAYS / array / f"{task}.out"
+
+
+def keep_jobs(jobs: Sequence[tuple[Folder, str]]) -> None:
+    """``keep_job`` of many, of which the disk writes several at once."""
+    flush_all([path for folder, job in jobs for path in folder.write_job(job)])
 
 
 def is_number(text: str) -> bool:
