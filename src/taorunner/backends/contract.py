@@ -157,6 +157,7 @@ class EngineStatus(Value):
     ``silent`` says since when the engine does not answer, of a run that goes on as far as its own files tell.
     ``unconfirmed`` says why the exit code is the run's own word alone.
     ``where`` names the nodes of a run that runs, where the engine chooses them.
+    ``overdue`` says of a run that waits for so long that somebody should know, and what could help.
     """
 
     state: EngineState
@@ -171,6 +172,7 @@ class EngineStatus(Value):
     silent: str | None = None
     unconfirmed: str | None = None
     where: str | None = None
+    overdue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

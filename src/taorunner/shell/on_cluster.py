@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Protocol, runtime_checkable
 
 from taorunner.backends.contract import Launch, PullProgress
@@ -31,18 +32,33 @@ class OpensShells(Protocol):
         ...
 
 
+@runtime_checkable
+class MakesRoomForShells(OpensShells, Protocol):
+    """A backend that makes something for a shell first, with its secrets, and removes it afterwards."""
+
+    def shell_text(self, plan: RunPlan, launch: Launch) -> str:
+        """What it would make and start, for people."""
+        ...
+
+    def shell_opened(
+        self, plan: RunPlan, launch: Launch, *, tty: bool, say: Callable[[str], None]
+    ) -> AbstractContextManager[list[str]]:
+        """What to start on this machine while it is there. ``say`` gets what a shell waits for."""
+        ...
+
+
 def needs_image(cluster: Cluster) -> bool:
     return target_of(cluster.backend).with_settings(cluster.settings).needs_image
 
 
-def placed(plan: RunPlan, cluster: Cluster, gpus: int) -> RunPlan:
-    """The plan of a shell, on that cluster. Secrets are left out: they would have to be carried there."""
+def placed(plan: RunPlan, cluster: Cluster, gpus: int, *, has_secrets: bool = False) -> RunPlan:
+    """The plan of a shell, on that cluster. Secrets are left out where they would have to be carried there."""
     limits = cluster.limits
     resources = Resources(nodes=1, gpus=GpuRequest(gpus), cpus=limits.cpus, memory_bytes=limits.memory_bytes,
                           time_s=limits.time_s)  # fmt: skip
     return replace(
         plan, backend=cluster.backend, backend_options=cluster.settings, cluster=cluster.name, resources=resources,
-        secrets=(), image=plan.image if needs_image(cluster) else None,
+        secrets=plan.secrets if has_secrets else (), image=plan.image if needs_image(cluster) else None,
     )  # fmt: skip
 
 
@@ -58,7 +74,7 @@ def opener(backend: object, cluster: Cluster) -> OpensShells:
 
 def open_there(
     backend: OpensShells, plan: RunPlan, site: Site, environ: Mapping[str, str], *,
-    tty: bool, pulling: Callable[[PullProgress], None],
+    tty: bool, pulling: Callable[[PullProgress], None], say: Callable[[str], None] = lambda _: None,
 ) -> int:  # fmt: skip
     """Blocks until the shell has ended, and gives its exit code.
 
@@ -66,7 +82,22 @@ def open_there(
         MachineError, EngineRefusedError: its image cannot be put there, or nothing can be started.
     """
     backend.prepare(plan, pulling)
-    argv = backend.shell_command(plan, Launch(site.run_id, site.run_dir), tty=tty)
+    launch = Launch(site.run_id, site.run_dir)
+    if isinstance(backend, MakesRoomForShells):
+        with backend.shell_opened(plan, launch, tty=tty, say=say) as argv:
+            return _ended(argv, environ)
+    return _ended(backend.shell_command(plan, launch, tty=tty), environ)
+
+
+def shown(backend: OpensShells, plan: RunPlan, site: Site) -> str:
+    """What ``--dry-run`` prints."""
+    launch = Launch(site.run_id, site.run_dir)
+    if isinstance(backend, MakesRoomForShells):
+        return backend.shell_text(plan, launch).rstrip("\n")
+    return shlex.join(backend.shell_command(plan, launch, tty=True))
+
+
+def _ended(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     with terminal.restored(), terminal.left_to_a_child():
         try:
             child = subprocess.Popen(argv, env=dict(environ))

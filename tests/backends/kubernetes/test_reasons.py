@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -61,6 +61,17 @@ def test_what_can_never_start_is_given_up_at_once(found: Pod, reason: str, hint:
 def test_what_may_still_start_waits(found: Pod, text: str) -> None:
     assert reasons.never_starts(JOB, [found], [], CLUSTER, NOW) is None
     assert reasons.waiting_text(JOB, [found], [], CLUSTER) == text
+
+
+def test_a_pod_that_no_node_takes_for_half_an_hour_is_overdue() -> None:
+    waits = pod(unscheduled=("Unschedulable", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."))
+    assert reasons.overdue([waits], NOW + timedelta(minutes=29)) is None
+    assert reasons.overdue([pod(node="h1")], NOW + timedelta(minutes=31)) is None
+    said = reasons.overdue([waits], NOW + timedelta(minutes=31))
+    assert said == (
+        "no node has taken it for 30 minutes: fewer gpus, or another cluster, may start sooner; "
+        "kubectl describe pod tr-r-abcde says more"
+    )
 
 
 def test_a_secret_that_cannot_be_mounted_and_a_suspended_job_are_said() -> None:

@@ -96,3 +96,25 @@ def test_a_stopped_training_is_resumed_from_its_checkpoint(
         assert kubernetes.store.all("jobs") == []
     shown = run("resume", "e1", "--dry-run")
     assert (shown.code, "resumes after epoch" in shown.err) == (0, True), shown.out + shown.err
+
+
+def test_a_run_that_no_node_takes_for_half_an_hour_says_so_once(
+    run: Callable[..., Any], workspace: Path, kubernetes: KubeCluster
+) -> None:
+    for node in kubernetes.machinery.nodes.values():
+        node.is_cordoned = True
+    done = run("train", "e1", "-d")
+    assert done.code == 0, done.out + done.err
+    wait_for(lambda: any(pod["status"]["conditions"] for pod in kubernetes.store.all("pods")))
+    with kubernetes.store.changed:
+        (pod,) = kubernetes.store.all("pods")
+        pod["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+        kubernetes.store.touch(pod)
+    (events,) = workspace.glob(".taorunner/runs/*/events.jsonl")
+    wait_for(lambda: "long-wait" in events.read_text())
+    for node in kubernetes.machinery.nodes.values():
+        node.is_cordoned = False
+    wait_for(lambda: run("runs", "list", "--json").json[0]["state"] == "SUCCEEDED")
+    assert (
+        events.read_text().count("no node has taken it for 30 minutes: fewer gpus, or another cluster") == 1
+    )

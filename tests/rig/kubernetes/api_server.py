@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from exec_socket import PROTOCOL, serve
 from published_schemas import problems
 
 Body = dict[str, Any]
@@ -32,7 +33,7 @@ GROUPS = ("batch/v1", "authorization.k8s.io/v1", "kueue.x-k8s.io/v1beta1")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\Z")
 _OBJECT_PATH = re.compile(
-    r"/(?:api/v1|apis/[^/]+/[^/]+)/namespaces/([^/]+)/([a-z]+)(?:/([^/]+))?(?:/(log|status))?\Z"
+    r"/(?:api/v1|apis/[^/]+/[^/]+)/namespaces/([^/]+)/([a-z]+)(?:/([^/]+))?(?:/(log|status|exec))?\Z"
 )
 
 
@@ -95,6 +96,8 @@ class Store:
             raise Refused(409, "AlreadyExists", f"object is being deleted: {text}" if going else text)
         made = copy.deepcopy(body)
         made["metadata"].update(namespace=namespace, uid=str(uuid.uuid4()), creationTimestamp=now())
+        if resource == "pods":
+            made["status"] = {"phase": "Pending", "conditions": []}
         if not dry_run:
             self.objects[resource, namespace, name] = made
             self.touch(made)
@@ -182,10 +185,14 @@ def _wrong_job(spec: Body, pod: Body, name: str) -> Iterator[str]:
 
 
 class ApiServer:
-    """Serves a store on loopback. ``log`` gives the bytes of a pod's container."""
+    """Serves a store on loopback. ``log`` gives the bytes of a pod's container, ``execute`` the line that runs a command
+    in it, and its environment."""
 
-    def __init__(self, store: Store, log: Callable[[Body, bool], Iterator[bytes]]) -> None:
-        self.store, self.log = store, log
+    def __init__(
+        self, store: Store, log: Callable[[Body, bool], Iterator[bytes]],
+        execute: Callable[[Body, list[str], bool], tuple[list[str], dict[str, str]]],
+    ) -> None:  # fmt: skip
+        self.store, self.log, self.execute = store, log, execute
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -210,6 +217,8 @@ class ApiServer:
         parts = urlsplit(handler.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         try:
+            if self._executes(handler, verb, parts.path, parse_qs(parts.query)):
+                return
             log = self._log_of(verb, parts.path, query)
             if log is not None:
                 _stream(handler, log)
@@ -231,6 +240,23 @@ class ApiServer:
         handler.send_header("Content-Length", str(len(text)))
         handler.end_headers()
         handler.wfile.write(text)
+
+    def _executes(
+        self, handler: BaseHTTPRequestHandler, verb: str, path: str, query: dict[str, list[str]]
+    ) -> bool:
+        match = _OBJECT_PATH.match(path)
+        if match is None or match[4] != "exec":
+            return False
+        with self.store.changed:
+            self._refuse(verb, "pods", path)
+            pod = self.store.get("pods", match[1], match[3])
+        offered = handler.headers.get("Sec-WebSocket-Protocol", "")
+        if PROTOCOL not in offered.replace(",", " ").split():
+            raise Refused(400, "BadRequest", "Upgrade request required")
+        has_terminal = query.get("tty") == ["true"]
+        line, environ = self.execute(pod, query["command"], has_terminal)
+        serve(handler, line, environ, has_terminal=has_terminal)
+        return True
 
     def _log_of(self, verb: str, path: str, query: dict[str, str]) -> Iterator[bytes] | None:
         match = _OBJECT_PATH.match(path)

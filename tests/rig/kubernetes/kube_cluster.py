@@ -143,7 +143,7 @@ def kubernetes(engine: rig.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         store.objects["namespaces", "", name] = body
     machinery = Machinery(store, runner, {"h1": Node(), "h2": Node()})
-    api = ApiServer(store, runner.log)
+    api = ApiServer(store, runner.log, runner.execute)
     environment = {"KUBECONFIG": str(home / "config"), "KUBECACHEDIR": str(home / "cache")}
     kubeconfig(api.url, home / "config")
     cluster = KubeCluster(store, machinery, runner, api, environment)

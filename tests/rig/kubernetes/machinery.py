@@ -152,9 +152,7 @@ class Machinery:
                     job, "Job", "FailedCreate", f'Error creating: pods "{name}" is forbidden: {why}'
                 )
             return
-        made = self.store.create("pods", about["namespace"], body, strict=True)
-        made["status"] = {"phase": "Pending", "conditions": []}
-        self.store.touch(made)
+        self.store.create("pods", about["namespace"], body, strict=True)
 
     def _pod(self, pod: Body) -> None:
         about = pod["metadata"]
@@ -170,9 +168,9 @@ class Machinery:
             self._schedule(pod)
 
     def _job_is_over(self, pod: Body) -> bool:
-        owner = pod["metadata"]["ownerReferences"][0]
-        with suppress(Refused):
-            job = self.store.get("jobs", pod["metadata"]["namespace"], owner["name"])
+        owners = pod["metadata"].get("ownerReferences", ())
+        with suppress(Refused, StopIteration):
+            job = self.store.get("jobs", pod["metadata"]["namespace"], next(iter(owners))["name"])
             return bool(job["metadata"].get("deletionTimestamp") or job.get("status", {}).get("conditions"))
         return True
 

@@ -87,6 +87,12 @@ class PodRunner:
             while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]
                 yield piece
 
+    def execute(self, pod: Body, command: list[str], has_terminal: bool) -> tuple[list[str], dict[str, str]]:
+        """The line that runs a command in its container, and its environment."""
+        options = ["-i", *(["-t"] if has_terminal else [])]
+        line = ["docker", "exec", *options, self._container(pod), *command]
+        return line, {**os.environ, **self.engine.environment()}
+
     def kill(self, pod: Body) -> None:
         """As when its node loses power."""
         self.engine.docker("kill", self._container(pod))

@@ -7,10 +7,11 @@ See ``folder`` for what is on disk, ``entry`` for what runs, ``reasons`` for wha
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from taorunner.backends.contract import (
     Report,
     Started,
 )
-from taorunner.backends.kubernetes import manifest, reasons
+from taorunner.backends.kubernetes import manifest, reasons, shell
 from taorunner.backends.kubernetes.folder import Cluster, Folder, KnownJob
 from taorunner.backends.kubernetes.judging import Seen, by_folder_alone, judged, of_missing
 from taorunner.backends.kubernetes.kubectl import Kubectl, Refusal
@@ -145,6 +146,21 @@ class KubernetesBackend(ScheduledBackend):
     def command_line(self, request: KubernetesRequest) -> str:
         """The line that creates the same Job; the manifest lies in the run's folder."""
         return kubectl_line(request)
+
+    def shell_command(self, plan: RunPlan, launch: Launch, *, tty: bool) -> list[str]:
+        """What enters the pod of a shell, once it runs."""
+        return shell.exec_line(plan, launch, tty=tty)
+
+    def shell_text(self, plan: RunPlan, launch: Launch) -> str:
+        return shell.shell_text(plan, launch, self.name)
+
+    def shell_opened(
+        self, plan: RunPlan, launch: Launch, *, tty: bool, say: Callable[[str], None]
+    ) -> AbstractContextManager[list[str]]:
+        settings = plan.backend_options
+        client = self._client(settings.get("context"), settings.get("namespace"))
+        environ = os.environ if self._environ is None else self._environ
+        return shell.shell_pod(client, plan, launch, self.name, environ, tty=tty, say=say)
 
     def _client(self, context: str | None, namespace: str | None) -> Kubectl:
         with self._lock:

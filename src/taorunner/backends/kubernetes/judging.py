@@ -68,7 +68,8 @@ def judged(folder: Folder, cluster: Cluster, seen: Seen, events: list[Event]) ->
         text = reasons.waiting_text(job, seen.pods, events, cluster)
         if text in reasons.UNDECIDED and last is not None:
             text = reasons.interruption(main) or text
-        return EngineStatus(EngineState.WAITING, waiting=text)
+        overdue = reasons.overdue(seen.pods, now)
+        return EngineStatus(EngineState.WAITING, waiting=text, overdue=overdue)
     return EngineStatus(EngineState.RUNNING, started_at=first, silent=reasons.lost_node(main))
 
 

@@ -120,6 +120,11 @@ def kube_job(job: KubeJob) -> dict[str, Any]:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": of_job, "spec": spec}
 
 
+def kube_pod(job: KubeJob) -> dict[str, Any]:
+    """A pod without a Job: nobody starts it again."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(job), "spec": _pod(job)}
+
+
 def _failure_rules(job: KubeJob) -> list[dict[str, Any]]:
     """The first rule that fits counts: a pod that is evicted ends with an exit code, too."""
     disrupted = [{"type": "DisruptionTarget", "status": "True"}]

@@ -22,6 +22,7 @@ _PULL_PATIENCE_S = 300
 """How long an image that cannot be pulled is waited for."""
 _PULL = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"})
 _NEVER_PULL = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+_LONG_WAIT_S = 30 * 60.0
 _NO_RIGHT = ("unauthorized", "authentication required", "denied", "forbidden", "401", "403", "no basic auth")
 _NO_IMAGE = ("not found", "manifest unknown", "no such image", "does not exist")
 _MOUNT = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
@@ -51,6 +52,17 @@ def waiting_text(job: Job, pods: Iterable[Pod], events: Iterable[Event], cluster
         return f"the namespace has no room: {_short(_without_object(failed[-1].message))}"
     evicted = [pod.disrupted for pod in pods if pod.disrupted is not None]
     return _evicted(evicted[-1]) if evicted else ADMITTED
+
+
+def overdue(pods: Iterable[Pod], now: datetime) -> str | None:
+    """What a run should say that no node takes for long: it may wait for what never comes."""
+    for pod in pods:
+        if pod.is_over or pod.unscheduled is None or pod.created_at is None:
+            continue
+        if (now - pod.created_at).total_seconds() > _LONG_WAIT_S:
+            what = "fewer gpus, or another cluster, may start sooner"
+            return f"no node has taken it for 30 minutes: {what}; kubectl describe pod {pod.name} says more"
+    return None
 
 
 def unschedulable(message: str, gpus: int) -> str:

@@ -13,7 +13,15 @@ from typing import Any
 from taorunner.backends.contract import EngineRequest, Launch
 from taorunner.backends.kubernetes.entry import STATE_INSIDE, Entry, entry_script
 from taorunner.backends.kubernetes.folder import FOLDER, MANIFEST, POD, Cluster
-from taorunner.backends.kubernetes.manifest import KubeJob, PodMount, kube_job, object_name, quantity, service
+from taorunner.backends.kubernetes.manifest import (
+    KubeJob,
+    PodMount,
+    kube_job,
+    kube_pod,
+    object_name,
+    quantity,
+    service,
+)
 from taorunner.backends.kubernetes.target import (
     DEFAULT_REQUEUES,
     DEFAULT_UNKNOWN_S,
@@ -26,6 +34,7 @@ from taorunner.planning.model.plan import DEFAULT_SHM_BYTES, RunPlan
 from taorunner.project.limits import size_bytes
 from taorunner.text import amount, duration
 from taorunner.values.bounded_reading import whole_number
+from taorunner.values.value import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +101,39 @@ def kubernetes_request(plan: RunPlan, launch: Launch, backend: str) -> Kubernete
     )
 
 
+def shell_job(
+    plan: RunPlan, launch: Launch, backend: str, script: str, longest_s: int
+) -> tuple[KubeJob, Cluster]:
+    """What the pod of a shell is made of. It runs ``script``, and sees nothing of the folder of a run."""
+    request = kubernetes_request(plan, launch, backend)
+    mounts = [mount for mount in plan.mounts if not mount.source.is_relative_to(launch.run_dir)]
+    places = _places(plan)
+    job = replace(
+        request.job, script=script, command=(), mounts=tuple(_pod_mount(mount, places) for mount in mounts),
+        time_s=request.job.time_s or longest_s,
+    )  # fmt: skip
+    return job, request.cluster
+
+
+def pod_text(job: KubeJob) -> str:
+    """The pod of a shell as a file for ``kubectl create``."""
+    return _yaml(job, [kube_pod(job)])
+
+
 def manifest_text(job: KubeJob) -> str:
     """The objects as a file for ``kubectl create``. The Secret is not in it, but for its name."""
+    return _yaml(job, [one for one in (service(job), kube_job(job)) if one is not None])
+
+
+def _yaml(job: KubeJob, objects: list[dict[str, Any]]) -> str:
     from ruamel.yaml import YAML
     from ruamel.yaml.scalarstring import LiteralScalarString
 
     yaml = YAML()
     yaml.width = 1 << 20
     yaml.indent(mapping=2, sequence=4, offset=2)
-    whole = kube_job(job)
-    container = whole["spec"]["template"]["spec"]["containers"][0]
+    spec = objects[-1]["spec"]
+    container = spec.get("template", {}).get("spec", spec)["containers"][0]
     container["command"] = [
         LiteralScalarString(word) if "\n" in word else word for word in container["command"]
     ]
@@ -111,7 +143,7 @@ def manifest_text(job: KubeJob) -> str:
         file.write(
             f"# beside it: a Secret {name} with {amount(len(job.secrets), 'file')}, removed after the run\n"
         )
-    yaml.dump_all([one for one in (service(job), whole) if one is not None], file)
+    yaml.dump_all(objects, file)
     return file.getvalue()
 
 

@@ -241,13 +241,19 @@ def _on_cluster(
     options: ShellOptions,
 ) -> int:
     import os
-    import shlex
 
-    from taorunner.backends.contract import Launch
     from taorunner.backends.registry import load_backend
     from taorunner.cli.commands.clusters import known_cluster
     from taorunner.project.clusters.cluster_file import load_clusters
-    from taorunner.shell.on_cluster import NO_IMAGE, needs_image, open_there, opener, placed
+    from taorunner.shell.on_cluster import (
+        NO_IMAGE,
+        MakesRoomForShells,
+        needs_image,
+        open_there,
+        opener,
+        placed,
+        shown,
+    )
     from taorunner.shell.terminal import has_terminal
     from taorunner.shell.workdirs import shell_site
 
@@ -258,17 +264,19 @@ def _on_cluster(
     image = request.image if needs_image(cluster) else request.image or NO_IMAGE
     site = shell_site(workspace, request.experiment or request.head)
     shell = _planned(workspace, project, replace(request, gpus="none", image=image), site)
-    plan = placed(shell.plan, cluster, int(count))
-    if shell.plan.secrets:
+    has_secrets = isinstance(backend, MakesRoomForShells)
+    plan = placed(shell.plan, cluster, int(count), has_secrets=has_secrets)
+    if shell.plan.secrets and not has_secrets:
         names = ", ".join(sorted(secret.variable or secret.name for secret in shell.plan.secrets))
         invocation.note(f"not set in a shell of a cluster: {names}")
     if options.dry_run:
-        print(shlex.join(backend.shell_command(plan, Launch(site.run_id, site.run_dir), tty=True)))
+        print(shown(backend, plan, site))
         return 0
     tty = not options.no_tty and has_terminal()
     return open_there(
         backend, plan, site, os.environ, tty=tty,
         pulling=lambda progress: invocation.note(f"importing {progress.image}") if not progress.layers_done else None,
+        say=invocation.note,
     )  # fmt: skip
 
 

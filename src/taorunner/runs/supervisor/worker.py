@@ -250,12 +250,16 @@ class Worker:
     def _wait_in_engine(self, started: Started, reported: str | None) -> EngineStatus:
         """Reports why the run waits, until it no longer does. Returns its state then."""
         handle, attempt, silent_since = started.handle, 0, time.monotonic()
+        overdue: str | None = None
         status = EngineStatus(EngineState.WAITING, waiting=started.waiting or None)
         while status.state is EngineState.WAITING:
             reason = status.waiting or IN_QUEUE
             if reason != reported:
                 reported = reason
                 self._inbox.put(Waits(handle.run_id, handle, reason))
+            if status.overdue not in (None, overdue):
+                overdue = status.overdue
+                self._inbox.put(Trouble(handle.run_id, overdue or "", "long-wait"))
             try:
                 status = self._statuses.next_change(handle, status)
                 attempt = 0
