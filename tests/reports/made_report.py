@@ -13,7 +13,7 @@ from typing import Any
 from made_runs import DIRECTIONS, LOCK, made_run
 
 from taorunner.events import MetricReported, RunState
-from taorunner.runs.inputs.run_lock import FileRead
+from taorunner.runs.inputs.run_lock import FileRead, RunLock
 from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults, save_results
 from taorunner.runs.state.history import HistoryWriter
 from taorunner.runs.state.record import RunRecord
@@ -118,9 +118,11 @@ def everything(root: Path) -> list[RunRecord]:
     return [*found, pruned, again]
 
 
-def scored(root: Path, experiment: str, number: int, factor: float = 1.0) -> RunRecord:
+def scored(
+    root: Path, experiment: str, number: int, factor: float = 1.0, lock: RunLock | None = None
+) -> RunRecord:
     """An inference that was scored, with images of the dataset ``parts``."""
-    record = made_run(root / ".taorunner", experiment, number=number, action="inference", lock=None)
+    record = made_run(root / ".taorunner", experiment, number=number, action="inference", lock=lock)
     folder = root / "projects/cars/data/parts"
     images = [_image(folder, name) for name in range(4)]
     path = RunStore(root / ".taorunner").paths(record.id).directory / "evaluation.json"

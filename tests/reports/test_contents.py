@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from made_report import OTHER_DATA, everything, with_history, workspace
+from made_report import OTHER_DATA, everything, scored, trainings, with_history, workspace
 from made_runs import AT, LOCK, made_run
 
 from taorunner.events import MetricReported, RunStarted, RunState
 from taorunner.reports.contents import best_places, contents_of, ranks
+from taorunner.reports.sections.scores import scores_of
+from taorunner.runs.inputs.run_lock import FileRead
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.values.value import replace
@@ -81,6 +83,23 @@ def test_trees_scores_and_failures_are_found(tmp_path: Path) -> None:
     ]  # fmt: skip
     (failure,) = contents.failures
     assert failure.record.experiment == "dino_nan"
+
+
+def test_each_model_that_was_scored_is_shown_once(tmp_path: Path) -> None:
+    (record,) = trainings(workspace(tmp_path), 1, 3)
+    state = tmp_path / ".taorunner"
+    for number, weights, factor in ((31, "best.pth", 1.0), (32, "best.pth", 0.9), (33, "pruned.pth", 0.8)):
+        lock = replace(LOCK, weights=(FileRead(f"projects/cars/models/dino_00/{weights}", 9, 9, "ab" * 32),))
+        scored(tmp_path, record.experiment, number, factor, lock)
+    made_run(state, record.experiment, number=34, action="inference")  # the newest was not scored
+    contents = contents_of(RunStore(state), [record])
+    assert [(one.model, round(one.overall["AP50"] / 0.7377, 2)) for one in contents.scored] == [
+        ("pruned.pth", 0.8), ("best.pth", 0.9),
+    ]  # fmt: skip
+    rows = scores_of(
+        contents.scored, {one.record.id: one.record.id for one in contents.scored}, lambda *_: ""
+    ).summary
+    assert [row.unlike for row in rows] == ["", "other weights: best.pth"]
 
 
 def test_the_newest_run_of_an_experiment_that_failed_is_a_failure_beside_its_success(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ compared with each other are one group, the largest group comes first, and only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from taorunner.events import MetricReported, RunQueued, RunStarted, RunState, RunWaiting
 from taorunner.reports.scored import Scored, scored_runs
@@ -15,6 +15,7 @@ from taorunner.runs.comparison.metrics import ComparedMetric
 from taorunner.runs.comparison.read_run import ComparedRun
 from taorunner.runs.control.ending import endings
 from taorunner.runs.lineage.tree import Node, trees_of
+from taorunner.runs.state.host_figures import may_have_figures
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.values.value import Value
@@ -54,7 +55,7 @@ def contents_of(store: RunStore, records: Sequence[RunRecord]) -> Contents:
     related.sort(key=lambda one: order[one.project, one.experiment], reverse=True)
     return Contents(
         comparison, ranked, metric, tuple(_restarts(store, run.record) for run in comparison.runs),
-        tuple(trees), tuple(scored_runs(store, related)), tuple(_failures(store, records, related)),
+        tuple(trees), tuple(_scored(store, order)), tuple(_failures(store, records, related)),
     )  # fmt: skip
 
 
@@ -120,6 +121,24 @@ def _restarts(store: RunStore, record: RunRecord) -> frozenset[int]:
                 found.add(event.epoch)
             is_new = False
     return frozenset(found)
+
+
+def _scored(store: RunStore, order: Mapping[tuple[str, str], int]) -> Iterable[Scored]:
+    """Every inference of the experiments that was scored, in their order, the newest first. Of those of one model on
+    the same data, measured in the same way, the newest counts."""
+    records = [
+        one
+        for one in store.records()
+        if (one.project, one.experiment) in order and may_have_figures(one.action)
+    ]
+    records.sort(key=lambda one: order[one.project, one.experiment], reverse=True)
+    found: dict[object, Scored] = {}
+    for one in scored_runs(store, records):
+        record, data = one.record, (one.fingerprint or one.dataset, one.split, one.images)
+        found.setdefault(
+            (record.project, record.experiment, record.action, one.model, data, one.protocol), one
+        )
+    return found.values()
 
 
 def _related(store: RunStore, records: Iterable[RunRecord]) -> list[RunRecord]:

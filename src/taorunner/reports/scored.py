@@ -10,11 +10,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from taorunner.runs.inputs.run_lock import read_lock
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import read_state
 from taorunner.values.bounded_reading import parse_json
-from taorunner.values.value import Value, field
+from taorunner.values.value import Value, field, replace
 
 FILE = "evaluation.json"
 _FACTS = frozenset({"name", "truths", "at_score"})
@@ -48,11 +49,13 @@ class WorstImage(Value):
 
 
 class Scored(Value):
-    """``record`` is the inference that was scored. ``protocol`` is how, in one line. ``dataset`` is its name below
-    data/, ``folder`` a path; None where it is not known. ``confused`` are the classes of ``counts``, which are by truth
-    and by prediction, with one row and column more where boxes are counted: for no object, and for missed ones."""
+    """``record`` is the inference that was scored, ``model`` the name of the file of weights that it read. ``protocol``
+    is how, in one line. ``dataset`` is its name below data/, ``folder`` a path; None where it is not known.
+    ``confused`` are the classes of ``counts``, which are by truth and by prediction, with one row and column more where
+    boxes are counted: for no object, and for missed ones."""
 
     record: RunRecord
+    model: str = ""
     protocol: str = ""
     dataset: str | None = None
     folder: str | None = None
@@ -79,14 +82,19 @@ def scored_runs(store: RunStore, records: Iterable[RunRecord]) -> Iterator[Score
         if isinstance(body, dict):
             found = _scored(record, body)
             if found.overall or found.classes:
-                yield found
+                yield replace(found, model=_model(store, record))
+
+
+def _model(store: RunStore, record: RunRecord) -> str:
+    lock = read_lock(store, record.id)
+    return lock.weights[0].path.rpartition("/")[2] if lock is not None and lock.weights else ""
 
 
 def _scored(record: RunRecord, body: Mapping[str, Any]) -> Scored:
     data, confusion = _dict(body.get("data")), _dict(body.get("confusion"))
     classes, counts = _confusion(confusion)
     return Scored(
-        record, _protocol(_dict(body.get("protocol"))), _text(data.get("name")), _text(data.get("folder")),
+        record, "", _protocol(_dict(body.get("protocol"))), _text(data.get("name")), _text(data.get("folder")),
         _count(data.get("images")), _text(data.get("fingerprint")), _text(data.get("split")),
         _numbers(body.get("overall")), tuple(_classes(body.get("per_class"))), _numbers(body.get("errors")),
         classes, counts, _text(confusion.get("unit")) or "boxes", dict(_curves(body.get("pr"))),

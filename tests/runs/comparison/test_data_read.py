@@ -50,6 +50,22 @@ def test_records_count_by_what_they_were_converted_from(
     assert compare(RunStore(tmp_path / ".taorunner"), [first, other]).unlike == ((), reasons)
 
 
+def test_the_names_of_own_records_are_no_differences(tmp_path: Path) -> None:
+    store, runs = RunStore(tmp_path / ".taorunner"), []
+    for number, name in enumerate("ab"):
+        converted_and_trained(tmp_path, name, 10 * number + 1, replace(RAW, fingerprint=f"{7 + number}" * 64))
+        runs.append(made_run(
+            tmp_path / ".taorunner", name, number=10 * number + 5,
+            lock=replace(
+                LOCK, data=(DataRead(f"tfrecords_{name}", (".",), 4, 0, 7, f"{number:064x}"),),
+                spec={"train": [f"/w/data/tfrecords_{name}/r*"], "other": f"/w/data/tfrecords_{name}_2"},
+            ),
+        ))  # fmt: skip
+    rows = {(row.kind, row.key): row.values for row in compare(store, runs).differences}
+    assert list(rows) == [("spec", "other"), ("data", "cars, converted")]
+    assert [value["fingerprint"] for value in rows["data", "cars, converted"]] == ["7" * 64, "8" * 64]
+
+
 def test_a_later_conversion_and_one_of_another_project_do_not_count(tmp_path: Path) -> None:
     first = converted_and_trained(tmp_path, "a", 1)
     other = converted_and_trained(tmp_path, "b", 11)

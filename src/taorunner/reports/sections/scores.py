@@ -104,6 +104,8 @@ def scores_of(scored: Sequence[Scored], ids: Mapping[str, str], picture: Picture
 
 def _unlike(first: Scored, one: Scored) -> list[str]:
     reasons = []
+    if one.model and one.record.experiment == first.record.experiment and one.model != first.model:
+        reasons.append(f"other weights: {shortened(one.model)}")
     if one.protocol != first.protocol:
         reasons.append(f"measured otherwise: {clean(one.protocol)}")
     data = [(each.fingerprint or each.dataset, each.split, each.images) for each in (first, one)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from taorunner.planning.model.rerun_name import base_name
 from taorunner.runs.comparison.read_run import ComparedRun
 from taorunner.values.same_value import is_same
 from taorunner.values.value import Value
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = ("spec", "data", "weights", "image", "gpus", "versions", "measure")
 """``measure`` is how the figures that were measured on this machine came about."""
+_OWN_RECORDS = "/data/tfrecords_$experiment"
 
 
 class NoValue(Value):
@@ -69,15 +71,36 @@ def spec_of(runs: Sequence[ComparedRun]) -> list[Mapping[str, Any] | None]:
 def _spec(runs: Sequence[ComparedRun]) -> Iterable[tuple[str, str, list[Any]]]:
     specs = spec_of(runs)
     keys = dict.fromkeys(key for spec in specs if spec is not None for key in spec)
+    names = [base_name(run.record.experiment) for run in runs]
     for key in keys:
-        yield "spec", key, [UNKNOWN if spec is None else spec.get(key, UNSET) for spec in specs]
+        yield (
+            "spec",
+            key,
+            [
+                UNKNOWN if spec is None else _without_name(spec.get(key, UNSET), name)
+                for spec, name in zip(specs, names, strict=True)
+            ],
+        )
+
+
+def _without_name(value: Any, experiment: str) -> Any:
+    """Each experiment has records of its own: their folder says nothing of what differs."""
+    if isinstance(value, list):
+        return [_without_name(one, experiment) for one in value]
+    own = f"/data/tfrecords_{experiment}"
+    if not isinstance(value, str) or own not in value:
+        return value
+    before, _, after = value.partition(own)
+    return f"{before}{_OWN_RECORDS}{after}" if after[:1] in ("", "/") else value
 
 
 def _data(runs: Sequence[ComparedRun]) -> Iterable[tuple[str, str, list[Any]]]:
-    each = [{one.name: one for one in run.lock.data} if run.lock is not None else None for run in runs]
-    for name in dict.fromkeys(name for data in each if data is not None for name in data):
-        found = [data.get(name) if data is not None else None for data in each]
-        yield "data", name, [
+    """Of records that an experiment converted for itself the dataset that they were made from."""
+    each = [{one.key: one.data for one in run.data} if run.data is not None else None for run in runs]
+    for key in dict.fromkeys(key for data in each if data is not None for key in data):
+        found = [data.get(key) if data is not None else None for data in each]
+        name, is_converted = key
+        yield "data", f"{name}, converted" if is_converted else name, [
             (UNSET if data is not None else UNKNOWN) if one is None else
             {"images": one.images, "files": one.files, "bytes": one.bytes, "fingerprint": one.fingerprint}
             for data, one in zip(each, found, strict=True)
