@@ -39,6 +39,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "results.tensorboard": ("tensorboard",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),
     "results.report": ("report",),
+    "results.bundle": ("bundle",),
     "networks": ("networks",),
     "pretrained": ("pretrained",),
     "dataset": ("dataset",),

@@ -40,7 +40,9 @@ COMMAND_GROUPS: tuple[tuple[str, tuple[tuple[tuple[str, ...], str | None], ...]]
         (("run",), None), (("resume",), None), (("rerun",), None), (("sweep",), None),
     )),
     ("Watch", ((("ps", "attach", "logs", "stop"), "List, watch, read and stop runs that have not ended"),)),
-    ("Results", ((("runs",), None), (("report",), None), (("track",), None), (("tensorboard",), None))),
+    ("Results", (
+        (("runs",), None), (("report",), None), (("bundle",), None), (("track",), None), (("tensorboard",), None),
+    )),
     ("Machine", ((("image",), None), (("clusters",), None), (("shell",), None))),
     ("Manual", ((("docs",), None), (("explain",), None))),
 )  # fmt: skip

@@ -40,8 +40,8 @@ _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".tfrecord", ".tfrecords")
 _WEIGHTS = (".hdf5", ".tlt", ".pth", ".onnx", ".etlt", ".engine", ".trt")
 _RESULT_FOLDERS = ("results", "weights", "output", "outputs", "checkpoints")
 _LEFT_ALONE = ("~", ".bak", ".orig")
-_BESIDE = re.compile(r".+\.(?:[0-9]{8}[-T_]?[0-9]{4,6}[A-Za-z0-9.-]*|rerun-[0-9]+|sweeps)\Z")
-"""Names of folders beside the results of an experiment: what was set aside, reruns, and trials of sweeps."""
+_BESIDE = re.compile(r".+\.(?:[0-9]{8}[-T_]?[0-9]{4,6}[A-Za-z0-9.-]*|rerun-[0-9]+|sweeps|bundle-[a-z]+)\Z")
+"""Names of folders beside the results of an experiment: what was set aside, reruns, trials of sweeps, bundles."""
 _OWN_FOLDER = "each experiment has its own folder"
 _WHY_NOT = "TAO's shell would split or change it"
 _RESULTS_HINT = "results belong in models/<experiment>, pretrained weights in repositories/"

@@ -60,6 +60,10 @@ class ProjectPaths(Value):
         """Where a report of the project is written."""
         return self.models_dir / REPORT_FILE
 
+    def bundle_dir(self, experiment: str, use: str) -> Path:
+        """Where ``bundle`` writes: beside the results of the experiment."""
+        return self.models_dir / f"{experiment}.bundle-{use}"
+
     @property
     def specs_dir(self) -> Path:
         return self.root / "specs"

@@ -63,6 +63,7 @@ def test_every_command_prints_what_its_schema_says(
     check("events", "attach", started["run"])
     check("events", "train", "tiny", "--overwrite", *SHORT, "--keep-checkpoints", "last:1")
     check("events", "export", "tiny")
+    check("bundle", "bundle", "tiny")
     check("events", "inference", "tiny")
     for words in (
         ("prune", "tiny"),

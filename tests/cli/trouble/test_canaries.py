@@ -226,6 +226,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "rerun": [["literal", "--check"], ["literal", "--check", "--json"], ["literal", "--plain"], ["env", "--json"]],
         "runs restore": [["literal"]],
         "report": [[], ["literal", "-o", "report.html"]],
+        "bundle": [["literal"], ["literal", "--json"]],
         "track sync": [["literal", "--to", "mlflow"]], "track status": [[], ["--json"]],
         "tensorboard": [["nobody"]],
         "sweep run": [["lr", "--dry-run"], ["lr", "--dry-run", "--json"], ["nope"]],

@@ -132,6 +132,14 @@ _SHAPES: Mapping[str, Note] = {
             "made": [{"path": "str", "kind": "str", "bytes": "int", "sha256": "str?"}],
         }],
     },
+    "bundle": {
+        "bundle": "str", "for": "deepstream|onnx|triton", "command": "str",
+        "files": [{"path": "str", "bytes": "int", "sha256": "str"}],
+        "check": {
+            "state": "passed|not-checked", "reason": "str", "images": "int", "boxes": "int", "agree": "int",
+            "farthest_px": "num", "score_off": "num", "onnxruntime": "str",
+        },
+    },
     "rerun-check": {
         "run": "str", "rerun": "str", "same": "bool", "unchanged": ["str"], "unknown": ["str"],
         "deviations": [{"kind": "str", "text": "str", "blocking": "bool"}],
@@ -280,7 +288,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "ps": ("runs",), "runs list": ("runs",), "runs show": ("runs",), "runs restore": ("earlier-results",),
     "runs diff": ("comparison",), "runs compare": ("comparison",), "runs best": ("best-run",),
     "track sync": ("tracked-runs",), "track status": ("tracked-runs",),
-    "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
+    "bundle": ("bundle",), "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
     "sweep run": ("sweep", "sweep-plan"), "sweep resume": ("sweep",), "sweep show": ("sweep",),
     "sweep best": ("sweep",), "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),

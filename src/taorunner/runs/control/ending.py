@@ -175,6 +175,8 @@ def _steps(store: RunStore, record: RunRecord, plan: RunPlan, ending: Ending) ->
                 plan.typed.of_place(with_image=known[action] == plan.contract.group),
             ]
             yield " ".join(word for word in words if word)
+        if record.action == "export" and any(one.kind == "onnx" for one in ending.results.outputs):
+            yield "bundle {}"
 
 
 def _after_success(action: str, known: Mapping[str, str]) -> Iterable[str]:

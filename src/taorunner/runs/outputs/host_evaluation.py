@@ -76,7 +76,7 @@ def score_run(
             hint=f"taorunner runs show {short}",
         )
     plan = store.load_plan(record.id)
-    since_s, until_s = _written_between(store, record)
+    since_s, until_s = written_between(store, record)
     done = evaluate_predictions(
         results_folder(plan), truth, from_=from_, split=split, mapped=mapped,
         written=Written(plan.results_dir, since_s, until_s), progress=progress,
@@ -85,7 +85,7 @@ def score_run(
     return done
 
 
-def _written_between(store: RunStore, record: RunRecord) -> tuple[float, float]:
+def written_between(store: RunStore, record: RunRecord) -> tuple[float, float]:
     """When its files were written: none while another inference of the experiment ran, which writes the same names."""
     began, ended = began_at(record), record.finished_at
     if ended is None:
