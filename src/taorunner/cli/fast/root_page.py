@@ -31,7 +31,7 @@ Watch    ps, attach, logs, stop
                        List, watch, read and stop runs that have not ended
 Results  runs          List, show, compare and clean up runs
          report        Write a report as one HTML file
-         bundle        Pack an exported model with labels, configuration and checks
+         bundle        Pack an exported model to hand it over
          track         Send runs to an MLflow server
          tensorboard   Show curves in TensorBoard, on this machine only
 Machine  image         List, pull, lock and build container images

@@ -205,9 +205,7 @@ TABLE: dict[str, Command] = {
     "attach": Command("Watch runs that have not ended", _OPTIONS_17, ("live",)),
     "stop": Command("Stop runs", _OPTIONS_18, ("live",)),
     "report": Command("Write a report as one HTML file", _OPTIONS_19, ("run",)),
-    "bundle": Command(
-        "Pack an exported model with labels, configuration and checks", _OPTIONS_20, ("experiment", "none",)
-    ),
+    "bundle": Command("Pack an exported model to hand it over", _OPTIONS_20, ("experiment", "none",)),
     "quickstart": Command("Train and export a small network, no GPU or Docker", _OPTIONS_21, ("folder", "none",)),
     "doctor": Command("Check this machine and suggest repairs", _OPTIONS_22, ("none",)),
     "shell": Command("Open a shell in a TAO container", _OPTIONS_23, ("none",)),

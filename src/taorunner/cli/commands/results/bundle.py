@@ -22,7 +22,7 @@ USES = ("deepstream", "onnx", "triton")
 
 def register(app: typer.Typer) -> None:
     add_command(
-        app, "bundle", _bundle, "Pack an exported model with labels, configuration and checks",
+        app, "bundle", _bundle, "Pack an exported model to hand it over",
         "taorunner bundle rtdetr_01 --for deepstream", "taorunner bundle rtdetr_01 --for triton -o models_repository",
     )  # fmt: skip
 
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def _bundle(
     context: typer.Context,
     experiment: Annotated[str, typer.Argument(help="Its newest export is packed", metavar="EXPERIMENT")],
-    use: Annotated[str, option("--for", "What will run it: deepstream, triton, onnx", word="USE")] = "onnx",
+    use: Annotated[str, option("--for", "Runs it: deepstream, triton or onnx", word="USE")] = "onnx",
     output: Annotated[
         Optional[Path],
         option("--output", "-o", "Folder to write [default: models/EXPERIMENT.bundle-USE]", word="DIR"),
