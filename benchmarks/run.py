@@ -33,6 +33,8 @@ FIGURES = {
     "memory-per-box": ("datasets.size", "measure_memory", 1),
     "slurm": ("clusters.slurm", "measure", 7),
     "evaluation": ("datasets.evaluation", "measure", 1),
+    "sweep-seeds": ("sweeps.against_random", "measure", 10),
+    "sweep-overhead": ("sweeps.overhead", "measure", 3),
     "resize": ("datasets.resize", "measure", 3),
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from taorunner.api.actions import validate as validate
     from taorunner.api.runs import Batch as Batch
     from taorunner.api.runs import Run as Run
+    from taorunner.api.sweeps import Sweep as Sweep
     from taorunner.api.workspaces import Project as Project
     from taorunner.api.workspaces import Workspace as Workspace
     from taorunner.errors import Finding as Finding
@@ -42,6 +43,7 @@ _HOMES = {
     "Project": "taorunner.api.workspaces",
     "Run": "taorunner.api.runs",
     "RunState": "taorunner.events",
+    "Sweep": "taorunner.api.sweeps",
     "TaorunnerError": "taorunner.errors",
     "Workspace": "taorunner.api.workspaces",
     "plan": "taorunner.api.actions",
@@ -58,6 +60,7 @@ __all__ = [
     "Project",
     "Run",
     "RunState",
+    "Sweep",
     "TaorunnerError",
     "Workspace",
     "__version__",

@@ -14,6 +14,15 @@ import taorunner
 from taorunner.runs.state.store import RunStore
 
 ROOT = Path(__file__).parent.parent.parent
+SWEEP = """
+sweeps:
+  rates:
+    base: tiny
+    sampler: grid
+    epochs: 1
+    space:
+      train.learning_rate: {choice: [0.004, 0.008]}
+"""
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -48,14 +57,21 @@ def test_every_function_and_class_has_an_example() -> None:
 def test_an_example_of_a_docstring(name: str, trained: taorunner.Workspace, tmp_path: Path) -> None:
     text = inspect.getdoc(dict(documented())[name])
     assert text is not None
-    known = {
+    known: dict[str, Any] = {
         "taorunner": taorunner, "workspace": trained, "folder": trained.path, "new_folder": tmp_path / "new",
         "run": trained.run("tiny"), "batch": batch_of_training(trained),
         "two_epochs": {"train.num_epochs": 2, "train.checkpoint_interval": 1},
     }  # fmt: skip
     if name == "start":  # it adds a run
         known["workspace"] = taorunner.Workspace(shutil.copytree(trained.path, tmp_path / "copy"))
+    if name.startswith(("Sweep", "Project.sweep")):
+        copy = taorunner.Workspace(shutil.copytree(trained.path, tmp_path / "copy"))
+        file = copy.path / "projects/shapes/experiments.yml"
+        file.write_text(file.read_text(encoding="utf-8") + SWEEP, encoding="utf-8")
+        known |= {"workspace": copy, "sweep": copy.project("shapes").sweep("rates")}
     check(doctest.DocTestParser().get_doctest(text, known, name, None, 0))
+    if "sweep" in known:
+        assert known["sweep"].wait(timeout_s=120) or name == "Sweep.stop" or not known["sweep"].trials
 
 
 def test_the_examples_of_the_documentation(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ import pytest
 import taorunner
 
 NAMES = {
-    "Batch", "Best", "Comparison", "Event", "Finding", "PlannedRun", "Project", "Run", "RunState", "TaorunnerError", "Workspace",
+    "Batch", "Best", "Comparison", "Event", "Finding", "PlannedRun", "Project", "Run", "RunState", "Sweep",
+    "TaorunnerError", "Workspace",
     "__version__", "plan", "start", "validate",
 }  # fmt: skip
 MEMBERS = {
     "Workspace": {"find", "open", "create_example", "path", "projects", "project", "runs", "run", "compare"},
-    "Project": {"path", "experiments", "findings"},
+    "Project": {"path", "experiments", "findings", "sweep", "sweeps"},
+    "Sweep": {"best", "is_running", "start", "stop", "trials", "wait"},
     "Run": {
         "path", "project", "experiment", "action", "state", "reason", "epoch", "metrics", "best", "history", "results",
         "checkpoints", "made_from", "log", "stop", "wait",

@@ -18,6 +18,15 @@ sweeps:
     space:
       train.learning_rate: {choice: [0.004, 0.008]}
       train.batch_size: {choice: [4, 8]}
+  twelve:
+    base: tiny
+    sampler: grid
+    epochs: 2
+    parallel: 2
+    space:
+      train.learning_rate: {choice: [0.004, 0.008, 0.016]}
+      train.batch_size: {choice: [4, 8]}
+      model.backbone: {choice: [tiny, small]}
 """
 
 

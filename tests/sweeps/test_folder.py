@@ -21,7 +21,13 @@ SWEEP = Sweep(name="s", base="b", space=(Axis(key="lr", kind="log", low=1e-5, hi
 def folder(tmp_path: Path) -> SweepFolder:
     one = SweepFolder(RunStore(tmp_path / ".taorunner"), "p", "s")
     one.save(
-        StoredSweep(body=SWEEP.body(), metric="mAP", maximize=True, started_at="2026-11-30T10:00:00+00:00")
+        StoredSweep(
+            body=SWEEP.body(),
+            metric="mAP",
+            maximize=True,
+            started_at="2026-11-30T10:00:00+00:00",
+            results="tiny.sweeps/s",
+        )
     )
     return one
 

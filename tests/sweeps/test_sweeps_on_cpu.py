@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from taorunner.errors import TaorunnerError
+from taorunner.events import RunStarted
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.runs.inputs.spec_values import raw_values
 from taorunner.runs.state.store import RunStore
+from taorunner.sweeps.checks.preflight import prepare
 from taorunner.sweeps.control import begin, start_process
 from taorunner.sweeps.folder import SweepFolder
 from taorunner.sweeps.loop import best_of
-from taorunner.sweeps.preflight import prepare
 
 CELLS = [(0.004, 4), (0.004, 8), (0.008, 4), (0.008, 8)]
 
@@ -34,7 +39,7 @@ def started(workspace: Workspace, folder: SweepFolder) -> None:
     sweep = load_project(workspace, "shapes", {}).sweeps[folder.name]
     prepared, findings = prepare(workspace, "shapes", sweep, os.environ)
     assert prepared is not None, findings
-    begin(folder, prepared)
+    begin(folder, workspace.project("shapes").models_dir, prepared)
     start_process(folder, workspace, os.environ)
 
 
@@ -45,9 +50,9 @@ def ended(folder: SweepFolder, within_s: float = 120) -> None:
         time.sleep(0.1)
 
 
-def pid_of(folder: SweepFolder) -> int:
+def pid_of(lock: Path) -> int:
     """Of the process that holds the lock, by /proc/locks."""
-    inode = folder.lock.stat().st_ino
+    inode = lock.stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         words = line.split()
         if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
@@ -86,31 +91,129 @@ def test_a_grid_is_trained_cell_by_cell(shapes: Path) -> None:
 
 
 @pytest.mark.slow
-def test_kills_at_random_moments_lose_and_double_no_trial(shapes: Path) -> None:
-    workspace, store, folder = place(shapes)
-    seed = int(os.environ.get("TAORUNNER_FAULT_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"TAORUNNER_FAULT_SEED={seed}")
-    chance, kills = random.Random(seed), 0
+def test_twenty_kills_at_random_moments_lose_and_double_no_trial(shapes: Path, seed: int) -> None:
+    """Of the loop and of the supervisor of its runs, some with a torn line in the journal."""
+    workspace, store, folder = place(shapes, "twelve")
+    chance, kills = random.Random(seed), {"loop": 0, "supervisor": 0}
     started(workspace, folder)
-    for _ in range(8):
-        time.sleep(chance.uniform(0.0, 2.0))
+    while sum(kills.values()) < 20:
+        time.sleep(chance.uniform(0.0, 1.2))
         if not folder.is_owned:
             break
-        os.kill(pid_of(folder), signal.SIGKILL)
-        kills += 1
-        while folder.is_owned:
-            time.sleep(0.01)
-        if chance.random() < 0.3:
-            with folder.journal.open("ab") as file:
-                file.write(b'{"trial": 3, "ru')
-        started(workspace, folder)
-    ended(folder)
+        kind = chance.choice(list(kills))
+        victim = pid_of(folder.lock) if kind == "loop" else supervisor_of(store, folder)
+        if victim is None:
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            kills[kind] += 1
+        if kind == "loop":
+            while folder.is_owned:
+                time.sleep(0.01)
+            if chance.random() < 0.4:
+                with folder.journal.open("ab") as file:
+                    file.write(b'{"trial": 3, "ru')
+            started(workspace, folder)
+    ended(folder, within_s=300)
     trials = folder.trials()
-    assert kills > 0
-    assert [tuple(trial.values.values()) for trial in trials] == CELLS
-    assert [trial.ending for trial in trials] == ["succeeded"] * 4, folder.log.read_text()
+    print(kills)
+    assert all(kills.values())
+    cells = itertools.product([0.004, 0.008, 0.016], [4, 8], ["tiny", "small"])
+    assert [tuple(trial.values.values()) for trial in trials] == list(cells)
+    assert [trial.ending for trial in trials] == ["succeeded"] * 12, folder.log.read_text()
+    assert_each_ran_once(store, folder)
+
+
+def supervisor_of(store: RunStore, folder: SweepFolder) -> int | None:
+    """The process that has the batch of the sweep, if it has one now."""
+    runs = [trial.run for trial in folder.trials() if trial.run is not None and not trial.is_over]
+    for run in runs:
+        with contextlib.suppress(TaorunnerError, OSError, AssertionError):
+            return pid_of(store.batch_paths(store.load(run).batch).lock)
+    return None
+
+
+def assert_each_ran_once(store: RunStore, folder: SweepFolder) -> None:
+    """No run but those of the trials, each started once."""
+    runs = sorted(str(trial.run) for trial in folder.trials())
     trained = [record for record in store.records() if record.action == "train"]
-    assert sorted(record.id for record in trained) == sorted(str(trial.run) for trial in trials)
+    assert sorted(record.id for record in trained) == runs
+    for record in trained:
+        starts = [one for one in store.read_events(record.id)[0] if isinstance(one, RunStarted)]
+        assert (len(starts), record.retries_made) == (1, 0), record.id
+
+
+def test_a_supervisor_that_was_killed_is_replaced_without_anybody_looking(shapes: Path) -> None:
+    workspace, store, folder = place(shapes)
+    started(workspace, folder)
+    deadline = time.monotonic() + 60
+    while (victim := supervisor_of(store, folder)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(victim, signal.SIGKILL)
+    ended(folder)
+    assert [trial.ending for trial in folder.trials()] == ["succeeded"] * 4
+    assert_each_ran_once(store, folder)
+
+
+def test_a_sweep_that_begins_again_keeps_the_results_of_the_first(shapes: Path) -> None:
+    workspace, store, folder = place(shapes)
+    started(workspace, folder)
+    ended(folder)
+    first = [trial.run for trial in folder.trials()]
+    sweep = load_project(workspace, "shapes", {}).sweeps["cells"]
+    prepared, findings = prepare(workspace, "shapes", sweep, os.environ)
+    assert prepared is not None, findings
+    begin(folder, workspace.project("shapes").models_dir, prepared, new=True)
+    start_process(folder, workspace, os.environ)
+    ended(folder)
+    assert [trial.ending for trial in folder.trials()] == ["succeeded"] * 4, folder.end()
+    second = [trial.run for trial in folder.trials()]
+    places = [store.load_plan(str(run)).results_dir for run in (*first, *second)]
+    assert len(set(places)) == 8
+    assert all((place / "train").is_dir() for place in places)
+    (aside,) = [one for one in folder.directory.parent.iterdir() if one != folder.directory]
+    assert [trial.run for trial in SweepFolder(store, "shapes", aside.name).trials()] == first
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[Path], None]]:
+    """``small_disk(folder)`` makes the folder a file system of its own, of 160 KiB."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        folder.mkdir(parents=True)
+        words = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(folder)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no tmpfs can be mounted: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_loop_with_a_sentence_and_it_goes_on_later(
+    shapes: Path, small_disk: Callable[[Path], None]
+) -> None:
+    workspace, store, folder = place(shapes)
+    small_disk(folder.directory)
+    started(workspace, folder)
+    filler = folder.directory / "filler"
+    while not folder.trials():
+        time.sleep(0.05)
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 512)
+    ended(folder)
+    said = folder.log.read_text(errors="replace")
+    assert "Traceback" not in said
+    filler.unlink()
+    started(workspace, folder)
+    ended(folder)
+    assert [trial.ending for trial in folder.trials()] == ["succeeded"] * 4, folder.log.read_text()
+    assert_each_ran_once(store, folder)
 
 
 def test_a_sweep_survives_the_end_of_its_terminal(shapes: Path) -> None:

@@ -25,7 +25,7 @@ AREAS: Mapping[str, str] = {
     "sweeps": "sweeps", "datasets": "datasets", "evaluation": "scores", "pretrained": "pretrained weights",
     "images": "images", "engine": "container engine", "backends": "clusters and engines", "doctor": "this machine",
     "gpu": "GPUs", "scheduling": "queue and GPUs", "runs": "runs", "progress": "runs", "events": "runs",
-    "importers": "imports", "shell": "shells", "tracking": "tracking", "cli": "the command line",
+    "handover": "exported models", "importers": "imports", "shell": "shells", "tracking": "tracking", "cli": "the command line",
     "errors": "the command line", "yaml_reader": "project files", "targets": "clusters and engines",
     "disk_room": "this machine", "state_files": "this machine", "console": "runs", "catalog": "networks",
     "api": "the command line", "reports": "runs", "contained_files": "project files",

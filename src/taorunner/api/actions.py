@@ -19,12 +19,12 @@ from taorunner.container_options import Mount
 from taorunner.errors import Finding, UsageError, UserFilesError
 from taorunner.planning.model.knobs import read_knobs
 from taorunner.planning.model.request import ActionRequest
-from taorunner.planning.validate import validate_projects
 from taorunner.project.container_words import read_each, read_volume
 from taorunner.project.limits import read_limits
 from taorunner.runs.control.launch import LaunchOptions, launch, plan_request
 from taorunner.runs.state.record import RunPolicy
 from taorunner.runs.supervisor.event_sinks.hooks import parse_hook
+from taorunner.sweeps.checks.validation import all_findings
 
 
 class RequestOptions(TypedDict, total=False):
@@ -125,7 +125,7 @@ def validate(
         names: Sequence[str] = inner.project_names()
     else:
         names = [_project_name(workspace, project) for project in projects]
-    return validate_projects(inner, names, os.environ, strict=strict)
+    return all_findings(inner, names, os.environ, strict=strict)
 
 
 def plan(

@@ -8,13 +8,15 @@ from itertools import islice
 from pathlib import Path
 
 from taorunner.api.runs import Run
-from taorunner.errors import Finding
-from taorunner.planning.validate import validate_projects
+from taorunner.api.sweeps import Sweep
+from taorunner.errors import Finding, UsageError
 from taorunner.project import workspace as folders
 from taorunner.project.load import load_project
 from taorunner.runs.comparison.chosen import chosen_runs
 from taorunner.runs.comparison.compare import Comparison, compare
 from taorunner.runs.state.store import RunStore
+from taorunner.sweeps.checks.validation import all_findings
+from taorunner.text import printable
 
 
 class Workspace:
@@ -186,6 +188,25 @@ class Project:
         return list(load_project(self.workspace._inner, self.name).experiments)
 
     @property
+    def sweeps(self) -> list[str]:
+        """Names of the usable sweeps, in the order of experiments.yml."""
+        return list(load_project(self.workspace._inner, self.name).sweeps)
+
+    def sweep(self, name: str) -> Sweep:
+        """One sweep, of experiments.yml or started before.
+
+        Raises:
+            TaorunnerError: the name cannot be that of a sweep.
+
+        Example:
+            >>> workspace.project("shapes").sweep("rates").trials
+            []
+        """
+        if not folders.is_name(name):
+            raise UsageError(f'"{printable(name)}" cannot be the name of a sweep')
+        return Sweep(self.workspace._inner, self.name, name)
+
+    @property
     def findings(self) -> list[Finding]:
         """Every problem of the project, as ``taorunner validate`` shows them."""
-        return validate_projects(self.workspace._inner, [self.name], os.environ)
+        return all_findings(self.workspace._inner, [self.name], os.environ)

@@ -34,7 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, ...]] = {
     "actions": ("convert", "train", "evaluate", "prune", "export", "inference", "run"),
     "resume": ("resume",),
     "rerun": ("rerun",),
-    "results.sweep": ("sweep",),
+    "sweeps.sweep": ("sweep",),
     "results.track": ("track",),
     "results.tensorboard": ("tensorboard",),
     "runs": ("ps", "runs", "logs", "attach", "stop"),

@@ -164,13 +164,17 @@ def validate_projects(
         findings += checks.datasets.findings(name, readings)
         if looked_at is not None:
             images = tuple(checks.datasets.images(readings).values())
-            looked_at(LookedAt(name, len(project.experiments), len(checks.specs), images))
+            looked_at(LookedAt(name, len(project.experiments), len(checks.specs), images, _sweeps(project)))
     if strict:
         findings = [_strict(finding) for finding in findings]
-    return _once_each(findings)
+    return once_each(findings)
 
 
-def _once_each(findings: Iterable[Finding]) -> list[Finding]:
+def _sweeps(project: Project) -> int:
+    return len(project.sweeps) + len(project.draft_sweeps)
+
+
+def once_each(findings: Iterable[Finding]) -> list[Finding]:
     """Without repetitions, and without the stated range of a number that a rule refuses."""
     different_ones = list(dict.fromkeys(findings))
     refused = {(one.file, one.line) for one in different_ones if one.code == "not-above-zero"}

@@ -40,7 +40,8 @@ _ONE_EXAMPLE = 'write "experiments:" and below it a name with "head" and "datase
 class Project:
     """``experiments`` are the usable ones, ``findings`` all problems, both in the order of the file.
 
-    ``clusters`` are those of clusters.yml, None where no experiment names one. ``sweeps`` are the usable ones.
+    ``clusters`` are those of clusters.yml, None where no experiment names one. ``sweeps`` are the usable ones,
+    ``draft_sweeps`` those with errors that are understood nevertheless.
     """
 
     paths: ProjectPaths
@@ -48,6 +49,7 @@ class Project:
     findings: tuple[Finding, ...]
     clusters: Clusters | None = None
     sweeps: Mapping[str, Sweep] = field(default_factory=dict)
+    draft_sweeps: Mapping[str, Sweep] = field(default_factory=dict)
     _document: YamlDocument = field(default_factory=YamlDocument, repr=False, compare=False)
     _data: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _starts: list[tuple[int, str | None]] = field(default_factory=list, init=False, repr=False, compare=False)
@@ -205,11 +207,13 @@ def _loaded(workspace: Workspace, name: str) -> Project:
         return Project(paths, {}, to.sorted(), _document=document)
     experiments = _checked(data, paths, to)
     sweeps: Mapping[str, Sweep] = {}
+    drafts: Mapping[str, Sweep] = {}
     if data.get("sweeps") is not None:
         from taorunner.project.sweeps.reading import read_sweeps  # few files have them
 
-        sweeps = read_sweeps(data["sweeps"], _mapping(data.get("experiments")), to)
-    return Project(paths, experiments, to.sorted(), None, sweeps, document, data)
+        read_ones = read_sweeps(data["sweeps"], _mapping(data.get("experiments")), to)
+        sweeps, drafts = read_ones.usable, read_ones.drafts
+    return Project(paths, experiments, to.sorted(), None, sweeps, drafts, document, data)
 
 
 def _report_top(data: Any, to: FindingList) -> None:

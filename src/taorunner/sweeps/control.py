@@ -17,9 +17,10 @@ from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.workspace import Workspace
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import open_state
+from taorunner.sweeps.checks.preflight import Prepared
 from taorunner.sweeps.choosing import chooser_of
 from taorunner.sweeps.folder import StoredSweep, SweepFolder, changed_keys
-from taorunner.sweeps.preflight import Prepared
+from taorunner.sweeps.trial_plan import results_of
 from taorunner.text import did_you_mean, printable
 from taorunner.values.value import replace
 
@@ -44,7 +45,10 @@ def defined(workspace: Workspace, project_name: str, name: str, environ: Mapping
         return sweep
     findings = tuple(one for one in project.findings if _concerns(one.line, project, name))
     if findings:
-        raise UserFilesError(f'sweep "{printable(name)}" has errors', findings=findings)
+        from taorunner.sweeps.checks.validation import findings_of_draft
+
+        everything = tuple(findings_of_draft(workspace, project, name, environ, findings))
+        raise UserFilesError(f'sweep "{printable(name)}" has errors', findings=everything)
     hint = did_you_mean(name, project.sweeps) or 'write it below "sweeps:" of experiments.yml'
     raise UserFilesError(f'there is no sweep "{printable(name)}" in project "{project_name}"', hint=hint)
 
@@ -53,10 +57,10 @@ def _concerns(line: int | None, project: Project, name: str) -> bool:
     return line is None or project.owner_of_line(line) in (None, f"{SWEEP}{name}")
 
 
-def begin(folder: SweepFolder, prepared: Prepared, *, new: bool = False) -> list[str]:
+def begin(folder: SweepFolder, models: Path, prepared: Prepared, *, new: bool = False) -> list[str]:
     """Writes the definition of a sweep that starts, or goes on with changed keys; returns those that were changed.
 
-    With ``new`` what an earlier sweep of that name left is kept aside.
+    ``models`` is the folder of all results. With ``new`` what an earlier sweep of that name left is kept aside.
 
     Raises:
         RunStateError: it is being run, or its definition is another one by now.
@@ -72,8 +76,9 @@ def begin(folder: SweepFolder, prepared: Prepared, *, new: bool = False) -> list
         folder.set_aside(now())
         stored = None
     fresh = StoredSweep(
-        body=sweep.body(), metric=prepared.metric, maximize=prepared.maximize, started_at=now().isoformat()
-    )
+        body=sweep.body(), metric=prepared.metric, maximize=prepared.maximize, started_at=now().isoformat(),
+        results=_free_results(models, sweep),
+    )  # fmt: skip
     if stored is None:
         folder.save(fresh)
         return []
@@ -85,8 +90,14 @@ def begin(folder: SweepFolder, prepared: Prepared, *, new: bool = False) -> list
             hint=f"taorunner sweep run {sweep.name} --new begins again and keeps the old trials aside",
         )
     grown = [key for key, value in sweep.body().items() if stored.body.get(key) != _as_json(value)]
-    folder.save(replace(fresh, started_at=stored.started_at))
+    folder.save(replace(fresh, started_at=stored.started_at, results=stored.results))
     return grown
+
+
+def _free_results(models: Path, sweep: Sweep) -> str:
+    """A folder without the results of an earlier sweep of that name."""
+    results = results_of(sweep)
+    return f"{results}.{now():%Y%m%d-%H%M%S}" if os.path.lexists(models / results) else results
 
 
 def start_process(folder: SweepFolder, workspace: Workspace, environ: Mapping[str, str]) -> None:

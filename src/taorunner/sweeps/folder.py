@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +27,9 @@ from typing import Any, get_args
 from taorunner import contained_files
 from taorunner.atomic_files import write_json
 from taorunner.errors import RunStateError
-from taorunner.project.sweeps.definition import Sweep
+from taorunner.project.sweeps.constraint import parse_constraint
+from taorunner.project.sweeps.definition import Axis, Limit, Pruner, Sweep
+from taorunner.project.workspace import is_name
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import (
     append_state,
@@ -38,6 +40,7 @@ from taorunner.state_files import (
     read_state,
 )
 from taorunner.sweeps.trial import Ending, Trial
+from taorunner.text import printable
 from taorunner.values.bounded_reading import parse_json
 from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value, replace
@@ -48,13 +51,20 @@ GROWING = frozenset({"trials", "parallel", "stop", "keep", "start_with"})
 """Keys of a definition that may change under a study: they decide how long it goes on, not what its values mean."""
 
 
+_RESULTS = re.compile(r"[A-Za-z0-9][\w.-]*\.sweeps/[A-Za-z0-9][\w.-]*")
+_KEPT_ASIDE = re.compile(r"\.\d{8}-\d{6}\Z")
+"""How the name of a folder ends that ``set_aside`` renamed."""
+
+
 class StoredSweep(Value):
-    """``body`` is the definition when it was started; ``maximize`` and ``metric`` are what its trials are judged by."""
+    """``body`` is the definition when it was started; ``maximize`` and ``metric`` are what its trials are judged by.
+    ``results`` is the folder below models/ that has those of its trials."""
 
     body: Mapping[str, Any]
     metric: str
     maximize: bool
     started_at: str
+    results: str
 
 
 class SweepFolder:
@@ -102,23 +112,48 @@ class SweepFolder:
         """
         try:
             body = read_json_state(self.definition, self._store.trust())
+            results = str(body.get("results") or f"{body['definition']['base']}.sweeps/{self.name}")
+            if not _RESULTS.fullmatch(results):
+                raise ValueError(f'"{results}" is no folder of trials')
             return StoredSweep(
                 body=dict(body["definition"]), metric=str(body["metric"]), maximize=bool(body["maximize"]),
                 started_at=str(body["started_at"]),
+                results=results,
             )  # fmt: skip
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise RunStateError(
-                f'sweep "{self.name}" is damaged: {self.definition}: {error}',
-                hint=f"taorunner sweep rm {self.name} removes it; its runs stay",
-            ) from None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> RunStateError:
+        return RunStateError(
+            f'sweep "{self.name}" is damaged: {self.definition}: {printable(str(error))}',
+            hint=f"taorunner sweep rm {self.name} removes it; its runs stay",
+        )
+
+    def definition_of(self, stored: StoredSweep) -> Sweep:
+        """The sweep as it was started, whatever experiments.yml says by now.
+
+        Raises RunStateError for a damaged definition.
+        """
+        body = dict(stored.body)
+        try:
+            axes = tuple(Axis(**{**one, "choices": tuple(one["choices"])}) for one in body["space"])
+            pruner = None if body["pruner"] is None else Pruner(**body["pruner"])
+            together = tuple(parse_constraint(text) for text in body["together"])
+            changed = {
+                "space": axes, "pruner": pruner, "together": together, "stop": Limit(**body["stop"]),
+                "start_with": tuple(body["start_with"]),
+            }  # fmt: skip
+            return Sweep(**{**body, **changed})
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self._damaged(error) from None
 
     def save(self, sweep: StoredSweep) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         body = {
             "version": VERSION, "definition": sweep.body, "metric": sweep.metric, "maximize": sweep.maximize,
-            "started_at": sweep.started_at,
+            "started_at": sweep.started_at, "results": sweep.results,
         }  # fmt: skip
         write_json(self.definition, body, durable=True)
 
@@ -206,16 +241,22 @@ class SweepFolder:
             yield True
 
 
+def stored_sweeps(store: RunStore, project: str, *, with_aside: bool = False) -> list[SweepFolder]:
+    """Those of the project that have something on disk, by name; ``with_aside`` also those that ``--new`` kept."""
+    try:
+        names = sorted(os.listdir(store.state_dir / "sweeps" / project))
+    except OSError:
+        return []
+    wanted = (name for name in names if is_name(name) and (with_aside or not _KEPT_ASIDE.search(name)))
+    folders = (SweepFolder(store, project, name) for name in wanted)
+    return [folder for folder in folders if folder.definition.exists()]
+
+
 def changed_keys(stored: StoredSweep, sweep: Sweep) -> list[str]:
     """Keys of the definition that are different now and change what earlier trials mean."""
     now = json.loads(json.dumps(sweep.body()))
     keys = [*now, *(key for key in stored.body if key not in now)]
     return [key for key in keys if key not in GROWING and now.get(key) != stored.body.get(key)]
-
-
-def fingerprint(sweep: Sweep) -> str:
-    """Of the whole definition."""
-    return hashlib.sha256(json.dumps(sweep.body(), sort_keys=True).encode()).hexdigest()
 
 
 def after(trial: Trial, body: Mapping[str, Any]) -> Trial:

@@ -16,6 +16,7 @@ from taorunner.events import RunState, now
 from taorunner.planning.model.request import Site
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.runs.control.launch import LaunchOptions, add_plans
+from taorunner.runs.control.watchdog import Watchdog
 from taorunner.runs.state.history import read_history
 from taorunner.sweeps.choosing import chooser_of, meets, starts
 from taorunner.sweeps.folder import StoredSweep, SweepFolder
@@ -49,6 +50,7 @@ class SweepLoop:
         self._chooser = chooser_of(sweep, maximize=stored.maximize)
         self._trials = {trial.number: trial for trial in folder.trials()}
         self._ended_by: str | None = None
+        self._watchdog: tuple[tuple[str, ...], Watchdog] | None = None
         self._removed: set[int] = set()
 
     @property
@@ -59,7 +61,7 @@ class SweepLoop:
         """Until no further trial is to come and all have ended. Returns why it ended.
 
         Raises:
-            TaorunnerError: a trial cannot be planned, as none could.
+            TaorunnerError: a trial cannot be planned, as none could; or nothing can be recorded.
             OSError: the journal cannot be written.
         """
         while True:
@@ -76,7 +78,16 @@ class SweepLoop:
             self._remove_losers()
             if over is not None and not under_way:
                 return over
+            self._keep_supervised()
             time.sleep(LOOK_EVERY_S)
+
+    def _keep_supervised(self) -> None:
+        """Somebody has to restart a supervisor that was killed, or lost with the power: nobody else may be looking."""
+        records = [record for trial in self.trials if not trial.is_over and (record := self._record(trial))]
+        runs = tuple(record.id for record in records)
+        if self._watchdog is None or self._watchdog[0] != runs:
+            self._watchdog = (runs, Watchdog(self._store, runs))
+        self._watchdog[1].keep(time.monotonic())
 
     def _remove_losers(self) -> None:
         """What ``keep`` of experiments.yml asks for, once for each trial."""
@@ -164,7 +175,10 @@ class SweepLoop:
             self._said(trial, run=run_id)
             trial = self._trials[trial.number]
         site = Site(run_id, self._store.paths(run_id).directory)
-        plan = plan_trial(self._workspace, self._folder.project, self._sweep, trial, site, self._environ)
+        plan = plan_trial(
+            self._workspace, self._folder.project, self._sweep, trial, site, self._environ,
+            results=self._stored.results,
+        )  # fmt: skip
         add_plans(self._store, self._batch(), [(run_id, plan)], LaunchOptions(), self._environ)
 
     def _batch(self) -> str | None:
@@ -197,7 +211,7 @@ class SweepLoop:
             if record.state.is_final:
                 self._take_down(trial, record, curve)
             else:
-                self._prune(trial, curve)
+                self._prune(trial, record, curve)
 
     def _curve(self, run_id: str) -> dict[int, float]:
         history = read_history(self._store, run_id).get(self._stored.metric, {})
@@ -221,7 +235,9 @@ class SweepLoop:
             reason=reason,
         )
 
-    def _prune(self, trial: Trial, curve: Mapping[int, float]) -> None:
+    def _prune(self, trial: Trial, record: RunRecord, curve: Mapping[int, float]) -> None:
+        if record.epochs is not None and max(curve, default=0) >= record.epochs:
+            return  # it has trained to its end
         reason = trial.pruning or self._reason(trial, curve)
         if reason is None or trial.run is None:
             return

@@ -8,13 +8,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from taorunner.errors import ExitCode, TaorunnerError
+from taorunner.disk_room import is_unwritable, unwritable
+from taorunner.errors import ExitCode, MachineError, TaorunnerError
 from taorunner.project.workspace import Workspace
 from taorunner.runs.state.store import RunStore
+from taorunner.sweeps.checks.preflight import prepare
 from taorunner.sweeps.control import defined
 from taorunner.sweeps.folder import SweepFolder
 from taorunner.sweeps.loop import SweepLoop
-from taorunner.sweeps.preflight import prepare
 
 
 def main() -> None:
@@ -32,15 +33,17 @@ def main() -> None:
         try:
             sys.exit(_run(workspace, store, folder))
         except TaorunnerError as error:
-            details = "; ".join(finding.message for finding in error.findings if finding.is_error)
-            sys.stderr.write(f"{error.message}{f': {details}' if details else ''}\n")
-            folder.say_end(error.message)
+            errors = [finding.message for finding in error.findings if finding.is_error]
+            said = "; ".join(errors[:3]) or error.message
+            sys.stderr.write(f"{said}\n")
+            with suppress(OSError):
+                folder.say_end(said)
             sys.exit(int(error.exit_code))
 
 
 def _run(workspace: Workspace, store: RunStore, folder: SweepFolder) -> int:
     sweep = defined(workspace, folder.project, folder.name, os.environ)
-    prepared, findings = prepare(workspace, folder.project, sweep, os.environ, any_grid=True)
+    prepared, findings = prepare(workspace, folder.project, sweep, os.environ, is_confirmed=True)
     stored = folder.stored()
     if prepared is None or stored is None:
         errors = "; ".join(finding.message for finding in findings if finding.is_error)
@@ -49,8 +52,13 @@ def _run(workspace: Workspace, store: RunStore, folder: SweepFolder) -> int:
     loop = SweepLoop(
         workspace, store, folder, sweep, stored, os.environ, gpus=prepared.gpus, parallel=prepared.parallel
     )
-    reason = loop.run(folder.is_asked_to_stop)
-    folder.say_end(reason)
+    try:
+        reason = loop.run(folder.is_asked_to_stop)
+        folder.say_end(reason)
+    except OSError as error:
+        if is_unwritable(error):
+            raise unwritable(error, folder.directory) from None
+        raise MachineError(f"a file of the sweep cannot be read or written: {error}") from None
     with suppress(OSError, TaorunnerError):
         _export(folder, loop, prepared.maximize, sweep)
     return 0

@@ -13,7 +13,7 @@ from taorunner.errors import UnknownNameError, UserFilesError
 from taorunner.planning.model.knobs import Knobs
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
-from taorunner.planning.planner import planned_with, planning_of
+from taorunner.planning.planner import Planned, planned_with, planning_of
 from taorunner.planning.spec.overrides import typed_value
 from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.workspace import Workspace
@@ -21,45 +21,72 @@ from taorunner.runs.inputs.spec_values import raw_values
 from taorunner.sweeps.trial import Trial
 from taorunner.values.value import replace
 
+NO_TRIAL = 1_000_000
+"""Number of a trial that no sweep has: nothing is in its results."""
+
 
 def experiment_of(sweep: Sweep, trial: Trial) -> str:
     """Under which name the run is recorded."""
     return f"{sweep.name}-{trial.name}"
 
 
-def results_of(sweep: Sweep, trial: Trial) -> str:
-    """The folder of its results below models/."""
-    return f"{sweep.base}.sweeps/{sweep.name}/{trial.name}"
+def results_of(sweep: Sweep) -> str:
+    """The folder below models/ with a folder of results for each trial."""
+    return f"{sweep.base}.sweeps/{sweep.name}"
 
 
 def plan_trial(
-    workspace: Workspace, project: str, sweep: Sweep, trial: Trial, site: Site, environ: Mapping[str, str]
-) -> RunPlan:
-    """Raises UserFilesError with every finding when one of them is an error."""
+    workspace: Workspace, project: str, sweep: Sweep, trial: Trial, site: Site, environ: Mapping[str, str], *,
+    results: str | None = None,
+) -> RunPlan:  # fmt: skip
+    """``results`` in place of ``results_of``.
+
+    Raises UserFilesError with every finding when one of them is an error.
+    """
+    planned = planned_trial(workspace, project, sweep, trial, site, environ, results=results)
+    planned.raise_for_errors()
+    plan = planned.items[0].plan
+    check_values(plan, {} if trial.is_base else trial.values)
+    return plan
+
+
+def planned_trial(
+    workspace: Workspace, project: str, sweep: Sweep, trial: Trial, site: Site, environ: Mapping[str, str], *,
+    dry_run: bool = False, is_lenient: bool = False, results: str | None = None,
+) -> Planned:  # fmt: skip
+    """The plan and all findings. With ``dry_run`` what an earlier action makes may be missing; ``is_lenient``:
+    there is a plan also where errors are found that ``--force`` passes.
+
+    Raises UnknownNameError without the base.
+    """
     values = {} if trial.is_base else trial.values
     sets = {key: _typed(key, value) for key, value in values.items()}
-    request = ActionRequest("train", (sweep.base,), overrides=sets, knobs=Knobs(epochs=sweep.epochs))
+    knobs = Knobs(epochs=sweep.epochs)
+    request = ActionRequest(
+        "train", (sweep.base,), overrides=sets, knobs=knobs, force=is_lenient, dry_run=dry_run
+    )
     planning = planning_of(workspace, project, request, Caller.current(environ), lambda _, __: site)
     base = planning.project.experiments.get(sweep.base)
     if base is None:
         planned_with(planning).raise_for_errors()
         raise UnknownNameError(f'there is no experiment "{sweep.base}" in project "{project}"')
-    own = replace(base, results_name=results_of(sweep, trial))
+    own = replace(base, results_name=f"{results or results_of(sweep)}/{trial.name}")
     planning.project = with_fields(
         planning.project, experiments={**planning.project.experiments, sweep.base: own}
     )
     planned = planned_with(planning)
-    planned.raise_for_errors()
-    plan = replace(planned.items[0].plan, experiment=experiment_of(sweep, trial))
-    _check_values(plan, values)
-    return plan
+    name = experiment_of(sweep, trial)
+    items = tuple(replace(item, plan=replace(item.plan, experiment=name)) for item in planned.items)
+    return replace(planned, items=items)
 
 
 def base_values(
     workspace: Workspace, project: str, sweep: Sweep, site: Site, environ: Mapping[str, str]
 ) -> dict[str, str | int | float | bool]:
     """What the spec of the base has for the axes, as far as it has them. Raises as ``plan_trial``."""
-    found = raw_values(plan_trial(workspace, project, sweep, Trial(number=0, is_base=True), site, environ))
+    found = raw_values(
+        plan_trial(workspace, project, sweep, Trial(number=NO_TRIAL, is_base=True), site, environ)
+    )
     return {
         axis.key: found[axis.key]
         for axis in sweep.space
@@ -74,7 +101,7 @@ def _typed(key: str, value: str | int | float | bool) -> str:
     return json.dumps(value)
 
 
-def _check_values(plan: RunPlan, values: Mapping[str, object]) -> None:
+def check_values(plan: RunPlan, values: Mapping[str, object]) -> None:
     """What was drawn is what the process reads: otherwise all trials would train with the same values."""
     found = raw_values(plan)
     for key, value in values.items():

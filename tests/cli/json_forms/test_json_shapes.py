@@ -114,6 +114,7 @@ def test_every_command_prints_what_its_schema_says(
     check("sweep-plan", "sweep", "run", "one", "--dry-run")
     check("sweep", "sweep", "run", "one")
     check("sweep", "sweep", "show", "one")
+    check("sweeps", "sweep", "show")
     check("sweep", "sweep", "best", "one")
     check("sweep", "sweep", "resume", "one")
     check("tracked-runs", "track", "status")

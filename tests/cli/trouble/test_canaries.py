@@ -231,7 +231,7 @@ def every_command(root: Path) -> dict[str, list[list[str]]]:
         "tensorboard": [["nobody"]],
         "sweep run": [["lr", "--dry-run"], ["lr", "--dry-run", "--json"], ["nope"]],
         "sweep show": [[], ["lr"]], "sweep resume": [["lr"]], "sweep stop": [["lr"]], "sweep best": [["lr"]],
-        "sweep rm": [["lr"]],
+        "sweep rm": [["lr"]], "sweep report": [["lr"]], "sweep suggest": [["literal"], ["nope"]],
         "pretrained list": [["--offline"]],
         "pretrained pull": [["-p", "example_01"], ["nvidia/tao/pretrained_object_detection:resnet18"]],
         "clusters show": [[]], "clusters check": [["nowhere"]], "clusters sync": [["nowhere"]],

@@ -38,6 +38,11 @@ def validate(
 
     looked_at: list[LookedAt] = []
     findings = validate_projects(workspace, names, os.environ, strict=strict, looked_at=looked_at.append)
+    swept = [one.project for one in looked_at if one.sweeps]
+    if swept:
+        from taorunner.sweeps.checks.validation import with_sweeps  # few projects have them
+
+        findings = with_sweeps(workspace, swept, os.environ, findings, strict=strict)
     printed = partial(_print, findings, looked_at, workspace.root)
     return partial(printed, json=json, verbose=verbose, is_quiet=is_quiet)
 

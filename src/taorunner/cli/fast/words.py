@@ -108,81 +108,84 @@ _OPTIONS_23: dict[str, str] = {"--cluster": "cluster", "--dry-run": "", "-e": "e
     "--shm-size": "any", "--source": "folder", "--tag": "any", "--ulimit": "any", "--volume": "any", "--workspace":
     "folder"}
 _OPTIONS_24: dict[str, str] = {"--help": "", "--json": ""}
-_OPTIONS_25: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new": "",
+_OPTIONS_25: dict[str, str] = {"--help": "", "-p": "project", "--project": "project", "--workspace": "folder"}
+_OPTIONS_26: dict[str, str] = {"-d": "", "--detach": "", "--dry-run": "", "--help": "", "--json": "", "--new": "",
     "-p": "project", "--project": "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_26: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_27: dict[str, str] = {"-d": "", "--detach": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_27: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_28: dict[str, str] = {"--help": "", "--now": "", "-p": "project", "--project": "project", "--workspace":
     "folder"}
-_OPTIONS_28: dict[str, str] = {"--as": "experiment", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_29: dict[str, str] = {"-f": "", "--follow": "", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_29: dict[str, str] = {"--help": "", "--keep": "any", "--losers": "", "-p": "project", "--project":
+_OPTIONS_30: dict[str, str] = {"--as": "experiment", "--help": "", "--json": "", "-p": "project", "--project":
+    "project", "--workspace": "folder"}
+_OPTIONS_31: dict[str, str] = {"--help": "", "--keep": "any", "--losers": "", "-p": "project", "--project":
     "project", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_30: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
+_OPTIONS_32: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
     "any", "--to": "target", "--workspace": "folder"}
-_OPTIONS_31: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
+_OPTIONS_33: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--since":
     "any", "--workspace": "folder"}
-_OPTIONS_32: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment", "--help":
+_OPTIONS_34: dict[str, str] = {"--action": "actions", "-e": "experiment", "--experiment": "experiment", "--help":
     "", "--json": "", "--limit": "any", "-n": "any", "-p": "project", "--project": "project", "-q": "", "--quiet":
     "", "--since": "any", "--state": "state", "--workspace": "folder"}
-_OPTIONS_33: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project": "project",
+_OPTIONS_35: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--plot": "any", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_34: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_36: dict[str, str] = {"--all": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_35: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
+_OPTIONS_37: dict[str, str] = {"--action": "action", "--all": "", "--csv": "", "--help": "", "--json": "",
     "--metric": "any", "-p": "project", "--project": "project", "--sort": "any", "--top": "any", "--workspace":
     "folder"}
-_OPTIONS_36: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
+_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "--metric": "any", "-p": "project", "--project":
     "project", "--workspace": "folder"}
-_OPTIONS_37: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
     "folder", "-y": "", "--yes": ""}
-_OPTIONS_38: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept", "--older":
+_OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "--keep": "any", "--keep-checkpoints": "kept", "--older":
     "any", "-p": "project", "--project": "project", "--results": "", "--workspace": "folder", "-y": "", "--yes": ""}
-_OPTIONS_39: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
-_OPTIONS_40: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
-_OPTIONS_41: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
-_OPTIONS_42: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
+_OPTIONS_41: dict[str, str] = {"--help": "", "--json": "", "--release": "release"}
+_OPTIONS_42: dict[str, str] = {"--help": "", "--json": "", "--workspace": "folder"}
+_OPTIONS_43: dict[str, str] = {"--help": "", "--json": "", "--offline": ""}
+_OPTIONS_44: dict[str, str] = {"--from": "folder", "--help": "", "-j": "any", "--jobs": "any", "--json": "",
     "--offline": "", "-p": "project", "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_43: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
+_OPTIONS_45: dict[str, str] = {"-e": "experiment", "--experiment": "experiment", "--for": "head", "--from":
     "format", "--help": "", "--json": "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project",
     "--project": "project", "--skip-bad": "", "--to": "target", "--val": "any", "--workspace": "folder"}
-_OPTIONS_44: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "", "--json":
+_OPTIONS_46: dict[str, str] = {"--deep": "", "--fix": "", "--from": "format", "--full": "", "--help": "", "--json":
     "", "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "-v": "",
     "--verbose": "", "--workspace": "folder"}
-_OPTIONS_45: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge": "",
+_OPTIONS_47: dict[str, str] = {"--from": "format", "--group": "any", "--help": "", "--json": "", "--merge": "",
     "-o": "folder", "--output": "folder", "--overwrite": "", "-p": "project", "--project": "project", "--seed":
     "any", "--test": "any", "--val": "any", "--workspace": "folder"}
-_OPTIONS_46: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "", "--overwrite": "",
+_OPTIONS_48: dict[str, str] = {"--from": "format", "--help": "", "--html": "file", "--json": "", "--overwrite": "",
     "-p": "project", "--project": "project", "--samples": "any", "--workspace": "folder"}
-_OPTIONS_47: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
+_OPTIONS_49: dict[str, str] = {"--from": "format", "--help": "", "--json": "", "--letterbox": "", "-o": "folder",
     "--output": "folder", "--overwrite": "", "-p": "project", "--processes": "any", "--project": "project",
     "--size": "any", "--workspace": "folder"}
-_OPTIONS_48: dict[str, str] = {"--from": "format", "--gallery": "file", "--help": "", "--json": "", "--map": "any",
+_OPTIONS_50: dict[str, str] = {"--from": "format", "--gallery": "file", "--help": "", "--json": "", "--map": "any",
     "--overwrite": "", "-p": "project", "--project": "project", "--split": "any", "--truth": "dataset",
     "--workspace": "folder"}
-_OPTIONS_49: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
+_OPTIONS_51: dict[str, str] = {"--force": "", "--help": "", "--json": "", "-p": "project", "--parallel": "any",
     "--plain": "", "--project": "project", "--workspace": "folder"}
-_OPTIONS_50: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
+_OPTIONS_52: dict[str, str] = {"--check": "", "--help": "", "--json": "", "-p": "project", "--project": "project",
     "--workspace": "folder"}
-_OPTIONS_51: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+_OPTIONS_53: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
     "--iidfile": "file", "--json": "", "--network": "host_network", "--pull": "", "-t": "any", "--tag": "any",
     "--target": "any"}
-_OPTIONS_52: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
-_OPTIONS_53: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository":
+_OPTIONS_54: dict[str, str] = {"--gpus": "gpus", "--help": "", "--network": "host_network", "--user": "any"}
+_OPTIONS_55: dict[str, str] = {"--help": "", "--json": "", "--manifest": "file", "--plain": "", "--repository":
     "any"}
-_OPTIONS_54: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
+_OPTIONS_56: dict[str, str] = {"--build-arg": "any", "-f": "file", "--file": "file", "--force": "", "--help": "",
     "--iidfile": "file", "--in": "any", "--json": "", "--network": "host_network", "--python": "any",
     "--repository": "any", "--suffix": "any", "--version-file": "file"}
-_OPTIONS_55: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
-_OPTIONS_56: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder", "--yes": ""}
-_OPTIONS_57: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project", "--project":
+_OPTIONS_57: dict[str, str] = {"--help": "", "--json": "", "-v": "", "--verbose": "", "--workspace": "folder"}
+_OPTIONS_58: dict[str, str] = {"--dry-run": "", "--help": "", "--results": "", "--workspace": "folder", "--yes": ""}
+_OPTIONS_59: dict[str, str] = {"--cluster": "cluster", "--help": "", "--json": "", "-p": "project", "--project":
     "project", "--release": "release", "--set": "key", "--workspace": "folder"}
-_OPTIONS_58: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json": "",
+_OPTIONS_60: dict[str, str] = {"--action": "action", "--all": "", "--exit-code": "", "--help": "", "--json": "",
     "-p": "project", "--project": "project", "--workspace": "folder"}
-_OPTIONS_59: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment", "--head":
+_OPTIONS_61: dict[str, str] = {"--action": "action", "-e": "experiment", "--experiment": "experiment", "--head":
     "head", "--help": "", "--json": "", "-p": "project", "--project": "project", "--release": "release",
     "--workspace": "folder"}
-_OPTIONS_60: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
+_OPTIONS_62: dict[str, str] = {"--help": "", "--json": "", "-p": "project", "--project": "project", "--workspace":
     "folder", "--yes": ""}
 TABLE: dict[str, Command] = {
     "init-project": Command("Create a project, empty or from a dataset", _OPTIONS_1, ("any", "none",)),
@@ -211,54 +214,58 @@ TABLE: dict[str, Command] = {
     "shell": Command("Open a shell in a TAO container", _OPTIONS_23, ("none",)),
     "docs": Command("Print a page of the manual", _OPTIONS_24, ("topic", "none",)),
     "explain": Command("Explain the code of a finding or failure", _OPTIONS_24, ("code", "none",)),
-    "sweep run": Command("Start a sweep and watch its trials", _OPTIONS_25, ("any", "none",)),
-    "sweep show": Command("List sweeps, or the trials of one", _OPTIONS_3, ("any", "none",)),
-    "sweep resume": Command("Go on with a sweep", _OPTIONS_26, ("any", "none",)),
-    "sweep stop": Command("Start no further trials", _OPTIONS_27, ("any", "none",)),
-    "sweep best": Command("Print the best trial, or make an experiment of it", _OPTIONS_28, ("any", "none",)),
-    "sweep rm": Command("Remove a sweep, or the checkpoints of trials that lost", _OPTIONS_29, ("any", "none",)),
-    "track sync": Command("Send what a tracking server does not have yet", _OPTIONS_30, ("run",)),
-    "track status": Command("Show how much of each run was sent", _OPTIONS_31, ("run",)),
-    "runs list": Command("List all runs, newest first", _OPTIONS_32, ("none",)),
-    "runs show": Command("Show one run in full", _OPTIONS_33, ("run", "none",)),
-    "runs diff": Command("Show what differs between two runs", _OPTIONS_34, ("run", "run", "none",)),
-    "runs compare": Command("Compare runs by their metrics and by what differs", _OPTIONS_35, ("run",)),
-    "runs best": Command("Print the best run, its epoch, value and checkpoint", _OPTIONS_36, ("experiment",)),
+    "sweep suggest": Command(
+        "Propose a sweep, to paste into experiments.yml", _OPTIONS_25, ("experiment", "none",)
+    ),
+    "sweep run": Command("Start a sweep and watch its trials", _OPTIONS_26, ("any", "none",)),
+    "sweep resume": Command("Go on with a sweep", _OPTIONS_27, ("any", "none",)),
+    "sweep stop": Command("Start no further trials", _OPTIONS_28, ("any", "none",)),
+    "sweep show": Command("List sweeps, or the trials of one", _OPTIONS_29, ("any", "none",)),
+    "sweep best": Command("Print the best trial, or make an experiment of it", _OPTIONS_30, ("any", "none",)),
+    "sweep report": Command("Write a sweep as one HTML file", _OPTIONS_19, ("any", "none",)),
+    "sweep rm": Command("Remove a sweep, or the checkpoints of trials that lost", _OPTIONS_31, ("any", "none",)),
+    "track sync": Command("Send what a tracking server does not have yet", _OPTIONS_32, ("run",)),
+    "track status": Command("Show how much of each run was sent", _OPTIONS_33, ("run",)),
+    "runs list": Command("List all runs, newest first", _OPTIONS_34, ("none",)),
+    "runs show": Command("Show one run in full", _OPTIONS_35, ("run", "none",)),
+    "runs diff": Command("Show what differs between two runs", _OPTIONS_36, ("run", "run", "none",)),
+    "runs compare": Command("Compare runs by their metrics and by what differs", _OPTIONS_37, ("run",)),
+    "runs best": Command("Print the best run, its epoch, value and checkpoint", _OPTIONS_38, ("experiment",)),
     "runs lineage": Command("Show what a run was made from, and what was made of it", _OPTIONS_3, ("run", "none",)),
     "runs mark-lost": Command("Mark a run as lost when its end is unknown", _OPTIONS_3, ("live", "none",)),
     "runs restore": Command(
-        "Put results that were set aside back into their place", _OPTIONS_37, ("experiment", "any", "none",)
+        "Put results that were set aside back into their place", _OPTIONS_39, ("experiment", "any", "none",)
     ),
     "runs rm": Command("Remove records of ended runs, never results", _OPTIONS_3, ("run",)),
-    "runs prune": Command("Show old records or results, and remove them with --yes", _OPTIONS_38, ("none",)),
-    "networks show": Command("List networks, or show one", _OPTIONS_39, ("head", "none",)),
-    "networks sync": Command("Read the spec schemas of images", _OPTIONS_40, ("any",)),
+    "runs prune": Command("Show old records or results, and remove them with --yes", _OPTIONS_40, ("none",)),
+    "networks show": Command("List networks, or show one", _OPTIONS_41, ("head", "none",)),
+    "networks sync": Command("Read the spec schemas of images", _OPTIONS_42, ("any",)),
     "pretrained list": Command(
-        "List models, the versions of one, or its files", _OPTIONS_41, ("head or model", "none",)
+        "List models, the versions of one, or its files", _OPTIONS_43, ("head or model", "none",)
     ),
-    "pretrained pull": Command("Download weights [default: what a project needs]", _OPTIONS_42, ("model",)),
-    "dataset convert": Command("Write another format, or what a network reads", _OPTIONS_43, ("dataset", "none",)),
-    "dataset check": Command("Find what TAO cannot read or learn from", _OPTIONS_44, ("dataset", "none",)),
-    "dataset split": Command("Split a dataset into train, val and test", _OPTIONS_45, ("dataset", "none",)),
-    "dataset stats": Command("Count classes, boxes and sizes; draw samples", _OPTIONS_46, ("dataset", "none",)),
-    "dataset resize": Command("Resize all images and their labels", _OPTIONS_47, ("dataset", "none",)),
-    "dataset evaluate": Command("Score predictions against the labels of a dataset", _OPTIONS_48, ("any",)),
-    "image ls": Command("List the images that experiments need", _OPTIONS_40, ("project",)),
-    "image pull": Command("Pull images [default: those that experiments need]", _OPTIONS_49, ("any",)),
-    "image lock": Command("Pin the digest of each tag in taorunner.lock", _OPTIONS_50, ("none",)),
-    "image build": Command("Build an image from a Dockerfile", _OPTIONS_51, ("folder", "none",)),
-    "image test": Command("Run a command (after --) in an image", _OPTIONS_52, ("any", "none",)),
-    "image push": Command("Push an image and print its digest", _OPTIONS_53, ("any", "none",)),
-    "image release": Command("Build a source tree's wheel and its release image", _OPTIONS_54, ("folder", "none",)),
-    "clusters show": Command("List clusters, or show one", _OPTIONS_40, ("cluster", "none",)),
-    "clusters check": Command("Check whether a cluster can be used", _OPTIONS_55, ("cluster", "none",)),
-    "clusters sync": Command("Copy projects to a cluster, or results back", _OPTIONS_56, ("cluster", "project",)),
-    "specs show": Command("Print a spec as TAO reads it", _OPTIONS_57, ("experiment", "action", "none",)),
+    "pretrained pull": Command("Download weights [default: what a project needs]", _OPTIONS_44, ("model",)),
+    "dataset convert": Command("Write another format, or what a network reads", _OPTIONS_45, ("dataset", "none",)),
+    "dataset check": Command("Find what TAO cannot read or learn from", _OPTIONS_46, ("dataset", "none",)),
+    "dataset split": Command("Split a dataset into train, val and test", _OPTIONS_47, ("dataset", "none",)),
+    "dataset stats": Command("Count classes, boxes and sizes; draw samples", _OPTIONS_48, ("dataset", "none",)),
+    "dataset resize": Command("Resize all images and their labels", _OPTIONS_49, ("dataset", "none",)),
+    "dataset evaluate": Command("Score predictions against the labels of a dataset", _OPTIONS_50, ("any",)),
+    "image ls": Command("List the images that experiments need", _OPTIONS_42, ("project",)),
+    "image pull": Command("Pull images [default: those that experiments need]", _OPTIONS_51, ("any",)),
+    "image lock": Command("Pin the digest of each tag in taorunner.lock", _OPTIONS_52, ("none",)),
+    "image build": Command("Build an image from a Dockerfile", _OPTIONS_53, ("folder", "none",)),
+    "image test": Command("Run a command (after --) in an image", _OPTIONS_54, ("any", "none",)),
+    "image push": Command("Push an image and print its digest", _OPTIONS_55, ("any", "none",)),
+    "image release": Command("Build a source tree's wheel and its release image", _OPTIONS_56, ("folder", "none",)),
+    "clusters show": Command("List clusters, or show one", _OPTIONS_42, ("cluster", "none",)),
+    "clusters check": Command("Check whether a cluster can be used", _OPTIONS_57, ("cluster", "none",)),
+    "clusters sync": Command("Copy projects to a cluster, or results back", _OPTIONS_58, ("cluster", "project",)),
+    "specs show": Command("Print a spec as TAO reads it", _OPTIONS_59, ("experiment", "action", "none",)),
     "specs diff": Command(
-        "Compare the specs of two experiments, key by key", _OPTIONS_58, ("experiment", "experiment", "none",)
+        "Compare the specs of two experiments, key by key", _OPTIONS_60, ("experiment", "experiment", "none",)
     ),
-    "specs explain": Command("Explain a key: type, default, releases, what sets it", _OPTIONS_59, ("key", "none",)),
-    "specs refresh": Command("Compute again what follows from the data", _OPTIONS_60, ("experiment", "none",)),
+    "specs explain": Command("Explain a key: type, default, releases, what sets it", _OPTIONS_61, ("key", "none",)),
+    "specs refresh": Command("Compute again what follows from the data", _OPTIONS_62, ("experiment", "none",)),
 }
 ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": "", "-p": "project", "--project":
     "project", "-q": "", "--quiet": "", "--show-completion": "", "-v": "", "--verbose": "", "--version": "",

@@ -154,17 +154,23 @@ def looked_at_lines(projects: Sequence[LookedAt]) -> list[str]:
     """``parts: 2 experiments, 2 specs, 1 dataset (2,412 images, all checked)``, a line for each project; of more than
     ``_MOST_PROJECTS`` one line with the sums."""
     if len(projects) <= _MOST_PROJECTS:
-        return [f"{one.project}: {_looked_at(one.experiments, one.specs, one.images)}" for one in projects]
+        return [
+            f"{one.project}: {_looked_at(one.experiments, one.specs, one.images, one.sweeps)}"
+            for one in projects
+        ]
     experiments, specs = sum(one.experiments for one in projects), sum(one.specs for one in projects)
     images = [count for one in projects for count in one.images]
-    return [f"{len(projects)} projects: {_looked_at(experiments, specs, images)}"]
+    sweeps = sum(one.sweeps for one in projects)
+    return [f"{len(projects)} projects: {_looked_at(experiments, specs, images, sweeps)}"]
 
 
-def _looked_at(experiments: int, specs: int, images: Sequence[int | None]) -> str:
+def _looked_at(experiments: int, specs: int, images: Sequence[int | None], sweeps: int) -> str:
     parts = [amount(experiments, "experiment"), amount(specs, "spec")]
     if images:
         counted = [count for count in images if count is not None]
         are_all = ", all" if len(counted) == len(images) else ""
         which = f" ({amount(sum(counted), 'image')}{are_all} checked)" if counted else ""
         parts.append(amount(len(images), "dataset") + which)
+    if sweeps:
+        parts.append(amount(sweeps, "sweep"))
     return ", ".join(parts)

@@ -15,7 +15,8 @@ from taorunner.runs.state.snapshot import RunSnapshot
 
 TRAININGS = ("train", "distill")
 _OF_THE_RUNNING = frozenset({
-    "engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back", "long-wait", STOP_WAITS,
+    "engine", "undecided", "silent", "retry", "resuming", "gpu-wait", "gpu-shared", "set-aside", "put-back",
+    "long-wait", STOP_WAITS,
 })  # fmt: skip
 """Notices about how a run is operated, which say nothing about its result."""
 

@@ -151,6 +151,7 @@ _SHAPES: Mapping[str, Note] = {
             "reason": "str?",
         }],
     },
+    "sweeps": [{"sweep": "str", "base": "str", "trials": "int", "chosen": "int", "started": "bool"}],
     "sweep-plan": {"*": "any"},
     "best-run": {
         "run": "str", "short_id": "str", "project": "str", "experiment": "str", "metric": "str", "value": "num",
@@ -289,7 +290,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs diff": ("comparison",), "runs compare": ("comparison",), "runs best": ("best-run",),
     "track sync": ("tracked-runs",), "track status": ("tracked-runs",),
     "bundle": ("bundle",), "runs lineage": ("lineage",), "rerun": ("rerun-check", "events", "started"),
-    "sweep run": ("sweep", "sweep-plan"), "sweep resume": ("sweep",), "sweep show": ("sweep",),
+    "sweep run": ("sweep", "sweep-plan"), "sweep resume": ("sweep",), "sweep show": ("sweep", "sweeps"),
     "sweep best": ("sweep",), "runs prune": ("pruned-records", "pruned-results"), "shell": ("dry-run",),
     "projects": ("projects",), "networks show": ("networks", "network"), "networks sync": ("synced",),
     "pretrained list": ("pretrained-models", "pretrained-versions", "pretrained-files"),

@@ -6,10 +6,11 @@ from taorunner.values.value import Value
 
 
 class LookedAt(Value):
-    """``experiments`` and ``specs`` are numbers; ``images`` has one number for each dataset, None for a dataset whose
-    images were not counted: it was not checked, or its layout is known only to its network."""
+    """``experiments``, ``specs`` and ``sweeps`` are numbers. ``images`` has one number for each dataset, None for a
+    dataset whose images were not counted: it was not checked, or its layout is known only to its network."""
 
     project: str
     experiments: int
     specs: int
     images: tuple[int | None, ...]
+    sweeps: int = 0

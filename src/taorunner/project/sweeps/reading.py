@@ -1,6 +1,6 @@
 """Reads ``sweeps`` of experiments.yml and reports all problems that the file alone shows.
 
-What needs the network (does the spec key exist, is the metric known) is checked by ``planning/checks/sweep_rules``.
+What needs the network (does the spec key exist, is the metric known) is checked by ``sweeps/checks``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from taorunner.project.sweeps.definition import Axis, AxisKind, Limit, Pruner, S
 from taorunner.project.workspace import NAME_RULE, is_name
 from taorunner.text import did_you_mean
 from taorunner.values.stored import LARGEST
+from taorunner.values.value import Value, field, replace
 
 MAX_SWEEPS = 500
 DEFAULT_TRIALS = 20
@@ -42,28 +43,37 @@ _KINDS: tuple[AxisKind, ...] = ("log", "float", "int", "choice")
 _EXAMPLE = 'write "base:" with an experiment and "space:" with spec keys below it'
 
 
-def read_sweeps(value: Any, experiments: Iterable[object], to: FindingList) -> dict[str, Sweep]:
-    """The usable sweeps in the order of the file. ``experiments`` are all names in it, usable or not."""
+class ReadSweeps(Value):
+    """``drafts`` are those with errors that are understood nevertheless, so that all their errors can be found."""
+
+    usable: Mapping[str, Sweep] = field(default_factory=dict)
+    drafts: Mapping[str, Sweep] = field(default_factory=dict)
+
+
+def read_sweeps(value: Any, experiments: Iterable[object], to: FindingList) -> ReadSweeps:
+    """In the order of the file. ``experiments`` are all names in it, usable or not."""
     if value is None:
-        return {}
+        return ReadSweeps()
     if not isinstance(value, dict):
         message = f'"sweeps" must be a mapping of names to sweeps, not {described(value)}'
         to.error("wrong-type", message, ("sweeps",), hint='write "name:" instead of "- name"')
-        return {}
+        return ReadSweeps()
     if len(value) > MAX_SWEEPS:
         to.error(
             "too-many-sweeps", f"{len(value)} sweeps are more than {MAX_SWEEPS}", ("sweeps",),
             hint="remove those that nobody uses", of_key=True,
         )  # fmt: skip
-        return {}
+        return ReadSweeps()
     names = [one for one in experiments if isinstance(one, str)]
-    found = {}
+    usable: dict[str, Sweep] = {}
+    drafts: dict[str, Sweep] = {}
     for name, entry in value.items():
         count = len(to.findings) + to.left_out
         sweep = _sweep(name, entry, names, list(value), to)
-        if sweep is not None and len(to.findings) + to.left_out == count:
+        if sweep is not None and isinstance(name, str):
+            found = usable if len(to.findings) + to.left_out == count else drafts
             found[name] = sweep
-    return found
+    return ReadSweeps(usable, drafts)
 
 
 def _sweep(name: Any, entry: Any, experiments: list[str], sweeps: list[Any], to: FindingList) -> Sweep | None:
@@ -313,8 +323,6 @@ def _check_start_values(sweep: Sweep, path: tuple[Any, ...], to: FindingList) ->
 
 
 def _as_grid(sweep: Sweep, has_trials: bool, path: tuple[Any, ...], to: FindingList) -> Sweep | None:
-    from taorunner.values.value import replace
-
     for axis in sweep.space:
         if axis.cells is None:
             message = f'a grid needs the values of "{shown(axis.key)}" one by one'

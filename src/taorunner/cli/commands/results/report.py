@@ -64,24 +64,27 @@ def _report(
     where = clean(shown_path(path, Path.cwd()))
     typer.echo(f"wrote {where}: {amount(len(records), 'run')}{failed}, {size(written)}")
     if show:
-        _open(context.obj, path)
+        open_in_browser(context.obj, path)
     return ExitCode.DONE
 
 
 def _chosen(
     invocation: Invocation, place: Workspace, store: RunStore, words: Sequence[str], project: str | None
 ) -> list[RunRecord]:
-    """The runs of the words; without any, the training that each experiment of the project stands for."""
+    """The runs of the words; without any, the training that each experiment of the project stands for, but for the
+    trials of sweeps, which have a section of their own."""
     import os
 
     from taorunner.project.workspace import nearest_project
+    from taorunner.reports.swept import runs_of_trials
     from taorunner.runs.comparison.chosen import chosen_runs
 
     if words:
         asked = invocation.project_asked(place, project)
         return chosen_runs(store, words, project=asked, near=nearest_project(place, Path.cwd(), os.environ))
     name = invocation.project_name(place, project)
-    records = chosen_runs(store, (), project=name)
+    found, trials = chosen_runs(store, (), project=name), runs_of_trials(store, name)
+    records = [record for record in found if record.id not in trials] or found
     if not records:
         raise RunStateError(f'no training of project "{name}" yet', hint=f"taorunner -p {name} train --all")
     return records
@@ -101,6 +104,7 @@ def _html(place: Workspace, store: RunStore, records: Sequence[RunRecord], conte
     from taorunner.events import now
     from taorunner.reports.page import report_page
     from taorunner.reports.pictures import small_pictures
+    from taorunner.reports.swept import swept_of_projects
     from taorunner.runs.state.lookup.short_ids import short_ids
 
     named = [
@@ -111,10 +115,11 @@ def _html(place: Workspace, store: RunStore, records: Sequence[RunRecord], conte
     ids = short_ids(list(dict.fromkeys(named)), store.folder_names())
     title = ", ".join(dict.fromkeys(record.project for record in records))
     picture = small_pictures(lambda project: place.project(project).data_dir)
-    return report_page(title, contents, ids, picture, now())
+    swept = swept_of_projects(store, [(record.project, record.experiment) for record in records])
+    return report_page(title, contents, ids, picture, now(), swept=swept)
 
 
-def _open(invocation: Invocation, path: Path) -> None:
+def open_in_browser(invocation: Invocation, path: Path) -> None:
     import webbrowser
 
     try:

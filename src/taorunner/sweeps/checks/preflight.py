@@ -6,20 +6,23 @@ trial would meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from taorunner.contracts import Contract, Direction
-from taorunner.errors import Finding, Severity, UserFilesError, has_errors
+from taorunner.errors import Finding, Severity, TaorunnerError, UserFilesError, has_errors
 from taorunner.gpu.inventory import inventory
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import Site
+from taorunner.planning.planner import Planned
+from taorunner.planning.validate import once_each
 from taorunner.progress.metric_table import MetricTable
 from taorunner.project.load import Project, load_project
-from taorunner.project.sweeps.definition import MAX_GRID, Scalar, Sweep
+from taorunner.project.sweeps.definition import MAX_GRID, Axis, Scalar, Sweep
 from taorunner.project.workspace import Workspace
 from taorunner.runs.inputs.spec_values import raw_values
+from taorunner.sweeps.checks.disk_need import interval, lack_of_room
 from taorunner.sweeps.trial import Trial
-from taorunner.sweeps.trial_plan import plan_trial
+from taorunner.sweeps.trial_plan import NO_TRIAL, check_values, planned_trial
 from taorunner.targets import GpuSource, target_of
 from taorunner.text import did_you_mean
 from taorunner.values.value import Value, replace
@@ -28,10 +31,6 @@ MANY = 4
 """Trials at once where a scheduler shares out the machines, or no GPU is needed, and nothing is said."""
 _NO_AXES = frozenset({"num_gpus", "gpu_ids", "gpus", "num_nodes", "results_dir", "encryption_key"})
 """Last words of keys that taorunner sets itself."""
-_BEYOND = 1_000_000
-"""Number of a trial that no sweep has: nothing is in its results."""
-_VALIDATED_EVERY = "train.validation_interval"
-_CHECKED_EVERY = "train.checkpoint_interval"
 _DIRECTIONS = {Direction.UP: True, Direction.DOWN: False}
 
 
@@ -46,32 +45,59 @@ class Prepared(Value):
 
 
 def prepare(
-    workspace: Workspace,
-    project_name: str,
-    sweep: Sweep,
-    environ: Mapping[str, str],
-    *,
-    any_grid: bool = False,
-) -> tuple[Prepared | None, tuple[Finding, ...]]:
-    """What the sweep is run with, None after an error; and all findings. ``any_grid``: its size was confirmed."""
+    workspace: Workspace, project_name: str, sweep: Sweep, environ: Mapping[str, str], *,
+    trials: Sequence[Trial] = (), is_confirmed: bool = False, dry_run: bool = False, is_lenient: bool = False,
+) -> tuple[Prepared | None, tuple[Finding, ...]]:  # fmt: skip
+    """What the sweep is run with, None after an error; and all findings.
+
+    ``trials`` are those on record. ``is_confirmed``: neither the size of a grid nor the room that checkpoints take is
+    an error. With ``dry_run`` what an earlier action makes may be missing. ``is_lenient``: errors that the base has
+    without the sweep, and which ``--force`` passes, are left out.
+    """
     project = load_project(workspace, project_name, environ)
-    site = Site("sweep-check", workspace.runs_dir / "sweep-check")
+    checks = _Checks(workspace, project, environ, dry_run, is_lenient)
     try:
-        base = plan_trial(workspace, project_name, sweep, Trial(number=_BEYOND, is_base=True), site, environ)
-    except UserFilesError as error:
+        planned = checks.planned(Trial(number=NO_TRIAL, is_base=True), sweep)
+        planned.raise_for_errors(is_forced=is_lenient)
+    except TaorunnerError as error:
+        path = ("base",)
         return None, error.findings or (
-            _finding(project, sweep, "sweep-base", error.message, ("base",), error.hint),
+            _finding(project, sweep, "sweep-base", error.message, path, error.hint),
         )
+    base = planned.items[0].plan
     no_axes = dict(_axis_findings(project, sweep, base))
-    found: list[Finding] = [*no_axes.values(), *_grid_findings(project, sweep, any_grid=any_grid)]
+    found: list[Finding] = [*no_axes.values()]
+    found += () if is_confirmed else _grid_findings(project, sweep)
     fitting = replace(sweep, space=tuple(axis for axis in sweep.space if axis.key not in no_axes))
-    found += _value_findings(workspace, project, fitting, site, environ)
+    found += checks.of_values(fitting, frozenset(planned.findings))
     metric, maximize, odd = _judged(project, sweep, base.contract)
     found += [*odd, *_epoch_findings(project, sweep, base)]
+    gpus = base.resources.gpus.count
+    parallel = sweep.parallel or _parallel(base, gpus)
+    if not is_confirmed:
+        found += _room_findings(project, sweep, base, trials, parallel)
+    found = once_each(found)
     if has_errors(found) or metric is None or maximize is None:
         return None, tuple(found)
-    gpus = base.resources.gpus.count
-    return Prepared(sweep, metric, maximize, gpus, sweep.parallel or _parallel(base, gpus)), tuple(found)
+    return Prepared(sweep, metric, maximize, gpus, parallel), tuple(found)
+
+
+def axes_that_fit(
+    workspace: Workspace, project: Project, sweep: Sweep, environ: Mapping[str, str]
+) -> list[Axis]:
+    """Those that a sweep can vary and whose values the spec takes; each is tried alone where not all of them fit.
+
+    Raises UserFilesError where the base has errors of its own.
+    """
+    checks = _Checks(workspace, project, environ)
+    planned = checks.planned(Trial(number=NO_TRIAL, is_base=True), sweep)
+    planned.raise_for_errors(is_forced=True)
+    no_axes = dict(_axis_findings(project, sweep, planned.items[0].plan))
+    of_base = frozenset(planned.findings)
+    axes = [axis for axis in sweep.space if axis.key not in no_axes]
+    if not checks.of_values(replace(sweep, space=tuple(axes)), of_base):
+        return axes
+    return [axis for axis in axes if not checks.of_values(replace(sweep, space=(axis,)), of_base)]
 
 
 def _parallel(base: RunPlan, gpus: int) -> int:
@@ -105,32 +131,55 @@ def _epochs_key(base: RunPlan) -> str | None:
     return next((setting.key for setting in base.knobs if setting.option.startswith("--epochs")), None)
 
 
-def _grid_findings(project: Project, sweep: Sweep, *, any_grid: bool) -> Iterator[Finding]:
-    if sweep.sampler == "grid" and sweep.trials > MAX_GRID and not any_grid:
+def _room_findings(
+    project: Project, sweep: Sweep, base: RunPlan, trials: Sequence[Trial], parallel: int
+) -> Iterator[Finding]:
+    problem = lack_of_room(sweep, base, project.paths.models_dir / sweep.base, trials, parallel)
+    if problem is not None:
+        path = ("keep",) if sweep.keep != "all" else ("trials",)
+        yield _finding(project, sweep, "sweep-room", problem.message, path, problem.hint)
+
+
+def _grid_findings(project: Project, sweep: Sweep) -> Iterator[Finding]:
+    if sweep.sampler == "grid" and sweep.trials > MAX_GRID:
         message = f"the grid has {sweep.trials:,} cells"
         hint = f"taorunner sweep run {sweep.name} --yes runs all of them; sampler: random tries some"
         yield _finding(project, sweep, "sweep-grid", message, ("space",), hint, of_key=True)
 
 
-def _value_findings(
-    workspace: Workspace, project: Project, sweep: Sweep, site: Site, environ: Mapping[str, str]
-) -> list[Finding]:
-    """Errors of the base with the ends of its axes, each at the first axis whose key it names."""
-    ends = [axis.ends() for axis in sweep.space]
-    if not ends:
-        return []
-    found: dict[Finding, None] = {}
-    for place in range(max(map(len, ends))):
-        values: dict[str, Scalar] = {
-            axis.key: each[place % len(each)] for axis, each in zip(sweep.space, ends, strict=True)
-        }
-        try:
-            plan_trial(workspace, project.name, sweep, Trial(number=_BEYOND, values=values), site, environ)
-        except UserFilesError as error:
-            for one in error.findings or (Finding(Severity.ERROR, "sweep-axis", error.message, error.hint),):
-                if one.is_error:
-                    found[_at_axis(project, sweep, one, values)] = None
-    return list(found)
+class _Checks(Value):
+    """Plans trials that are never started."""
+
+    workspace: Workspace
+    project: Project
+    environ: Mapping[str, str]
+    dry_run: bool = True
+    is_lenient: bool = True
+
+    def planned(self, trial: Trial, sweep: Sweep) -> Planned:
+        site = Site("sweep-check", self.workspace.runs_dir / "sweep-check")
+        return planned_trial(
+            self.workspace, self.project.name, sweep, trial, site, self.environ, dry_run=self.dry_run,
+            is_lenient=self.is_lenient,
+        )  # fmt: skip
+
+    def of_values(self, sweep: Sweep, of_base: frozenset[Finding]) -> list[Finding]:
+        """Errors that the base has only with the ends of its axes, each at the first axis whose key it names."""
+        ends = [axis.ends() for axis in sweep.space]
+        found: dict[Finding, None] = {}
+        for place in range(max(map(len, ends), default=0)):
+            values: dict[str, Scalar] = {
+                axis.key: each[place % len(each)] for axis, each in zip(sweep.space, ends, strict=True)
+            }
+            planned = self.planned(Trial(number=NO_TRIAL, values=values), sweep)
+            errors = [one for one in planned.findings if one.is_error and one not in of_base]
+            if not errors and planned.items:
+                try:
+                    check_values(planned.items[0].plan, values)
+                except UserFilesError as error:
+                    errors = [Finding(Severity.ERROR, "sweep-axis", error.message, error.hint)]
+            found.update({_at_axis(self.project, sweep, one, values): None for one in errors})
+        return list(found)
 
 
 def _at_axis(project: Project, sweep: Sweep, finding: Finding, values: Mapping[str, Scalar]) -> Finding:
@@ -182,22 +231,21 @@ def _judged(
 
 
 def _epoch_findings(project: Project, sweep: Sweep, base: RunPlan) -> Iterator[Finding]:
-    values, epochs = raw_values(base), base.epochs
-    every, saved = values.get(_VALIDATED_EVERY), values.get(_CHECKED_EVERY)
+    epochs = base.epochs
+    validated, every = interval(base, "validation_interval")
+    kept, saved = interval(base, "checkpoint_interval")
     if sweep.pruner is not None:
         first, path = sweep.pruner.first, ("pruner", "first")
         if epochs is not None and first >= epochs:
             message = f"the pruner begins at epoch {first}, but a trial ends after {epochs}"
             yield _finding(project, sweep, "sweep-pruner", message, path, "write a lower one")
-        if isinstance(every, int) and every > first:
+        if every is not None and every > first:
             message = f"the pruner begins at epoch {first}, but a trial is validated every {every} epochs"
-            hint = f"at least {every}, or lower {_VALIDATED_EVERY}"
+            hint = f"at least {every}, or lower {validated}"
             yield _finding(project, sweep, "sweep-pruner", message, path, hint)
-    if isinstance(saved, int) and epochs is not None and epochs < saved:
-        message = (
-            f"a trial ends after {epochs} epochs, before its first checkpoint: {_CHECKED_EVERY} is {saved}"
-        )
-        hint = f"lower {_CHECKED_EVERY} in the spec, or write epochs: {saved}"
+    if saved is not None and epochs is not None and epochs < saved:
+        message = f"a trial ends after {epochs} epochs, before its first checkpoint: {kept} is {saved}"
+        hint = f"lower {kept} in the spec, or write epochs: {saved}"
         yield _finding(project, sweep, "sweep-epochs", message, ("epochs",), hint)
 
 

@@ -12,9 +12,9 @@ from taorunner.console.base.theme import Symbols
 from taorunner.console.comparison.diff_lines import Cell
 from taorunner.console.comparison.print_comparison import TableView
 from taorunner.project.sweeps.definition import Axis, Sweep
+from taorunner.sweeps.checks.preflight import Prepared
 from taorunner.sweeps.folder import StoredSweep
 from taorunner.sweeps.loop import best_of
-from taorunner.sweeps.preflight import Prepared
 from taorunner.sweeps.trial import Trial
 from taorunner.text import amount
 
@@ -116,6 +116,33 @@ def summary(sweep: Sweep, trials: Sequence[Trial]) -> str:
     words = [state_word(trial) for trial in trials]
     counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
     return f"{len(trials)} of {amount(sweep.trials, 'trial')}" + (f": {counts}" if counts else "")
+
+
+def print_sweeps(sweeps: Sequence[tuple[Sweep, Sequence[Trial], bool]], *, json: bool) -> None:
+    """A line a sweep: its name, its base and how far it is. The last value says whether it was ever started."""
+    if json:
+        body = [
+            {
+                "sweep": sweep.name,
+                "base": sweep.base,
+                "trials": sweep.trials,
+                "chosen": len(trials),
+                "started": started,
+            }
+            for sweep, trials, started in sweeps
+        ]
+        write_json(body, sys.stdout.buffer)
+        return
+    columns = [Column("sweep"), Column("base"), Column("sampler"), Column("state", shrinks_to=12)]
+    rows = [
+        (
+            (clean(sweep.name), "name"), (clean(sweep.base), ""), (sweep.sampler, ""),
+            (summary(sweep, trials) if started else "not started", ""),
+        )
+        for sweep, trials, started in sweeps
+    ]  # fmt: skip
+    if rows:
+        TableView().table(columns, rows)
 
 
 def print_json(sweep: Sweep, stored: StoredSweep, trials: Sequence[Trial]) -> None:

@@ -50,7 +50,11 @@ def trials(workspace: Path) -> Path:
     if folder.stored() is None:
         folder.save(
             StoredSweep(
-                body=sweep.body(), metric="val_mAP50", maximize=True, started_at="2026-11-30T10:00:00+00:00"
+                body=sweep.body(),
+                metric="val_mAP50",
+                maximize=True,
+                started_at="2026-11-30T10:00:00+00:00",
+                results="tiny.sweeps/lr_search",
             )
         )
         for number, (lr, value, ending) in enumerate(
@@ -103,7 +107,7 @@ def test_what_does_not_fit_the_spec_is_found_at_its_place(cli: Cli, workspace: P
         assert found >= {
             (3, "sweep-metric"),
             (6, "unknown-key"),
-            (7, "out-of-range"),
+            (7, "not-above-zero"),
             (8, "sweep-axis"),
             (9, "sweep-axis"),
         }
@@ -132,7 +136,72 @@ def test_the_table_has_the_best_trial_first(cli: Cli, trials: Path) -> None:
         "up",
     )
     assert body["trials"][1]["best"] == 0.7402
-    assert "lr_search  tiny  3 of 4 trials" in cli("sweep", "show", cwd=trials).out
+    listed = cli("sweep", "show", cwd=trials).out.splitlines()
+    assert listed[1].split()[:6] == ["lr_search", "tiny", "random", "3", "of", "4"]
+    (one,) = cli("sweep", "show", "--json", cwd=trials).json
+    assert one == {"sweep": "lr_search", "base": "tiny", "trials": 4, "chosen": 3, "started": True}
+
+
+def test_a_sweep_is_shown_as_it_was_started(cli: Cli, trials: Path) -> None:
+    """Also when experiments.yml no longer has it."""
+    file = trials / "projects/shapes/experiments.yml"
+    text = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(text.partition("\nsweeps:")[0] + "\n", encoding="utf-8")
+        assert "t001   succeeded      0.7402" in cli("sweep", "show", "lr_search", cwd=trials).out
+        assert "lr_search" in cli("sweep", "show", cwd=trials).out
+        refused = cli("sweep", "resume", "lr_search", cwd=trials)
+        assert (refused.code, "there is no sweep" in refused.err) == (3, True)
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def test_the_report_is_beside_the_results(cli: Cli, trials: Path) -> None:
+    done = cli("sweep", "report", "lr_search", cwd=trials)
+    assert done.code == 0, done
+    place = "projects/shapes/models/tiny.sweeps/lr_search.html"
+    assert done.out.startswith(f"wrote {place}: 3 of 4 trials: 2 succeeded, 1 pruned, ")
+    assert "val_mAP50 ↑ of each trial" in (trials / place).read_text(encoding="utf-8")
+    assert "tiny.sweeps" not in cli("validate", cwd=trials).out
+    (trials / "mine.html").write_text("<p>mine", encoding="utf-8")
+    refused = cli("sweep", "report", "lr_search", "-o", "mine.html", cwd=trials)
+    assert (refused.code, "is not a report" in refused.err) == (2, True)
+    assert cli("sweep", "report", "lr_search", "-o", "mine.html", "--overwrite", cwd=trials).code == 0
+
+
+def test_a_suggestion_can_be_pasted(cli: Cli, workspace: Path) -> None:
+    file = workspace / "projects/shapes/experiments.yml"
+    text = file.read_text(encoding="utf-8")
+    done = cli("sweep", "suggest", "small", cwd=workspace)
+    assert (done.code, done.out.splitlines()[0]) == (0, "  small_search:")
+    try:
+        file.write_text(text.rstrip() + "\n" + done.out, encoding="utf-8")
+        tried = cli("sweep", "run", "small_search", "--dry-run", cwd=workspace)
+        assert tried.code == 0, tried
+        assert "train.learning_rate  0.0008 to 0.08, log" in tried.out
+    finally:
+        file.write_text(text, encoding="utf-8")
+
+
+def test_validate_says_what_a_start_meets(cli: Cli, workspace: Path) -> None:
+    file = workspace / "projects/shapes/experiments.yml"
+    text = file.read_text(encoding="utf-8")
+    assert "1 sweep" in cli("validate", cwd=workspace).out
+    try:
+        file.write_text(
+            text.replace(
+                "train.batch_size: {choice: [4, 8]}", "train.batch_sise: {choice: [4, 8]}"
+            ).partition("    together")[0],
+            encoding="utf-8",
+        )
+        started, validated = (
+            cli(*words, "--json", cwd=workspace) for words in (["sweep", "run", "lr_search"], ["validate"])
+        )
+        assert (started.code, validated.code) == (3, 3)
+        assert started.json[0] in validated.json
+        assert started.json[0]["hint"] == 'did you mean "batch_size"?'
+    finally:
+        file.write_text(text, encoding="utf-8")
 
 
 def test_the_best_becomes_an_experiment(cli: Cli, trials: Path) -> None:
@@ -173,6 +242,11 @@ def test_another_definition_is_refused(cli: Cli, trials: Path) -> None:
         (["stop", "nope"], 6, "was never started"),
         (["resume", "nope"], 6, "was never started"),
         (["best", "nope"], 3, 'there is no sweep "nope"'),
+        (["show", "nope"], 3, 'there is no sweep "nope"'),
+        (["report", "nope"], 3, 'there is no sweep "nope"'),
+        (["suggest", "tini"], 2, 'did you mean "tiny"?'),
+        (["suggest", "tiny", "small"], 2, "small"),
+        (["show", "lr_search", "--follow", "--nope"], 2, "no such option"),
         (["run"], 2, "Missing argument"),
     ],
 )

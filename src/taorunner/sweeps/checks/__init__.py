@@ -1,0 +1,1 @@
+"""What is checked of a sweep before it starts, and in ``validate``."""
