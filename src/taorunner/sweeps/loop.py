@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from taorunner.errors import TaorunnerError
+from taorunner.errors import MachineError, TaorunnerError
 from taorunner.events import RunState, now
 from taorunner.planning.model.request import Site
 from taorunner.planning.model.run_ids import new_run_id
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from taorunner.runs.state.store import RunStore
 
 LOOK_EVERY_S = 0.25
+GIVE_UP_AFTER_S = 600.0
+"""So long no supervisor of the runs could be started."""
 _ENDINGS: Mapping[RunState, Ending] = {
     RunState.SUCCEEDED: "succeeded", RunState.FAILED: "failed", RunState.STOPPED: "stopped", RunState.LOST: "lost",
 }  # fmt: skip
@@ -51,6 +53,7 @@ class SweepLoop:
         self._trials = {trial.number: trial for trial in folder.trials()}
         self._ended_by: str | None = None
         self._watchdog: tuple[tuple[str, ...], Watchdog] | None = None
+        self._trouble_since_s: float | None = None
         self._removed: set[int] = set()
 
     @property
@@ -87,7 +90,16 @@ class SweepLoop:
         runs = tuple(record.id for record in records)
         if self._watchdog is None or self._watchdog[0] != runs:
             self._watchdog = (runs, Watchdog(self._store, runs))
-        self._watchdog[1].keep(time.monotonic())
+        try:
+            self._watchdog[1].keep(time.monotonic())
+        except MachineError:
+            at_s = time.monotonic()
+            self._trouble_since_s = self._trouble_since_s or at_s
+            if at_s - self._trouble_since_s > GIVE_UP_AFTER_S:
+                raise
+            self._watchdog = None  # a loaded machine needs longer, and a full disk may have room again
+        else:
+            self._trouble_since_s = None
 
     def _remove_losers(self) -> None:
         """What ``keep`` of experiments.yml asks for, once for each trial."""

@@ -107,8 +107,11 @@ def _stop(
     from taorunner.sweeps.control import stop
 
     root, _, folder = place_of(context, name, project, workspace)
+    was_running = folder.is_owned
     running = stop(RunStore(root.state_dir), folder, at_once=at_once)
-    if at_once or not running:
+    if not running and not was_running:
+        typer.echo(f"sweep {name} does not run: there is nothing to stop")
+    elif at_once or not running:
         typer.echo(f"sweep {name}: stopped")
     else:
         goes_on = (

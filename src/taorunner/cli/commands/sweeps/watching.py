@@ -38,7 +38,11 @@ def watch(
         print_trials(sweep, stored, trials, most=10)
         typer.echo(summary(sweep, trials))
         say_state(context, folder, sweep, stored, trials)
-    return ExitCode.DONE if best_of(trials, maximize=stored.maximize) is not None else ExitCode.RUN_FAILED
+    if best_of(trials, maximize=stored.maximize) is not None:
+        return ExitCode.DONE
+    if json:
+        context.obj.note(f"no trial has a value; ended: {folder.end() or 'its process was killed'}")
+    return ExitCode.RUN_FAILED
 
 
 def say_state(

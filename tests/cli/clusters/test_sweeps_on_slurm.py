@@ -1,0 +1,76 @@
+"""A sweep of thirty trials on a real Slurm: one study, one writer, and no trial twice, also when the loop is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import Cli, wait_for
+from launch_workspaces import good_workspace
+from slurm_rig import Cluster
+
+from taorunner.runs.inputs.spec_values import raw_values
+from taorunner.runs.state.store import RunStore
+from taorunner.state_files import read_state
+from taorunner.sweeps.folder import SweepFolder
+
+TRIALS = 30
+SWEEP = {
+    "base": "e1", "trials": TRIALS, "parallel": 6, "sampler": "random", "epochs": 1,
+    "space": {"train.optim.lr": {"log": [0.00001, 0.001]}},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_thirty_trials_are_one_study(
+    cli: Cli, tmp_path: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
+) -> None:
+    environ = {**tao_commands("pyt_7"), **slurm.here}
+    root = good_workspace(tmp_path / "workspace", "dino")
+    file = root / "projects/p/experiments.yml"
+    body = json.loads(file.read_text())
+    body["experiments"]["e1"]["cluster"] = "dgx"
+    file.write_text(json.dumps({**body, "sweeps": {"lr": SWEEP}}))
+    setup = [f"export PATH={environ['PATH'].partition(os.pathsep)[0]}:$PATH"]
+    env = {"TAO_FAKE_GENERATION": environ["TAO_FAKE_GENERATION"], "FAKE_GPUS": "1", "FAKE_EPOCH_S": "0.1"}
+    dgx = {"backend": "slurm", "partition": "low", "setup": setup, "env": env}
+    (root / "clusters.yml").write_text(json.dumps({"clusters": {"dgx": dgx}}))
+    store = RunStore(root / ".taorunner")
+    folder = SweepFolder(store, "p", "lr")
+    begun = cli("sweep", "run", "lr", "--detach", cwd=root, env=environ)
+    assert begun.code == 0, begun.err
+    again = cli("sweep", "run", "lr", cwd=root, env=environ)
+    assert (again.code, "is being run" in again.err) == (6, True)
+    for count in (4, 12):
+        wait_for(lambda count=count: len(folder.trials()) >= count, timeout_s=240)
+        os.kill(pid_of(folder.lock), signal.SIGKILL)
+        wait_for(lambda: not folder.is_owned)
+        resumed = cli("sweep", "resume", "lr", "--detach", cwd=root, env=environ)
+        assert resumed.code == 0, resumed.err
+    wait_for(lambda: not folder.is_owned, timeout_s=600)
+    trials = folder.trials()
+    assert [trial.number for trial in trials] == list(range(TRIALS))
+    assert {trial.ending for trial in trials} == {"succeeded"}, folder.log.read_text()
+    records = [record for record in store.records() if record.action == "train"]
+    assert sorted(record.id for record in records) == sorted(str(trial.run) for trial in trials)
+    jobs = [record.handle for record in records]
+    assert len(set(jobs)) == TRIALS
+    for trial in trials[1:]:
+        found = raw_values(store.load_plan(str(trial.run)))["train.optim.lr"]
+        assert found == pytest.approx(trial.values["train.optim.lr"])
+    chosen = [json.loads(line) for line in read_state(folder.journal, store.trust()).splitlines()]
+    assert [one["trial"] for one in chosen if "values" in one] == list(range(TRIALS))
+
+
+def pid_of(lock: Path) -> int:
+    """Of the process that holds the lock, by /proc/locks."""
+    inode = lock.stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            return int(words[4])
+    raise AssertionError("nobody has the lock")
