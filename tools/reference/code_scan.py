@@ -224,8 +224,8 @@ def _template(node: ast.JoinedStr) -> str:
 def _placeholder(node: ast.expr) -> str:
     """``KEY`` for ``{key}``, ``N images`` for ``{amount(n, "image")}``, … for what has no name."""
     if isinstance(node, ast.Call) and _called(node) == "amount" and len(node.args) > 1:
-        unit = node.args[1]
-        return f"N {amount(2, unit.value).partition(' ')[2]}" if isinstance(unit, ast.Constant) else "N"
+        units = [one.value for one in node.args[1:] if isinstance(one, ast.Constant)]
+        return f"N {amount(2, *units).partition(' ')[2]}" if units else "N"
     if isinstance(node, ast.Call) and node.args:
         return _placeholder(node.args[0])
     if isinstance(node, ast.Call):
