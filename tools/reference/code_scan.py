@@ -31,7 +31,7 @@ _OTHER_WORDS = """
     automl-vision class-descriptions coco-text create-ml edge-impulse ibm-cloud-annotations kaggle-wheat
     label-studio scale-ai unity-perception v7-darwin via-csv vott-csv wider-face word-list yolo-keras
     yolov4-pytorch batch-size learning-rate max-epochs num-epochs resume-from download-version int8-tensorfile
-    before-fix fill-in double-quoted single-quoted file-lists on-finish only-first only-second ch-run
+    before-fix double-quoted single-quoted file-lists on-finish only-first only-second ch-run
     dial-stdio json-file k8s-file keep-id microsoft-standard no-new-privileges non-root nvidia-container-cli
     nvidia-container-toolkit nvidia-ctk nvidia-docker nvidia-smi current-context date-time driver-type is-args
     lib-dynload page-number page-size sort-order with-secrets x-gzip rxvt-unicode-256color screen-256color
