@@ -109,8 +109,9 @@ def _of_pictures(place: Path) -> Iterator[Reader]:
 
 
 def _of_sweeps(place: Path) -> Iterator[Reader]:
-    from taorunner.console.base.theme import symbols_for
     from taorunner.console.comparison.sweep_view import in_order, print_json, summary, trial_cells, trial_line
+
+    from taorunner.console.base.theme import symbols_for
     from taorunner.project.load import load_project
     from taorunner.project.workspace import Workspace
     from taorunner.runs.state.store import RunStore

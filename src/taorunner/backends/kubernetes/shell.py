@@ -1,7 +1,7 @@
 """A shell on a cluster: a pod that is made for it, entered with ``kubectl exec``, and gone after it.
 
-The pod has the image, user, mounts, GPUs and secrets of a run. It ends by itself after the cluster's ``time``, or twelve
-hours, where nobody is left to remove it.
+The pod has the image, user, mounts, GPUs and secrets of a run. It ends by itself after the cluster's ``time``, or
+twelve hours, where nobody is left to remove it.
 """
 
 from __future__ import annotations
