@@ -84,8 +84,14 @@ def open_there(
     backend.prepare(plan, pulling)
     launch = Launch(site.run_id, site.run_dir)
     if isinstance(backend, MakesRoomForShells):
-        with backend.shell_opened(plan, launch, tty=tty, say=say) as argv:
-            return _ended(argv, environ)
+        try:
+            with (
+                terminal.ended_by_signals(),  # a terminal that is closed leaves nothing behind
+                backend.shell_opened(plan, launch, tty=tty, say=say) as argv,
+            ):
+                return _ended(argv, environ)
+        except terminal.EndedBySignal as signalled:
+            return 128 + signalled.number
     return _ended(backend.shell_command(plan, launch, tty=tty), environ)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_a_person_types_in_a_pod(workspace: Path, kubernetes: KubeCluster, image
         assert person.settings == person.before
     finally:
         person.close()
+    assert left(kubernetes) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM])
+def test_a_shell_that_is_ended_leaves_no_pod(
+    workspace: Path, kubernetes: KubeCluster, image: str, ending: signal.Signals
+) -> None:
+    """As when its terminal is closed."""
+    program = [sys.executable, "-m", "taorunner", *IMAGE_WORDS, image, "--", "sh", "-c", "echo up; sleep 600"]
+    environ = {**os.environ, **kubernetes.environment}
+    with subprocess.Popen(
+        program, cwd=workspace, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout is not None and shell.stdout.readline() == "up\n"
+        assert len(left(kubernetes)) == 1
+        shell.send_signal(ending)
+        assert shell.wait(60) == 128 + ending
     assert left(kubernetes) == []
 
 
