@@ -131,6 +131,10 @@ OnHost = Annotated[
     bool,
     option("--on-host", "Infer, then score the boxes here as COCO does", group="Training"),
 ]
+Engine = Annotated[
+    bool,
+    option("--engine", "With --on-host: infer with the TensorRT engine", group="Training"),
+]
 Truth = Annotated[
     Optional[str],
     option("--truth", "With --on-host: compare with this dataset", word="DATASET", group="Training"),
@@ -194,6 +198,7 @@ class ActionOptions:
     sets: Sets = None
     checkpoint: Checkpoint = None
     on_host: OnHost = False
+    engine: Engine = False
     truth: Truth = None
     split: Split = None
     resume: Resume = False

@@ -80,7 +80,9 @@ def test_the_scores_agree_with_the_network_and_leave_out_older_labels(
         (("evaluate", "--on-host", "--all"), "--on-host does not go with --all"),
         (("evaluate", "--on-host", "--then", "export"), "--on-host does not go with --then"),
         (("evaluate", "--on-host", "--min-score", "2"), '--min-score must be from 0 to 1, not "2.0"'),
-        (("evaluate", "--split", "val"), "--truth and --split need --on-host"),
+        (("evaluate", "--split", "val"), "--truth, --split and --engine need --on-host"),
+        (("evaluate", "--engine"), "--truth, --split and --engine need --on-host"),
+        (("evaluate", "--on-host", "--engine"), '"tinydet" has no group "deploy"'),
         (("evaluate", "--min-score", "0.1"), "has no key for the lowest score"),
         (("train", "--min-score", "0.1"), "has no key for the lowest score"),
         (("export", "--min-score", "0.1"), "has no key for the lowest score"),
@@ -92,6 +94,17 @@ def test_options_that_do_not_go_together_are_refused(
     taorunner.Workspace.create_example(tmp_path / "ws", images=8, held_out=2)
     refused = cli("-p", "shapes", words[0], "tiny", *words[1:], cwd=tmp_path / "ws")
     assert (refused.code, message in refused.err) == (2, True), refused.err
+
+
+def test_a_network_without_a_threshold_is_inferred_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    taorunner.Workspace.create_example(tmp_path / "ws", images=8, held_out=2)
+    assert cli("init-project", "masks", "--head", "mask2former", cwd=tmp_path / "ws").code == 0
+    planned = ("-p", "masks", "evaluate", "mask2former_01", "--on-host", "--dry-run")
+    refusal = "has no key for the lowest score"
+    plain = cli(*planned, cwd=tmp_path / "ws")
+    assert (refusal in plain.err, "the dataset is empty" in plain.err) == (False, True), plain.err
+    typed = cli(*planned, "--min-score", "0.1", cwd=tmp_path / "ws")
+    assert refusal in typed.err, typed.err
 
 
 def test_only_what_the_run_itself_wrote_is_scored(typed: Callable[..., Done], root: Path) -> None:

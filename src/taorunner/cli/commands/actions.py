@@ -46,7 +46,7 @@ _NOT_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("convert", "prune"), ("epochs", "batch_size", "lr", "seed", "min_score")),
 }
 """Options that no network has for this action; they are refused by name."""
-ON_HOST = ("on_host", "truth", "split")
+ON_HOST = ("on_host", "engine", "truth", "split")
 
 
 def register(app: typer.Typer) -> None:
@@ -77,16 +77,17 @@ def _command(action: str) -> Callable[..., int]:
     ) -> int:
         invocation, words = context.obj, experiments or []
         if options.on_host:
-            from taorunner.cli.commands.results.evaluate_on_host import evaluate_on_host
+            from taorunner.cli.commands.results.evaluate_on_host import evaluate_on_host, inference_of
 
             return evaluate_on_host(
                 invocation, words, options,
                 lambda low, started: act(
-                    invocation, "inference", words, low, typed=action, on_started=started
+                    invocation, inference_of(options), words, low, typed=action, on_started=started,
+                    may_lack_score=options.min_score is None,
                 ),
             )  # fmt: skip
-        if options.truth is not None or options.split is not None:
-            raise UsageError("--truth and --split need --on-host", hint="add --on-host")
+        if options.truth is not None or options.split is not None or options.engine:
+            raise UsageError("--truth, --split and --engine need --on-host", hint="add --on-host")
         return act(invocation, action, words, options, typed=action)
 
     return command
@@ -112,17 +113,19 @@ def _run(
 
 def act(
     invocation: Invocation, action: str, experiments: list[str], options: ActionOptions, *, typed: str,
-    on_started: Callable[[Sequence[str]], None] | None = None,
+    on_started: Callable[[Sequence[str]], None] | None = None, may_lack_score: bool = False,
 ) -> int:  # fmt: skip
     """Runs an action as the command line asked for it: ``typed`` is the command. ``on_started`` gets the ids of its
-    runs. Returns the exit code."""
+    runs. ``may_lack_score``: as ``Knobs`` has it. Returns the exit code."""
     from taorunner.cli.experiment_words import check_words, orders_of, with_container_words
     from taorunner.planning.model.knobs import read_knobs
     from taorunner.planning.model.request import ActionRequest
     from taorunner.project.limits import read_limits
     from taorunner.runs.control.launch import check_options
+    from taorunner.values.value import replace
 
     gpus = gpu_count(options.gpus)
+    knobs = read_knobs(options.epochs, options.batch_size, options.lr, options.seed, options.min_score)
     request = ActionRequest(
         action=action, experiments=tuple(dict.fromkeys(experiments)), backend=options.backend,
         cluster=options.cluster,
@@ -131,9 +134,7 @@ def act(
         limits=read_limits(options.nodes, options.cpus, options.memory, options.time, dashes="--"),
         release=options.release, image=options.image,
         overrides=split_pairs(options.sets or ()),
-        knobs=read_knobs(
-            options.epochs, options.batch_size, options.lr, options.seed, options.min_score
-        ),
+        knobs=replace(knobs, may_lack_score=may_lack_score),
         extra=invocation.extra, checkpoint=options.checkpoint,
         overwrite=options.overwrite, resume=options.resume, force=options.force, dry_run=options.dry_run,
         then=chain_actions(options.then),

@@ -48,12 +48,13 @@ _OPTIONS_7: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size
     "--seed": "any", "--set": "key", "--stop-on-nan": "", "--then": "actions", "--time": "any", "--volume": "any",
     "--workspace": "folder"}
 _OPTIONS_8: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
-    "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
-    "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":
-    "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes": "any", "--on-finish":
-    "any", "--on-host": "", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "", "--project":
-    "project", "--release": "release", "--retries": "any", "--set": "key", "--split": "any", "--stop-on-nan": "",
-    "--then": "actions", "--time": "any", "--truth": "dataset", "--volume": "any", "--workspace": "folder"}
+    "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--engine":
+    "", "--env": "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "",
+    "--image": "any", "--join": "live", "--json": "", "--memory": "any", "--min-score": "any", "--nodes": "any",
+    "--on-finish": "any", "--on-host": "", "--overwrite": "", "-p": "project", "--parallel": "any", "--plain": "",
+    "--project": "project", "--release": "release", "--retries": "any", "--set": "key", "--split": "any",
+    "--stop-on-nan": "", "--then": "actions", "--time": "any", "--truth": "dataset", "--volume": "any",
+    "--workspace": "folder"}
 _OPTIONS_9: dict[str, str] = {"--all": "", "--backend": "backend", "--batch-size": "any", "--checkpoint":
     "checkpoint", "--cluster": "cluster", "--cpus": "any", "-d": "", "--detach": "", "--dry-run": "", "--env":
     "any", "--force": "", "--gpu-indices": "gpu_ids", "--gpus": "gpus", "--grace": "any", "--help": "", "--image":

@@ -10,13 +10,15 @@ from taorunner.values.value import Value
 
 
 class Knobs(Value):
-    """None: not given. ``batch_size`` counts the images that one GPU takes at once. ``min_score`` is a fraction."""
+    """None: not given. ``batch_size`` counts the images that one GPU takes at once. ``min_score`` is a fraction;
+    ``may_lack_score``: nobody typed it, and an action without a key for it is planned without."""
 
     epochs: int | None = None
     batch_size: int | None = None
     lr: float | None = None
     seed: int | None = None
     min_score: float | None = None
+    may_lack_score: bool = False
 
     def given(self) -> dict[str, int | float]:
         """The knobs that have a value, by name, in the order of the fields."""

@@ -48,6 +48,8 @@ def knob_settings(
     findings: list[Finding] = []
     for knob, value in knobs.given().items():
         chosen = _chosen(known_choices(contract, knob, values.schema), values)
+        if chosen is None and knob == "min_score" and knobs.may_lack_score:
+            continue
         if chosen is None:
             findings.append(_not_read(contract, knob, value, values.schema))
             continue

@@ -24,6 +24,11 @@ LOWEST_SCORE = 0.001
 """Boxes below a threshold are missing from the curve: TAO's 0.5 costs several points of AP (``docs/evaluation.md``)."""
 
 
+def inference_of(options: ActionOptions) -> str:
+    """The action whose predictions are scored: of the model, or of the engine that was built of it."""
+    return "deploy.inference" if options.engine else "inference"
+
+
 def evaluate_on_host(
     invocation: Invocation, experiments: list[str], options: ActionOptions, infer: Infer
 ) -> int:
@@ -46,7 +51,7 @@ def evaluate_on_host(
         return infer(low, started.extend)
     check_library()
     workspace = invocation.open_workspace(options.workspace)
-    request = ActionRequest(action="inference", experiments=tuple(dict.fromkeys(experiments)))
+    request = ActionRequest(action=inference_of(options), experiments=tuple(dict.fromkeys(experiments)))
     orders = orders_of(invocation, workspace, request, experiments, project=options.project, everything=False)
     truths = {
         (order.project, name): truth_of(workspace, order.project, name, options.truth)
