@@ -109,11 +109,13 @@ def _of_pictures(place: Path) -> Iterator[Reader]:
 
 
 def _of_sweeps(place: Path) -> Iterator[Reader]:
-    from taorunner.console.comparison.sweep_view import in_order, print_json, summary, trial_cells, trial_line
-
     from taorunner.console.base.theme import symbols_for
+    from taorunner.console.sweeps.sweep_view import in_order, print_json, summary, trial_cells, trial_line
+    from taorunner.events import now
     from taorunner.project.load import load_project
     from taorunner.project.workspace import Workspace
+    from taorunner.reports.page import sweep_page
+    from taorunner.reports.swept import swept_of
     from taorunner.runs.state.store import RunStore
     from taorunner.sweeps.folder import SweepFolder, changed_keys
     from taorunner.sweeps.loop import best_of
@@ -158,8 +160,9 @@ sweeps:
         stored = folder.stored()
         if stored is None:
             return
-        trials = folder.trials()
+        trials, shown = folder.trials(), folder.definition_of(stored)
         changed_keys(stored, sweep)
+        sweep_page("p", swept_of(shown, stored, trials), now())
         best = best_of(trials, maximize=stored.maximize)
         symbols = symbols_for("utf-8")
         trial_cells(sweep, stored, in_order(trials, maximize=stored.maximize), best, symbols)

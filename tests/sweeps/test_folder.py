@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import RunStateError
-from taorunner.project.sweeps.definition import Axis, Limit, Sweep
+from taorunner.project.sweeps.constraint import parse_constraint
+from taorunner.project.sweeps.definition import Axis, Limit, Pruner, Sweep
 from taorunner.runs.state.store import RunStore
-from taorunner.sweeps.folder import StoredSweep, SweepFolder, changed_keys
+from taorunner.sweeps.folder import StoredSweep, SweepFolder, changed_keys, stored_sweeps
 from taorunner.sweeps.trial import Trial
 from taorunner.values.value import replace
 
@@ -132,3 +133,47 @@ def test_texts_that_are_not_unicode_are_kept(folder: SweepFolder) -> None:
     folder.add(0, ended="failed", reason="\udcff é")
     (trial,) = folder.trials()
     assert (trial.values, trial.reason) == ({"a": "\ud800"}, "\udcff é")
+
+
+def test_the_definition_is_what_was_started(folder: SweepFolder) -> None:
+    full = replace(
+        SWEEP, pruner=Pruner(kind="median", first=2), stop=Limit(hours=3), start_with=({"lr": 0.01},),
+        together=(parse_constraint("lr < 1"),),
+        space=(*SWEEP.space, Axis(key="n", kind="int", low=1, high=9, step=2), Axis(key="w", kind="choice", choices=("a", "b"))),
+    )  # fmt: skip
+    stored = folder.stored()
+    assert stored is not None
+    folder.save(replace(stored, body=full.body()))
+    again = folder.stored()
+    assert again is not None
+    assert folder.definition_of(again) == full
+    assert changed_keys(again, folder.definition_of(again)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"trials": "x"}, {"space": []}, {"space": [{"key": 1}]}, {"together": ["import os"]}, {"base": "../x"}, {"seed": -1}],
+)  # fmt: skip
+def test_a_definition_that_no_file_may_have_is_damaged(
+    folder: SweepFolder, change: dict[str, object]
+) -> None:
+    stored = folder.stored()
+    assert stored is not None
+    with pytest.raises(RunStateError, match="is damaged"):
+        folder.definition_of(replace(stored, body={**stored.body, **change}))
+
+
+def test_results_lie_below_a_base(folder: SweepFolder) -> None:
+    stored = folder.stored()
+    assert stored is not None
+    folder.save(replace(stored, results="../../elsewhere"))
+    with pytest.raises(RunStateError, match="no folder of trials"):
+        folder.stored()
+
+
+def test_sweeps_that_were_kept_aside_are_not_listed(folder: SweepFolder) -> None:
+    store = RunStore(folder.directory.parents[2])
+    assert [one.name for one in stored_sweeps(store, "p")] == ["s"]
+    aside = folder.set_aside(datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc))
+    assert stored_sweeps(store, "p") == []
+    assert [one.name for one in stored_sweeps(store, "p", with_aside=True)] == [aside.name]

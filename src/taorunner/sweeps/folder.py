@@ -27,8 +27,9 @@ from typing import Any, get_args
 from taorunner import contained_files
 from taorunner.atomic_files import write_json
 from taorunner.errors import RunStateError
-from taorunner.project.sweeps.constraint import parse_constraint
-from taorunner.project.sweeps.definition import Axis, Limit, Pruner, Sweep
+from taorunner.project.diagnostics import FindingList
+from taorunner.project.sweeps.definition import Sweep
+from taorunner.project.sweeps.reading import read_sweeps
 from taorunner.project.workspace import is_name
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import (
@@ -136,18 +137,20 @@ class SweepFolder:
 
         Raises RunStateError for a damaged definition.
         """
-        body = dict(stored.body)
+        to = FindingList(self.definition, lambda *_, **__: (1, 1))
         try:
-            axes = tuple(Axis(**{**one, "choices": tuple(one["choices"])}) for one in body["space"])
-            pruner = None if body["pruner"] is None else Pruner(**body["pruner"])
-            together = tuple(parse_constraint(text) for text in body["together"])
-            changed = {
-                "space": axes, "pruner": pruner, "together": together, "stop": Limit(**body["stop"]),
-                "start_with": tuple(body["start_with"]),
-            }  # fmt: skip
-            return Sweep(**{**body, **changed})
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            entry = _as_written(stored.body)
+            found = read_sweeps({self._written_name: entry}, [entry.get("base")], to).usable
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self._damaged(error) from None
+        if not found:
+            raise self._damaged(ValueError(to.findings[0].message if to.findings else "it is no sweep"))
+        return found[self._written_name]
+
+    @property
+    def _written_name(self) -> str:
+        """As in experiments.yml, also of a sweep that ``--new`` kept aside."""
+        return _KEPT_ASIDE.sub("", self.name)
 
     def save(self, sweep: StoredSweep) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -250,6 +253,23 @@ def stored_sweeps(store: RunStore, project: str, *, with_aside: bool = False) ->
     wanted = (name for name in names if is_name(name) and (with_aside or not _KEPT_ASIDE.search(name)))
     folders = (SweepFolder(store, project, name) for name in wanted)
     return [folder for folder in folders if folder.definition.exists()]
+
+
+def _as_written(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored definition as experiments.yml would have it, so that it is checked in the same way."""
+    entry = {key: value for key, value in body.items() if key not in ("name", "space") and value is not None}
+    entry["space"] = {one["key"]: _axis_as_written(one) for one in body["space"]}
+    entry["stop"] = {key: value for key, value in body["stop"].items() if value is not None}
+    if body["pruner"] is not None and body["pruner"]["kind"] == "median":
+        entry["pruner"] = {key: value for key, value in body["pruner"].items() if key != "factor"}
+    return entry
+
+
+def _axis_as_written(axis: Mapping[str, Any]) -> dict[str, Any]:
+    if axis["kind"] == "choice":
+        return {"choice": list(axis["choices"])}
+    step = {} if axis["step"] is None else {"step": axis["step"]}
+    return {axis["kind"]: [axis["low"], axis["high"]], **step}
 
 
 def changed_keys(stored: StoredSweep, sweep: Sweep) -> list[str]:
