@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from taorunner.errors import TaorunnerError
-from taorunner.events import RunStarted
+from taorunner.events import RunStarted, RunState
 from taorunner.project.load import load_project
 from taorunner.project.workspace import Workspace
 from taorunner.runs.inputs.spec_values import raw_values
@@ -154,6 +155,38 @@ def test_a_supervisor_that_was_killed_is_replaced_without_anybody_looking(shapes
     ended(folder)
     assert [trial.ending for trial in folder.trials()] == ["succeeded"] * 4
     assert_each_ran_once(store, folder)
+
+
+def test_a_trial_that_a_power_cut_ended_is_trained_once_more(shapes: Path) -> None:
+    """All processes are killed at once, and what is on record is of another boot."""
+    workspace, store, folder = place(shapes)
+    started(workspace, folder)
+    deadline = time.monotonic() + 60
+    while not (begun := list((shapes / ".taorunner/runs").glob("*-cells-t*/process/started.json"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    supervisor = supervisor_of(store, folder)
+    for pid in (pid_of(folder.lock), supervisor):
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+    for record in begun:
+        with contextlib.suppress(OSError, ValueError):
+            body = json.loads(record.read_text())
+            record.write_text(json.dumps({**body, "boot": "another boot"}))
+            reaper = int(Path(f"/proc/{body['pid']}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(reaper, signal.SIGKILL)  # it would say how the process ended
+            os.kill(body["pid"], signal.SIGKILL)
+    while folder.is_owned:
+        time.sleep(0.01)
+    started(workspace, folder)
+    ended(folder)
+    trials = folder.trials()
+    assert [trial.ending for trial in trials] == ["succeeded"] * 4, folder.log.read_text()
+    assert [tuple(trial.values.values()) for trial in trials] == CELLS
+    lost = [record for record in store.records() if record.state is RunState.LOST]
+    assert len(lost) == sum(trial.attempt == 2 for trial in trials) >= 1
+    again = next(trial for trial in trials if trial.attempt == 2)
+    assert store.load_plan(str(again.run)).results_dir.name == f"{again.name}.2"
 
 
 def test_a_sweep_that_begins_again_keeps_the_results_of_the_first(shapes: Path) -> None:

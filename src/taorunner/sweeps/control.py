@@ -24,7 +24,8 @@ from taorunner.sweeps.trial_plan import results_of
 from taorunner.text import did_you_mean, printable
 from taorunner.values.value import replace
 
-STARTED_WITHIN_S = 20.0
+STARTED_WITHIN_S = 300.0
+"""On a loaded machine importing takes a minute."""
 _POLL_S = 0.05
 _CODE = """import sys
 sys.path[:] = [*filter(None, sys.path), sys.argv[1]]
@@ -118,12 +119,17 @@ def start_process(folder: SweepFolder, workspace: Workspace, environ: Mapping[st
     finally:
         os.close(log)
     deadline = time.monotonic() + STARTED_WITHIN_S
-    while not folder.is_owned and time.monotonic() < deadline:
+    while not folder.is_owned:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended and status:
             raise RunStateError(f"the sweep ended at once: {_last_line(folder.log, begins)}")
         if ended:
             return
+        if time.monotonic() >= deadline:
+            raise RunStateError(
+                f"the sweep has not begun within {STARTED_WITHIN_S:.0f} s",
+                hint=f"taorunner sweep show {folder.name} shows whether it does",
+            )
         time.sleep(_POLL_S)
     threading.Thread(target=_reap, args=(pid,), daemon=True).start()
 

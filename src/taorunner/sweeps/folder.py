@@ -5,6 +5,7 @@
 - ``{"trial": 7, "values": {…}, "base": false}``: values were chosen;
 - ``{"trial": 7, "run": "…"}``: the id under which its run is recorded next. It is written before the run is made, so
   that after a crash the run is found by it, or made with it;
+- ``{"trial": 7, "again": "…"}``: its run was lost, for that reason, and another one is to be made;
 - ``{"trial": 7, "pruning": "…"}``: its run is told to end next, with the reason;
 - ``{"trial": 7, "ended": "pruned", "value": 0.41, "epoch": 8, "curve": [[1, 0.2]], "reason": "…"}``.
 
@@ -288,6 +289,8 @@ def after(trial: Trial, body: Mapping[str, Any]) -> Trial:
     found = trial
     if "run" in body:
         found = replace(trial, run=body["run"])
+    elif "again" in body:
+        found = replace(trial, run=None, pruning=None, attempt=min(trial.attempt, 9) + 1)
     elif "pruning" in body:
         found = replace(trial, pruning=body["pruning"])
     elif "ended" in body:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from taorunner.runs.state.store import RunStore
 
 LOOK_EVERY_S = 0.25
+ATTEMPTS = 2
+"""A trial whose run was lost, as in a power cut, is trained once more, into a folder of its own."""
 GIVE_UP_AFTER_S = 600.0
 """So long no supervisor of the runs could be started."""
 _ENDINGS: Mapping[RunState, Ending] = {
@@ -233,6 +235,9 @@ class SweepLoop:
 
     def _take_down(self, trial: Trial, record: RunRecord, curve: Mapping[int, float]) -> None:
         ending, reason = _ENDINGS.get(record.state, "failed"), record.reason
+        if ending == "lost" and trial.attempt < ATTEMPTS:
+            self._said(trial, again=reason or "its run was lost")
+            return
         if ending == "stopped" and trial.pruning is not None:
             ending, reason = "pruned", trial.pruning
         if ending == "succeeded" and not curve:

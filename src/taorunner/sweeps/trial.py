@@ -17,14 +17,16 @@ class Trial(Value):
     """``values`` are those of the axes; of the base's own trial those that its spec has, as far as they are known.
 
     ``run`` is None until its run has an id, ``pruning`` until its run is told to end early (the reason), ``ending``
-    until it is over. ``value`` is the best one of its curve, with
-    its ``epoch``; None where there is none. ``is_base``: its spec is that of the base, nothing is set.
+    until it is over. ``value`` is the best one of its curve, with its ``epoch``; None where there is none.
+    ``is_base``: its spec is that of the base, nothing is set. ``attempt`` is 2 once its first run was lost with the
+    machine.
     """
 
     number: int
     values: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     is_base: bool = False
     run: str | None = None
+    attempt: int = 1
     pruning: str | None = None
     ending: Ending | None = None
     value: float | None = None
@@ -36,6 +38,11 @@ class Trial(Value):
     def name(self) -> str:
         """As people see it, ``t007``."""
         return f"t{self.number:03d}"
+
+    @property
+    def place(self) -> str:
+        """The name of its folder of results."""
+        return self.name if self.attempt == 1 else f"{self.name}.{self.attempt}"
 
     @property
     def is_over(self) -> bool:

@@ -70,7 +70,7 @@ def planned_trial(
     if base is None:
         planned_with(planning).raise_for_errors()
         raise UnknownNameError(f'there is no experiment "{sweep.base}" in project "{project}"')
-    own = replace(base, results_name=f"{results or results_of(sweep)}/{trial.name}")
+    own = replace(base, results_name=f"{results or results_of(sweep)}/{trial.place}")
     planning.project = with_fields(
         planning.project, experiments={**planning.project.experiments, sweep.base: own}
     )
