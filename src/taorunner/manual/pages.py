@@ -24,9 +24,9 @@ class Page(Value):
     path: Path
 
     def text(self) -> str:
-        """The Markdown, without the comment at its head."""
-        text = self.path.read_text(encoding="utf-8")
-        return text.partition("\n")[2] if text.startswith(_COMMENT) else text
+        """The Markdown without comments, which are for whoever edits or tests the page."""
+        lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        return "".join(line for line in lines if not line.startswith(_COMMENT))
 
     def title(self) -> str:
         """The first heading."""
