@@ -37,7 +37,7 @@ _OTHER_WORDS = """
     lib-dynload page-number page-size sort-order with-secrets x-gzip rxvt-unicode-256color screen-256color
     tmux-256color xterm-256color xterm-color utf-16 utf-8 utf-8-sig taorunner-check taorunner-each-byte
     taorunner-gpus taorunner-quickstart docker-ssh dry-run-shell mark-lost sample-dataset spec-schemas
-    sweep-check tao-core tao-runner dataset-checks dataset-convert cluster-check no-apikey
+    sweep-check tao-core tao-runner dataset-checks dataset-convert cluster-check no-apikey parse-bbox-func-name
 """
 NOT_CODES = frozenset(_OTHER_WORDS.split())
 """Formats, options of other programs, names of files and programs: words with hyphens that are no codes."""
