@@ -91,7 +91,20 @@ def test_experiments_without_containers(
     experiment: str, wants_gpus: bool, needs_of: Callable[..., Needs]
 ) -> None:
     found = needs_of(f"experiments:\n  a: {experiment}\n")
-    assert found == Needs(is_known=True, projects=("example_01",), wants_gpus=wants_gpus)
+    is_embedded = "tinydet" in experiment
+    assert found == Needs(
+        is_known=True, projects=("example_01",), wants_gpus=wants_gpus, wants_embedded=is_embedded
+    )
+
+
+def test_the_images_of_all_actions_with_a_spec_are_needed(workspace_factory: Callable[..., Path]) -> None:
+    text = "experiments:\n  a: {head: dino, dataset: d, release: 7.0.1}\n"
+    root = workspace_factory(text)
+    spec = root / "projects/example_01/specs/a/gen_trt_engine.yaml"
+    spec.parent.mkdir(parents=True, exist_ok=True)
+    spec.write_text("gen_trt_engine: {gpu_id: 0}\n")
+    found = find_needs(Workspace(root), ["example_01"], {})
+    assert [image.rpartition(":")[2] for image in found.images] == ["7.0.1-pyt", "7.0.1-deploy"]
 
 
 def test_shared_memory_of_the_mounts_file_counts_for_all_that_name_none(

@@ -77,6 +77,7 @@ def test_experiments_keep_the_order_of_the_command_line_across_projects() -> Non
         ("yrad/dino_01", '"yrad/dino_01": no project "yrad" in "', 'did you mean "yard"?'),
         ("a/b/c", '"a/b/c" is not PROJECT/EXPERIMENT', 'did you mean "b/c"?'),
         ("/x", '"/x" is not PROJECT/EXPERIMENT', "for example parts/rtdetr_01"),
+        ("./x", '"./x" is not PROJECT/EXPERIMENT', 'did you mean "x"?'),
     ],
 )
 def test_a_word_that_means_nothing(workspace: Workspace, word: str, message: str, hint: str) -> None:

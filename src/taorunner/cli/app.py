@@ -227,6 +227,8 @@ def _report(error: TaorunnerError, invocation: Invocation | None = None, *, as_j
     from taorunner.console.base.findings_text import print_error
     from taorunner.console.base.theme import make_console
 
+    if Path(sys.argv[0]).name == "tao_pt" and error.hint is not None:
+        error.hint = error.hint.replace("taorunner shell", "tao_pt")
     with_infos, place = invocation is not None and invocation.is_verbose, None
     if invocation is not None and invocation.root is not None:
         from taorunner.console.base.typed_commands import Place

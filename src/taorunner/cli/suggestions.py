@@ -95,7 +95,10 @@ def suggested_command(words: Sequence[str], commands: Collection[str]) -> str | 
         return suggested_command(after, commands) or _same_command(after, commands)
     for name in (word, plain):
         if name in OTHER_WORDS:
-            return f'did you mean "{OTHER_WORDS[name]}"?'
+            other = OTHER_WORDS[name]
+            if other in COMMANDS and rest and (found := _experiment(None, rest[:1])) is not None:
+                return f"taorunner {found[0]}{other} {' '.join(map(shlex.quote, rest))}"
+            return f'did you mean "{other}"?'
     return _of_action(word, rest) or _of_experiment(word)
 
 
@@ -230,11 +233,11 @@ def _of_action(word: str, rest: Sequence[str]) -> str | None:
 
 def _of_experiment(word: str) -> str | None:
     """The training of the experiment that was typed without a command."""
-    found = _experiment(None, [word]) if _is_experiment(word) else None
+    found = _experiment(None, [word]) if is_experiment(word) else None
     return f"taorunner {found[0]}train {shlex.quote(word)}" if found is not None else None
 
 
-def _is_experiment(word: str) -> bool:
+def is_experiment(word: str) -> bool:
     from taorunner.cli.which_project import owners_of
     from taorunner.project.workspace import find_workspace
 
@@ -250,7 +253,7 @@ def swapped(words: Sequence[str]) -> str | None:
     from taorunner.cli.fast.names import action_names
 
     known = action_names()
-    if words[0] in known or not {*words[1:2]} <= {*known} or not _is_experiment(words[0]):
+    if words[0] in known or not {*words[1:2]} <= {*known} or not is_experiment(words[0]):
         return None
     found = _experiment(None, [words[0]])
     where = found[0] if found is not None else ""

@@ -56,10 +56,15 @@ def usage_error(error: Any, words: Sequence[str]) -> UsageError:
             is_what = "is wrong: " if given is None else f'cannot be "{given}": '
             text = f"{option} {is_what}{_reason(value[2])}"
     text = text.strip().rstrip(".").replace("'", '"')
+    from taorunner.cli.suggestions import is_experiment
+
     context = getattr(error, "ctx", None)
     help_line = f"{_path(context) if context is not None else _named(words)} --help"
     if text.startswith(('Missing argument "RUN', 'missing argument "RUN')):
         help_line = "taorunner ps lists the runs that have not ended, taorunner runs list all"
+    is_list = help_line in ("taorunner runs list --help", "taorunner ps --help")
+    if extra is not None and is_list and is_experiment(extra[1]):
+        help_line = f"taorunner runs list --experiment {shlex.quote(extra[1])}"
     hint = _nearest_of(suggestion[1], words) if suggestion is not None else help_line
     return UsageError(
         text if text[1:2].isupper() else text[:1].lower() + text[1:], hint=hint[:1].lower() + hint[1:]
@@ -111,6 +116,8 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
     flags = [flag for parameter in shown for flag in parameter.opts if flag.startswith("--")] + ["--help"]
     typed = word.lstrip("-").replace("_", "-")
     meant = _SAME.get(typed)
+    if not path and (later := _behind_the_command(word, words)) is not None:
+        return later
     close = meant if f"--{meant}" in flags else nearest(typed, [flag.lstrip("-") for flag in flags])
     if close is not None and re.fullmatch(r"-[a-z][\w-]{2,}", word):  # one dash, as other programs take it
         return f'did you mean "--{close}"?'
@@ -137,6 +144,22 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
     if "--set" in flags:
         return f"--set KEY=VALUE changes a key of the spec; all options: {_path(context)} --help"
     return f"{_path(context)} --help"
+
+
+def _behind_the_command(word: str, words: Sequence[str]) -> str | None:
+    """The line with an option that stood before the command, and is one of that command. None for any other."""
+    from taorunner.cli.fast.words import TABLE
+
+    at = next((place for place, one in enumerate(words) if one.partition("=")[0] == word), None)
+    plain = [one for one in words if not one.startswith("-")]
+    starts = [name for i, one in enumerate(plain) for name in (" ".join(plain[i : i + 2]), one)]
+    command = next((name for name in starts if name in TABLE), None)
+    if at is None or command is None or word not in TABLE[command].options:
+        return None
+    if TABLE[command].options[word] and "=" not in words[at]:  # which of the words is its value is not known
+        return f"write {word} behind the command: taorunner {command} {word} VALUE"
+    rest = [shlex.quote(one) for place, one in enumerate(words) if place != at]
+    return f"taorunner {' '.join([*rest, shlex.quote(words[at])])}"
 
 
 def _whole(word: str, words: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from taorunner.backends.process.embedded import EmbeddedBackend
 from taorunner.doctor.check import Area, Check, error, info, ok, warning
 from taorunner.doctor.host import Machine
 from taorunner.errors import Finding
@@ -40,6 +41,8 @@ def look_at_needs(machine: Machine) -> Iterator[Finding]:
         yield ok("workspace", f"{where}: its experiments need no container")
     elif not needs.unreadable:
         yield info("workspace", f"{where} has no experiment yet", "taorunner init-project my_project")
+    if needs.wants_embedded:
+        yield from EmbeddedBackend().check()
 
 
 def look_at_mounts(machine: Machine) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from taorunner.errors import TaorunnerError
 from taorunner.gpu.driver_floors import Version, image_version
 from taorunner.image_names import DOCKER_HUB, registry_of
 from taorunner.planning.inputs.workspace_networks import Networks
+from taorunner.planning.spec.required_images import ContractsByRelease, images_of
 from taorunner.project.experiments import Experiment
 from taorunner.project.load import load_project
 from taorunner.project.mounts import load_mounts
@@ -25,13 +26,15 @@ class Needs:
     """``images`` maps a reference to the experiments that need it (``project/experiment``).
 
     ``projects``: the projects that were read. ``is_known`` is False when no experiment could be read; then all of TAO
-    is assumed to be needed.
+    is assumed to be needed. ``wants_embedded``: an experiment is of the network that runs on the CPU without a
+    container.
     """
 
     is_known: bool = False
     projects: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     wants_gpus: bool = True
+    wants_embedded: bool = False
     shm_bytes: Mapping[str, int] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
 
@@ -67,9 +70,10 @@ def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[s
     """Never raises for faulty user files: they are listed in ``unreadable``, and ``validate`` reports them."""
     networks = Networks(workspace.networks_dir)
     images: dict[str, list[str]] = {}
+    contracts: ContractsByRelease = {}
     shm: dict[str, int] = {}
     unreadable: list[str] = []
-    wants_gpus = is_known = False
+    wants_gpus = wants_embedded = is_known = False
     mounted = load_mounts(workspace, environ).options.shm_bytes
     for name in projects:
         project = load_project(workspace, name)
@@ -78,17 +82,20 @@ def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[s
         for experiment in project.experiments.values():
             try:
                 image, runs_inside = _image(networks, experiment)
+                more = images_of(networks, contracts, experiment) if runs_inside else {}
             except TaorunnerError:
                 unreadable.append(name)
                 continue
             is_known = True
+            wants_embedded = wants_embedded or networks.load(experiment.head).groups[0].image is None
             if not runs_inside:
                 wants_gpus = wants_gpus or (_uses_gpus_here(experiment.backend) and experiment.gpus != 0)
                 continue
             label = f"{name}/{experiment.name}"
             wants_gpus = wants_gpus or experiment.gpus != 0
             if image is not None:
-                images.setdefault(image, []).append(label)
+                for one in dict.fromkeys((image, *more)):
+                    images.setdefault(one, []).append(label)
             given = experiment.shm_bytes if experiment.shm_bytes is not None else mounted
             if given is not None:
                 shm[label] = given
@@ -97,6 +104,7 @@ def find_needs(workspace: Workspace, projects: Sequence[str], environ: Mapping[s
         projects=tuple(projects),
         images={image: tuple(users) for image, users in images.items()},
         wants_gpus=wants_gpus or bool(unreadable) or not is_known,
+        wants_embedded=wants_embedded,
         shm_bytes=shm,
         unreadable=tuple(dict.fromkeys(unreadable)),
     )

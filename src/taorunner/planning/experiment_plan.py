@@ -386,6 +386,7 @@ def _follows(finding: Finding, known: Sequence[Finding]) -> bool:
         "checkpoint-missing",
         "checkpoint-folder",
         "unknown-checkpoint",
+        "no-best",
         "pretrained-missing",
         "pretrained-unnamed",
         "not-mounted",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from taorunner.catalog.layouts import DataLayout, InputKind
+from taorunner.contained_files import files_below
 from taorunner.planning.inputs.workspace_networks import Networks
 from taorunner.planning.spec.spec_files import find_spec
 from taorunner.project.experiments import Experiment
@@ -23,6 +24,14 @@ def first_steps(workspace: Workspace, project_name: str, name: str) -> tuple[str
     if experiment is None or layout is None or not _reads_own_records(networks, layout, experiment):
         return (f"train {name}",)
     return (f"convert {name} --then train",)
+
+
+def has_data(workspace: Workspace, project_name: str, name: str) -> bool:
+    """Whether the dataset of an experiment has files, so that its specs can be computed from it."""
+    project = load_project(workspace, project_name)
+    experiment = project.experiments.get(name)
+    folder = project.paths.data_dir / experiment.dataset if experiment is not None else None
+    return folder is not None and next(files_below(project.paths.data_dir, folder), None) is not None
 
 
 def _reads_own_records(networks: Networks, layout: DataLayout, experiment: Experiment) -> bool:

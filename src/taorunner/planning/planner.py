@@ -101,6 +101,10 @@ def planning_of(
 def planned_with(planning: Planning) -> Planned:
     """The plans of ``planning.request``, which has the volumes of the request that ``planning`` was made for."""
     project, request = planning.project, planning.request
+    unknown = [name for name in request.experiments if name not in project.names]
+    if project.names and any(_is_project(name, project) for name in unknown):
+        # the order of another tool: the rest is judged when it is typed again
+        return Planned((), tuple(unknown_experiment(name, project, request) for name in unknown))
     planning.findings += [f for f in project.findings if concerns(f, project, request.experiments)]
     items: list[PlannedRun] = []
     for name in request.experiments:
@@ -131,10 +135,14 @@ def concerns(finding: Finding, project: Project, names: Sequence[str]) -> bool:
     return owner is None or owner in names or any(owner in project.ancestors(name) for name in names)
 
 
+def _is_project(name: str, project: Project) -> bool:
+    return name not in project.names and is_name(name) and (project.paths.root.parent / name).is_dir()
+
+
 def unknown_experiment(name: str, project: Project, request: ActionRequest | None = None) -> Finding:
     """With ``request``, the name of a project among its experiments (the order of tao-runner) is seen as such."""
     hint = did_you_mean(name, project.names) or f"write it into {project.paths.experiments_file}"
-    if request is not None and is_name(name) and (project.paths.root.parent / name).is_dir():
+    if request is not None and _is_project(name, project):
         others = " ".join(one for one in request.experiments if one != name) or "EXPERIMENT"
         hint = f'"{name}" is a project: taorunner {command_of(request.action)} -p {name} {others}'
     return Finding(

@@ -160,15 +160,16 @@ def _parts(word: str) -> tuple[str | None, str]:
     project, slash, experiment = word.rpartition("/")
     if not slash:
         return None, word
-    if not project or not experiment or "/" in project:
+    if not experiment or "/" in project or project in ("", ".", ".."):
         parts = [part for part in word.split("/") if part]
         if "specs" in parts[:-1]:  # the path of a spec, or of the folder of specs
             at = parts.index("specs")
             parts = [*parts[max(0, at - 1) : at], parts[at + 1]] if parts[: at - 1] else [parts[at + 1]]
+        parts = [part for part in parts if part not in (".", "..")]
         meant = "/".join(parts[-2:])
         hint = (
             f'did you mean "{meant}"?'
-            if len(parts) > 1 or parts != [experiment]
+            if parts and (len(parts) > 1 or word.startswith(".") or parts != [experiment])
             else "for example parts/rtdetr_01"
         )
         raise UsageError(f'"{printable(word)}" is not PROJECT/EXPERIMENT', hint=hint)

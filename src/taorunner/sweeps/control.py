@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from taorunner.errors import RunStateError, UserFilesError
+from taorunner.errors import RunStateError, UnknownNameError, UserFilesError
 from taorunner.events import now
 from taorunner.project.load import SWEEP, Project, load_project
 from taorunner.project.sweeps.definition import Sweep
@@ -38,7 +38,8 @@ def defined(workspace: Workspace, project_name: str, name: str, environ: Mapping
     """The sweep of experiments.yml.
 
     Raises:
-        UserFilesError: it is not there, or has errors, with all findings.
+        UnknownNameError: there is none of this name.
+        UserFilesError: it has errors, with all findings.
     """
     project = load_project(workspace, project_name, environ)
     sweep = project.sweeps.get(name)
@@ -51,7 +52,7 @@ def defined(workspace: Workspace, project_name: str, name: str, environ: Mapping
         everything = tuple(findings_of_draft(workspace, project, name, environ, findings))
         raise UserFilesError(f'sweep "{printable(name)}" has errors', findings=everything)
     hint = did_you_mean(name, project.sweeps) or 'write it below "sweeps:" of experiments.yml'
-    raise UserFilesError(f'there is no sweep "{printable(name)}" in project "{project_name}"', hint=hint)
+    raise UnknownNameError(f'there is no sweep "{printable(name)}" in project "{project_name}"', hint=hint)
 
 
 def _concerns(line: int | None, project: Project, name: str) -> bool:

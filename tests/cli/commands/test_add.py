@@ -87,6 +87,7 @@ def test_the_experiments_of_the_seed_become_runnable(cli: Cli, seed: Path) -> No
         0, "made    projects/old/specs/dssd_resnet18_01/{convert,train}.txt"
     )  # fmt: skip
     assert experiments(seed, "old").read_text() == SEED
+    assert done.out.splitlines()[-1] == "next: taorunner validate old"  # nothing to compute from yet
     codes = {one["code"] for one in cli("validate", "--json", cwd=seed).json}
     assert codes - {"plain-secret", "secret-readable", "not-made-yet"} == {"fill-in", "empty-dataset"}
     fill_in(seed / "projects/old")
@@ -95,11 +96,20 @@ def test_the_experiments_of_the_seed_become_runnable(cli: Cli, seed: Path) -> No
     assert cli("train", "dssd_resnet18_01", "--dry-run", "--gpu-indices", "0", cwd=seed).code == 0
 
 
+def test_specs_of_an_experiment_whose_data_is_there_are_computed_next(cli: Cli, seed: Path) -> None:
+    put_data("dssd", seed / "projects/old/data/kitti_detection/train")
+    done = cli("add", "dssd_resnet18_01", cwd=seed)
+    assert done.out.splitlines()[-2:] == [
+        "next: taorunner specs refresh dssd_resnet18_01", "then: taorunner validate old",
+    ]  # fmt: skip
+
+
 def test_a_start_in_the_order_of_tao_runner_says_how_it_is_typed_here(cli: Cli, seed: Path) -> None:
     """Its README types the project first: ``python -m tao-runner train example_01 experiment_01``."""
     refused = cli("train", "old", "dssd_resnet18_01", "--overwrite", cwd=seed)
     assert refused.code == 2
     assert 'hint: "old" is a project: taorunner train dssd_resnet18_01' in refused.err
+    assert refused.err.endswith("nothing was started: 1 error\n")
     for action, file in (("convert", "convert.txt"), ("train", "train.txt")):
         refused = cli("-p", "old", action, "dssd_resnet18_01", cwd=seed)
         assert f": {file} [missing-spec]\n" in refused.err

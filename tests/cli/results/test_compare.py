@@ -131,6 +131,23 @@ def scored(root: Path, name: str, ap50: float, number: int, **protocol: object) 
     save_evaluation(RunStore(root / ".taorunner"), record.id, body)
 
 
+def test_no_number_of_a_diff_is_cut_and_keys_of_one_section_differ(cli: Cli, root: Path) -> None:
+    for number in (1, 2):
+        spec = {**LOCK.spec} | {
+            f"dataset.{part}_tfrecords": f"/workspace/projects/cars/data/records_of_{number}/{part}*"
+            for part in ("train", "val")
+        }
+        made_run(root / ".taorunner", f"dino_{number}", number=number, lock=replace(LOCK, spec=spec))
+    lines = cli("runs", "diff", "dino_1", "dino_2", cwd=root, env={"COLUMNS": "80"}).out.splitlines()
+    keys = [
+        line.split()[1] if line.startswith("spec") else line.split()[0]
+        for line in lines
+        if "_tfrecords " in line
+    ]
+    assert len(set(keys)) == 2, lines
+    assert all("…" not in line for line in lines if "mAP" in line)
+
+
 def test_figures_of_this_machine_are_compared_with_how_they_were_measured(cli: Cli, root: Path) -> None:
     scored(root, "fp32", 0.75, 1)
     scored(root, "int8", 0.7, 2, min_score=0.00098)

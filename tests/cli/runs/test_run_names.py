@@ -56,6 +56,25 @@ def rows(cli: Cli, workspace: Path, *words: str) -> list[str]:
     return [" ".join(line.split()[1:4:2]) for line in done.out.splitlines()[1:]]
 
 
+def test_the_path_of_a_run_or_of_results_says_which_run_is_meant(cli: Cli, workspace: Path) -> None:
+    folder = next((workspace / ".taorunner/runs").glob("*rtdetr_02-train*"))
+    for typed, meant in (
+        (str(folder), "-aaaaa2"), (f".taorunner/runs/{folder.name}/", "-aaaaa2"),
+        ("projects/parts/models/rtdetr_02", "rtdetr_02"), ("projects/parts/models/rtdetr_02/train/a.pth", "rtdetr_02"),
+        ("data/x/y", None), ("x" * 300, None),
+    ):  # fmt: skip
+        done = cli("runs", "show", typed, cwd=workspace)
+        assert done.code in (2, 6), typed
+        hint = done.err.splitlines()[-1]
+        assert len(done.err) < 400
+        if meant is None:
+            assert hint == "hint: taorunner runs list shows the runs"
+            continue
+        named = re.fullmatch(r'hint: did you mean "(.+)"\?', hint)
+        assert named is not None and f"-{named[1]}".endswith(meant), (typed, hint)
+        assert cli("runs", "show", named[1], cwd=workspace).code == 0
+
+
 def test_what_the_table_shows_is_accepted_by_every_command(cli: Cli, workspace: Path) -> None:
     table = [line.split() for line in cli("runs", "list", cwd=workspace).out.splitlines()[1:]]
     assert [row[1] for row in table] == ["aaaaa5", "aaaaa4", "t-aaaaa2", "n-aaaaa2", "aaaaa1"]

@@ -297,7 +297,7 @@ def _add(
     from taorunner.console.base.findings_text import print_text
     from taorunner.console.base.formatting import fill_in_text, made_lines, shown_path
     from taorunner.planning.add_experiment import NewExperiment, add_experiment
-    from taorunner.planning.first_steps import first_steps
+    from taorunner.planning.first_steps import first_steps, has_data
 
     context.obj.refuse_extra()
     root = context.obj.open_workspace(workspace)
@@ -317,6 +317,8 @@ def _add(
     if head is not None:
         _say_needs(context.obj, head)
     steps = (f"validate {name}",) if added.fill_ins else first_steps(root, name, experiment)
+    if added.fill_ins and added.to_convert is None and has_data(root, name, experiment):
+        steps = (f"specs refresh {experiment}", *steps)
     if added.to_convert is not None:
         steps = (f"dataset convert {added.to_convert} -e {experiment}", *steps)
     context.obj.next_steps([f"taorunner {step}" for step in steps], in_turn=True)

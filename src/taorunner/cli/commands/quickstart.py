@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,8 @@ import typer
 from taorunner.cli.commands.actions import ViewOptions, start_and_watch
 from taorunner.cli.help_pages import add_command
 from taorunner.cli.options import PlainOption, option
-from taorunner.errors import ExitCode, MachineError
+from taorunner.console.base.formatting import shown_path
+from taorunner.errors import ExitCode, MachineError, UsageError
 
 if TYPE_CHECKING:
     from taorunner.project.workspace import Workspace
@@ -46,6 +48,8 @@ def _quickstart(
     from taorunner.runs.control.launch import LaunchOptions
 
     context.obj.refuse_extra()
+    if str(folder) == "help":
+        raise UsageError('"help" is no name for a workspace', hint="taorunner quickstart --help")
     say = _Chatter(context.obj.is_quiet)
     workspace = _make_workspace(folder.absolute(), images, say)
     options = LaunchOptions(parallel=2)
@@ -58,9 +62,8 @@ def _quickstart(
         if code != ExitCode.DONE:
             return code
         if _goes_on(workspace):
-            say.note(
-                f"when they have ended:  cd {workspace.root} && taorunner {following} {' '.join(EXPERIMENTS)}"
-            )
+            line = f"{_enter(workspace)}taorunner {following} {' '.join(EXPERIMENTS)}"
+            say.note(f"when they have ended:  {line}")
             return code
     scores = _scores(workspace)
     better = max(scores, key=lambda name: scores[name])
@@ -78,10 +81,15 @@ def _make_workspace(folder: Path, images: int, say: _Chatter) -> Workspace:
 
     data = folder / "projects" / PROJECT / "data" / "shapes"
     workspace = make_example_workspace(folder, images=images, held_out=HELD_OUT)
-    say.note(
-        f"{images} training images of circles, squares and triangles, and {HELD_OUT} held-out ones: {data}"
-    )
+    say.note(f"{images} training images of circles, squares and triangles, {HELD_OUT} held-out ones:")
+    say.note(f"  {shown_path(data, Path.cwd())}")
     return workspace
+
+
+def _enter(workspace: Workspace) -> str:
+    """``cd demo && ``, for the line of a shell; empty where the person is."""
+    place = shown_path(workspace.root, Path.cwd())
+    return "" if place == "." else f"cd {place if place.startswith('~/') else shlex.quote(place)} && "
 
 
 def _training(epochs: int) -> dict[str, str]:
@@ -125,9 +133,9 @@ def _conclude(workspace: Workspace, scores: dict[str, float], better: str, say: 
             f"{name:<8} mAP@0.5 {score:.3f} on {HELD_OUT} held-out images{'  (better)' if name == better else ''}"
         )
     for path in exported:
-        typer.echo(f"exported {path}")
+        typer.echo(f"exported {shown_path(path, Path.cwd())}")
     say.note("")
-    say.note(f"look around:  cd {workspace.root} && taorunner runs list")
+    say.note(f"look around:  {_enter(workspace)}taorunner runs list")
     say.note("your own:     taorunner networks; taorunner init-project NAME --head HEAD")
 
 

@@ -315,6 +315,7 @@ def _stop(
         raise
     if json:
         return _print_json(store, ended)
+    ended.sort(key=lambda record: record.id)  # as they were asked for; the newest were stopped first
     for record in ended:
         typer.echo(_ended(store, record))
     context.obj.next_steps(next_commands(ended, endings(store, ended)))

@@ -28,7 +28,6 @@ METRICS = 12
 """Metrics that are shown at most; per class there are hundreds."""
 _CURVE = 8
 _KEY, _VALUE = 12, 12
-_LEAST_FOR_CURVES = 76
 
 
 def diff_cells(
@@ -44,13 +43,17 @@ def diff_cells(
         texts = [(symbols.shown(value_text(row, place)), "") for place in range(len(records))]
         kind, shown = ("" if row.kind == shown else row.kind), row.kind
         rows.append(((kind, "label"), (clean(row.key), ""), *texts, (change_text(row), "")))
-    with_curves = with_curves and symbols.is_unicode and width >= _LEAST_FOR_CURVES
-    label = "best"
-    for metric in shown_metrics(comparison, everything=everything):
-        rows.append(_metric_row(metric, comparison, symbols, label, with_curves=with_curves))
-        label = ""
     columns = [Column(""), Column(""), *(Column(text) for text, _ in heads), Column("")]
-    return columns, _fitted(rows, [text for text, _ in heads], width, symbols)
+    titles = [text for text, _ in heads]
+    for curves in (True, False) if with_curves and symbols.is_unicode else (False,):
+        metrics = [
+            _metric_row(metric, comparison, symbols, "" if place else "best", with_curves=curves)
+            for place, metric in enumerate(shown_metrics(comparison, everything=everything))
+        ]
+        least = _least_widths(rows, metrics, titles)
+        if not curves or sum(least) + 2 * (len(least) - 1) <= width:
+            break
+    return columns, _fitted([*rows, *metrics], least, titles, width, symbols)
 
 
 def shown_metrics(comparison: Comparison, *, everything: bool) -> list[ComparedMetric]:
@@ -99,16 +102,28 @@ def _head(record: RunRecord, short_ids: Mapping[str, str], now: datetime) -> Cel
     return f"{clean(short_ids[record.id])}{state}, {age(at, now)}", state_style(record.state)
 
 
+def _least_widths(
+    rows: Sequence[tuple[Cell, ...]], metrics: Sequence[tuple[Cell, ...]], heads: Sequence[str]
+) -> list[int]:
+    """The least width of each column: a number of a metric loses no digit."""
+    ends = [max((len(row[place][0]) for row in (*rows, *metrics)), default=0) for place in (0, -1)]
+    names = max((len(row[1][0]) for row in metrics), default=0)
+    values = (
+        max([_VALUE, len(head), *(len(row[2 + place][0]) for row in metrics)])
+        for place, head in enumerate(heads)
+    )
+    return [ends[0], max(_KEY, names), *values, ends[1]]
+
+
 def _fitted(
-    rows: Sequence[tuple[Cell, ...]], heads: Sequence[str], width: int, symbols: Symbols
+    rows: Sequence[tuple[Cell, ...]], least: Sequence[int], heads: Sequence[str], width: int, symbols: Symbols
 ) -> list[tuple[Cell, ...]]:
-    """Keys and values lose their middle until a line fits; kinds and changes stay."""
+    """Values lose their middle until a line fits, and keys their start; kinds, metrics and changes stay."""
     if not rows:
         return []
     widest = [max(len(row[place][0]) for row in rows) for place in range(len(rows[0]))]
     for place, head in enumerate(heads):
         widest[2 + place] = max(widest[2 + place], len(head))
-    least = [widest[0], _KEY, *(max(_VALUE, len(head)) for head in heads), widest[-1]]
     for _ in range(sum(widest) + 2 * (len(widest) - 1) - width):
         able = [place for place in range(1, len(widest) - 1) if widest[place] > least[place]]
         if not able:
@@ -116,8 +131,18 @@ def _fitted(
         widest[max(able, key=lambda place: widest[place])] -= 1
     return [
         tuple(
-            (cut(text, room, symbols.ellipsis, middle=True), style)
-            for (text, style), room in zip(row, widest, strict=True)
+            (
+                _cut_key(text, room, symbols)
+                if place == 1
+                else cut(text, room, symbols.ellipsis, middle=True),
+                style,
+            )
+            for place, ((text, style), room) in enumerate(zip(row, widest, strict=True))
         )
         for row in rows
     ]
+
+
+def _cut_key(key: str, room: int, symbols: Symbols) -> str:
+    """The end of a dotted key: keys of one section begin alike."""
+    return cut(key[::-1], room, symbols.ellipsis[::-1])[::-1]

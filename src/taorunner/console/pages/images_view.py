@@ -33,8 +33,9 @@ def print_images(listed: Sequence[ListedImage], now: datetime, *, json: bool) ->
     if not listed:
         return
     columns = [
-        Column("image", shrinks_to=24), Column("here"), Column("lock"), Column("size", right=True, drop=3),
-        Column("age", right=True, drop=2), Column("digest", drop=4), Column("used by", drop=1, shrinks_to=16),
+        Column("image"), Column("here"), Column("lock"), Column("size", right=True, drop=3),
+        Column("age", right=True, drop=2), Column("digest", drop=4),
+        Column("used by", drop=1, shrinks_to=16, middle=True),
     ]  # fmt: skip
     console = make_console(sys.stdout, os.environ)
     rows = [Row(tuple(Text(clean(cell)) for cell in _cells(each, now))) for each in listed]

@@ -156,7 +156,13 @@ def print_plot(store: RunStore, record: RunRecord, metric: str) -> None:
     history = read_history(store, record.id)
     short = store.short_id(record.id)
     if not history:
-        raise RunStateError(f"run {short} has no metrics", hint=f"taorunner runs show {short}")
+        hint = f"taorunner runs show {short}"
+        trained = next(
+            (one for one in store.records() if one.action == "train" and _is_same(one, record)), None
+        )
+        if trained is not None and trained.id != record.id:
+            hint = f"taorunner runs show {store.short_id(trained.id)} --plot {printable(metric)}"
+        raise RunStateError(f"run {short} ({record.action}) has no metrics by epoch", hint=hint)
     if metric not in history:
         raise UsageError(
             f'run {short} has no metric "{printable(metric)}"', hint=did_you_mean(metric, history)
@@ -291,3 +297,7 @@ def _named(snapshot: RunSnapshot, record: RunRecord) -> RunSnapshot:
         snapshot, project=record.project, experiment=record.experiment, action=record.action,
         backend=record.backend, queued_at=record.queued_at,
     )  # fmt: skip
+
+
+def _is_same(one: RunRecord, other: RunRecord) -> bool:
+    return (one.project, one.experiment) == (other.project, other.experiment)

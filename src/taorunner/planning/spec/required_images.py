@@ -21,7 +21,7 @@ from taorunner.project.load import Project, load_project
 from taorunner.project.workspace import Workspace
 from taorunner.targets import target_of
 
-_Contracts = dict[tuple[str, str | None], Mapping[str, Contract]]
+ContractsByRelease = dict[tuple[str, str | None], Mapping[str, Contract]]
 """Cached per network and release, because they are built from many layers."""
 
 
@@ -57,7 +57,7 @@ class NeededImages:
 def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages:
     """Each image once. Never raises for an error in user files."""
     networks = Networks(workspace.networks_dir)
-    contracts: _Contracts = {}
+    contracts: ContractsByRelease = {}
     lock = read_image_lock(workspace)
     findings: list[Finding] = list(lock.findings)
     found: dict[str, NeededImage] = {}
@@ -67,7 +67,7 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
         for experiment in project.experiments.values():
             owner = f"{name}/{experiment.name}"
             try:
-                for image, actions in _images_of(networks, contracts, experiment).items():
+                for image, actions in images_of(networks, contracts, experiment).items():
                     reference = with_tag(image)
                     known = found.get(reference)
                     if known is None:
@@ -80,7 +80,9 @@ def needed_images(workspace: Workspace, projects: Sequence[str]) -> NeededImages
     return NeededImages(tuple(found.values()), tuple(dict.fromkeys(findings)), lock)
 
 
-def _images_of(networks: Networks, contracts: _Contracts, experiment: Experiment) -> dict[str, list[str]]:
+def images_of(
+    networks: Networks, contracts: ContractsByRelease, experiment: Experiment
+) -> dict[str, list[str]]:
     """The actions that the experiment can run, by image."""
     network = networks.load(experiment.head)
     key = (experiment.head, experiment.release)

@@ -55,7 +55,7 @@ def _sync(
 
     context.obj.refuse_extra()
     if to not in (None, MLFLOW):
-        raise UsageError(f'--to takes {MLFLOW}, not "{to}"')
+        raise UsageError(f'--to takes {MLFLOW}, not "{to}"', hint=f"--to {MLFLOW}, or leave it out")
     if to is not None and not os.environ.get(URI_VARIABLE):
         raise UsageError(f"{URI_VARIABLE} is not set", hint=f"export {URI_VARIABLE}=http://HOST:5000")
     asked, records = _chosen(context, runs, since, project, workspace)

@@ -14,6 +14,7 @@ from taorunner.text import nearest
 
 _LISTED = 8
 _COMPARED = 200
+_SHOWN = 100
 
 
 def find_run(store: RunStore, name: str, project: str | None = None, near: str | None = None) -> RunRecord:
@@ -30,7 +31,8 @@ def find_run(store: RunStore, name: str, project: str | None = None, near: str |
     """
     within, slash, last = name.partition("/")
     if not is_name(last if slash else name) or (slash and not is_name(within)):
-        raise UsageError(f'"{name}" is not a run id', hint="taorunner runs list shows the runs")
+        said = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+        raise UsageError(f'"{said}" is not a run id', hint=_of_path(store, name))
     if slash:
         ids = store.run_ids()
         newest = _newest_of(store, ids, last, within)
@@ -51,6 +53,17 @@ def find_run(store: RunStore, name: str, project: str | None = None, near: str |
     if matching:
         raise _unclear(store, name, matching, ids)
     return _by_record(store, name, project)
+
+
+def _of_path(store: RunStore, name: str) -> str:
+    """The hint for the path of a run's folder, or of results below ``models/EXPERIMENT``."""
+    parts = [part for part in name.split("/") if is_name(part)]
+    known = set(store.run_ids()) if len(parts) > 1 else set()
+    run = next((part for part in reversed(parts) if part in known), None)
+    meant = store.short_id(run) if run is not None else None
+    if meant is None and "models" in parts[:-1]:
+        meant = parts[parts.index("models") + 1]
+    return f'did you mean "{meant}"?' if meant is not None else "taorunner runs list shows the runs"
 
 
 def _newest_of(store: RunStore, ids: Sequence[str], experiment: str, project: str | None) -> RunRecord | None:
