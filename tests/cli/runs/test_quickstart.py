@@ -20,8 +20,8 @@ def test_leaving_the_training_ends_the_example_before_it_evaluates(cli: Cli, tmp
         assert terminal.end() == 0
         assert "2 runs go on" in terminal.shown
         said = re.search(r"when they have ended:  cd (\S+) && taorunner evaluate small tiny", terminal.shown)
-        assert said is not None, terminal.shown
-        runs = cli("runs", "list", "--json", cwd=Path(said[1])).json
+        assert said is not None and said[1] == "demo", terminal.shown
+        runs = cli("runs", "list", "--json", cwd=tmp_path / said[1]).json
         assert {run["action"] for run in runs} == {"dataset_convert", "train"}
     finally:
         terminal.clear()
