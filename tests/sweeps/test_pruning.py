@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taorunner.project.sweeps.definition import Pruner
 from taorunner.sweeps.pruning import reason_to_prune
 
@@ -33,6 +35,25 @@ def test_asha_judges_at_rungs_only() -> None:
 def test_asha_waits_until_there_are_enough() -> None:
     assert reason_to_prune(ASHA, flat(0.1, 2), [flat(0.5)], maximize=True) is None
     assert reason_to_prune(ASHA, flat(0.1, 2), [flat(0.5), flat(0.5, 1)], maximize=True) is None
+
+
+def test_a_trial_that_ended_at_the_rung_is_a_rival() -> None:
+    others = [flat(0.5, 2), flat(0.4, 2)]
+    assert reason_to_prune(ASHA, flat(0.1, 2), others, maximize=True) == "pruned at epoch 2: 0.1, 3rd of 3"
+    others = [flat(0.5, 3)] * 3
+    assert reason_to_prune(MEDIAN, flat(0.1, 3), others, maximize=True) == "pruned at epoch 3: 0.1, 4th of 4"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [(11, "11th"), (12, "12th"), (21, "21st"), (22, "22nd"), (103, "103rd"), (111, "111th")],
+)
+def test_the_place_among_many(place: int, said: str) -> None:
+    others = [flat(0.9)] * (place - 1)
+    assert (
+        reason_to_prune(ASHA, flat(0.1, 2), others, maximize=True)
+        == f"pruned at epoch 2: 0.1, {said} of {place}"
+    )
 
 
 def test_the_median_of_the_others() -> None:

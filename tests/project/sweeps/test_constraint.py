@@ -15,6 +15,7 @@ VALUES = {"dataset.batch_size": 8, "gpus": 4, "model.kind": "big", "model.parts[
         ("dataset.batch_size * gpus <= 32", True),
         ("dataset.batch_size * gpus < 32", False),
         ("1 <= gpus <= 4 and model.kind == 'big'", True),
+        ("1 <= gpus < dataset.batch_size <= 7", False),
         ("not model.kind == 'big' or gpus % 2 == 1", False),
         ("-gpus + 2 * (dataset.batch_size - 1) // 3 == 0", True),
         ("model.parts[0].n / 2 == 1.5", True),
