@@ -111,6 +111,30 @@ def test_a_sure_box_where_the_truth_says_another_class_is_a_suspect(tmp_path: Pa
     assert done.label_suspects[1].box == (201, 200, 250, 250)
 
 
+@pytest.mark.parametrize(
+    ("right", "doubtful"), [(0.9, 0.7), (0.3, 0.4)], ids=["below the best score", "not sure"]
+)
+def test_a_box_below_the_score_with_the_best_f1_or_that_is_not_sure_is_no_suspect(
+    right: float, doubtful: float, tmp_path: Path, made: Any
+) -> None:
+    text = LINE.format("bolt", 10, 10, 110, 110, right) + LINE.format("Nut", 400, 300, 500, 400, doubtful)
+    done = scored(tmp_path, made, {"p0.txt": text, "p1.txt": ""})
+    assert (done.confusion.score, done.label_suspects) == (right, ())
+
+
+def test_of_images_with_as_many_mistakes_the_one_with_fewer_right_boxes_is_worse(
+    tmp_path: Path, made: Any
+) -> None:
+    """A missed object is a mistake as a wrong box is, and a box with the very score of the best F1 counts."""
+    text = LINE.format("bolt", 10, 10, 110, 110, 0.9) + LINE.format("Nut", 400, 300, 500, 400, 0.95)
+    done = scored(tmp_path, made, {"p0.txt": text, "p1.txt": ""})
+    assert done.confusion.score == 0.9
+    assert [(one.image, one.counts) for one in done.worst] == [
+        ("images/p1.jpg", {"tp": 0, "fp": 0, "fn": 1}),
+        ("images/p0.jpg", {"tp": 1, "fp": 1, "fn": 0}),
+    ]
+
+
 def test_images_in_which_nothing_was_found_count(tmp_path: Path, made: Any) -> None:
     done = scored(tmp_path, made, {"p0.txt": "", "p1.txt": ""})
     assert (done.overall["AP"], done.missing, len(done.worst)) == (0.0, 0, 2)
