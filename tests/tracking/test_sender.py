@@ -28,6 +28,18 @@ from taorunner.values.value import replace
 Make = Callable[..., RunSender]
 
 
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [(RunState.SUCCEEDED, "FINISHED"), (RunState.STOPPED, "KILLED"), (RunState.LOST, "FAILED")],
+)
+def test_the_end_of_a_run_is_one_of_the_servers_words(
+    state: RunState, status: str, tmp_path: Path, played: PlayedMlflow, sender: Make
+) -> None:
+    run = made_run(tmp_path, "a", {"val_mAP50": [0.5]}, state=state)
+    assert sender(run.id).send_new() is True
+    assert [there["status"] for there in played.runs.values()] == [status]
+
+
 def test_a_run_is_there_as_it_is_on_record(tmp_path: Path, played: PlayedMlflow, sender: Make) -> None:
     run = made_run(
         tmp_path, "a", {"val_mAP50": [0.5, math.nan, 0.6], "[bbox] val_mAP@0.5": [math.inf, -math.inf]},

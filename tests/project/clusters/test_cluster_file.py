@@ -188,3 +188,13 @@ def test_clusters_that_no_experiment_uses_are_one_note(
     assert note.message == "3 errors in clusters.yml, whose clusters no experiment here uses"
     used = load_clusters(workspace, {})
     assert [*findings_about_clusters(workspace, used)] == [*used.findings]
+
+
+def test_a_cluster_of_a_file_that_cannot_be_read_is_not_called_unknown(
+    workspace: Workspace, load: Load
+) -> None:
+    workspace.clusters_file.write_text("clusters: {dgx: [\n")
+    project = load("experiments:\n  a: {head: dino, dataset: d, cluster: dgx}\n")
+    (found,) = [one for one in project.findings if "dgx" in one.message]
+    assert found.message == 'the cluster "dgx" cannot be used: 1 error in clusters.yml'
+    assert found.hint == "taorunner clusters check dgx shows them"

@@ -15,7 +15,7 @@ from taorunner.console.comparison.lineage_view import lineage_lines
 from taorunner.errors import RunStateError
 from taorunner.events import RunState
 from taorunner.runs.inputs.run_lock import FileRead
-from taorunner.runs.lineage.links import Match
+from taorunner.runs.lineage.links import Link, Match, Stage
 from taorunner.runs.lineage.tree import Node, parents_of, tree_of
 from taorunner.runs.outputs.recorded import CHECKPOINT, Output, RunResults, save_results
 from taorunner.runs.state.record import RunRecord
@@ -204,3 +204,11 @@ def test_a_run_that_never_started_has_no_tree(way: Way) -> None:
     queued = way.run("train", state=RunState.QUEUED, started_at=None)
     with pytest.raises(RunStateError, match="never started"):
         tree_of(way.store, queued)
+
+
+def test_a_run_that_only_read_the_data_of_another_hangs_on_none(tmp_path: Path) -> None:
+    record = made_run(tmp_path, "e")
+    data = Link("data/cars", run="convert", match=Match.TIME, is_data=True)
+    weights = Link("models/a.pth", run="train", match=Match.HASH)
+    assert Stage(record, (data,)).parent is None
+    assert Stage(record, (data, weights)).parent == "train"
