@@ -17,12 +17,13 @@ from slurm_runs import PATIENCE_S, SlurmRuns
 
 from taorunner.backends.contract import EngineState, Handle, Launch
 from taorunner.backends.secrets import write_secrets
-from taorunner.backends.slurm.arrays import FEWEST, array_script
-from taorunner.backends.slurm.backend import SlurmBackend
+from taorunner.backends.slurm.arrays import FEWEST, MOST, Arrays, array_script
+from taorunner.backends.slurm.backend import SlurmBackend, create
 from taorunner.backends.slurm.folder import Folder
 from taorunner.backends.slurm.request import SlurmRequest
 from taorunner.contracts import CheckpointContract, ResumeRule
 from taorunner.errors import MachineError
+from taorunner.host_commands import CommandResult
 from taorunner.planning.model.plan import RunPlan
 from taorunner.values.value import replace
 
@@ -307,3 +308,36 @@ def test_a_name_that_no_array_of_ours_has_is_not_believed(
     assert folder.cluster() is None
     folder.keep_cluster(replace(request.cluster, array="tr-a+1-0a", task=1))
     assert folder.cluster() == replace(request.cluster, array="tr-a+1-0a", task=1)
+
+
+class TakesAll:
+    """A scheduler that takes each array, with a number of its own."""
+
+    def __init__(self) -> None:
+        self.scripts: list[str] = []
+
+    def run(self, argv: Sequence[str], stdin: str) -> CommandResult:
+        self.scripts.append(stdin)
+        return CommandResult(tuple(argv), 0, f"{100 + len(self.scripts)}\n", "")
+
+
+@pytest.mark.parametrize("rest", [FEWEST - 1, FEWEST])
+def test_more_than_one_array_holds_are_several_and_too_few_are_left(
+    rest: int, make_plan: Callable[..., RunPlan], tmp_path: Path
+) -> None:
+    plan = make_plan("dino", "train", "-e", "x", backend="slurm")
+    requests = []
+    for number in range(MOST + rest):
+        folder = tmp_path / f"runs/r{number}"
+        (folder / "slurm").mkdir(parents=True)
+        requests.append(create().request(plan, Launch(f"r{number}", folder, together=MOST + rest)))
+    scheduler = TakesAll()
+    answers = Arrays(lambda _: scheduler)._submit_all(requests)
+    tasks = [f"101_{task}" for task in range(MOST)]
+    assert answers == [
+        *tasks,
+        *([f"102_{task}" for task in range(rest)] if rest == FEWEST else [None] * rest),
+    ]
+    assert [f"--array=0-{MOST - 1}" in script for script in scheduler.scripts] == [True, False][
+        : 1 + (rest == FEWEST)
+    ]
