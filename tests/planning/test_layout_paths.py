@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from dataset_layouts import put_data
 from filled_in import fill_in
 
 from taorunner.catalog.load import Catalog, load_network
+from taorunner.planning.context import Planning
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
-from taorunner.planning.planner import plan_action
+from taorunner.planning.planner import planned_with, planning_of
 from taorunner.project.load import load_project
 from taorunner.project.scaffold import scaffold_heads
 from taorunner.project.workspace import Workspace
@@ -23,21 +25,20 @@ CALLER = Caller(1000, 1000, (4,), "ada", {"HOME": "/nowhere"})
 
 
 def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPlan]:
-    """Of each action with a spec, training first: the others need its checkpoint."""
+    """Of each action with a spec, training first: the others need its checkpoint. Their files are read once, as a command
+    with several actions reads them."""
     contracts = load_network(head).contracts()
     results = workspace.project("new").results_dir(experiment)
+    site = Site("run", workspace.runs_dir / "run")
+    planning: Planning | None = None
     for action in ("train", *(one for one in contracts if one != "train")):
         if contracts[action].spec is None:
             continue
-        site = Site("run", workspace.runs_dir / "run")
         image = None if contracts[action].image is not None or head == "tinydet" else "own/image:1"
-        planned = plan_action(
-            workspace,
-            "new",
-            ActionRequest(action, (experiment,), force=True, dry_run=True, image=image),
-            CALLER,
-            lambda *_, site=site: site,
-        )
+        request = ActionRequest(action, (experiment,), force=True, dry_run=True, image=image)
+        if planning is None:
+            planning = planning_of(workspace, "new", request, CALLER, lambda *_: site)
+        planned = planned_with(replace(planning, request=request, findings=[]))
         if planned.items:
             yield planned.items[0].plan
         if action == "train":
@@ -45,6 +46,7 @@ def plans_of(workspace: Workspace, experiment: str, head: str) -> Iterator[RunPl
                 named = results / re.sub(r"(?:\[0-9\])+|\*", "003", glob)
                 named.parent.mkdir(parents=True, exist_ok=True)
                 named.touch()
+            planning = None
 
 
 @pytest.mark.parametrize("head", scaffold_heads())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,13 @@ from filled_in import fill_in
 from taorunner.catalog.load import load_network, network_names
 from taorunner.catalog.network import Network
 from taorunner.contracts import OverrideSyntax
+from taorunner.planning.context import Planning
 from taorunner.planning.inputs.named_checkpoint import destination
 from taorunner.planning.model.forcing import OF_DATASETS
 from taorunner.planning.model.plan import RunPlan
 from taorunner.planning.model.request import ActionRequest, Caller, Site
 from taorunner.planning.new_project import new_project
-from taorunner.planning.planner import plan_action
+from taorunner.planning.planner import planned_with, planning_of
 from taorunner.planning.spec.schema_choice import schema_for
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import load_project
@@ -88,6 +90,8 @@ def plans_of(root: Path, head: str) -> dict[str, RunPlan]:
     network = load_network(head)
     plans: dict[str, RunPlan] = {}
     named: str | None = None
+    site = Site("run", workspace.runs_dir / "run")
+    planning: Planning | None = None
     contracts = network.contracts()
     for action in sorted(contracts, key=lambda action: action != "train"):
         reads = destination(contracts[action]) is not None
@@ -95,14 +99,16 @@ def plans_of(root: Path, head: str) -> dict[str, RunPlan]:
             action, (experiment,), checkpoint=named if reads else None, force=True, dry_run=True,
             image=None if contracts[action].image is not None or head == "tinydet" else "own/image:1",
         )  # fmt: skip
-        site = Site("run", workspace.runs_dir / "run")
-        planned = plan_action(workspace, "new", request, CALLER, lambda *_, site=site: site)
+        if planning is None:
+            planning = planning_of(workspace, "new", request, CALLER, lambda *_: site)
+        planned = planned_with(replace(planning, request=request, findings=[]))
         findings = [one for one in planned.findings if one.code not in NOT_OF_SPECS]
         assert findings == [], (head, action)
         (item,) = planned.items
         plans[action] = item.plan
         if action == "train":
             named = write_what_actions_read(workspace.project("new").results_dir(experiment), network)
+            planning = None
     return {action: plans[action] for action in contracts}
 
 
