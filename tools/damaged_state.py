@@ -56,7 +56,7 @@ OTHERS = (
 """After damage of a whole file, and after every fifteenth."""
 OF_SWEEPS = (
     ["sweep", "show"], ["sweep", "show", "lr"], ["sweep", "show", "lr", "--json"], ["sweep", "best", "lr"],
-    ["sweep", "rm", "lr", "--losers"], ["sweep", "stop", "lr"],
+    ["sweep", "rm", "lr", "--losers"], ["sweep", "rm", "lr"], ["sweep", "stop", "lr"],
 )  # fmt: skip
 """After each damage of a sweep's file."""
 OF_SERVERS = (["track", "status", "--json"],)

@@ -28,6 +28,12 @@ def test_what_was_put_in_the_place_of_a_file_is_removed_for_the_next_damage() ->
     )
 
 
+def test_damaged_sweeps_are_named() -> None:
+    command = [sys.executable, str(TOOL), "--only", "sweeps/", "--what", "file: ", "--every", "16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.startswith("3 files, ")) == (0, True), done.stdout + done.stderr
+
+
 def test_an_internal_error_is_found(tmp_path: Path) -> None:
     """As of a reader that has no answer for a record that is no object."""
     planted = tmp_path / "planted.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -177,3 +178,22 @@ def test_sweeps_that_were_kept_aside_are_not_listed(folder: SweepFolder) -> None
     aside = folder.set_aside(datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc))
     assert stored_sweeps(store, "p") == []
     assert [one.name for one in stored_sweeps(store, "p", with_aside=True)] == [aside.name]
+
+
+@pytest.mark.parametrize("name", ["trials.jsonl", "sweep.json"])
+@pytest.mark.parametrize("damage", ["folder", "mode", "pipe"])
+def test_a_file_that_does_not_count_is_named_and_the_sweep_can_be_removed(
+    folder: SweepFolder, name: str, damage: str
+) -> None:
+    folder.add(0, values={"lr": 1e-3}, base=False)
+    file = folder.directory / name
+    if damage == "mode":
+        file.chmod(0o666)
+    else:
+        file.unlink()
+        os.mkfifo(file) if damage == "pipe" else (file / "x").mkdir(parents=True)
+    with pytest.raises(RunStateError, match=f'sweep "s" is damaged: .*{name}: ') as caught:
+        folder.stored(), folder.trials()
+    assert caught.value.hint == "taorunner sweep rm s --yes removes it; its runs stay"
+    folder.remove()
+    assert not folder.directory.exists() and folder.directory.parent.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from taorunner.errors import MachineError, TaorunnerError
 from taorunner.project.sweeps.definition import Sweep
@@ -48,17 +49,21 @@ def swept_of_projects(store: RunStore, bases: Iterable[tuple[str, str]]) -> list
             try:
                 stored = folder.stored()
                 sweep = None if stored is None else folder.definition_of(stored)
+                trials = folder.trials()
             except TaorunnerError:
                 continue
             if stored is not None and sweep is not None and (project, sweep.base) in wanted:
-                found.append(swept_of(sweep, stored, folder.trials()))
+                found.append(swept_of(sweep, stored, trials))
     return found
 
 
 def runs_of_trials(store: RunStore, project: str) -> frozenset[str]:
     """The ids of all runs that are trials of the project's sweeps, also of those that ``--new`` kept aside."""
-    folders = stored_sweeps(store, project, with_aside=True)
-    return frozenset(trial.run for folder in folders for trial in folder.trials() if trial.run is not None)
+    found: set[str] = set()
+    for folder in stored_sweeps(store, project, with_aside=True):
+        with suppress(TaorunnerError):
+            found |= {trial.run for trial in folder.trials() if trial.run is not None}
+    return frozenset(found)
 
 
 def _importance(sweep: Sweep, trials: Sequence[Trial], *, maximize: bool) -> Mapping[str, float]:

@@ -125,12 +125,13 @@ class SweepFolder:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise self._damaged(error) from None
+            raise self._damaged(self.definition, error) from None
 
-    def _damaged(self, error: Exception) -> RunStateError:
+    def _damaged(self, path: Path, error: Exception) -> RunStateError:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return RunStateError(
-            f'sweep "{self.name}" is damaged: {self.definition}: {printable(str(error))}',
-            hint=f"taorunner sweep rm {self.name} removes it; its runs stay",
+            f'sweep "{self.name}" is damaged: {path}: {printable(what)}',
+            hint=f"taorunner sweep rm {self.name} --yes removes it; its runs stay",
         )
 
     def definition_of(self, stored: StoredSweep) -> Sweep:
@@ -143,9 +144,11 @@ class SweepFolder:
             entry = _as_written(stored.body)
             found = read_sweeps({self._written_name: entry}, [entry.get("base")], to).usable
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise self._damaged(error) from None
+            raise self._damaged(self.definition, error) from None
         if not found:
-            raise self._damaged(ValueError(to.findings[0].message if to.findings else "it is no sweep"))
+            raise self._damaged(
+                self.definition, ValueError(to.findings[0].message if to.findings else "it is no sweep")
+            )
         return found[self._written_name]
 
     @property
@@ -162,11 +165,13 @@ class SweepFolder:
         write_json(self.definition, body, durable=True)
 
     def trials(self) -> list[Trial]:
-        """All trials in order, as far as lines can be read."""
+        """All trials in order, as far as lines can be read. Raises RunStateError for a file that counts as damaged."""
         try:
             data = read_state(self.journal, self._store.trust())
         except FileNotFoundError:
             return []
+        except (OSError, ValueError) as error:
+            raise self._damaged(self.journal, error) from None
         found: dict[int, Trial] = {}
         for line in data.splitlines():
             try:
@@ -217,12 +222,9 @@ class SweepFolder:
             return None
 
     def remove(self) -> None:
-        """Removes the files of the sweep, each by its name, and the folder. Links are removed, not their targets."""
-        with contained_files.opened_folder(self._store.state_dir, self.directory) as folder:
-            names = os.listdir(folder)
-        for name in names:
-            contained_files.remove_file(self._store.state_dir, self.directory / name)
-        contained_files.remove_empty_folder(self._store.state_dir, self.directory)
+        """Removes the folder of the sweep. Links are removed, not their targets."""
+        with contained_files.opened_folder(self._store.state_dir, self.directory.parent) as parent:
+            contained_files.remove_tree(self.name, parent)
 
     def set_aside(self, at: datetime) -> Path:
         """Renames the folder, so that a sweep of that name begins anew; the runs stay where they are."""

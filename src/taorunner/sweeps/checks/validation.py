@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from taorunner.errors import Finding, MachineError, Severity, has_errors
+from taorunner.errors import Finding, MachineError, RunStateError, Severity, has_errors
 from taorunner.planning.model.looked_at import LookedAt
 from taorunner.planning.validate import validate_projects
 from taorunner.project.load import SWEEP, Project, load_project
@@ -49,7 +49,10 @@ def _of_project(
     for sweep in (*project.sweeps.values(), *project.draft_sweeps.values()):
         if sweep.base not in project.experiments:
             continue  # said of the file, or of the experiment
-        trials = SweepFolder(store, name, sweep.name).trials()
+        try:
+            trials = SweepFolder(store, name, sweep.name).trials()
+        except RunStateError:  # sweep show names it
+            trials = []
         prepared, findings = prepare(
             workspace, name, sweep, environ, trials=trials, dry_run=True, is_lenient=True
         )

@@ -13,10 +13,7 @@ from taorunner.cli.options import JsonOption, ProjectOption, WorkspaceOption, op
 from taorunner.errors import ExitCode, RunStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from taorunner.sweeps.folder import SweepFolder
-    from taorunner.sweeps.trial import Trial
 
 
 def register_results(group: typer.Typer) -> None:
@@ -82,15 +79,23 @@ def _list(context: typer.Context, project: str | None, workspace: Path | None, *
     written, store = load_project(root, found, os.environ), RunStore(root.state_dir)
     known = {**written.draft_sweeps, **written.sweeps}
     folders = {folder.name: folder for folder in stored_sweeps(store, found)}
+    damaged = {}
     for name, folder in folders.items():
-        stored = folder.stored()
-        if stored is not None:
-            known[name] = folder.definition_of(stored)
+        try:
+            stored = folder.stored()
+            if stored is not None:
+                known[name] = folder.definition_of(stored)
+            folder.trials()
+        except RunStateError as error:
+            damaged[name] = error
+    whole = {name: sweep for name, sweep in known.items() if name not in damaged}
     print_sweeps(
-        [(sweep, SweepFolder(store, found, name).trials(), name in folders) for name, sweep in known.items()],
+        [(sweep, SweepFolder(store, found, name).trials(), name in folders) for name, sweep in whole.items()],
         json=json,
     )
-    if not known:
+    for damage in damaged.values():
+        context.obj.note(f"{damage.message}; {damage.hint}")
+    if not known and not damaged:
         context.obj.note(
             'no sweeps: write "sweeps:" into experiments.yml; taorunner sweep suggest EXPERIMENT'
         )
@@ -180,12 +185,12 @@ def _remove(
     from taorunner.text import amount, size
 
     root, _, folder = place_of(context, name, project, workspace)
+    if not losers and folder.directory.is_dir():  # a damaged one, too
+        return _remove_sweep(context, folder, yes=yes)
     stored = folder.stored()
     if stored is None:
         raise never_started(name)
     trials = folder.trials()
-    if not losers:
-        return _remove_sweep(context, folder, trials, yes=yes)
     found = checkpoints_of_trials(
         RunStore(root.state_dir), found_losers(trials, keep, maximize=stored.maximize)
     )
@@ -199,14 +204,18 @@ def _remove(
     return ExitCode.DONE
 
 
-def _remove_sweep(context: typer.Context, folder: SweepFolder, trials: Sequence[Trial], *, yes: bool) -> int:
+def _remove_sweep(context: typer.Context, folder: SweepFolder, *, yes: bool) -> int:
     from taorunner.text import amount
 
+    try:
+        trials = amount(len(folder.trials()), "trial")
+    except RunStateError:
+        trials = "its trials"
     if folder.is_owned:
         raise RunStateError(
             f'sweep "{folder.name}" is being run', hint=f"taorunner sweep stop {folder.name} ends it"
         )
-    said = f"what sweep {folder.name} knows of {amount(len(trials), 'trial')}; their runs and results stay"
+    said = f"what sweep {folder.name} knows of {trials}; their runs and results stay"
     if not yes:
         typer.echo(said)
         context.obj.note("nothing was removed (--yes removes it)")
