@@ -366,8 +366,8 @@ _TABLE: tuple[tuple[str, _Make], ...] = (
     (r"(lookup \S+(?: on \S+)?: [^\n\"]+|dial tcp [^\n\"]+|TLS handshake timeout|x509: [^\n\"]+|"
      r"http: server gave HTTP response to HTTPS client|net/http: request canceled[^\n\"]*|"
      r"(?<=\": )context deadline exceeded[^\n\"]*)", _registry),
-    (r"unexpected EOF|connection reset by peer|(?:read|write) tcp [^\n\"]+|received unexpected HTTP status: [^\n\"]+|"
-     r"filesystem layer verification failed[^\n]*|download failed after attempts=[^\n]+", _broken_off),
+    (r"unexpected EOF|connection reset by peer|(?:read|write) tcp [^\n\"]+|download failed after attempts=[^\n]+|"
+     r"filesystem layer verification failed[^\n]*|[Rr]eceived unexpected HTTP status: [^\n\"]+", _broken_off),
     # settings of a container
     (r"wrong rlimit value: RLIMIT_(\w+)", _unknown_ulimit),
     (r"bind source path does not exist: ([^\n]+)", _no_source),

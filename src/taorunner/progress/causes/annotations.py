@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taorunner.progress.causes.cause import BARE_PATH, Cause, row
+from taorunner.progress.causes.cause import BARE_PATH, Cause, Weight, row
 
 _FIXED = "`taorunner dataset check` names such annotations and their images, `--fix` removes them"
 _MASKS = r"metric|iou|eval|loader|dataset|segm|mask|augment|transform|functional"
@@ -44,6 +44,32 @@ ANNOTATIONS: tuple[Cause, ...] = (
         "an outline (segmentation) of the annotations is neither polygons nor RLE",
         "`taorunner dataset check` names the annotation; export the dataset again as polygons",
         frame=r"pycocotools",
+    ),
+    row(
+        "nothing-to-choose-from",
+        "an empty sequence|Empty training data|validation_steps",
+        r"(?:argmax|argmin) of an empty sequence|(?:max|min)\(\) arg is an empty sequence|Empty training data"
+        r"|must specify a value for `validation_steps`",
+        "a part of the data is empty: no image, label or class was found where some are expected",
+        "check the data paths and the classes of the spec, those of the validation data too; "
+        "`taorunner dataset check` looks at images and labels",
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "augmentation-order",
+        "object has no attribute",
+        r"'(?P<what>Tensor|ndarray|Image|(?:Jpeg|Png)ImageFile)' object has no attribute",
+        "an augmentation is given an image in another form than it takes ({what})",
+        'change the order of the augmentations in the spec, or leave that one out; else use another "release"',
+        frame=r"(?:transform|augment)\w{0,40}(?:/[\w/]{1,80})?\.py",
+    ),
+    row(
+        "file-name-form",
+        "list index out of range|not enough values|invalid literal for int",
+        r"list index out of range|not enough values to unpack|invalid literal for int\(\) with base 10",
+        "the name of a file is not of the form that the network expects",
+        "rename the files as `taorunner networks` shows for this network; other files do not belong there",
+        frame=r"(?:file_?name|fname|img_?name|basename|img_?path)\w{0,20}\)?\.(?:r?split|stem)\b",
     ),
     row(
         "annotation-key",

@@ -98,6 +98,14 @@ MACHINE: tuple[Cause, ...] = (
         weight=Weight.RESOURCE,
     ),
     row(
+        "node-image-disk-full",
+        "o space left",
+        r"(?:pyxis|enroot|squashfs|apptainer|singularity|charliecloud)[^\n]{0,160}[Nn]o space left on device",
+        "the disk of the node on which images are unpacked is full",
+        "import the image once into a file, or let ENROOT_CACHE_PATH and ENROOT_DATA_PATH name a larger disk",
+        weight=Weight.RESOURCE,
+    ),
+    row(
         "temporary-disk-full",
         "o space left|Errno 28",
         r"(?:No space left on device|\[Errno 28\])[^\n]{0,60}?'(?P<path>/(?:[^'\n/]{1,80}/){0,6}"
@@ -293,6 +301,13 @@ MACHINE: tuple[Cause, ...] = (
         r"|Ninja is required to load C\+\+ extensions|Error building extension '(?P<what>\w{1,60})'",
         "an extension of PyTorch was to be compiled, and this image lacks the compiler: {what}",
         'use the image that was made for this network and "release", which holds it compiled',
+    ),
+    row(
+        "node-lacks-command",
+        "command not found",
+        r"(?P<what>(?:enroot|apptainer|singularity|nvidia-container)[\w-]{0,40}): command not found",
+        'the node lacks "{what}": its container tools are not installed completely',
+        "ask the cluster's administrator about that node; submit to another one meanwhile",
     ),
     row(
         "no-such-command",

@@ -122,8 +122,8 @@ MODEL: tuple[Cause, ...] = (
     ),
     row(
         "nan-loss",
-        "returned nan values|became infinite or NaN|inf or NaN|not finite|Non-finite|isnan|is not finite",
-        r"returned nan values in its|[Ll]oss (?:became|is) (?:infinite or NaN|not finite)"
+        "returned nan values|tensor([[nan|became infinite or NaN|inf or NaN|not finite|Non-finite|isnan|is not finite",
+        r"returned nan values in its|got tensor\(\[\[nan|[Ll]oss (?:became|is) (?:infinite or NaN|not finite)"
         r"|inf or NaN values in gradients"
         r"|[Nn]on-finite (?:loss|gradient)|gradient[^\n]{0,20} is not finite",
         "the loss became NaN{at_epoch}",
@@ -188,6 +188,15 @@ MODEL: tuple[Cause, ...] = (
         r"(?:(?:not|be|is) divisible by|(?:not|be) (?:a )?multiples? of)[^\n]{1,60})",
         "the input size of the spec does not fit this model: {what}",
         "change width and height in the spec (the size of training, evaluation and export is one)",
+    ),
+    row(
+        "images-of-unequal-size",
+        "Sizes of tensors must match except",
+        r"Sizes of tensors must match except in dimension \d{1,3}\. (?:Expected size|Got) "
+        r"(?P<what>[^\n]{1,60}?)(?= in the list|$)",
+        "images or masks of one batch have different sizes: {what}",
+        "`taorunner dataset resize` gives all of them one size; else set the size of the input in the spec",
+        frame=r"torch\.(?:cat|stack)\([^\n]{0,120}\bfor \w{1,20} in (?:targets|batch|samples|gts?|labels)\b",
     ),
     row(
         "feature-sizes",
