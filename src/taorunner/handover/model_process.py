@@ -10,6 +10,7 @@ import json
 import resource
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 _MEMORY = 16 * 1024**3
@@ -21,6 +22,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     import onnxruntime
     from PIL import Image
 
+    from taorunner.datasets.files.pixels import open_image
     from taorunner.handover.outputs import boxes_of
 
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -35,7 +37,7 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     mean, std = (np.array(request[key], np.float32) for key in ("mean", "std"))
     found = []
     for path in request["images"]:
-        with Image.open(path) as opened:
+        with open_image(Path(path)) as opened:
             picture = opened.convert("RGB")
         width, height = picture.size
         if picture.size != size:
