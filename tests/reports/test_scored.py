@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_any_damage_leaves_out_what_it_met(tmp_path: Path, seed: int) -> None:
             while isinstance(place, (dict, list)) and place:
                 key = of.choice(list(place) if isinstance(place, dict) else range(len(place)))
                 if of.random() < 0.4 or not isinstance(place[key], (dict, list)):
-                    place[key] = of.choice(strange)
+                    place[key] = copy.deepcopy(of.choice(strange))  # one value in itself would be a circle
                     break
                 place = place[key]
         folder = tmp_path / str(number)
