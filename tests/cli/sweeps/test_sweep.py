@@ -151,7 +151,7 @@ def test_a_sweep_is_shown_as_it_was_started(cli: Cli, trials: Path) -> None:
         assert "t001   succeeded      0.7402" in cli("sweep", "show", "lr_search", cwd=trials).out
         assert "lr_search" in cli("sweep", "show", cwd=trials).out
         refused = cli("sweep", "resume", "lr_search", cwd=trials)
-        assert (refused.code, "there is no sweep" in refused.err) == (3, True)
+        assert (refused.code, "there is no sweep" in refused.err) == (2, True)
     finally:
         file.write_text(text, encoding="utf-8")
 
@@ -237,13 +237,13 @@ def test_another_definition_is_refused(cli: Cli, trials: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["run", "lr_serch"], 3, 'did you mean "lr_search"?'),
+        (["run", "lr_serch"], 2, 'did you mean "lr_search"?'),
         (["run", "../x"], 2, "cannot be the name of a sweep"),
         (["stop", "nope"], 6, "was never started"),
         (["resume", "nope"], 6, "was never started"),
-        (["best", "nope"], 3, 'there is no sweep "nope"'),
-        (["show", "nope"], 3, 'there is no sweep "nope"'),
-        (["report", "nope"], 3, 'there is no sweep "nope"'),
+        (["best", "nope"], 2, 'there is no sweep "nope"'),
+        (["show", "nope"], 2, 'there is no sweep "nope"'),
+        (["report", "nope"], 2, 'there is no sweep "nope"'),
         (["suggest", "tini"], 2, 'did you mean "tiny"?'),
         (["suggest", "tiny", "small"], 2, "small"),
         (["show", "lr_search", "--follow", "--nope"], 2, "no such option"),
