@@ -147,7 +147,8 @@ def _filled(template: str) -> str:
         "host": "the network", "path": "PATH", "what": "NAME", "at_line": "", "on_path": ' on "PATH"',
         "of_path": ': "PATH"', "at_path": ' at "PATH"', "at_epoch": "", "batch_key": "",
     }  # fmt: skip
-    return " ".join(template.format(**words).split())
+    one_of_both = template.replace("{what}{path}", "{path}")
+    return " ".join(one_of_both.format(**words).split())
 
 
 def _example(written: Mapping[str, Any]) -> dict[str, str] | None:

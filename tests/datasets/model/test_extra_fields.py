@@ -58,6 +58,16 @@ def by_id(documents: list[dict[str, Any]], key: str) -> dict[int, dict[str, Any]
     return {one["id"]: one for document in documents for one in document[key]}
 
 
+def test_coco_has_info_also_where_the_source_has_none(tmp_path: Path) -> None:
+    """pycocotools 2.0.9 cannot load results for a dataset without it."""
+    document = coco(tmp_path / "d")
+    del document["info"]
+    (tmp_path / "d/r.json").write_text(json.dumps(document))
+    convert(tmp_path / "d", tmp_path / "kitti", to="kitti")
+    convert(tmp_path / "kitti", tmp_path / "coco", to="coco")
+    assert [one["info"] for one in written(tmp_path / "coco")] == [{}]
+
+
 def test_a_split_keeps_every_key_and_every_id_of_coco(tmp_path: Path) -> None:
     more = {"keypoints": [12, 9, 2, 0, 0, 0], "num_keypoints": 1, "attributes": {"occluded": True},
             "track_id": 4, "caption": "x"}  # fmt: skip

@@ -241,7 +241,8 @@ def _write_coco_document(
     categories = [{**fields[name], "id": number, "name": name} for name, number in ids.items()]
     with (folder / COCO_FILE).open("w", encoding="utf-8") as file:
         file.write("{")
-        for key, value in metadata.top.items():
+        # pycocotools 2.0.9, which evaluates in some images, fails without "info".
+        for key, value in {"info": {}, **metadata.top}.items():
             file.write(f"{_JSON.encode(key)}: {_JSON.encode(value)}, ")
         for key, values in (("images", listed), ("annotations", annotations), ("categories", categories)):
             file.write(f'{"" if key == "images" else ", "}"{key}": [')
