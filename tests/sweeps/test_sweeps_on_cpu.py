@@ -69,6 +69,7 @@ def test_a_grid_is_trained_cell_by_cell(shapes: Path) -> None:
     assert [tuple(trial.values.values()) for trial in trials] == CELLS, folder.log.read_text()
     assert [trial.ending for trial in trials] == ["succeeded"] * 4
     assert folder.end() == "all 4 trials"
+    assert len({store.load(str(trial.run)).batch for trial in trials}) == 1  # one supervisor for all
     models = shapes / "projects/shapes/models"
     assert sorted(one.name for one in (models / "tiny.sweeps/cells").iterdir()) == [
         "t000",
@@ -162,9 +163,14 @@ def test_a_trial_that_a_power_cut_ended_is_trained_once_more(shapes: Path) -> No
     workspace, store, folder = place(shapes)
     started(workspace, folder)
     deadline = time.monotonic() + 60
-    while not (begun := list((shapes / ".taorunner/runs").glob("*-cells-t*/process/started.json"))):
+    running: list[str] = []  # on record: what was only begun goes back into the queue
+    while not running:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+        running = [
+            one.id for one in store.records() if one.state is RunState.RUNNING and one.handle is not None
+        ]
+    begun = [store.paths(run).directory / "process/started.json" for run in running]
     supervisor = supervisor_of(store, folder)
     for pid in (pid_of(folder.lock), supervisor):
         if pid is not None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 0.25
 ATTEMPTS = 2
 """A trial whose run was lost, as in a power cut, is trained once more, into a folder of its own."""
+LINGERS_S = 10.0
+"""So long the supervisor of the runs waits for the next trial: a new one would take longer to start."""
 GIVE_UP_AFTER_S = 600.0
 """So long no supervisor of the runs could be started."""
 _ENDINGS: Mapping[RunState, Ending] = {
@@ -193,7 +195,8 @@ class SweepLoop:
             self._workspace, self._folder.project, self._sweep, trial, site, self._environ,
             results=self._stored.results,
         )  # fmt: skip
-        add_plans(self._store, self._batch(), [(run_id, plan)], LaunchOptions(), self._environ)
+        options = LaunchOptions(parallel=self._parallel, lingers_s=LINGERS_S)
+        add_plans(self._store, self._batch(), [(run_id, plan)], options, self._environ)
 
     def _batch(self) -> str | None:
         """The open batch of the sweep, to which further trials are added; None when it has none."""

@@ -39,6 +39,7 @@ from taorunner.gpu.inventory import Gpu, Inventory
 from taorunner.gpu.leases import Leases
 from taorunner.planning.model.arguments import ArgumentValues
 from taorunner.planning.model.plan import GpuRequest, RenderedSpec, Resources, RunPlan, SecretSource
+from taorunner.runs.control.join_batch import join
 from taorunner.runs.state.batch_creation import create_batch
 from taorunner.runs.state.history import read_history
 from taorunner.runs.state.log.log_position import RecordedLog
@@ -326,6 +327,32 @@ def test_more_gpus_than_there_are_is_a_failure_of_this_machine(world: World) -> 
 def test_parallel_bounds_how_many_run(world: World) -> None:
     outcome = world.run({name: Script() for name in ("e1", "e2", "e3")}, parallel=1)
     assert outcome.backend.most_running == 1
+
+
+@pytest.mark.parametrize("lingers_s", [0.0, 20.0])
+def test_a_batch_that_lingers_takes_a_run_that_is_added_after_its_last_one(
+    world: World, lingers_s: float
+) -> None:
+    named = [(f"20261120-000000-{name}-x", world.plan(name)) for name in ("e1", "e2")]
+    batch = create_batch(world.store, named[:1], now(), environ={}, lingers_s=lingers_s)
+    world.store.open_batches.handed_over(batch.id)
+    backend = ScriptedBackend({"e1": Script(), "e2": Script()})
+    gpus = FreeGpus(Leases(world.root / "leases"), two_gpus)
+    runner = BatchRunner(world.store, batch, make_backend=lambda _name: backend, gpus=gpus, environ={})
+    running = threading.Thread(target=runner.run)
+    running.start()
+    try:
+        _wait_for(world.store, named[0][0], RunState.SUCCEEDED)
+        running.join(timeout=0.6)
+        assert running.is_alive() == (lingers_s > 0)
+        if lingers_s:
+            assert world.store.load_batch(batch.id).lingers_s == lingers_s
+            join(world.store, batch.id, named[1:], now(), environ={})
+            _wait_for(world.store, named[1][0], RunState.SUCCEEDED)
+    finally:
+        runner.stop_all()
+        running.join(timeout=10)
+    assert not running.is_alive()
 
 
 def test_a_stop_request_ends_a_running_run_as_stopped(world: World) -> None:

@@ -43,16 +43,16 @@ _POLL_S = 0.01
 
 
 class LaunchOptions(Value):
-    """How runs are started.
-
-    ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit. ``grace_s`` is the time
-    between a stop and a kill in seconds. ``join`` names a run whose batch the new runs are added to.
+    """How runs are started. ``parallel`` is the maximum number of concurrent runs of the batch, None for no limit.
+    ``grace_s`` is the time between a stop and a kill in seconds. ``join`` names a run whose batch the new runs are
+    added to. After its last run the batch waits ``lingers_s`` seconds for runs that are added.
     """
 
     parallel: int | None = None
     grace_s: float = 30.0
     policy: RunPolicy = DEFAULT_POLICY
     join: str | None = None
+    lingers_s: float = 0.0
 
     def check(self) -> None:
         """Raises UsageError for values that cannot be used."""
@@ -258,7 +258,7 @@ def _launch(
             if joined is not None
             else create_batch(
                 store, plans, now(), parallel=options.parallel, grace_s=options.grace_s, environ=environ,
-                policy=options.policy,
+                policy=options.policy, lingers_s=options.lingers_s,
             )
         )  # fmt: skip
     if joined is not None:
@@ -286,7 +286,7 @@ def launch_plans(
         with alone(store):
             batch = create_batch(
                 store, plans, now(), parallel=options.parallel, grace_s=options.grace_s, environ=environ,
-                policy=options.policy,
+                policy=options.policy, lingers_s=options.lingers_s,
             )  # fmt: skip
         return _handed_over(store, batch, (), supervisor)
     except BaseException:

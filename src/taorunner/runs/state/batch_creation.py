@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def create_batch(
     store: RunStore, plans: Sequence[tuple[str, RunPlan]], at: datetime, *, parallel: int | None = None,
-    grace_s: float = 30.0, environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY,
+    grace_s: float = 30.0, environ: Mapping[str, str], policy: RunPolicy = DEFAULT_POLICY, lingers_s: float = 0.0,
 ) -> Batch:  # fmt: skip
     """Records a run in state QUEUED for each ``(run id, plan)``, as one batch, which survives a power failure.
 
@@ -35,7 +35,7 @@ def create_batch(
     store.check_is_ours()
     batch = Batch(
         f"{at:%Y%m%d-%H%M%S}-{os.urandom(3).hex()}", tuple(run for run, _ in plans), parallel, grace_s,
-        kept_environ(environ),
+        kept_environ(environ), lingers_s,
     )  # fmt: skip
     store.open_batches.begin(batch.id, batch.runs)
     store.batch_paths(batch.id).directory.mkdir(parents=True)

@@ -119,11 +119,15 @@ def batch_fields(body: object, batch_id: str, path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: its runs are not ids")
     if parallel is not None and not (type(parallel) is int and 0 < parallel < _LARGEST):
         raise ValueError(f'{path} is damaged: it says "parallel": {json.dumps(parallel)[:80]}')
-    if type(grace_s) not in (int, float) or not 0 <= grace_s < _LARGEST:
-        raise ValueError(f'{path} is damaged: it says "grace_s": {json.dumps(grace_s)[:80]}')
+    lingers_s = body.get("lingers_s", 0.0)
+    for name, value in (("grace_s", grace_s), ("lingers_s", lingers_s)):
+        if type(value) not in (int, float) or not 0 <= value < _LARGEST:
+            raise ValueError(f'{path} is damaged: it says "{name}": {json.dumps(value)[:80]}')
     environ = body.get("environ")
     kept = kept_environ(environ if isinstance(environ, dict) else {})
-    return {"runs": tuple(runs), "parallel": parallel, "grace_s": grace_s, "environ": kept}
+    return {
+        "runs": tuple(runs), "parallel": parallel, "grace_s": grace_s, "environ": kept, "lingers_s": lingers_s,
+    }  # fmt: skip
 
 
 def kept_environ(environ: Mapping[str, str]) -> dict[str, str]:

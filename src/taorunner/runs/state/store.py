@@ -124,6 +124,7 @@ class BatchPaths(Value):
 class Batch(Value):
     """Runs that were launched together, in order. ``parallel`` is the maximum number of concurrent runs.
 
+    ``lingers_s``: so many seconds after the end of its last run its supervisor still waits for runs that are added.
     ``environ`` selects the engine for a supervisor that is started from another terminal. It holds only the variables
     that ``open_batches`` keeps.
     """
@@ -133,6 +134,7 @@ class Batch(Value):
     parallel: int | None = None
     grace_s: float = 30.0
     environ: Mapping[str, str] = field(default_factory=dict)
+    lingers_s: float = 0.0
 
 
 class DamagedRun(Value):
@@ -201,7 +203,10 @@ class RunStore:
 
     def save_batch(self, batch: Batch) -> None:
         """Survives a power failure, as a final record and a plan do: nothing writes them again."""
-        body = {"id": batch.id, "runs": [*batch.runs], "parallel": batch.parallel, "grace_s": batch.grace_s}
+        body = {
+            "id": batch.id, "runs": [*batch.runs], "parallel": batch.parallel, "grace_s": batch.grace_s,
+            "lingers_s": batch.lingers_s,
+        }  # fmt: skip
         path = self.batch_paths(batch.id).batch
         write_json(path, {**body, "environ": dict(batch.environ)}, durable=True)
 

@@ -92,6 +92,7 @@ class BatchRunner:
         self._stop_all = threading.Event()
         self._last_status_s, self._stops_pace = 0.0, Pace(STOPS_EVERY_S)
         self._tick_s = TICK_S
+        self._over_since_s: float | None = None
         self._batch_stamp: tuple[int, int] | None = None
         self._monitor = RunMonitor()
         self._problems = Problems()
@@ -109,7 +110,7 @@ class BatchRunner:
         True when every run is final and removed from the engine.
         """
         self.accept_new_runs()
-        while not is_over(self._journal.records, self._end.undecided):
+        while self._goes_on():
             self.accept_new_runs()
             self._obey_stop_requests()
             self._start_what_fits()
@@ -123,11 +124,17 @@ class BatchRunner:
         self._journal.emit_each(self._problems.take())
         return not self._end.undecided and not self._end.uncleared and not self._left_alone
 
-    def accept_new_runs(self) -> bool:
-        """Loads the batch's runs that are not loaded yet: all at first, later those added to it.
+    def _goes_on(self) -> bool:
+        """Whether runs are left, or may be added soon."""
+        if not is_over(self._journal.records, self._end.undecided):
+            self._over_since_s = None
+            return True
+        self._over_since_s = self._over_since_s or time.monotonic()
+        lingered_s = time.monotonic() - self._over_since_s
+        return lingered_s < self._batch.lingers_s and not self._stop_all.is_set()
 
-        True if there were any; then ``run`` must be called again.
-        """
+    def accept_new_runs(self) -> bool:
+        """Loads the batch's runs that are not loaded yet. True if there were any; then ``run`` must be called again."""
         found = self._store.batch_paths(self._batch.id).batch.stat()
         stamp = found.st_ino, found.st_mtime_ns
         if stamp == self._batch_stamp:
