@@ -48,8 +48,9 @@ def test_a_person_types_in_a_pod(workspace: Path, kubernetes: KubeCluster, image
     program = [sys.executable, "-m", "taorunner", *IMAGE_WORDS, image]
     person = PseudoTerminal(program, cwd=workspace, env=environ, rows=33, columns=77)
     try:
-        person.type("echo in-$((40 + 2))-$POD_NAME; stty size\n")
+        person.type("echo in-$((40 + 2))-$POD_NAME\n")
         person.wait_for(r"in-42-tr-[a-z0-9-]+\r\n", 90)
+        person.type("until stty size 2>/dev/null; do sleep 0.1; done\n")  # it comes after the first bytes
         person.wait_for(r"33 77\r\n")
         person.type("sh -c 'echo up-$((3 * 7)); exec sleep 600'\n")
         person.wait_for(r"up-21\r\n")

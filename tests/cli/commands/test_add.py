@@ -169,7 +169,7 @@ def test_a_variable_that_an_old_entry_lacks_is_a_mark(cli: Cli, parts: Path) -> 
         (["rtdetr_01", "--head", "dino"], 2, 'has head "rtdetr"'),
         (["rtdetr_01", "--like", "rtdetr_01"], 2, "--like is for a new name"),
         (["a b", "--head", "dino"], 2, "cannot be the name of"),
-        (["../x", "--head", "dino"], 2, "cannot be the name of"),
+        (["../x", "--head", "dino"], 2, "is not PROJECT/EXPERIMENT"),
         (["x.sweeps", "--head", "dino"], 2, 'end with ".sweeps"'),
         (["x.rerun-2", "--head", "dino"], 2, 'end with ".rerun-2"'),
         (["x.20261129-010200", "--head", "dino"], 2, "folders beside the results"),
@@ -309,5 +309,7 @@ def test_a_network_of_another_form_is_led_to_its_data(cli: Cli, shapes: Path) ->
 
 def test_the_dataset_of_the_others_as_the_new_network_names_it(cli: Cli, shapes: Path) -> None:
     done = cli("add", "more", "--head", "detectnet_v2", cwd=shapes)
-    assert done.code == 0 and "next: taorunner validate shapes\n" in done.out
+    assert (
+        done.code == 0 and "next: taorunner specs refresh more\nthen: taorunner validate shapes\n" in done.out
+    )
     assert "dataset: shapes/train" in experiments(shapes, "shapes").read_text().partition("  more:\n")[2]

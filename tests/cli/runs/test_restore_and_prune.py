@@ -145,7 +145,7 @@ def test_it_is_refused_while_a_run_lives(cli: Cli, workspace: Path) -> None:
         (("e", "two"), 2, 'there is no number "two"\nhint: known: 1 to 2'),
         (("e", "--", "-1"), 2, "takes no words"),
         (("f", "1"), 2, "none, nothing was set aside"),
-        (("../e",), 2, '".." cannot be the name of a project'),
+        (("../e",), 2, '"../e" is not PROJECT/EXPERIMENT'),
     ],
 )
 def test_wrong_words(cli: Cli, workspace: Path, words: tuple[str, ...], code: int, message: str) -> None:

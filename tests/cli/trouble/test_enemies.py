@@ -90,7 +90,7 @@ WRONG = [
     (["train", "a/p/e1"], 2, '"a/p/e1" is not PROJECT/EXPERIMENT'),
     (["train", "p/"], 2, '"p/" is not PROJECT/EXPERIMENT'),
     (["train", "e2"], 2, 'there is no experiment "e2" in project "p"'),
-    (["train", "../e1"], 2, '".." cannot be the name of a project'),
+    (["train", "../e1"], 2, '"../e1" is not PROJECT/EXPERIMENT'),
     (["train", "e 1"], 2, 'there is no experiment "e 1"'),
     (["train", "ë1"], 2, 'there is no experiment "ë1"'),
     (["train", ""], 2, 'there is no experiment ""'),

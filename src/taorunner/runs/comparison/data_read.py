@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from taorunner.planning.model.rerun_name import base_name
 from taorunner.runs.inputs.run_lock import DataRead, RunLock, read_lock
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.resume_origin import records_of
@@ -50,11 +51,11 @@ def is_same_data(first: Sequence[ComparedData], other: Sequence[ComparedData]) -
 
 
 def _sources(store: RunStore, record: RunRecord, data: DataRead) -> Iterator[ComparedData]:
-    conversion = _conversion(store, record) if data.name == f"{_RECORDS}{record.experiment}" else None
+    own = f"{_RECORDS}{base_name(record.experiment)}"
+    conversion = _conversion(store, record) if data.name == own else None
     if conversion is None or not conversion.data:
         yield ComparedData(data)
         return
-    own = f"{_RECORDS}{record.experiment}"
     values = {
         key: value.replace(own, _RECORDS) if isinstance(value, str) else value
         for key, value in conversion.spec.items()
@@ -65,9 +66,9 @@ def _sources(store: RunStore, record: RunRecord, data: DataRead) -> Iterator[Com
 
 
 def _conversion(store: RunStore, record: RunRecord) -> RunLock | None:
-    """What the newest conversion before the run was made from."""
+    """What the newest conversion before the run was made from; a rerun reads what its original read."""
     for action in _CONVERSIONS:
-        for one in records_of(store, record.experiment, action):
+        for one in records_of(store, base_name(record.experiment), action):
             if (
                 one.project == record.project
                 and one.queued_at <= record.queued_at
