@@ -21,7 +21,7 @@ from taorunner.engine.refusal_rows import (
     login_hint,
     without_server,
 )
-from taorunner.engine.refusals import Asked, is_passing, translate
+from taorunner.engine.refusals import Asked, is_passing, text_of, translate
 from taorunner.errors import EngineRefusedError, MachineError, TaorunnerError
 from taorunner.host_commands import service_command
 
@@ -477,3 +477,10 @@ def test_a_service_is_restarted_as_this_machine_does_it() -> None:
     )
     error = translate(text, Asked("unix:///var/run/docker.sock", TAO))
     assert error.hint == f"{service_command('restart', 'apparmor')} && {service_command('restart')}"
+
+
+def test_of_a_very_long_refusal_both_ends_are_searched() -> None:
+    known = "Unknown runtime specified nvidia"
+    for text in (known + "x" * 200_000, "x" * 200_000 + " " + known):
+        assert len(text_of(text)) < 20_000
+        assert "has no NVIDIA runtime" in str(translate(text))

@@ -32,6 +32,7 @@ _PASSING = (
     r"net/http: request canceled|Response ended prematurely|IncompleteRead|"
     r"context canceled|(?:connection|transport) is closing"  # from an engine that is stopping
 )
+_LONGEST = 16 * 1024  # characters of an engine's text that are searched; real ones have a few hundred
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
 
@@ -84,13 +85,21 @@ def recognised(text: str, asked: Asked) -> TaorunnerError | None:
 
 
 def text_of(error: BaseException | str) -> str:
-    """The engine's own text: docker-py has it in ``explanation``, and adds the URL in ``str()``."""
-    if isinstance(error, str):
-        return error.strip()
+    """The engine's own text: docker-py has it in ``explanation``, and adds the URL in ``str()``.
+
+    Of a text over 16 Ki characters the two ends are kept: the time of a search may grow with the square of its length.
+    """
+    text = error if isinstance(error, str) else _explanation(error)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return text.strip()
+
+
+def _explanation(error: BaseException) -> str:
     explanation = getattr(error, "explanation", None)
     if isinstance(explanation, bytes):
         explanation = explanation.decode("utf-8", "replace")
-    return str(explanation or str(error) or type(error).__name__).strip()
+    return str(explanation or str(error) or type(error).__name__)
 
 
 def is_name_conflict(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from taorunner.errors import RunStateError, UsageError
 from taorunner.events import EpochProgress, RunFinished, RunQueued, RunState
 from taorunner.runs.state.batch_lock import orphans
 from taorunner.runs.state.record import RunRecord
+from taorunner.runs.state.run_repair import complete_run
 from taorunner.runs.state.store import RunStore
 
 AT = datetime(2026, 11, 20, 9, 5, 7, tzinfo=timezone.utc)
@@ -71,6 +72,22 @@ def test_events_are_read_from_where_the_reader_stopped(store: RunStore) -> None:
     assert events == [first]
     store.append_events(saved.id, [second])
     assert store.read_events(saved.id, offset)[0] == [second]
+
+
+def test_events_of_another_run_are_none_of_this_one(store: RunStore) -> None:
+    saved = save(store, record())
+    own = EpochProgress(run=saved.id, at=AT, epoch=1)
+    store.append_events(saved.id, [own, replace(own, run=""), replace(own, run="x")])
+    size = store.paths(saved.id).events.stat().st_size
+    assert store.read_events(saved.id) == ([own], size)
+
+
+def test_the_end_of_another_run_does_not_end_this_one(store: RunStore) -> None:
+    done = save(store, record(state=RunState.SUCCEEDED, finished_at=AT))
+    store.append_events(done.id, [RunFinished(run="", at=AT, state=RunState.SUCCEEDED, reason="")])
+    (added,) = complete_run(store, done)
+    assert isinstance(added, RunFinished)
+    assert store.read_events(done.id)[0] == [added]
 
 
 def test_a_torn_last_line_waits_until_it_is_whole(store: RunStore) -> None:

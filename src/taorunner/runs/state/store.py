@@ -124,7 +124,7 @@ class BatchPaths(Value):
 class Batch(Value):
     """Runs that were launched together, in order. ``parallel`` is the maximum number of concurrent runs.
 
-    ``lingers_s``: so many seconds after the end of its last run its supervisor still waits for runs that are added.
+    ``lingers_s``: how long its supervisor waits for added runs, in seconds, once its last run has ended.
     ``environ`` selects the engine for a supervisor that is started from another terminal. It holds only the variables
     that ``open_batches`` keeps.
     """
@@ -318,14 +318,14 @@ class RunStore:
         append_state(self.paths(run_id).events, text.encode(), self.trust())
 
     def read_events(self, run_id: str, offset: int = 0) -> tuple[list[Event], int]:
-        """Events from byte ``offset`` on, and the offset after them. Unknown and truncated lines are skipped."""
+        """Events from byte ``offset`` on, and the offset after them. Skips damaged lines and those of other runs."""
         try:
             data = read_state(self.paths(run_id).events, self.trust(), offset)
         except OSError:
             return [], offset
         whole = data[: data.rfind(b"\n") + 1]
         events = [from_json_line(line.decode("utf-8", "replace")) for line in whole.splitlines()]
-        return [event for event in events if event is not None], offset + len(whole)
+        return [event for event in events if event and event.run == run_id], offset + len(whole)
 
     def repair_events(self, run_id: str) -> None:
         """Removes a last line that a crash truncated, so the next event starts a new line."""
