@@ -118,6 +118,8 @@ def open_state(path: Path, flags: int = _READ, trust: Trust | None = None, mode:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise LinkedFileError(f'"{path}" is a link, and links are not followed here') from None
+        if error.errno in (errno.ENXIO, errno.EISDIR):  # a socket; a pipe or folder that is to be written
+            raise UntrustedFileError(f'"{path}" is not a regular file') from None
         raise
     try:
         facts = os.fstat(descriptor)

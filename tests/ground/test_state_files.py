@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import threading
 from collections.abc import Callable
@@ -103,10 +104,20 @@ def test_a_second_name_of_another_file_is_not_read_or_appended_to(tmp_path: Path
     assert precious.read_text() == "old"
 
 
-def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "record.json")
-    with pytest.raises(UntrustedFileError, match="is not a regular file"):
-        read_state(tmp_path / "record.json")
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, _socket])
+def test_what_is_no_file_is_refused_without_waiting(
+    tmp_path: Path, make: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket has at most 108 bytes
+    make(Path("record.json"))
+    for touch in (read_state, lambda path: append_state(path, b"new")):
+        with pytest.raises(UntrustedFileError, match="is not a regular file"):
+            touch(Path("record.json"))
 
 
 @needs_root

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import io
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
+from taorunner.errors import RunStateError
 from taorunner.events import RunFinished, RunState
+from taorunner.runs.state.log import log_reader
 from taorunner.runs.state.log.log_reader import copy_log, tail_offset
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -61,3 +65,24 @@ def test_a_run_without_a_log_prints_nothing(store: RunStore) -> None:
     out = io.BytesIO()
     copy_log(store, "r", out, follow=False, tail=None)
     assert out.getvalue() == b""
+
+
+def test_a_log_that_cannot_be_read_is_a_sentence(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, **_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(log_reader, "open_state", refused)
+    with pytest.raises(RunStateError, match=r'the log ".*console.log" cannot be read: Permission denied'):
+        copy_log(store, "r", io.BytesIO(), follow=False, tail=None)
+
+
+def test_a_disk_that_fails_below_a_log_is_a_sentence(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(io.BytesIO):
+        def read(self, _size: int | None = -1) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(log_reader, "opened", lambda *_: nullcontext(Failing()))
+    with pytest.raises(RunStateError, match="cannot be read: Input/output error"):
+        copy_log(store, "r", io.BytesIO(), follow=False, tail=None)

@@ -58,6 +58,13 @@ def test_of_an_overwritten_line_the_last_text_is_printed(store: RunStore) -> Non
     assert printed(store, bar, other) == ["a | 100%", "a | done"]
 
 
+def test_a_very_long_line_is_printed_in_pieces(store: RunStore) -> None:
+    """A line that is held whole takes its length in memory, and the square of it in time."""
+    lines = printed(store, put(store, "a", b"x" * 5_000_000 + b"\nend\n"))
+    assert [line[:5] for line in lines] == ["a | x"] * (len(lines) - 1) + ["a | e"]
+    assert max(map(len, lines)) < 2_000_000 and sum(line.count("x") for line in lines) == 5_000_000
+
+
 def test_a_run_without_a_log_prints_nothing(store: RunStore) -> None:
     first, second = put(store, "a", b""), put(store, "b", b"x\n")
     store.paths(first.id).console.unlink()

@@ -97,7 +97,7 @@ def opened(path: Path, trust: Trust) -> Iterator[IO[bytes] | None]:
     """The log, or None when there is none yet.
 
     Raises:
-        RunStateError: it is a link, or belongs to another user.
+        RunStateError: it is a link, belongs to another user, or cannot be read.
     """
     try:
         descriptor = open_state(path, trust=trust)
@@ -106,15 +106,33 @@ def opened(path: Path, trust: Trust) -> Iterator[IO[bytes] | None]:
         return
     except UntrustedFileError as error:
         raise RunStateError(f"the log cannot be shown: {error}", hint=SHARING) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     with os.fdopen(descriptor, "rb") as file:
         yield file
+
+
+def blocks(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """What follows in the opened log, in pieces. Raises RunStateError when it cannot be read."""
+    while True:
+        try:
+            block = file.read(_BLOCK)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if not block:
+            return
+        yield block
+
+
+def _unreadable(path: Path, error: OSError) -> RunStateError:
+    return RunStateError(f'the log "{path}" cannot be read: {error.strerror}')
 
 
 def _copy_from(path: Path, offset: int, out: IO[bytes], trust: Trust) -> int:
     with opened(path, trust) as file:
         if file is not None:
             file.seek(offset)
-            while block := file.read(_BLOCK):
+            for block in blocks(path, file):
                 out.write(block)
                 offset += len(block)
             out.flush()

@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from taorunner.runs.state.log.log_reader import opened, start_offset
+from taorunner.runs.state.log.log_reader import blocks, opened, start_offset
 from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.state_files import Trust
 
-_BLOCK = 256 * 1024
+_LONGEST_LINE = 1 << 20
 _POLL_S = 0.1
 
 
@@ -62,15 +62,20 @@ class _Lines:
         self._shown, self._offset, self._begun = shown, offset, b""
 
     def copy(self, out: IO[bytes]) -> None:
-        """Writes what is new, without a line that is not whole yet. Raises RunStateError as ``opened``."""
+        """Writes what is new, without a line that is not whole yet. Raises RunStateError as ``opened``.
+
+        A line over 1 MiB is written as several.
+        """
         with opened(self._path, self._trust) as file:
             if file is None:
                 return
             file.seek(self._offset, os.SEEK_SET)
-            while block := file.read(_BLOCK):
+            for block in blocks(self._path, file):
                 self._offset += len(block)
                 *whole, self._begun = (self._begun + block).split(b"\n")
                 out.write(b"".join(self._shown(_settled(line)) + b"\n" for line in whole))
+                if len(self._begun) > _LONGEST_LINE:
+                    self.end(out)
 
     def end(self, out: IO[bytes]) -> None:
         if self._begun:
