@@ -32,10 +32,10 @@ class Watchdog:
         self._next_look_s = 0.0
         self._starting_until_s = 0.0
         self._attempts = 0
-        self._completed: set[str] = set()
+        self._completed: dict[str, RunRecord] = {}
         self._batches: tuple[str, ...] = ()
         self.without_end: list[RunRecord] = []
-        """Ended runs whose last event is missing and cannot be added here."""
+        """Ended runs whose last event is missing and cannot be added here, or was added and cannot be read."""
 
     def keep(self, at_s: float) -> None:
         """Checks at most once a second, so it can be called often.
@@ -82,10 +82,13 @@ class Watchdog:
 
     def _complete(self, records: Iterable[RunRecord]) -> None:
         """A supervisor that was killed after it wrote a record did not write the last event."""
+        self.without_end = list(
+            self._completed.values()
+        )  # of earlier looks: who can read the event has done so
         for record in records:
             if record.state.is_final and record.id not in self._completed:
                 is_complete = complete_end(self._store, record)
                 if is_complete is not None:
-                    self._completed.add(record.id)
+                    self._completed[record.id] = record
                 if is_complete is False:
                     self.without_end.append(record)
