@@ -242,6 +242,16 @@ class CheckpointContract(Value):
     best_pattern: str | None = None
     average_glob: str | None = None
 
+    def check_patterns(self) -> None:
+        """Raises ValueError for a pattern that is no regular expression, and for one of epochs without a group."""
+        try:
+            for pattern in filter(None, (self.epoch_pattern, self.untrained_pattern, self.best_pattern)):
+                re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        if self.epoch_pattern and not re.compile(self.epoch_pattern).groups:
+            raise ValueError("epoch_pattern has no group")
+
 
 class Contract(Value):
     """Everything known about one network × action × release. ``image`` is None when it is unknown.

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from taorunner.backends.contract import EngineState, EngineStatus, Handle, Started
+from taorunner.backends.shared_call import GatheredCall
 from taorunner.errors import EngineRefusedError
 from taorunner.planning.model.plan import Resources
 
@@ -33,11 +34,19 @@ class ScheduledBackend(ABC):
     undecided: ClassVar[Collection[str]]
     pause_s: ClassVar[float]
 
+    def __init__(self) -> None:
+        self._looks = GatheredCall[Handle, EngineStatus](self._look)
+
     @abstractmethod
     def inspect(self, handles: Sequence[Handle]) -> dict[str, EngineStatus]: ...
 
     def _status(self, handle: Handle) -> EngineStatus:
-        return self.inspect([handle])[handle.run_id]
+        """Those who ask at the same time, as after the submit of many runs, share one look."""
+        return self._looks(handle)
+
+    def _look(self, handles: Sequence[Handle]) -> list[EngineStatus]:
+        found = self.inspect(handles)
+        return [found[handle.run_id] for handle in handles]
 
     def _started(self, handle: Handle, *, may_end: bool = False) -> Started:
         """Looks for a moment whether the run starts or waits. ``may_end``: it may end before it starts.

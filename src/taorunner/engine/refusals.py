@@ -32,7 +32,7 @@ _PASSING = (
     r"net/http: request canceled|Response ended prematurely|IncompleteRead|"
     r"context canceled|(?:connection|transport) is closing"  # from an engine that is stopping
 )
-_LONGEST = 16 * 1024  # characters of an engine's text that are searched; real ones have a few hundred
+_END = 8 * 1024  # characters; real texts have a few hundred
 _RLIMITS = {"4": "core", "6": "nproc", "7": "nofile", "8": "memlock", "12": "msgqueue", "14": "rtprio"}
 
 
@@ -63,12 +63,9 @@ def translate(error: BaseException | str, asked: Asked | None = None) -> Taorunn
     if _is_unanswered(error):
         return _no_engine(None, asked)
     engine = "podman" if asked.of_podman else "the docker engine"
-    log = (
-        "podman info shows"
-        if asked.of_podman
-        else "docker info and the engine's log (journalctl -u docker) show"
-    )
-    return EngineRefusedError(f"{engine} refused: {one_line(text_of(error))}", hint=f"{log} more")
+    of_docker = "docker info and the engine's log (journalctl -u docker) show more"
+    hint = "podman info shows more" if asked.of_podman else of_docker
+    return EngineRefusedError(f"{engine} refused: {one_line(text_of(error))}", hint=hint)
 
 
 def recognised(text: str, asked: Asked) -> TaorunnerError | None:
@@ -87,19 +84,13 @@ def recognised(text: str, asked: Asked) -> TaorunnerError | None:
 def text_of(error: BaseException | str) -> str:
     """The engine's own text: docker-py has it in ``explanation``, and adds the URL in ``str()``.
 
-    Of a text over 16 Ki characters the two ends are kept: the time of a search may grow with the square of its length.
+    Of a very long one both ends: the time of a search may grow with the square of its length.
     """
-    text = error if isinstance(error, str) else _explanation(error)
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
-    return text.strip()
-
-
-def _explanation(error: BaseException) -> str:
-    explanation = getattr(error, "explanation", None)
-    if isinstance(explanation, bytes):
-        explanation = explanation.decode("utf-8", "replace")
-    return str(explanation or str(error) or type(error).__name__)
+    said = error if isinstance(error, str) else getattr(error, "explanation", None) or str(error)
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    if not isinstance(error, str):
+        text = text or type(error).__name__
+    return (text if len(text) <= 2 * _END else f"{text[:_END]} … {text[-_END:]}").strip()
 
 
 def is_name_conflict(error: BaseException) -> bool:

@@ -55,3 +55,15 @@ def test_a_damaged_plan_is_found_after_one_that_equals_it(tmp_path: Path) -> Non
     assert damaged == body
     with pytest.raises(ValueError, match="not a stored"):
         RunPlan.from_json(damaged, known)
+
+
+@pytest.mark.parametrize(
+    ("key", "pattern"),
+    [("epoch_pattern", "\x1b[2J"), ("epoch_pattern", "x"), ("untrained_pattern", "("), ("best_pattern", "*")],
+)
+def test_a_damaged_pattern_of_checkpoints_is_no_plan(tmp_path: Path, key: str, pattern: str) -> None:
+    plan = replace(plain_plan(tmp_path, "e1"), contract=load_network("dino").contract("train"))
+    body = json.loads(json.dumps(plan.to_json()))
+    body["contract"]["checkpoints"][key] = pattern
+    with pytest.raises(ValueError, match=r"not a regular expression|has no group"):
+        RunPlan.from_json(body)

@@ -21,6 +21,7 @@ class FarBackend(ScheduledBackend, Generic[H]):
     """
 
     def __init__(self, make_host: Callable[[str | None], H], find: Find) -> None:
+        super().__init__()
         self._make_host = make_host
         self._hosts: dict[str | None, H] = {}
         self._lock = threading.Lock()

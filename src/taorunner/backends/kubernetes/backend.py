@@ -55,6 +55,7 @@ class KubernetesBackend(ScheduledBackend):
     pause_s = 0.2
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        super().__init__()
         self._environ = environ
         self._clients: dict[tuple[str | None, str | None], Kubectl] = {}
         self._lock = threading.Lock()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def find_checkpoints(results: Path, contract: CheckpointContract) -> list[Path]:
             if path.is_symlink() or path.is_dir() != contract.is_directory or is_untrained(path, contract):
                 continue
             is_average = is_moving_average(path, contract)
-            found[path] = (epoch_of(path, contract) or 0, not is_average, path.stat().st_mtime)
+            with suppress(OSError):  # a training removes older ones at any moment
+                found[path] = (epoch_of(path, contract) or 0, not is_average, path.stat().st_mtime)
     return sorted(found, key=lambda path: found[path])
 
 
@@ -132,7 +134,8 @@ def _newest(whole: Sequence[Path], results: Path, contract: CheckpointContract) 
 def epoch_of(path: Path, contract: CheckpointContract) -> int | None:
     """The 1-based epoch in the checkpoint's name; None where it has none."""
     match = re.search(contract.epoch_pattern, path.name) if contract.epoch_pattern else None
-    return int(match[1]) + 1 - contract.first_epoch if match else None
+    written = match[1] if match else None
+    return int(written) + 1 - contract.first_epoch if written and written.isdecimal() else None
 
 
 class Checkpoints(Value):

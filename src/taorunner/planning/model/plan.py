@@ -181,4 +181,6 @@ class RunPlan(Value):
         """
         if isinstance(body, dict) and "gpus" in body and "resources" not in body:
             body = {**body, "resources": {"gpus": body["gpus"]}}
-        return decoded(RunPlan, body, known)
+        plan = decoded(RunPlan, body, known)
+        plan.contract.checkpoints.check_patterns()
+        return plan

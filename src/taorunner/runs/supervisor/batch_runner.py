@@ -51,7 +51,7 @@ from taorunner.scheduling.delegated import within_max_submitted
 from taorunner.values.pace import Pace
 from taorunner.values.value import replace
 
-TICK_S = 0.25
+TICK_S, TICK_PER_RUN_S = 0.25, 0.001  # a turn of the loop looks at each active run
 TICK_WAITING_S = 0.08
 """While runs wait for GPUs: a freed GPU is idle no longer than this."""
 STATUS_EVERY_S, STOPS_EVERY_S = 0.5, 0.2
@@ -200,7 +200,7 @@ class BatchRunner:
             if self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
         ]
         waiting = within_max_submitted(waiting, self._active, plans) if waiting else []
-        self._tick_s = TICK_WAITING_S if waiting else TICK_S
+        self._tick_s = TICK_WAITING_S if waiting else max(TICK_S, TICK_PER_RUN_S * len(self._active))
         if not waiting:
             self._gpus.leave_queue()
             return
