@@ -93,6 +93,17 @@ def test_a_wrong_name_and_a_wrong_file_are_refused(cli: Cli, workspace: Path) ->
     assert "NAME  slurm    ssh LOGIN" in cli("clusters", cwd=workspace).out
 
 
+def test_a_wrong_entry_harms_no_other(cli: Cli, workspace: Path, site: dict[str, str]) -> None:
+    (workspace / "clusters.yml").write_text(f"{TEXT}  bad: {{backend: slurm, partiton: gpu}}\n")
+    listed = cli("clusters", cwd=workspace)
+    assert listed.code == 3
+    assert [line.split()[0] for line in listed.out.splitlines()] == ["name", "dgx", "here", "onsite"]
+    assert "clusters.yml:9" in listed.err and "did you mean" in listed.err
+    assert cli("clusters", "dgx", cwd=workspace).code == 0
+    assert cli("clusters", "check", "onsite", cwd=workspace, env=site).code in (0, 4)
+    assert cli("clusters", "check", "bad", cwd=workspace, env=site).code == 3
+
+
 def test_a_check_proves_the_site_line_by_line(cli: Cli, workspace: Path, site: dict[str, str]) -> None:
     done = cli("clusters", "check", "onsite", cwd=workspace, env=site)
     assert done.code == 0, done.out + done.err

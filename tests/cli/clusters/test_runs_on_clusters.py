@@ -17,6 +17,7 @@ from slurm_rig import Cluster
 
 import rig
 
+BEGIN_TIME = "not before its begin time (BeginTime)"
 ACTIONS = "evaluate:\n  num_gpus: $num_gpus\nexport:\n  gpu_id: 0\n"
 
 
@@ -121,9 +122,9 @@ def test_a_run_that_waits_runs_on_two_nodes_and_is_requeued(
     done = cli("train", "e1", "--cluster", "dgx", "--nodes", "2", "-d", cwd=workspace, env=environ)
     assert done.code == 0, done.err
     name = f"tr-{done.out.strip()}"
-    wait_for(lambda: one_run(cli, workspace, environ)["waiting"] == "BeginTime")
+    wait_for(lambda: one_run(cli, workspace, environ)["waiting"] == BEGIN_TIME)
     shown = cli("ps", cwd=workspace, env=environ)
-    assert (shown.code, "waiting  dgx: BeginTime" in shown.out, shown.err) == (0, True, ""), shown.out
+    assert (shown.code, f"waiting  dgx: {BEGIN_TIME}" in shown.out, shown.err) == (0, True, ""), shown.out
 
     def job() -> str:
         return slurm.checked("squeue", "-h", "-n", name, "-o", "%i")

@@ -101,7 +101,19 @@ _WAITS = {
     "PartitionDown": "the partition {partition} is down",
     "PartitionInactive": "the partition {partition} starts no jobs now",
     "NodeDown": "a node that it needs is down",
+    "BeginTime": "not before its begin time (BeginTime)",
+    "Cleaning": "Slurm is still cleaning up after an earlier start",
+    "Prolog": "its node is being prepared (prolog)",
+    "JobArrayTaskLimit": "as many runs of its array are active as its limit allows",
+    "FrontEndDown": "the front end of the cluster is down",
+    "ReservationDeleted": "its reservation was deleted: remove it from options and submit again",
+    "SchedDefer": "the scheduler looks at it later",
+    "BurstBufferResources": "waits for room in the burst buffer",
+    "BurstBufferStageIn": "its files are being copied into the burst buffer",
+    "DeadLine": "its deadline cannot be met",
 }
+_LIMIT = re.compile(r"(QOS|Assoc)\w+")
+"""A limit of a QOS or an association (user, account) that others, or your other jobs, use up now."""
 
 
 TIME_LIMIT = "TimeLimit"
@@ -139,10 +151,13 @@ def waiting_text(reason: str, interrupted: str | None, asked: Asked, job: str) -
         return QUEUED
     word, _, rest = reason.partition(",")
     if word == "Resources":
-        return _filled("Resources" if not asked.gpus else "waits for {gpus}", asked)
+        return _filled("waits for {gpus}" if asked.gpus else "waits for a free node (Resources)", asked)
     if "GRES" in word or "TRES" in word.upper():
         return f"your share of GPUs is used up ({reason})"
     text = _WAITS.get(HELD_AFTER_START if is_held_after_start(word) else word.strip("()"))
+    limit = _LIMIT.fullmatch(word)
+    if text is None and limit is not None:
+        return f"a limit of your {'QOS' if limit[1] == 'QOS' else 'account'} is reached ({reason})"
     if text is None:
         return reason
     nodes = rest.partition(":")[2].strip("() ")

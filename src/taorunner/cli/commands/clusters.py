@@ -49,6 +49,8 @@ def _show(
         print_cluster(known_cluster(clusters, name), json=json)
         return ExitCode.DONE
     if clusters.findings:
+        if clusters.usable and not json:
+            print_clusters(list(clusters.usable.values()), json=False)
         raise UserFilesError("clusters.yml has errors", findings=clusters.findings)
     if not clusters.usable and not json:
         from pathlib import Path
