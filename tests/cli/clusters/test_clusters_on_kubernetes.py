@@ -91,7 +91,11 @@ def test_missing_rights_and_a_login_that_has_run_out(
     allow()
     kubernetes.refuse(403, "Forbidden", "no", "create", resource="secrets")
     code, said = checked()
-    assert (code, said["cluster-rights"][0]) == (0, "warning")
+    assert (code, said["cluster-rights"][0], "cluster-shell" in said) == (0, "warning", False)
+    kubernetes.refuse(403, "Forbidden", "no", "create", resource="pods/exec")
+    code, said = checked()
+    text = "your login may not create pods/exec: shell --cluster is refused, runs are not; kubectl auth can-i create pods/exec"
+    assert (code, said["cluster-shell"]) == (0, ("warning", text))
     kubernetes.refuse(401, "Unauthorized", "Unauthorized", "GET")
     code, said = checked()
     assert (

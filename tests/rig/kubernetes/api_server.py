@@ -306,7 +306,8 @@ class ApiServer:
         asked = body["spec"]["resourceAttributes"]
         is_allowed = True
         try:
-            self._refuse(asked["verb"], asked["resource"], "can-i")
+            part = f"/{asked['subresource']}" if "subresource" in asked else ""
+            self._refuse(asked["verb"], asked["resource"] + part, "can-i")
         except Refused:
             is_allowed = False
         return {**body, "status": {"allowed": is_allowed}}

@@ -162,9 +162,11 @@ class Kubectl:
         return _json(done.stdout) if done.succeeded else refusal_of(done)
 
     def can(self, verb: str, what: str) -> bool:
-        """Whether this login may do that in the namespace."""
+        """Whether this login may do that in the namespace. ``what`` is a kind of object, or ``pods/exec``."""
         group = "batch" if what == "jobs" else ""
-        asked = {"namespace": self.place().namespace, "verb": verb, "resource": what, "group": group}
+        resource, _, part = what.partition("/")
+        asked = {"namespace": self.place().namespace, "verb": verb, "resource": resource, "group": group}
+        asked |= {"subresource": part} if part else {}
         made = self.create({
             "kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {},
             "spec": {"resourceAttributes": asked},

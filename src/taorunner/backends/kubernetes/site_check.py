@@ -4,7 +4,7 @@ checks without making it. One finding for each thing, in the order in which a ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from taorunner.backends.kubernetes import reasons
@@ -21,6 +21,7 @@ _RIGHTS = (
     ("create", "jobs"), ("list", "jobs"), ("delete", "jobs"), ("list", "pods"), ("delete", "pods"),
     ("create", "secrets"), ("delete", "secrets"),
 )  # fmt: skip
+_OF_SHELLS = (("create", "pods"), ("create", "pods/exec"))
 _TRIED = "check"
 """The run id of the Job that is tried, and never made."""
 
@@ -59,13 +60,20 @@ def _rights(client: Kubectl) -> Iterator[Finding]:
         yield Finding(
             Severity.OK, "cluster-rights", "your login may create and delete jobs, pods and secrets"
         )
-        return
-    for_secrets = all(what.endswith("secrets") for what in lacking)
-    text = f"your login may not {', '.join(lacking)}" + (
-        ": runs with secrets are refused" if for_secrets else ""
-    )
-    severity = Severity.WARNING if for_secrets else Severity.ERROR
-    yield Finding(severity, "cluster-rights", text, f"kubectl auth can-i {lacking[0]}")
+    else:
+        for_secrets = all(what.endswith("secrets") for what in lacking)
+        harm = ": runs with secrets are refused" if for_secrets else ""
+        severity = Severity.WARNING if for_secrets else Severity.ERROR
+        yield _not_allowed(severity, "cluster-rights", lacking, harm)
+    lacking = [f"{verb} {what}" for verb, what in _OF_SHELLS if not client.can(verb, what)]
+    if lacking:
+        harm = ": shell --cluster is refused, runs are not"
+        yield _not_allowed(Severity.WARNING, "cluster-shell", lacking, harm)
+
+
+def _not_allowed(severity: Severity, code: str, lacking: Sequence[str], harm: str) -> Finding:
+    text = f"your login may not {', '.join(lacking)}{harm}"
+    return Finding(severity, code, text, f"kubectl auth can-i {lacking[0]}")
 
 
 def _claims(client: Kubectl, settings: Mapping[str, Any]) -> Iterator[Finding]:
