@@ -1,8 +1,9 @@
-"""``python -m taorunner.tracking [--once] RUN-FOLDER…``: sends runs to the server that their experiments name.
+"""``python -m taorunner.tracking [--once] RUN-FOLDER…``: sends runs to the trackers that their experiments name.
 
 Without ``--once`` it follows the runs to their ends; the supervisor starts it like this, one process for a run. With
-``--once`` it sends what they have now and prints a line of JSON for each; ``--to mlflow`` also sends those whose
-experiments name no server, to that of MLFLOW_TRACKING_URI. A run that another process sends is left to that one.
+``--once`` it sends what they have now and prints a line of JSON for each tracker of each run; ``--to TRACKER`` is for
+that one alone, also of runs whose experiments name none: MLflow's server is then that of MLFLOW_TRACKING_URI. A run
+that another process sends is left to that one.
 """
 
 from __future__ import annotations
@@ -14,19 +15,29 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from taorunner.errors import RunStateError
 from taorunner.events import now
-from taorunner.project.tracking.words import MLFLOW, MlflowTarget, mlflow_target, track_problems
+from taorunner.project.tracking.words import (
+    MLFLOW,
+    TRACKERS,
+    MlflowTarget,
+    WandbTarget,
+    mlflow_target,
+    track_problems,
+    wandb_target,
+)
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.state.tracking_state import TrackingState, read_tracking, save_tracking
 from taorunner.state_files import open_state
-from taorunner.tracking.following import follow, send_once, size_of
+from taorunner.tracking.following import Sender, follow, send_once, size_of
 from taorunner.tracking.mlflow import MlflowServer, TrackingError
 from taorunner.tracking.sender import RunSender
+from taorunner.tracking.wandb_files import OfflineFiles
 from taorunner.values.value import replace
 
 
@@ -34,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m taorunner.tracking")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN-FOLDER")
     parser.add_argument("--once", action="store_true")
-    parser.add_argument("--to", choices=[MLFLOW])
+    parser.add_argument("--to", choices=TRACKERS)
     given = parser.parse_args(argv)
     for number in (signal.SIGHUP, signal.SIGINT):
         if not given.once:
@@ -42,30 +53,47 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = 0
     for folder in given.runs:
         store = RunStore(folder.absolute().parent.parent)
-        problem = _track(store, folder.name, is_once=given.once, is_asked=given.to is not None)
-        code = code if problem is None else 1
-        if given.once:
-            _print(store, folder.name, problem)
+        for tracker, problem in _tracked(store, folder.name, is_once=given.once, to=given.to).items():
+            code = code if problem is None else 1
+            if given.once:
+                _print(store, folder.name, tracker, problem)
     return code
 
 
-def _track(store: RunStore, run_id: str, *, is_once: bool, is_asked: bool) -> str | None:
-    """Why not all of it was sent; None when it was."""
+def _tracked(store: RunStore, run_id: str, *, is_once: bool, to: str | None) -> dict[str, str | None]:
+    """For each tracker why not all of the run was sent there; None when it was."""
     try:
-        target = _target(store, run_id) or (MlflowTarget() if is_asked else None)
-        if target is None:
-            return "its experiment names no server"
+        track = _track_of(store, run_id)
+    except (OSError, ValueError, RunStateError) as error:
+        return {to or MLFLOW: f"its files cannot be read: {error}"}
+    if to is not None:
+        track = {to: track.get(to, {})}
+    if not track:
+        return {MLFLOW: "its experiment names no server"}
+    try:
         with _alone(store, run_id) as is_alone:
             if not is_alone:
-                return "another process sends it"
-            return _send(store, run_id, target, is_once=is_once)
+                return dict.fromkeys(track, "another process sends it")
+            return {name: _sent(store, run_id, name, track, is_once=is_once) for name in track}
+    except OSError as error:
+        return dict.fromkeys(track, f"its files cannot be read: {error}")
+
+
+def _sent(
+    store: RunStore, run_id: str, tracker: str, track: Mapping[str, Any], *, is_once: bool
+) -> str | None:
+    try:
+        if tracker == MLFLOW:
+            return _to_mlflow(store, run_id, mlflow_target(track) or MlflowTarget(), is_once=is_once)
+        files = OfflineFiles(store, run_id, wandb_target(track) or WandbTarget(), now)
+        return _followed(files, store, run_id, is_once=is_once) or files.state.problem
     except (TrackingError, RunStateError) as error:
         return str(error)
     except (OSError, ValueError) as error:
         return f"its files cannot be read: {error}"
 
 
-def _send(store: RunStore, run_id: str, target: MlflowTarget, *, is_once: bool) -> str | None:
+def _to_mlflow(store: RunStore, run_id: str, target: MlflowTarget, *, is_once: bool) -> str | None:
     address = target.address(os.environ)
     if address is None:
         text = f"{target.variable} is not set"
@@ -74,20 +102,22 @@ def _send(store: RunStore, run_id: str, target: MlflowTarget, *, is_once: bool) 
     server = MlflowServer(address, os.environ, Path.home())
     try:
         sender = RunSender(store, run_id, server, target.experiment, now)
-        if is_once:
-            send_once(sender, time.sleep)
-            return None
-        events = str(store.paths(run_id).events)
-        follow(
-            sender,
-            lambda: size_of(events),
-            lambda: store.load(run_id).state.is_final,
-            time.monotonic,
-            time.sleep,
-        )
-        return sender.state.problem
+        return _followed(sender, store, run_id, is_once=is_once) or sender.state.problem
     finally:
         server.close()
+
+
+def _followed(sender: Sender, store: RunStore, run_id: str, *, is_once: bool) -> str | None:
+    """Why nothing was sent now although the run may be sent once it has ended; else None, or a TrackingError."""
+    if is_once:
+        is_all = send_once(sender, time.sleep)
+        is_waiting = not is_all and isinstance(sender, OfflineFiles)
+        return "the run has not ended: its files are written then" if is_waiting else None
+    events = str(store.paths(run_id).events)
+    follow(
+        sender, lambda: size_of(events), lambda: store.load(run_id).state.is_final, time.monotonic, time.sleep
+    )
+    return None
 
 
 def _note(store: RunStore, run_id: str, target: MlflowTarget, problem: str) -> None:
@@ -97,11 +127,11 @@ def _note(store: RunStore, run_id: str, target: MlflowTarget, problem: str) -> N
         save_tracking(store, run_id, replace(state, problem=problem, at=now()))
 
 
-def _target(store: RunStore, run_id: str) -> MlflowTarget | None:
-    """Of the run's plan. Raises OSError, ValueError."""
+def _track_of(store: RunStore, run_id: str) -> dict[str, Any]:
+    """What the run's plan says of trackers, where that can be used. Raises OSError, ValueError."""
     body = store.plan_body(run_id)
     track = body.get("track") if isinstance(body, dict) else None
-    return mlflow_target(track) if isinstance(track, dict) and not any(track_problems(track)) else None
+    return track if isinstance(track, dict) and not any(track_problems(track)) else {}
 
 
 @contextmanager
@@ -120,14 +150,10 @@ def _alone(store: RunStore, run_id: str) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _print(store: RunStore, run_id: str, problem: str | None) -> None:
-    state = read_tracking(store, run_id)
-    body = {
-        "run": run_id,
-        "problem": problem,
-        **(state.to_json() if state is not None and problem is None else {}),
-    }
-    print(json.dumps({**body, "problem": problem}), flush=True)
+def _print(store: RunStore, run_id: str, tracker: str, problem: str | None) -> None:
+    state = read_tracking(store, run_id, tracker)
+    known = state.to_json() if state is not None and problem is None else {}
+    print(json.dumps({"run": run_id, "target": tracker, **known, "problem": problem}), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from taorunner.errors import RunStateError
 from taorunner.tracking.mlflow import TrackingError
-from taorunner.tracking.sender import RunSender
+
+
+class Sender(Protocol):
+    """Of one run and one tracker."""
+
+    def send_new(self) -> bool:
+        """True when the run has ended and all of it was sent. Raises TrackingError, RunStateError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Times:
 
 
 def follow(
-    sender: RunSender,
+    sender: Sender,
     events_size: Callable[[], int],
     is_over: Callable[[], bool],
     clock: Callable[[], float],
@@ -58,16 +65,16 @@ def follow(
         sleep(wait_s)
 
 
-def send_once(sender: RunSender, sleep: Callable[[float], None], tries: int = 3) -> None:
-    """For ``track sync``. Raises TrackingError, RunStateError."""
+def send_once(sender: Sender, sleep: Callable[[float], None], tries: int = 3) -> bool:
+    """For ``track sync``: as ``send_new``. Raises TrackingError, RunStateError."""
     for left in reversed(range(tries)):
         try:
-            sender.send_new()
-            return
+            return sender.send_new()
         except TrackingError as error:
             if error.is_refusal or not left:
                 raise
             sleep(min(error.wait_s or 1.0, 20.0))
+    return False
 
 
 def size_of(path: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 from command_line import Cli
 from made_runs import made_run
 from played_mlflow import PlayedMlflow
+from trackers import tracker_python
 
 import taorunner
 from taorunner.events import Notice
+from taorunner.project.tracking.words import WANDB
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.state.tracking_state import read_tracking
 
@@ -44,9 +48,13 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> taorunner.Workspace:
 
 def tracked(workspace: taorunner.Workspace, uri: str) -> taorunner.Run:
     """A training that is sent to ``uri``, ended."""
+    return trained(workspace, f"{{mlflow: {{uri: '{uri}'}}}}")
+
+
+def trained(workspace: taorunner.Workspace, track: str) -> taorunner.Run:
     file = workspace.path / "projects/shapes/experiments.yml"
     without = re.sub(r"\n    track: .*", "", file.read_text())
-    file.write_text(without.replace("\n  tiny:", f"\n  tiny:\n    track: {{mlflow: {{uri: '{uri}'}}}}"))
+    file.write_text(without.replace("\n  tiny:", f"\n  tiny:\n    track: {track}"))
     batch = taorunner.start(workspace, "shapes", "train", "tiny", overrides=SHORT, overwrite=True)
     assert batch.wait(timeout_s=120), [(run.reason, run.log(tail=20)) for run in batch.runs]
     return batch.runs[0]
@@ -107,6 +115,18 @@ def test_a_server_in_trouble_changes_nothing_in_a_run(
             os.kill(int(line.parent.name), 9)
 
 
+def test_wandb_that_is_not_installed_changes_nothing_in_a_run(shapes: taorunner.Workspace) -> None:
+    if importlib.util.find_spec("wandb") is not None:
+        pytest.skip("wandb is installed in this Python: see test_wandb_files")
+    run = trained(shapes, "{wandb: {}}")
+    assert run.state.value == "SUCCEEDED"
+    store, ends = RunStore(shapes.path / ".taorunner"), time.monotonic() + 200
+    while (state := read_tracking(store, run.id, WANDB)) is None or state.problem is None:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    assert "pip install 'taorunner[wandb]'" in state.problem
+
+
 def test_sync_sends_what_is_missing_once(cli: Cli, root: Path, played: PlayedMlflow) -> None:
     runs = [
         made_run(root / ".taorunner", name, {"val_mAP50": [0.5, 0.7]}, number=number)
@@ -117,7 +137,7 @@ def test_sync_sends_what_is_missing_once(cli: Cli, root: Path, played: PlayedMlf
     assert (refused.code, refused.err.splitlines()[0]) == (2, "error: MLFLOW_TRACKING_URI is not set")
     here = {"MLFLOW_TRACKING_URI": played.address}
     assert cli("track", "sync", *since, cwd=root, env=here).err == (
-        "no run names a server: --to mlflow sends them to that of MLFLOW_TRACKING_URI\n"
+        "no run names a tracker: --to mlflow sends them to MLFLOW_TRACKING_URI, --to wandb writes files\n"
     )
     done = cli("track", "sync", *since, "--to", "mlflow", "--json", cwd=root, env=here)
     assert done.code == 0, done
@@ -143,7 +163,27 @@ def test_what_a_server_refuses_is_said_with_the_run(cli: Cli, root: Path, played
     assert "refuses access (403)" in done.json[0]["problem"]
 
 
-def test_weights_and_biases_is_refused_in_plain_words(cli: Cli, root: Path) -> None:
+def test_a_tracker_that_there_is_not_is_refused_in_plain_words(cli: Cli, root: Path) -> None:
     made_run(root / ".taorunner", "a")
-    done = cli("track", "sync", "--to", "wandb", cwd=root)
-    assert (done.code, done.err.splitlines()[0]) == (2, 'error: --to takes mlflow, not "wandb"')
+    done = cli("track", "sync", "--to", "wandbb", cwd=root)
+    assert (done.code, done.err.splitlines()[0]) == (2, 'error: --to takes mlflow or wandb, not "wandbb"')
+    assert 'did you mean "wandb"?' in done.err
+
+
+def test_files_of_weights_and_biases_are_written_and_named(cli: Cli, root: Path, tmp_path: Path) -> None:
+    """By the real library, in the Python that has it."""
+    run = made_run(root / ".taorunner", "a", {"val_mAP50": [0.5, 0.7]})
+    since = ("--since", "2026-01-01")
+    words = [tracker_python("wandb"), "-m", "taorunner", "track", "sync", *since, "--to", "wandb"]
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.fspath(Path(taorunner.__file__).parents[1]),
+        "HOME": str(tmp_path),
+    }
+    done = subprocess.run(words, cwd=root, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (root / ".taorunner/runs" / run.id / "wandb").iterdir()
+    assert f"wandb sync {folder}" in done.stdout + done.stderr
+    (shown,) = cli("track", "status", *since, "--json", cwd=root).json
+    assert (shown["target"], shown["points"], shown["complete"]) == ("wandb", 2, True)
+    assert shown["server"] == str(folder)

@@ -32,7 +32,7 @@ Watch    ps, attach, logs, stop
 Results  runs          List, show, compare and clean up runs
          report        Write a report as one HTML file
          bundle        Pack an exported model to hand it over
-         track         Send runs to an MLflow server
+         track         Send runs to MLflow, or write files for Weights & Biases
          tensorboard   Show curves in TensorBoard, on this machine only
 Machine  image         List, pull, lock and build container images
          clusters      List, check and sync clusters

@@ -273,7 +273,7 @@ ROOT_OPTIONS: dict[str, str] = {"-V": "", "--help": "", "--install-completion": 
     "--workspace": "folder"}
 GROUPS: dict[str, str] = {
     "sweep": "Search for better parameters",
-    "track": "Send runs to an MLflow server",
+    "track": "Send runs to MLflow, or write files for Weights & Biases",
     "runs": "List, show, compare and clean up runs",
     "networks": "List networks, their actions and specs",
     "pretrained": "List and download pretrained weights",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from taorunner.console.base.columns import Column, Row, laid_out
 from taorunner.console.base.formatting import clean
 from taorunner.console.base.json_output import write_json
 from taorunner.console.base.theme import LEAST_WIDTH, make_console, symbols_of, width_in_pipes
-from taorunner.project.tracking.words import mlflow_target, track_problems
+from taorunner.project.tracking.words import TRACKERS, track_problems
 from taorunner.runs.state.lookup.short_ids import short_ids
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
@@ -23,9 +23,10 @@ from taorunner.runs.state.tracking_state import TrackingState, is_behind, read_t
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """``is_asked``: its experiment names a server. ``problem`` is why the last try failed."""
+    """One run and one tracker. ``is_asked``: its experiment names that. ``problem`` is why the last try failed."""
 
     record: RunRecord
+    tracker: str
     state: TrackingState | None
     is_asked: bool
     is_complete: bool
@@ -35,25 +36,31 @@ class Tracked:
         record, state = self.record, self.state
         return {
             "run": record.id, "short_id": short_id, "project": record.project, "experiment": record.experiment,
-            "action": record.action, "target": None if state is None else state.target,
+            "action": record.action, "target": self.tracker,
             "server": (state and state.server) or None, "remote": state and state.remote,
             "points": state.points if state is not None else 0, "epoch": state and state.epoch,
             "complete": self.is_complete, "problem": self.problem,
         }  # fmt: skip
 
 
-def tracked(store: RunStore, record: RunRecord, problem: str | None = None) -> Tracked:
-    """``problem`` of a try that left none on disk. Never raises for files of the run."""
-    state = read_tracking(store, record.id)
+def tracked(
+    store: RunStore, record: RunRecord, problems: Mapping[str, str | None] | None = None
+) -> list[Tracked]:
+    """Of each tracker. ``problems`` by tracker, of a try that left none on disk. Never raises for files of the run."""
     try:
         track = store.plan_body(record.id).get("track") or {}
-        is_asked = not any(track_problems(track)) and mlflow_target(track) is not None
+        asked = set() if any(track_problems(track)) else set(track)
     except (OSError, ValueError, AttributeError):
-        is_asked = False
-    is_complete = state is not None and state.remote is not None and not is_behind(store, record.id, state)
-    return Tracked(
-        record, state, is_asked, is_complete, problem or (None if state is None else state.problem)
-    )
+        asked = set()
+    found = []
+    for tracker in TRACKERS:
+        state = read_tracking(store, record.id, tracker)
+        is_complete = (
+            state is not None and state.remote is not None and not is_behind(store, record.id, state)
+        )
+        problem = (problems or {}).get(tracker) or (None if state is None else state.problem)
+        found.append(Tracked(record, tracker, state, tracker in asked, is_complete, problem))
+    return found
 
 
 def print_tracked(store: RunStore, runs: Sequence[Tracked], *, json: bool) -> None:

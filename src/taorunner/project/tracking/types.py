@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, with_config
 from pydantic.config import ConfigDict
@@ -11,7 +11,9 @@ from typing_extensions import NotRequired, TypedDict
 from taorunner.project.tracking.words import (
     EXPERIMENT_PATTERN,
     MAX_EXPERIMENT,
+    MAX_NAME,
     MAX_URI,
+    NAME_PATTERN,
     URI_PATTERN,
     URI_VARIABLE,
 )
@@ -49,8 +51,26 @@ class MlflowServer(TypedDict):
     ]
 
 
+def _name(what: str, example: str) -> object:
+    return Field(
+        pattern=NAME_PATTERN, min_length=1, max_length=MAX_NAME, description=what, examples=[example]
+    )
+
+
+@with_config(_STRICT)
+class WandbFiles(TypedDict):
+    """Files of an offline run of Weights & Biases, written when a run ends. ``wandb sync`` sends them."""
+
+    project: NotRequired[
+        Annotated[str, _name("The project there. Left out: the name of the project.", "parts")]
+    ]
+    entity: NotRequired[Annotated[str, _name("The user or team there. Left out: your own.", "vision-team")]]
+    mode: NotRequired[Annotated[Literal["offline"], Field(description="Only offline: files are written.")]]
+
+
 @with_config(_STRICT)
 class Track(TypedDict):
     """Where the metrics of runs are sent, by a process beside them. {} turns off what is inherited."""
 
     mlflow: NotRequired[MlflowServer]
+    wandb: NotRequired[WandbFiles]

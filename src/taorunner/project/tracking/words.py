@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
     from taorunner.project.diagnostics import FindingList
 
-MLFLOW = "mlflow"
+MLFLOW, WANDB = "mlflow", "wandb"
+TRACKERS = (MLFLOW, WANDB)
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 URI_PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#@]*)?)$"
 EXPERIMENT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 MAX_URI, MAX_EXPERIMENT = 1000, 250
 
 _KEYS = ("uri", "experiment")
+_WANDB_KEYS = ("project", "entity", "mode")
+NAME_PATTERN = r"^[A-Za-z0-9_.-]+$"
+MAX_NAME = 128
+"""Of projects and entities of Weights & Biases."""
 _SECRETS = re.compile(r"token|password|passw|secret|key|user", re.IGNORECASE)
 CREDENTIALS = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 
@@ -55,9 +60,28 @@ class MlflowTarget(Value):
         return self.uri[len("env:") :] if self.uri.startswith("env:") else None
 
 
+class WandbTarget(Value):
+    """Files of an offline run of Weights & Biases. ``project`` is None for the name of the project here."""
+
+    project: str | None = None
+    entity: str | None = None
+
+
 def mlflow_target(track: Mapping[str, Any]) -> MlflowTarget | None:
     """Of a checked ``track``; None where it names no MLflow server."""
     return MlflowTarget(**track[MLFLOW]) if MLFLOW in track else None
+
+
+def wandb_target(track: Mapping[str, Any]) -> WandbTarget | None:
+    """Of a checked ``track``; None where it asks for no files of Weights & Biases."""
+    if WANDB not in track:
+        return None
+    return WandbTarget(**{key: value for key, value in track[WANDB].items() if key != "mode"})
+
+
+def is_tracked(track: Mapping[str, Any]) -> bool:
+    """Whether a checked ``track`` names a tracker."""
+    return any(name in track for name in TRACKERS)
 
 
 def track_problems(value: object) -> Iterator[TrackProblem]:
@@ -66,20 +90,15 @@ def track_problems(value: object) -> Iterator[TrackProblem]:
         yield TrackProblem("wrong-type", '"track" must be a mapping', hint=f"write track: {{{MLFLOW}: {{}}}}")
         return
     for name, settings in value.items():
-        if name == "wandb":
-            yield TrackProblem(
-                "tracker-unsupported", '"track.wandb": taorunner does not send runs to Weights & Biases',
-                ("wandb",), "TAO does it itself: set wandb.enable in the spec, and WANDB_API_KEY in env", True,
-            )  # fmt: skip
-        elif name != MLFLOW:
-            hint = did_you_mean(str(name), [MLFLOW]) or f"a tracker is {MLFLOW}"
+        if name not in TRACKERS:
+            hint = did_you_mean(str(name), TRACKERS) or f"trackers are {' and '.join(TRACKERS)}"
             yield TrackProblem("unknown-key", f'unknown tracker "{_shown(name)}"', (name,), hint, True)
         elif not isinstance(settings, dict):
             yield TrackProblem(
-                "wrong-type", '"track.mlflow" must be a mapping', (MLFLOW,), "write mlflow: {}"
+                "wrong-type", f'"track.{name}" must be a mapping', (name,), f"write {name}: {{}}"
             )
         else:
-            yield from _mlflow(settings)
+            yield from _mlflow(settings) if name == MLFLOW else _wandb(settings)
 
 
 def without_wrong_track(entry: dict[Any, Any], path: tuple[str, ...], to: FindingList) -> dict[Any, Any]:
@@ -108,6 +127,29 @@ def _mlflow(settings: Mapping[Any, Any]) -> Iterator[TrackProblem]:
         elif not re.match(EXPERIMENT_PATTERN, value) or len(value) > MAX_EXPERIMENT or "\n" in value:
             message = f'"track.mlflow.experiment" must be a name of at most {MAX_EXPERIMENT} characters'
             yield TrackProblem("wrong-value", message, path)
+
+
+def _wandb(settings: Mapping[Any, Any]) -> Iterator[TrackProblem]:
+    for key, value in settings.items():
+        path = (WANDB, key)
+        if key not in _WANDB_KEYS:
+            if isinstance(key, str) and _SECRETS.search(key):
+                message = f'"track.wandb" has no "{_shown(key)}": no credentials are kept here'
+                hint = "wandb sync asks for your key, or takes WANDB_API_KEY; writing the files needs none"
+                yield TrackProblem("plain-secret", message, path, hint, True)
+                continue
+            hint = did_you_mean(str(key), _WANDB_KEYS) or f"its keys are {', '.join(_WANDB_KEYS)}"
+            yield TrackProblem("unknown-key", f'"track.wandb" has no "{_shown(key)}"', path, hint, True)
+        elif not isinstance(value, str):
+            yield TrackProblem("wrong-type", f'"track.wandb.{key}" must be a text', path, "put it in quotes")
+        elif key == "mode" and value != "offline":
+            message = f'"track.wandb.mode" must be offline, not "{_shown(value)}"'
+            hint = "taorunner writes files of an offline run; wandb sync FOLDER sends them"
+            yield TrackProblem("wrong-value", message, path, hint)
+        elif key != "mode" and (not re.fullmatch(NAME_PATTERN, value) or len(value) > MAX_NAME):
+            message = f'"track.wandb.{key}" cannot be "{_shown(value)}"'
+            hint = f"letters, digits, dots, dashes and underscores, at most {MAX_NAME}"
+            yield TrackProblem("wrong-value", message, path, hint)
 
 
 def _uri(value: str, path: tuple[str, ...]) -> Iterator[TrackProblem]:

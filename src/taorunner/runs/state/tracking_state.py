@@ -1,4 +1,5 @@
-"""TrackingState: how much of a run was sent to a tracking server, in ``tracking.json`` of its folder.
+"""TrackingState: how much of a run was sent to a tracker, in ``tracking.json`` of its folder, or for Weights & Biases
+in ``tracking.wandb.json``.
 
 Only ``taorunner.tracking`` writes it, a process beside the supervisor. Without it, or with a damaged one, the run is
 sent again from its start, which changes nothing on the server.
@@ -10,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from taorunner.atomic_files import write_json
+from taorunner.project.tracking.words import MLFLOW
 from taorunner.state_files import read_json_state
 from taorunner.values.stored import fits, kinds_of
 from taorunner.values.value import Value, field, names_of
@@ -17,13 +19,15 @@ from taorunner.values.value import Value, field, names_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any
 
     from taorunner.runs.state.store import RunStore
 
 
 class TrackingState(Value):
-    """``server`` is the address without credentials, ``experiment`` the name there, ``remote`` the run's id there.
+    """``server`` is the address without credentials, or the folder with the files; ``experiment`` the name there,
+    ``remote`` the run's id there.
 
     Everything before the byte ``offset`` of events.jsonl was sent, and of what follows ``skip`` metrics; ``points`` in
     all. ``names`` are the metrics whose name the server does not take, by the one they have there. ``is_described``:
@@ -33,7 +37,7 @@ class TrackingState(Value):
 
     server: str
     experiment: str
-    target: str = "mlflow"
+    target: str = MLFLOW
     remote: str | None = None
     offset: int = 0
     skip: int = 0
@@ -53,10 +57,15 @@ class TrackingState(Value):
 _KINDS = kinds_of(TrackingState)
 
 
-def read_tracking(store: RunStore, run_id: str) -> TrackingState | None:
+def _file(store: RunStore, run_id: str, target: str) -> Path:
+    own = store.paths(run_id).tracking
+    return own if target == MLFLOW else own.with_name(f"tracking.{target}.json")
+
+
+def read_tracking(store: RunStore, run_id: str, target: str = MLFLOW) -> TrackingState | None:
     """None for a run of which nothing was sent, and for a file that cannot be used."""
     try:
-        body = read_json_state(store.paths(run_id).tracking, store.trust())
+        body = read_json_state(_file(store, run_id, target), store.trust())
         known = {key: value for key, value in body.items() if key in _KINDS and key != "names"}
         names = {str(name): str(original) for name, original in body["names"].items()}
         if isinstance(known.get("at"), str):
@@ -65,12 +74,13 @@ def read_tracking(store: RunStore, run_id: str) -> TrackingState | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
     is_fine = all(fits(value, _KINDS[key]) for key, value in known.items())
+    is_fine = is_fine and state.target == target
     return state if is_fine and min(state.offset, state.skip, state.points) >= 0 else None
 
 
 def save_tracking(store: RunStore, run_id: str, state: TrackingState) -> None:
     """Raises OSError."""
-    write_json(store.paths(run_id).tracking, state.to_json())
+    write_json(_file(store, run_id, state.target), state.to_json())
 
 
 def is_behind(store: RunStore, run_id: str, state: TrackingState) -> bool:

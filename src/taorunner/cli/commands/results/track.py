@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _RUNS_A_PROCESS = 50
 _LONGEST_S = 6 * 3600.0
+_SHOWN = 5
 
 _Runs = Annotated[
     Optional[list[str]],
@@ -27,7 +28,7 @@ _Since = Annotated[str, option("--since", "Only queued since then: 2h, 3d, DATE"
 
 
 def register(app: typer.Typer) -> None:
-    group = make_group("Send runs to an MLflow server")
+    group = make_group("Send runs to MLflow, or write files for Weights & Biases")
     add_command(
         group, "sync", _sync, "Send what a tracking server does not have yet", "taorunner track sync",
         "taorunner track sync 'rtdetr_*' --to mlflow --since 30d",
@@ -41,7 +42,7 @@ def _sync(
     runs: _Runs = None,
     to: Annotated[
         Optional[str],
-        option("--to", "Send runs without a server, too: mlflow", word="TRACKER"),
+        option("--to", "Only this, also of runs without it: mlflow, wandb", word="TRACKER"),
     ] = None,
     since: _Since = "30d",
     project: OfProjectOption = None,
@@ -49,26 +50,42 @@ def _sync(
     json: JsonOption = False,
 ) -> int:
     import os
+    import shlex
 
     from taorunner.console.pages.tracking_view import print_tracked, tracked
-    from taorunner.project.tracking.words import MLFLOW, URI_VARIABLE
+    from taorunner.project.tracking.words import MLFLOW, TRACKERS, URI_VARIABLE, WANDB
+    from taorunner.text import did_you_mean
 
     context.obj.refuse_extra()
-    if to not in (None, MLFLOW):
-        raise UsageError(f'--to takes {MLFLOW}, not "{to}"', hint=f"--to {MLFLOW}, or leave it out")
-    if to is not None and not os.environ.get(URI_VARIABLE):
+    if to is not None and to not in TRACKERS:
+        hint = did_you_mean(to, TRACKERS) or f"--to {MLFLOW}, or leave it out"
+        raise UsageError(f'--to takes {" or ".join(TRACKERS)}, not "{to}"', hint=hint)
+    if to == MLFLOW and not os.environ.get(URI_VARIABLE):
         raise UsageError(f"{URI_VARIABLE} is not set", hint=f"export {URI_VARIABLE}=http://HOST:5000")
     asked, records = _chosen(context, runs, since, project, workspace)
-    every = [tracked(asked.store, record) for record in records if record.started_at is not None]
+    begun = [record for record in records if record.started_at is not None]
+    every = [one for record in begun for one in tracked(asked.store, record) if to in (None, one.tracker)]
     wanted = [one for one in every if (one.is_asked or to is not None) and not one.is_complete]
     if not wanted:
         _say_why_none(context, every)
         print_tracked(asked.store, [], json=json)
         return ExitCode.DONE
-    problems = _send(asked, [one.record for one in wanted], to)
-    found = [tracked(asked.store, one.record, problems.get(one.record.id)) for one in wanted]
-    print_tracked(asked.store, found, json=json)
-    return ExitCode.MACHINE if any(problems.values()) else ExitCode.DONE
+    tried = dict.fromkeys(one.record.id for one in wanted)
+    problems = _send(asked, [record for record in begun if record.id in tried], to)
+    chosen = {(one.record.id, one.tracker) for one in wanted}
+    after = [
+        one
+        for record in begun
+        if record.id in tried
+        for one in tracked(asked.store, record, problems[record.id])
+        if (one.record.id, one.tracker) in chosen
+    ]
+    print_tracked(asked.store, after, json=json)
+    files = [one.state.server for one in after if one.tracker == WANDB and one.is_complete and one.state]
+    if files:
+        context.obj.next_steps([f"wandb sync {shlex.quote(file)}" for file in files[:_SHOWN]], json=json)
+    is_failed = any(problem for of_run in problems.values() for problem in of_run.values())
+    return ExitCode.MACHINE if is_failed else ExitCode.DONE
 
 
 def _status(
@@ -83,11 +100,11 @@ def _status(
 
     context.obj.refuse_extra()
     asked, records = _chosen(context, runs, since, project, workspace)
-    found = [tracked(asked.store, record) for record in records]
+    found = [one for record in records for one in tracked(asked.store, record)]
     shown = [one for one in found if one.is_asked or one.state is not None]
     if not shown:
         context.obj.note(
-            "no run is sent to a tracking server; experiments.yml: track: {mlflow: {uri: http://HOST:5000}}"
+            "no run is sent to a tracker; experiments.yml: track: {mlflow: {uri: http://HOST:5000}} or {wandb: {}}"
         )
     print_tracked(asked.store, shown, json=json)
     if any(one.problem for one in shown):
@@ -97,7 +114,9 @@ def _status(
 
 def _say_why_none(context: typer.Context, every: Sequence[Any]) -> None:
     if not any(one.is_asked for one in every):
-        context.obj.note("no run names a server: --to mlflow sends them to that of MLFLOW_TRACKING_URI")
+        context.obj.note(
+            "no run names a tracker: --to mlflow sends them to MLFLOW_TRACKING_URI, --to wandb writes files"
+        )
     else:
         context.obj.note("everything was sent")
 
@@ -121,8 +140,8 @@ def _chosen(
     return asked, list(found.values())
 
 
-def _send(asked: AskedRuns, records: Sequence[RunRecord], to: str | None) -> dict[str, str | None]:
-    """Why each run was not sent, None where it was. A process of its own sends them, several runs each."""
+def _send(asked: AskedRuns, records: Sequence[RunRecord], to: str | None) -> dict[str, dict[str, str | None]]:
+    """By run and tracker why it was not sent, None where it was. A process of its own sends them, several runs each."""
     import os
     import sys
 
@@ -130,7 +149,7 @@ def _send(asked: AskedRuns, records: Sequence[RunRecord], to: str | None) -> dic
     from taorunner.runs.supervisor.event_sinks.tracking_start import tracking_command
     from taorunner.values.bounded_reading import parse_json
 
-    problems: dict[str, str | None] = {}
+    problems: dict[str, dict[str, str | None]] = {}
     options = ["--once", *(["--to", to] if to is not None else [])]
     for start in range(0, len(records), _RUNS_A_PROCESS):
         part = records[start : start + _RUNS_A_PROCESS]
@@ -138,7 +157,7 @@ def _send(asked: AskedRuns, records: Sequence[RunRecord], to: str | None) -> dic
         done = host_commands.run(tracking_command([*options, *folders]), timeout_s=_LONGEST_S, env=os.environ)
         for line in done.stdout.splitlines():
             body = parse_json(line)
-            problems[body["run"]] = body["problem"]
+            problems.setdefault(body["run"], {})[body["target"]] = body["problem"]
         if not all(record.id in problems for record in part):
             sys.stderr.write(done.stderr[-2000:])
             raise MachineError("the process that sends the runs ended early")

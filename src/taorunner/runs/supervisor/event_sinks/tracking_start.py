@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from taorunner.events import Event, RunStarted
 from taorunner.planning.model.plan import RunPlan
-from taorunner.project.tracking.words import mlflow_target
+from taorunner.project.tracking.words import is_tracked, mlflow_target
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 from taorunner.runs.supervisor.sinks import Problems
@@ -46,10 +46,11 @@ class TrackingStart:
         """Raises OSError when no process can be started."""
         if not any(isinstance(event, RunStarted) for event in events):
             return
-        target = mlflow_target(self._known(run_id)[1].track)
-        if target is None:
+        track = self._known(run_id)[1].track
+        if not is_tracked(track):
             return
-        if target.address(self._environ) is None:
+        target = mlflow_target(track)
+        if target is not None and target.address(self._environ) is None:
             text = f"the run is not sent to MLflow: {target.variable} is not set. Later: taorunner track sync"
             self._problems.add(run_id, self.name, text)
         start_tracking(os.fspath(self._store.paths(run_id).directory), self._environ)
