@@ -32,6 +32,7 @@ FIGURES = {
     "check-large": ("datasets.size", "measure_check", 3),
     "memory-per-box": ("datasets.size", "measure_memory", 1),
     "slurm": ("clusters.slurm", "measure", 7),
+    "tracking": ("tracking", "measure", 3),
     "evaluation": ("datasets.evaluation", "measure", 1),
     "sweep-seeds": ("sweeps.against_random", "measure", 10),
     "sweep-overhead": ("sweeps.overhead", "measure", 3),
