@@ -323,6 +323,7 @@ def _of_later_versions(state: Path, run: Path) -> dict[Path, str]:
         sweep / "trials.jsonl": "".join(f"{json.dumps(line)}\n" for line in trials),
         sweep / "end.json": json.dumps({"reason": "stopped"}),
         run / "tracking.json": json.dumps(sent),
+        run / "tracking.wandb.json": json.dumps({**sent, "target": "wandb", "server": str(run / "wandb")}),
         run / "evaluation.json": json.dumps(scored),
     }
 
@@ -399,7 +400,8 @@ def commands(file: Path, what: str, number: int) -> Iterator[list[str]]:
         "EXPERIMENT": {RUNNING: "running", QUEUED: "queued"}.get(run_id[-7:], "shapes"),
     }
     chosen = [*WORDS, *(OTHERS if what.startswith("file:") or number % 15 == 0 else ())]
-    special = {"sweeps": OF_SWEEPS, "tracking.json": OF_SERVERS, "evaluation.json": OF_EVALUATIONS}
+    special = {"sweeps": OF_SWEEPS, "evaluation.json": OF_EVALUATIONS}
+    special |= dict.fromkeys(("tracking.json", "tracking.wandb.json"), OF_SERVERS)
     chosen += [words for part, own in special.items() if part in file.parts for words in own]
     if run_id.endswith(DONE):  # the others go on
         chosen.append(["attach", "RUN", "--json"])

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from taorunner.errors import RunStateError
 from taorunner.events import MetricReported
 from taorunner.project.tracking.words import WANDB, WandbTarget
 from taorunner.runs.inputs.run_lock import read_lock
@@ -53,7 +54,9 @@ class OfflineFiles:
             return False
         try:
             folder, points, epoch = self._write(record)
-        except (ImportError, OSError, ValueError, TypeError) as error:
+        except RunStateError:
+            raise
+        except Exception as error:  # of the library: whatever it raises, it is no fault of the run
             text = _MISSING if isinstance(error, ImportError) else f"wandb did not write its files: {error}"
             self.state = replace(self.state, problem=text, at=self._now())
             save_tracking(self._store, self.run_id, self.state)
