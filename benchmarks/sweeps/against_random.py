@@ -2,8 +2,9 @@
 
 Each seed is a sweep of 24 trials on the embedded network, two at once, then a random one with as many whole trials as
 its epochs are worth, rounded up. Every trial is a run of its own; both begin with the base. The learning rate is drawn
-from nearly all of what NVIDIA's schemas allow, 0 to 1. No trial ends before epoch 3, because in the first ones the loss
-of good values is often high. The loss is compared: the validation set has few images, on which an AP is mostly chance.
+from nearly all of what NVIDIA's schemas allow, 0 to 1. No trial ends before epoch 4: in 160 random trials the order
+after epoch 3 hardly told that of the end (rank correlation 0.30, after epoch 4 0.54). The loss is compared: the
+validation set has few images, on which an AP is mostly chance.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SPACE = """\
       train.batch_size: {choice: [2, 4, 8, 16]}
       model.backbone: {choice: [tiny, small]}
 """
-ADAPTIVE = "    sampler: tpe\n    pruner: {kind: asha, first: 3, factor: 3}\n"
+ADAPTIVE = "    sampler: tpe\n    pruner: {kind: asha, first: 4, factor: 3}\n"
 
 
 def measure(seeds: int) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from taorunner.console.sweeps.sweep_view import state_word
 from taorunner.errors import TaorunnerError
 from taorunner.events import RunStarted, RunState
 from taorunner.project.load import load_project
@@ -23,7 +24,7 @@ from taorunner.project.workspace import Workspace
 from taorunner.runs.inputs.spec_values import raw_values
 from taorunner.runs.state.store import RunStore
 from taorunner.sweeps.checks.preflight import prepare
-from taorunner.sweeps.control import begin, start_process
+from taorunner.sweeps.control import begin, start_process, stop
 from taorunner.sweeps.folder import SweepFolder
 from taorunner.sweeps.loop import best_of
 
@@ -143,6 +144,49 @@ def assert_each_ran_once(store: RunStore, folder: SweepFolder) -> None:
     for record in trained:
         starts = [one for one in store.read_events(record.id)[0] if isinstance(one, RunStarted)]
         assert (len(starts), record.retries_made) == (1, 0), record.id
+
+
+def test_a_trial_that_waited_when_the_sweep_was_stopped_comes_when_it_goes_on(shapes: Path) -> None:
+    """The run of the next trial of a grid waits already, so that no time is lost between two."""
+    workspace, store, folder = place(shapes)
+    started(workspace, folder)
+    states: list[RunState] = []
+    deadline = time.monotonic() + 60
+    while states != [RunState.RUNNING, RunState.QUEUED]:
+        assert time.monotonic() < deadline, states
+        with contextlib.suppress(TaorunnerError):
+            states = [store.load(str(trial.run)).state for trial in folder.trials() if trial.run]
+        time.sleep(0.02)
+    assert [state_word(trial) for trial in folder.seen_trials()] == ["running", "queued"]
+    waiting = str(folder.trials()[1].run)
+    stop(store, folder, at_once=False)
+    ended(folder)
+    trials = folder.trials()
+    assert [trial.ending for trial in trials] == ["succeeded", None]
+    assert (trials[1].run, trials[1].attempt, folder.end()) == (None, 1, "stopped")
+    assert (store.load(waiting).state, store.load(waiting).started_at) == (RunState.STOPPED, None)
+    started(workspace, folder)
+    ended(folder)
+    assert [tuple(trial.values.values()) for trial in folder.trials()] == CELLS
+    assert [trial.ending for trial in folder.trials()] == ["succeeded"] * 4
+    runs = {str(trial.run) for trial in folder.trials()}
+    assert {one.id for one in store.records() if one.action == "train"} == {*runs, waiting}
+
+
+def test_values_that_are_being_trained_are_not_trained_twice(shapes: Path) -> None:
+    file = shapes / "projects/shapes/experiments.yml"
+    space = "    space:\n      train.batch_size: {choice: [4]}\n"
+    head = "  alike:\n    base: tiny\n    sampler: random\n    trials: 4\n    parallel: 3\n    epochs: 1\n"
+    file.write_text(file.read_text() + head + space)
+    workspace, store, folder = place(shapes, "alike")
+    started(workspace, folder)
+    ended(folder)
+    trials = folder.trials()
+    first = next(trial for trial in trials if trial.values["train.batch_size"] == 4)
+    ending = ["succeeded" if trial.number in (0, first.number) else "same" for trial in trials]
+    assert [trial.ending for trial in trials] == ending, folder.log.read_text()
+    assert len([one for one in store.records() if one.action == "train"]) == ending.count("succeeded")
+    assert {trial.value for trial in trials if trial.ending == "same"} == {first.value}
 
 
 def test_a_supervisor_that_was_killed_is_replaced_without_anybody_looking(shapes: Path) -> None:

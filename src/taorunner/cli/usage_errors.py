@@ -96,8 +96,15 @@ def _other_command(error: Any, word: str, words: Sequence[str]) -> str | None:
             "did you mean"
         ):  # no network of TAO's "dataset" follows
             return f"taorunner {group} --help"
-        own = next((name for name in _IN_GROUPS.get(word, ()) if name in commands), None)
-        return launcher if own is None else f'did you mean "{own}"?'
+        is_near = nearest(word, commands) is not None
+        alike = _IN_GROUPS.get(word) or (
+            () if is_near else _IN_GROUPS.get(nearest(word, _IN_GROUPS) or "", ())
+        )
+        own = next((name for name in alike if name in commands), None)
+        if own is not None:
+            return f'did you mean "{own}"?'
+        shown = [name for name, command in commands.items() if not command.hidden]
+        return launcher if launcher is not None or is_near else f"known: {', '.join(shown)}"
     hint = suggested_command(words[at:], commands)
     if hint is not None and at and hint.startswith("taorunner ") and " -p " not in hint:
         return hint.replace("taorunner", f"taorunner {' '.join(words[:at])}", 1)
@@ -141,6 +148,11 @@ def _other_option(error: Any, word: str, words: Sequence[str]) -> str:
         return "--state, --experiment, --action and --since choose runs"
     if close is not None:
         return f'did you mean "--{close}"?'
+    if path == ["sweep", "run"]:
+        from taorunner.project.sweeps.sweep_models import SweepEntry
+
+        if (key := typed.replace("-", "_")) in SweepEntry.__annotations__:
+            return f'write "{key}:" into the entry of the sweep in experiments.yml'
     if "--set" in flags:
         return f"--set KEY=VALUE changes a key of the spec; all options: {_path(context)} --help"
     return f"{_path(context)} --help"

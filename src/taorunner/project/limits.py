@@ -134,4 +134,5 @@ def time_hint(value: object) -> str | None:
         return f'hours, minutes and seconds: "{text}:00", or minutes: "{int(hours) or int(minutes)}m"'
     if re.fullmatch(r"[1-9][0-9]{0,5}", text):
         return f'with a unit: "{text}m", "{text}h" or "{text}d"'
-    return None
+    spelt = re.fullmatch(r"([1-9][0-9]{0,5}) ?(m|h|d)[a-z]{1,8}", text.lower())
+    return f'did you mean "{spelt[1]}{spelt[2]}"?' if spelt else None

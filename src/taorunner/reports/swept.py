@@ -49,7 +49,7 @@ def swept_of_projects(store: RunStore, bases: Iterable[tuple[str, str]]) -> list
             try:
                 stored = folder.stored()
                 sweep = None if stored is None else folder.definition_of(stored)
-                trials = folder.trials()
+                trials = folder.seen_trials()
             except TaorunnerError:
                 continue
             if stored is not None and sweep is not None and (project, sweep.base) in wanted:

@@ -6,6 +6,7 @@
 - ``{"trial": 7, "run": "…"}``: the id under which its run is recorded next. It is written before the run is made, so
   that after a crash the run is found by it, or made with it;
 - ``{"trial": 7, "again": "…"}``: its run was lost, for that reason, and another one is to be made;
+- ``{"trial": 7, "back": true}``: its run was stopped before it began, and another one is made when the sweep goes on;
 - ``{"trial": 7, "pruning": "…"}``: its run is told to end next, with the reason;
 - ``{"trial": 7, "ended": "pruned", "value": 0.41, "epoch": 8, "curve": [[1, 0.2]], "reason": "…"}``.
 
@@ -27,7 +28,8 @@ from typing import Any, get_args
 
 from taorunner import contained_files
 from taorunner.atomic_files import write_json
-from taorunner.errors import RunStateError
+from taorunner.errors import RunStateError, TaorunnerError
+from taorunner.events import RunState
 from taorunner.project.diagnostics import FindingList
 from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.sweeps.reading import read_sweeps
@@ -183,6 +185,18 @@ class SweepFolder:
                 continue
         return [found[number] for number in sorted(found)]
 
+    def seen_trials(self) -> list[Trial]:
+        """As ``trials``, and which of them wait for their run to begin."""
+        return [replace(trial, is_waiting=self._is_waiting(trial)) for trial in self.trials()]
+
+    def _is_waiting(self, trial: Trial) -> bool:
+        if trial.is_over or trial.run is None:
+            return False
+        try:
+            return self._store.load(trial.run).state in (RunState.QUEUED, RunState.WAITING)
+        except (TaorunnerError, OSError, ValueError):
+            return True
+
     def add(self, number: int, **said: Any) -> None:
         """Appends a line that a power cut does not lose.
 
@@ -293,6 +307,8 @@ def after(trial: Trial, body: Mapping[str, Any]) -> Trial:
         found = replace(trial, run=body["run"])
     elif "again" in body:
         found = replace(trial, run=None, pruning=None, attempt=min(trial.attempt, 9) + 1)
+    elif "back" in body:
+        found = replace(trial, run=None, pruning=None)
     elif "pruning" in body:
         found = replace(trial, pruning=body["pruning"])
     elif "ended" in body:

@@ -26,18 +26,23 @@ from taorunner.sweeps.trial import Ending, Trial
 from taorunner.sweeps.trial_plan import base_values, experiment_of, plan_trial
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from taorunner.project.sweeps.definition import Sweep, Values
     from taorunner.project.workspace import Workspace
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S, LOOK_AT_FILE_EVERY_S = 0.25, 0.02
+"""Every so often all is looked at; in between, whether a record has changed, the less often the more runs there are."""
 ATTEMPTS = 2
 """A trial whose run was lost, as in a power cut, is trained once more, into a folder of its own."""
 LINGERS_S = 10.0
-"""So long the supervisor of the runs waits for the next trial: a new one would take longer to start."""
+"""For so long the supervisor of the runs stays when nothing is left to do: starting another one would take longer."""
 GIVE_UP_AFTER_S = 600.0
-"""So long no supervisor of the runs could be started."""
+"""For how long starting a supervisor may fail before the sweep ends with that error."""
+TAKEN_BACK = "taken back before it started"
+"""Why a run was stopped whose trial is still to come, when the sweep goes on."""
 _ENDINGS: Mapping[RunState, Ending] = {
     RunState.SUCCEEDED: "succeeded", RunState.FAILED: "failed", RunState.STOPPED: "stopped", RunState.LOST: "lost",
 }  # fmt: skip
@@ -55,10 +60,10 @@ class SweepLoop:
         self._gpus, self._parallel = gpus, parallel
         self._chooser = chooser_of(sweep, maximize=stored.maximize)
         self._trials = {trial.number: trial for trial in folder.trials()}
-        self._ended_by: str | None = None
         self._watchdog: tuple[tuple[str, ...], Watchdog] | None = None
         self._trouble_since_s: float | None = None
         self._removed: set[int] = set()
+        self._judged: dict[Path, object] = {}
 
     @property
     def trials(self) -> list[Trial]:
@@ -72,26 +77,79 @@ class SweepLoop:
             OSError: the journal cannot be written.
         """
         while True:
-            self._judge()
-            under_way = [trial for trial in self.trials if not trial.is_over]
-            over = self._why_over() or ("stopped" if is_stopped() else None)
-            for trial in under_way:
-                if trial.run is None or not self._is_recorded(trial.run):
-                    self._start(trial)
-            if over is None and len(under_way) < self._parallel:
-                if self._next():
-                    continue
-                over = over or self._ended_by
+            seen = self._stamps()
+            self._judge(seen)
+            stopping = is_stopped()
+            over = self._why_over() or ("stopped" if stopping else None)
+            if over is None:
+                over = self._choose()
+            if stopping:
+                self._take_back()
+            else:
+                self._start_each(self._startable())
             self._remove_losers()
-            if over is not None and not under_way:
-                return over
+            if over is not None and not self._under_way(with_run=stopping):
+                return "stopped" if self._under_way() else over
             self._keep_supervised()
-            time.sleep(LOOK_EVERY_S)
+            self._wait_for_changes(seen)
+
+    def _under_way(self, *, with_run: bool = False) -> list[Trial]:
+        """Those that are not over; ``with_run``: and whose run is recorded."""
+        left = [trial for trial in self.trials if not trial.is_over]
+        return [trial for trial in left if trial.run and self._is_recorded(trial.run)] if with_run else left
+
+    def _wait_for_changes(self, seen: Mapping[Path, object]) -> None:
+        """Until the files are not as they were ``seen``, or it is time to look again."""
+        until_s = time.monotonic() + LOOK_EVERY_S
+        while time.monotonic() < until_s and self._stamps() == seen:
+            time.sleep(min(LOOK_EVERY_S, LOOK_AT_FILE_EVERY_S * len(seen)))
+
+    def _stamps(self) -> Mapping[Path, object]:
+        """What tells whether a file has changed: of the records of runs under way, and of the request to stop."""
+        runs = [self._store.paths(trial.run) for trial in self._under_way() if trial.run is not None]
+        return {file: _stamp(file) for file in (self._folder.stop_request, *(run.record for run in runs))}
+
+    def _choose(self) -> str | None:
+        """Chooses as many trials as may run now; returns why there are no more.
+
+        Where nothing depends on earlier trials one more is recorded: its run waits, so that no time is lost.
+        """
+        wanted = self._parallel + self._sweep.is_fixed
+        while len(self._under_way()) < wanted:
+            over = self._why_over() or (None if self._next() else "no other values are left")
+            if over is not None:
+                return over
+        return None
+
+    def _startable(self) -> list[Trial]:
+        """Trials without a run, but for those whose values another one is training: they will have its value."""
+        left = self._under_way()
+        found = []
+        for place, trial in enumerate(left):
+            if trial.run is None and (twin := self._twin(trial)) is not None:
+                self._end(
+                    trial, "same", value=twin.value, epoch=twin.epoch, curve=twin.curve,
+                    reason=f"the values of {twin.name}",
+                )  # fmt: skip
+            elif trial.run is None and any(one.values == trial.values for one in left[:place]):
+                continue
+            elif trial.run is None or not self._is_recorded(trial.run):
+                found.append(trial)
+        return found
+
+    def _take_back(self) -> None:
+        """Runs that have not started are stopped; their trials have one when the sweep goes on."""
+        for trial in self._under_way(with_run=True):
+            record = self._record(trial)
+            if record is None or record.state not in (RunState.QUEUED, RunState.WAITING):
+                continue
+            if trial.pruning is None:
+                self._said(trial, pruning=TAKEN_BACK)
+            self._store.request_stop(record.id, now(), only_queued=record.state is RunState.QUEUED)
 
     def _keep_supervised(self) -> None:
         """Somebody has to restart a supervisor that was killed, or lost with the power: nobody else may be looking."""
-        records = [record for trial in self.trials if not trial.is_over and (record := self._record(trial))]
-        runs = tuple(record.id for record in records)
+        runs = tuple(str(trial.run) for trial in self._under_way(with_run=True))
         if self._watchdog is None or self._watchdog[0] != runs:
             self._watchdog = (runs, Watchdog(self._store, runs))
         try:
@@ -143,7 +201,7 @@ class SweepLoop:
         return f"{since} trials without a better one" if since >= most else None
 
     def _next(self) -> bool:
-        """Chooses the values of the next trial and starts it. False when there are no others."""
+        """Chooses the values of the next trial. False when there are no others."""
         number = len(self._trials)
         first = starts(self._sweep)
         if number < len(first):
@@ -152,25 +210,11 @@ class SweepLoop:
         else:
             chosen, is_base = self._chooser.next_values(number, self.trials, self._gpus), False
         if chosen is None:
-            self._ended_by = "no other values are left"
             return False
-        self._said(
-            Trial(number=number, values=dict(chosen), is_base=is_base), values=dict(chosen), base=is_base
-        )
-        trial = self._trials[number]
+        trial = Trial(number=number, values=dict(chosen), is_base=is_base)
+        self._said(trial, values=dict(chosen), base=is_base)
         if not is_base and not meets(self._sweep, chosen, self._gpus):
-            self._end(trial, "failed", reason="its values do not meet the conditions")
-        elif (twin := self._twin(trial)) is not None:
-            self._end(
-                trial,
-                "same",
-                value=twin.value,
-                epoch=twin.epoch,
-                curve=twin.curve,
-                reason=f"the values of {twin.name}",
-            )
-        else:
-            self._start(trial)
+            self._end(self._trials[number], "failed", reason="its values do not meet the conditions")
         return True
 
     def _twin(self, trial: Trial) -> Trial | None:
@@ -183,20 +227,23 @@ class SweepLoop:
         site = Site(run_id, self._store.paths(run_id).directory)
         return base_values(self._workspace, self._folder.project, self._sweep, site, self._environ)
 
-    def _start(self, trial: Trial) -> None:
-        """Records the run of a trial, under the id that is on record for it."""
-        run_id = trial.run
-        if run_id is None:
-            run_id = new_run_id(experiment_of(self._sweep, trial), "train", now())
-            self._said(trial, run=run_id)
-            trial = self._trials[trial.number]
-        site = Site(run_id, self._store.paths(run_id).directory)
-        plan = plan_trial(
-            self._workspace, self._folder.project, self._sweep, trial, site, self._environ,
-            results=self._stored.results,
-        )  # fmt: skip
-        options = LaunchOptions(parallel=self._parallel, lingers_s=LINGERS_S)
-        add_plans(self._store, self._batch(), [(run_id, plan)], options, self._environ)
+    def _start_each(self, trials: Sequence[Trial]) -> None:
+        """Records the runs of trials together, each under the id that is on record for it."""
+        plans = []
+        for trial in trials:
+            run_id = trial.run
+            if run_id is None:
+                run_id = new_run_id(experiment_of(self._sweep, trial), "train", now())
+                self._said(trial, run=run_id)
+            site = Site(run_id, self._store.paths(run_id).directory)
+            plan = plan_trial(
+                self._workspace, self._folder.project, self._sweep, self._trials[trial.number], site,
+                self._environ, results=self._stored.results,
+            )  # fmt: skip
+            plans.append((run_id, plan))
+        if plans:
+            options = LaunchOptions(parallel=self._parallel, lingers_s=LINGERS_S)
+            add_plans(self._store, self._batch(), plans, options, self._environ)
 
     def _batch(self) -> str | None:
         """The open batch of the sweep, to which further trials are added; None when it has none."""
@@ -218,17 +265,21 @@ class SweepLoop:
     def _is_recorded(self, run_id: str) -> bool:
         return self._store.paths(run_id).record.exists()
 
-    def _judge(self) -> None:
+    def _judge(self, stamps: Mapping[Path, object]) -> None:
         """Takes down what ended, and asks for the end of what is hopeless."""
-        for trial in self.trials:
-            record = None if trial.is_over else self._record(trial)
-            if record is None:
+        for trial in self._under_way():
+            file = None if trial.run is None else self._store.paths(trial.run).record
+            is_new = file is not None and self._judged.get(file) != stamps.get(file)
+            record = self._record(trial) if is_new or self._sweep.pruner is not None else None
+            if file is None or record is None:
                 continue
-            curve = self._curve(record.id)
             if record.state.is_final:
-                self._take_down(trial, record, curve)
-            else:
-                self._prune(trial, record, curve)
+                self._judged.pop(file, None)
+                self._take_down(trial, record, self._curve(record.id))
+                continue
+            self._judged[file] = stamps.get(file)
+            if self._sweep.pruner is not None:
+                self._prune(trial, record, self._curve(record.id))
 
     def _curve(self, run_id: str) -> dict[int, float]:
         history = read_history(self._store, run_id).get(self._stored.metric, {})
@@ -241,7 +292,11 @@ class SweepLoop:
         if ending == "lost" and trial.attempt < ATTEMPTS:
             self._said(trial, again=reason or "its run was lost")
             return
-        if ending == "stopped" and trial.pruning is not None:
+        if ending == "stopped" and trial.pruning == TAKEN_BACK:
+            if record.started_at is None:
+                self._said(trial, back=True)
+                return
+        elif ending == "stopped" and trial.pruning is not None:
             ending, reason = "pruned", trial.pruning
         if ending == "succeeded" and not curve:
             ending, reason = "failed", f"it reported no {self._stored.metric}"
@@ -259,7 +314,7 @@ class SweepLoop:
         if record.epochs is not None and max(curve, default=0) >= record.epochs:
             return  # it has trained to its end
         reason = trial.pruning or self._reason(trial, curve)
-        if reason is None or trial.run is None:
+        if reason in (None, TAKEN_BACK) or trial.run is None:
             return
         if trial.pruning is None:
             self._said(trial, pruning=reason)
@@ -293,6 +348,14 @@ class SweepLoop:
 
         self._folder.add(trial.number, **said)
         self._trials[trial.number] = after(self._trials.get(trial.number, trial), said)
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def best_epoch(curve: Mapping[int, float], *, maximize: bool) -> int | None:

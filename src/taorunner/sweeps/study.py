@@ -23,6 +23,10 @@ from taorunner.sweeps.trial import Trial
 if TYPE_CHECKING:
     import optuna
 
+FEWEST_AT_RANDOM, MOST_AT_RANDOM = 4, 10
+"""TPE draws a fifth of the trials at random first, within these bounds: with a third of 24 it was hardly better than
+random values."""
+CANDIDATES = 64
 _MISSING = 'sweeps with "sampler: {}" need Optuna'
 _HINT = "pip install 'taorunner[sweep]', or write sampler: random"
 
@@ -122,7 +126,10 @@ def _sampler(sweep: Sweep, number: int) -> Any:
         if find_spec("cmaes") is None:  # Optuna imports it late
             raise MachineError(_MISSING.format("cmaes") + " and cmaes", hint=_HINT)
         return optuna.samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=8)
+    return optuna.samplers.TPESampler(
+        seed=seed, multivariate=True, constant_liar=True, n_ei_candidates=CANDIDATES,
+        n_startup_trials=max(FEWEST_AT_RANDOM, min(MOST_AT_RANDOM, sweep.trials // 5)),
+    )  # fmt: skip
 
 
 def _distribution(axis: Axis) -> Any:

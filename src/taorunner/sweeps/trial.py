@@ -19,7 +19,7 @@ class Trial(Value):
     ``run`` is None until its run has an id, ``pruning`` until its run is told to end early (the reason), ``ending``
     until it is over. ``value`` is the best one of its curve, with its ``epoch``; None where there is none.
     ``is_base``: its spec is that of the base, nothing is set. ``attempt`` is 2 once its first run was lost with the
-    machine.
+    machine. ``is_waiting``: its run has not begun, as far as a view has asked (``SweepFolder.seen_trials``).
     """
 
     number: int
@@ -33,6 +33,7 @@ class Trial(Value):
     epoch: int | None = None
     reason: str | None = None
     curve: Mapping[int, float] = field(default_factory=dict)
+    is_waiting: bool = False
 
     @property
     def name(self) -> str:

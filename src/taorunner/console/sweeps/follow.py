@@ -54,9 +54,10 @@ def _plain(folder: SweepFolder, sweep: Sweep, stored: StoredSweep, *, is_silent:
     try:
         while True:
             is_running = folder.is_owned
-            for trial in folder.trials():
+            for trial in folder.seen_trials():
                 before = seen.get(trial.number)
-                if before != trial and (trial.run is not None or trial.is_over):
+                has_begun = trial.run is not None and not trial.is_waiting
+                if before != trial and (has_begun or trial.is_over):
                     if not is_silent and (before is None or trial.is_over):
                         _say(trial_line(sweep, stored, trial))
                     seen[trial.number] = trial

@@ -108,7 +108,7 @@ class LiveSweep:
         if time.monotonic() - self._read_s < _READ_EVERY_S:
             return
         self._read_s = time.monotonic()
-        self._trials = self._folder.trials()
+        self._trials = self._folder.seen_trials()
         self._running = [self._progress(trial) for trial in self._trials if not trial.is_over]
 
     def _progress(self, trial: Trial) -> Running:

@@ -85,7 +85,7 @@ def axis_labels(sweep: Sweep) -> list[str]:
 def state_word(trial: Trial) -> str:
     if trial.ending is not None:
         return trial.ending
-    return "running" if trial.run is not None else "queued"
+    return "queued" if trial.run is None or trial.is_waiting else "running"
 
 
 def value_text(value: object) -> str:

@@ -108,6 +108,11 @@ class Sweep(Value):
     start_with: tuple[Values, ...] = ()
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether no result decides which values are tried, or whether a trial is trained to its end."""
+        return self.sampler in WITHOUT_LIBRARY and self.pruner is None and self.stop == Limit()
+
+    @property
     def grid_size(self) -> int | None:
         """How many cells the product of the axes has; None where an axis has no steps."""
         size = 1

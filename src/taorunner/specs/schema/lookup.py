@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from taorunner.specs.schema.schema import MISSING, NO_DEFAULT, Key, Schema
@@ -11,6 +11,7 @@ from taorunner.text import nearest
 
 _MAX_KEYS = 20_000
 _MAX_DEPTH = 12
+_OF_TRAININGS = ("train.", "dataset.", "model.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def nearest_keys(schema: Schema, key: str) -> list[str]:
     path = steps_without_indices(key)
     known = list(all_keys(schema))
     last = path[-1] if path else ""
-    found = [name for name in known if name == last or name.endswith(f".{last}")]
+    found = _named(known, last)
     if not found:
         close = nearest(".".join(path), known)
         by_last: dict[str, list[str]] = {}
@@ -74,6 +75,23 @@ def nearest_keys(schema: Schema, key: str) -> list[str]:
         word = nearest(last, by_last)
         found = [*([close] if close else []), *(by_last[word] if word else [])]
     return list(dict.fromkeys(found))[:5]
+
+
+def keys_named(schema: Schema, last: str) -> list[str]:
+    """Keys with that last name, or else with those initials: ``lr`` is ``train.learning_rate``, too. What a training
+    reads comes first."""
+    found = _named(list(all_keys(schema)), last)
+    return sorted(found, key=lambda name: not name.startswith(_OF_TRAININGS))[:5]
+
+
+def _named(known: Sequence[str], last: str) -> list[str]:
+    names = {name: name.rpartition(".")[2] for name in known}
+    same = [name for name, word in names.items() if word == last]
+    return same or [
+        name
+        for name, word in names.items()
+        if "_" in word and "".join(part[:1] for part in word.split("_")) == last
+    ]
 
 
 def all_keys(schema: Schema) -> Iterator[str]:

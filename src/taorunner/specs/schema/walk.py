@@ -10,6 +10,7 @@ from typing import Any
 
 from taorunner.errors import Severity
 from taorunner.specs.schema.key_changes import explained, moved_to
+from taorunner.specs.schema.lookup import keys_named
 from taorunner.specs.schema.omegaconf_values import is_nested, takes_container, takes_name
 from taorunner.specs.schema.schema import MISSING, Key, Schema
 from taorunner.specs.schema.value_check import (
@@ -28,7 +29,7 @@ from taorunner.specs.syntax.omegaconf_yaml import read_spec_yaml
 from taorunner.specs.syntax.prototxt_parser import ProtoField, ProtoList, ProtoMessage, ProtoScalar
 from taorunner.specs.syntax.text_position import Lines
 from taorunner.specs.templates.variables import FILL_IN, PLACEHOLDER, is_stand
-from taorunner.text import did_you_mean, printable, whole_number
+from taorunner.text import did_you_mean, nearest, printable, whole_number
 from taorunner.values.value import MutableValue, Value, field, replace
 from taorunner.yaml_reader import Place, PlacedDict, YamlDocument
 
@@ -125,7 +126,11 @@ def unknown_key(schema: Schema, path: tuple[str, ...], keys: Collection[str], va
         when = f" ({other})" if other is not None else ""
         hint = moved.hint if moved is not None else "remove it, or set release"
         return Misfit(Severity.ERROR, "other-release", f"{message}{when}", hint)
-    return Misfit(Severity.ERROR, "unknown-key", message, did_you_mean(path[-1], list(keys)))
+    near = nearest(path[-1], keys)
+    named = [] if near is not None else keys_named(schema, path[-1])[:3]
+    meant = " or ".join(f'"{one}"' for one in named)
+    said = f"did you mean {meant}?" if named else did_you_mean(path[-1], list(keys))
+    return Misfit(Severity.ERROR, "unknown-key", message, said)
 
 
 class _YamlWalker:

@@ -28,7 +28,7 @@ from taorunner.text import did_you_mean
 from taorunner.values.value import Value, replace
 
 MANY = 4
-"""Trials at once where a scheduler shares out the machines, or no GPU is needed, and nothing is said."""
+"""Trials at once where a scheduler shares out the machines, results decide what comes next, and nothing is said."""
 _NO_AXES = frozenset({"num_gpus", "gpu_ids", "gpus", "num_nodes", "results_dir", "encryption_key"})
 """Last words of keys that taorunner sets itself."""
 _DIRECTIONS = {Direction.UP: True, Direction.DOWN: False}
@@ -73,7 +73,7 @@ def prepare(
     metric, maximize, odd = _judged(project, sweep, base.contract)
     found += [*odd, *_epoch_findings(project, sweep, base)]
     gpus = base.resources.gpus.count
-    parallel = sweep.parallel or _parallel(base, gpus)
+    parallel = sweep.parallel or _parallel(sweep, base, gpus)
     if not is_confirmed:
         found += _room_findings(project, sweep, base, trials, parallel)
     found = once_each(found)
@@ -100,9 +100,9 @@ def axes_that_fit(
     return [axis for axis in axes if not checks.of_values(replace(sweep, space=(axis,)), of_base)]
 
 
-def _parallel(base: RunPlan, gpus: int) -> int:
+def _parallel(sweep: Sweep, base: RunPlan, gpus: int) -> int:
     if target_of(base.backend).gpus is not GpuSource.LEASED:
-        return MANY
+        return sweep.trials if sweep.is_fixed else MANY
     return max(1, len(inventory().gpus) // gpus) if gpus else 1
 
 

@@ -55,7 +55,7 @@ def _show(
     sweep, stored = started_sweep(root, project_name, folder)
     if follow:
         return watch(context, RunStore(root.state_dir), folder, sweep, stored, json=json)
-    trials = folder.trials()
+    trials = folder.seen_trials()
     if json:
         print_json(sweep, stored, trials)
         return ExitCode.DONE
@@ -161,7 +161,7 @@ def _report(
         root.project(project_name).models_dir / f"{stored.results}.html"
     )  # fmt: skip
     check_place(path, overwrite=overwrite)
-    trials = folder.trials()
+    trials = folder.seen_trials()
     page = sweep_page(f"{project_name}: {name}", swept_of(sweep, stored, trials), now())
     written = write_report(path, page, overwrite=overwrite)
     typer.echo(f"wrote {clean(shown_path(path, Path.cwd()))}: {summary(sweep, trials)}, {size(written)}")

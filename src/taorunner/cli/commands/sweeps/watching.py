@@ -31,7 +31,7 @@ def watch(
                 f"the sweep goes on: taorunner sweep show {folder.name}; taorunner sweep stop {folder.name}"
             )
         return ExitCode.INTERRUPTED
-    trials = folder.trials()
+    trials = folder.seen_trials()
     if json:
         print_json(sweep, stored, trials)
     else:
