@@ -61,6 +61,8 @@ def test_all_are_read_from_a_file(load: Callable[[str], Project]) -> None:
         ("memory", "63M", '"memory" must be a size of at least 64 MiB, such as 64G, not "63M"', None),
         ("memory", "all", '"memory" must be a size of at least 64 MiB, such as 64G, not "all"', None),
         ("time", "12:00", None, 'hours, minutes and seconds: "12:00:00", or minutes: "12m"'),
+        ("time", "3days", None, 'did you mean "3d"?'),
+        ("time", "12 Hours", None, 'did you mean "12h"?'),
         ("time", "90", None, 'with a unit: "90m", "90h" or "90d"'),
         ("time", "soon", None, None),
     ],

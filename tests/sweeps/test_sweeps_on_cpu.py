@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lock_owner import pid_of
 
 from taorunner.console.sweeps.sweep_view import state_word
 from taorunner.errors import TaorunnerError
@@ -50,16 +51,6 @@ def ended(folder: SweepFolder, within_s: float = 120) -> None:
     while folder.is_owned:
         assert time.monotonic() < deadline, folder.log.read_text()
         time.sleep(0.1)
-
-
-def pid_of(lock: Path) -> int:
-    """Of the process that holds the lock, by /proc/locks."""
-    inode = lock.stat().st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
-            return int(words[4])
-    raise AssertionError("nobody has the lock")
 
 
 def test_a_grid_is_trained_cell_by_cell(shapes: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from command_line import Cli, wait_for
 from launch_workspaces import good_workspace
+from lock_owner import pid_of
 from slurm_rig import Cluster
 
 from taorunner.runs.inputs.spec_values import raw_values
@@ -25,20 +27,30 @@ SWEEP = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-def test_thirty_trials_are_one_study(
-    cli: Cli, tmp_path: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
-) -> None:
+def cluster_workspace(
+    root: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]], sweep: Mapping[str, object]
+) -> dict[str, str]:
+    """Makes a workspace in ``root`` whose experiment trains on Slurm, with the sweep ``lr``; returns the environment of
+    commands."""
     environ = {**tao_commands("pyt_7"), **slurm.here}
-    root = good_workspace(tmp_path / "workspace", "dino")
+    good_workspace(root, "dino")
     file = root / "projects/p/experiments.yml"
     body = json.loads(file.read_text())
     body["experiments"]["e1"]["cluster"] = "dgx"
-    file.write_text(json.dumps({**body, "sweeps": {"lr": SWEEP}}))
+    file.write_text(json.dumps({**body, "sweeps": {"lr": sweep}}))
     setup = [f"export PATH={environ['PATH'].partition(os.pathsep)[0]}:$PATH"]
     env = {"TAO_FAKE_GENERATION": environ["TAO_FAKE_GENERATION"], "FAKE_GPUS": "1", "FAKE_EPOCH_S": "0.1"}
     dgx = {"backend": "slurm", "partition": "low", "setup": setup, "env": env}
     (root / "clusters.yml").write_text(json.dumps({"clusters": {"dgx": dgx}}))
+    return environ
+
+
+@pytest.mark.slow
+def test_thirty_trials_are_one_study(
+    cli: Cli, tmp_path: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
+) -> None:
+    root = tmp_path / "workspace"
+    environ = cluster_workspace(root, slurm, tao_commands, SWEEP)
     store = RunStore(root / ".taorunner")
     folder = SweepFolder(store, "p", "lr")
     begun = cli("sweep", "run", "lr", "--detach", cwd=root, env=environ)
@@ -66,11 +78,22 @@ def test_thirty_trials_are_one_study(
     assert [one["trial"] for one in chosen if "values" in one] == list(range(TRIALS))
 
 
-def pid_of(lock: Path) -> int:
-    """Of the process that holds the lock, by /proc/locks."""
-    inode = lock.stat().st_ino
-    for line in Path("/proc/locks").read_text().splitlines():
-        words = line.split()
-        if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
-            return int(words[4])
-    raise AssertionError("nobody has the lock")
+@pytest.mark.slow
+def test_a_grid_is_one_array_job(
+    cli: Cli, tmp_path: Path, slurm: Cluster, tao_commands: Callable[..., dict[str, str]]
+) -> None:
+    root = tmp_path / "workspace"
+    rates, depths = [0.0001, 0.0002, 0.0004], [1, 2, 3, 4, 5, 6, 7, 8]
+    space = {"train.optim.lr": {"choice": rates}, "dataset.batch_size": {"choice": depths}}
+    grid = {"base": "e1", "sampler": "grid", "epochs": 1, "space": space}
+    environ = cluster_workspace(root, slurm, tao_commands, grid)
+    done = cli("sweep", "run", "lr", "--json", cwd=root, env=environ)
+    assert done.code == 0, done.err
+    store = RunStore(root / ".taorunner")
+    trials = SweepFolder(store, "p", "lr").trials()
+    cells = itertools.product(rates, depths)
+    assert [tuple(trial.values.values()) for trial in trials] == list(cells)
+    assert {trial.ending for trial in trials} == {"succeeded"}
+    handles = [str(store.load(str(trial.run)).handle).partition("_") for trial in trials]
+    assert len({job for job, _, _ in handles}) == 1
+    assert sorted(int(task) for _, _, task in handles) == list(range(24))

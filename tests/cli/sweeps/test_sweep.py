@@ -248,6 +248,11 @@ def test_another_definition_is_refused(cli: Cli, trials: Path) -> None:
         (["suggest", "tiny", "small"], 2, "small"),
         (["show", "lr_search", "--follow", "--nope"], 2, "no such option"),
         (["run"], 2, "Missing argument"),
+        (["rnu", "lr_search"], 2, 'did you mean "run"?'),
+        (["rmove", "lr_search"], 2, 'did you mean "rm"?'),
+        (["frobnicate"], 2, "known: suggest, run, resume,"),
+        (["run", "lr_search", "--parallel", "3"], 2, 'write "parallel:" into the entry of the sweep'),
+        (["run", "lr_search", "--trails", "3"], 2, "taorunner sweep run --help"),
     ],
 )
 def test_wrong_words(cli: Cli, workspace: Path, words: list[str], code: int, said: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from taorunner.specs.schema.lookup import all_keys, key_facts, nearest_keys
+from taorunner.specs.schema.lookup import all_keys, key_facts, keys_named, nearest_keys
 from taorunner.specs.schema.schema import NO_DEFAULT, Schema, find_schema
 
 
@@ -55,6 +55,9 @@ def test_nearest_keys_by_the_last_name_anywhere_and_by_spelling() -> None:
     assert nearest_keys(schema, "num_epoch") == ["train.num_epochs"]
     assert "train.optim.lr" in nearest_keys(schema, "optim.lr")
     assert nearest_keys(schema, "qqqqqqqqqq") == []
+    assert keys_named(schema, "lr") == ["train.optim.lr"]
+    assert keys_named(schema, "batch_size")[0] == "dataset.batch_size"
+    assert "train.learning_rate" in nearest_keys(schema_of("tinydet", "embedded"), "lr")  # by its initials
     assert key_facts(schema, "train.num_epochs.x") is None
 
 

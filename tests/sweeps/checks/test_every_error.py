@@ -73,6 +73,10 @@ def refused(workspace: Workspace) -> list[Finding]:
             (4, 7), 'no key "lerning_rate"', 'did you mean "learning_rate"?',
         ),
         (
+            "    base: tiny\n    space:\n      lr: {log: [0.001, 0.1]}",
+            (4, 7), 'no key "lr"', 'did you mean "train.learning_rate"?',
+        ),
+        (
             "    base: tiny\n    space:\n      train.learning_rate: {float: [0.5, 20]}",
             (4, 7), "this is 20", "give a number from",
         ),
