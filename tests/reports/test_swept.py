@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
 from taorunner.project.sweeps.definition import Axis, Sweep
 from taorunner.reports.page import sweep_page
-from taorunner.reports.swept import Swept, swept_of
-from taorunner.sweeps.folder import StoredSweep
+from taorunner.reports.swept import Swept, swept_of, swept_of_projects
+from taorunner.runs.state.store import RunStore
+from taorunner.sweeps.folder import StoredSweep, SweepFolder
 from taorunner.sweeps.trial import Ending, Trial
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=timezone.utc)
@@ -91,3 +93,19 @@ def test_names_and_values_are_only_text() -> None:
     html = sweep_page("<i>", swept([bad, good], sweep), NOW)
     assert "<script" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_the_report_of_a_project_has_sweeps_whose_base_was_never_trained(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / ".taorunner")
+    stored = StoredSweep(
+        body=SWEEP.body(), metric="val_mAP50", maximize=True, started_at=NOW.isoformat(), results="x.sweeps/y"
+    )
+    SweepFolder(store, "p", "lr_search").save(stored)
+
+    def names(experiment: str, *, of_all_bases: bool) -> list[str]:
+        found = swept_of_projects(store, [("p", experiment)], of_all_bases=of_all_bases)
+        return [one.sweep.name for one in found]
+
+    assert names("another", of_all_bases=True) == ["lr_search"]
+    assert names("another", of_all_bases=False) == []
+    assert names("dino_01", of_all_bases=False) == ["lr_search"]

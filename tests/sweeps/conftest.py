@@ -21,7 +21,7 @@ sweeps:
   twelve:
     base: tiny
     sampler: grid
-    epochs: 2
+    epochs: 12
     parallel: 2
     space:
       train.learning_rate: {choice: [0.004, 0.008, 0.016]}

@@ -39,10 +39,12 @@ def swept_of(sweep: Sweep, stored: StoredSweep, trials: Sequence[Trial]) -> Swep
     )  # fmt: skip
 
 
-def swept_of_projects(store: RunStore, bases: Iterable[tuple[str, str]]) -> list[Swept]:
-    """The sweeps on disk whose base is one of the experiments, each given with its project. Damaged ones are left
-    out."""
-    wanted = list(bases)
+def swept_of_projects(
+    store: RunStore, experiments: Iterable[tuple[str, str]], *, of_all_bases: bool
+) -> list[Swept]:
+    """The sweeps on disk whose base is one of the experiments, each given with its project; ``of_all_bases``: all of
+    these projects. Damaged ones are left out."""
+    wanted = list(experiments)
     found = []
     for project in dict.fromkeys(project for project, _ in wanted):
         for folder in stored_sweeps(store, project):
@@ -52,7 +54,9 @@ def swept_of_projects(store: RunStore, bases: Iterable[tuple[str, str]]) -> list
                 trials = folder.seen_trials()
             except TaorunnerError:
                 continue
-            if stored is not None and sweep is not None and (project, sweep.base) in wanted:
+            if stored is None or sweep is None:
+                continue
+            if of_all_bases or (project, sweep.base) in wanted:
                 found.append(swept_of(sweep, stored, trials))
     return found
 

@@ -45,6 +45,7 @@ def test_it_says_how_far_the_sweep_is() -> None:
     ]
     assert "t002" in lines[6] and "t000" in lines[7] and "t001" in lines[8]
     assert lines[-1] == "q leave (the sweep goes on)   s stop"
+    assert len(set(lines)) == len(lines)
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 20), (60, 8), (30, 5), (20, 3), (10, 1)])

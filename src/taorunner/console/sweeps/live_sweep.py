@@ -161,7 +161,8 @@ def sweep_lines(
         rows = [Row(tuple(Text(text, style=style) for text, style in row)) for row in cells]
         lines += [Text(""), *laid_out(columns, rows, width, symbols)]
     lines.append(Text("q leave (the sweep goes on)   s stop", style="hint"))
-    return [_cut(line, width) for line in lines[: height - 1] + lines[-1:]][:height]
+    shown = lines if len(lines) <= height else [*lines[: height - 1], lines[-1]]
+    return [_cut(line, width) for line in shown]
 
 
 def best_so_far(trials: Sequence[Trial], *, maximize: bool) -> list[float]:

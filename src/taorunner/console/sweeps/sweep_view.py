@@ -177,12 +177,16 @@ def print_plan(sweep: Sweep, prepared: Prepared, *, json: bool) -> None:
         f"sweep {sweep.name}: {sweep.base}, {amount(sweep.trials, 'trial')}{epochs}, {sweep.sampler}",
         f"  metric    {prepared.metric}, {'higher' if prepared.maximize else 'lower'} is better",
         f"  pruner    {pruner}",
-        f"  at once   {amount(prepared.parallel, 'trial')} of {amount(prepared.gpus, 'GPU')}",
+        f"  at once   {amount(prepared.parallel, 'trial')}, each with {_gpus(prepared.gpus)}",
         *(f"  {axis.key}  {axis_text(axis)}" for axis in sweep.space),
         *(f"  condition {one.text}" for one in sweep.together),
     ]
     sys.stdout.write("".join(f"{clean(line)}\n" for line in lines))
     sys.stdout.flush()
+
+
+def _gpus(count: int) -> str:
+    return amount(count, "GPU") if count else "no GPU"
 
 
 def axis_text(axis: Axis) -> str:

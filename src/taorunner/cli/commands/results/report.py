@@ -59,7 +59,9 @@ def _report(
     path = output.expanduser().absolute() if output is not None else _own_place(place, records)
     check_place(path, overwrite=overwrite)
     contents = contents_of(store, records)
-    written = write_report(path, _html(place, store, records, contents), overwrite=overwrite)
+    written = write_report(
+        path, _html(place, store, records, contents, has_all=not runs), overwrite=overwrite
+    )
     failed = f", {len(contents.failures)} failed" if contents.failures else ""
     where = clean(shown_path(path, Path.cwd()))
     typer.echo(f"wrote {where}: {amount(len(records), 'run')}{failed}, {size(written)}")
@@ -100,7 +102,10 @@ def _own_place(place: Workspace, records: Sequence[RunRecord]) -> Path:
     return place.project(projects[0]).report_file
 
 
-def _html(place: Workspace, store: RunStore, records: Sequence[RunRecord], contents: Contents) -> str:
+def _html(
+    place: Workspace, store: RunStore, records: Sequence[RunRecord], contents: Contents, *, has_all: bool
+) -> str:
+    """``has_all``: the report is of the whole project."""
     from taorunner.events import now
     from taorunner.reports.page import report_page
     from taorunner.reports.pictures import small_pictures
@@ -115,7 +120,8 @@ def _html(place: Workspace, store: RunStore, records: Sequence[RunRecord], conte
     ids = short_ids(list(dict.fromkeys(named)), store.folder_names())
     title = ", ".join(dict.fromkeys(record.project for record in records))
     picture = small_pictures(lambda project: place.project(project).data_dir)
-    swept = swept_of_projects(store, [(record.project, record.experiment) for record in records])
+    experiments = [(record.project, record.experiment) for record in records]
+    swept = swept_of_projects(store, experiments, of_all_bases=has_all)
     return report_page(title, contents, ids, picture, now(), swept=swept)
 
 
