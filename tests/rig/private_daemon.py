@@ -179,6 +179,16 @@ def answers(path: Path) -> bool:
         connection.close()
 
 
+def pid_of(lock: Path) -> int:
+    """Of the process that holds the lock, by /proc/locks."""
+    inode = lock.stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            return int(words[4])
+    raise AssertionError("nobody has the lock")
+
+
 def started_at(pid: int) -> str | None:
     """When the process was started, in ticks; None when there is none. Tells a reused pid from the old one."""
     try:

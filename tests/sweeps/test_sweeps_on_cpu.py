@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lock_owner import pid_of
+from private_daemon import pid_of
 
 from taorunner.console.sweeps.sweep_view import state_word
 from taorunner.errors import TaorunnerError

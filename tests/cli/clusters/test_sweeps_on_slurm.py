@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from command_line import Cli, wait_for
 from launch_workspaces import good_workspace
-from lock_owner import pid_of
+from private_daemon import pid_of
 from slurm_rig import Cluster
 
 from taorunner.runs.inputs.spec_values import raw_values
