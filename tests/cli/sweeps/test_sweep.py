@@ -74,7 +74,7 @@ def test_the_dry_run_says_what_would_be_tried(cli: Cli, workspace: Path) -> None
         "sweep lr_search: tiny, 4 trials of 2 epochs, random",
         "  metric    val_mAP50, higher is better",
         "  pruner    asha from epoch 1",
-        "  at once   1 trial of 0 GPUs",
+        "  at once   1 trial, without a GPU",
         "  train.learning_rate  0.0005 to 0.03, log",
         "  train.batch_size  4, 8",
         "  condition train.batch_size * train.learning_rate < 1",

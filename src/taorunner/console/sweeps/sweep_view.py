@@ -177,7 +177,7 @@ def print_plan(sweep: Sweep, prepared: Prepared, *, json: bool) -> None:
         f"sweep {sweep.name}: {sweep.base}, {amount(sweep.trials, 'trial')}{epochs}, {sweep.sampler}",
         f"  metric    {prepared.metric}, {'higher' if prepared.maximize else 'lower'} is better",
         f"  pruner    {pruner}",
-        f"  at once   {amount(prepared.parallel, 'trial')}, each with {_gpus(prepared.gpus)}",
+        f"  at once   {amount(prepared.parallel, 'trial')}, {_gpus(prepared.gpus)}",
         *(f"  {axis.key}  {axis_text(axis)}" for axis in sweep.space),
         *(f"  condition {one.text}" for one in sweep.together),
     ]
@@ -186,7 +186,7 @@ def print_plan(sweep: Sweep, prepared: Prepared, *, json: bool) -> None:
 
 
 def _gpus(count: int) -> str:
-    return amount(count, "GPU") if count else "no GPU"
+    return f"{amount(count, 'GPU')} each" if count else "without a GPU"
 
 
 def axis_text(axis: Axis) -> str:

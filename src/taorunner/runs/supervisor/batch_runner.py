@@ -52,8 +52,8 @@ from taorunner.values.pace import Pace
 from taorunner.values.value import replace
 
 TICK_S, TICK_PER_RUN_S = 0.25, 0.001  # a turn of the loop looks at each active run
-TICK_WAITING_S = 0.08
-"""While runs wait for GPUs, or the next trial of a sweep is to come: a freed GPU is idle no longer than this."""
+TICK_WAITING_S, SOME = 0.08, 16
+"""While runs wait for GPUs, or at most ``SOME`` trials run and the next one is to come: no GPU is idle for longer."""
 STATUS_EVERY_S, STOPS_EVERY_S = 0.5, 0.2
 _INBOX_SIZE = 32
 """The queue size in messages; a chunk of output has at most 256 KiB. Excess output waits in the pipe, not in memory."""
@@ -200,9 +200,8 @@ class BatchRunner:
             if self._end.not_before_s.get(run_id, 0.0) <= time.monotonic()
         ]
         waiting = within_max_submitted(waiting, self._active, plans) if waiting else []
-        expects_more = self._batch.lingers_s > 0 and len(self._active) < (self._batch.parallel or 1)
-        tick_s = TICK_WAITING_S if waiting or expects_more else TICK_S
-        self._tick_s = tick_s if waiting else max(tick_s, TICK_PER_RUN_S * len(self._active))
+        few, active = min(self._batch.parallel or 1, SOME) if self._batch.lingers_s else 0, len(self._active)
+        self._tick_s = TICK_WAITING_S if waiting or active < few else max(TICK_S, TICK_PER_RUN_S * active)
         if not waiting:
             self._gpus.leave_queue()
             return
