@@ -51,7 +51,7 @@ def measure(times: int) -> None:
 
 
 def _workspace(root: Path) -> Path:
-    workspace = taorunner.Workspace.create_example(root, images=160, held_out=2)
+    workspace = taorunner.Workspace.create_example(root, images=480, held_out=2)
     taorunner.start(workspace, "shapes", "dataset_convert", "tiny").wait()
     file = root / "projects/shapes/experiments.yml"
     entries = "".join(

@@ -132,7 +132,7 @@ class Network:
 
 
 def normalise(pictures: Images, how: Normalisation) -> Floats:
-    """0..255 to about -1..1, float32, as whoever uses the exported graph must do it."""
+    """0..255 to about -1..1, float32. Users of the exported graph must do the same."""
     mean, std = np.array(how.mean, np.float32), np.array(how.std, np.float32)
     normalised: Floats = (pictures.astype(np.float32) - mean) * (np.float32(1) / std)
     return normalised

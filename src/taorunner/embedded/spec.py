@@ -47,7 +47,7 @@ class ModelSpec:
 class DatasetSpec:
     """``test_tfrecords`` or ``test_kitti`` (a folder with image_2 and label_2, or images and labels) is what
     ``evaluate`` uses; the default is ``val_tfrecords``. ``input_mean`` and ``input_std`` are subtracted from and divide
-    red, green and blue, 0..255; an exported model needs the same from whoever uses it."""
+    red, green and blue, 0..255; users of an exported model must do the same."""
 
     train_tfrecords: str | None = None
     val_tfrecords: str | None = None

@@ -1,7 +1,7 @@
 """Runs a model on images, as a process of its own: ``python -m taorunner.handover.model_process``.
 
 A container wrote the model, so what onnxruntime makes of it must not end taorunner: the process has a limit of memory,
-and whoever starts it one of time. It reads one JSON document from standard input and prints one.
+and the program that starts it sets a time limit. It reads one JSON document from standard input and prints one.
 """
 
 from __future__ import annotations

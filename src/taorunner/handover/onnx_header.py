@@ -69,8 +69,8 @@ class _Reader:
         self._file, self._left = file, _MOST_FIELDS
 
     def fields(self, end: int) -> Iterator[tuple[int, int, int]]:
-        """``(number, kind, value)`` up to the position ``end``; the value of a message is the position of its end, and
-        whoever gets it may read on from here to there."""
+        """``(number, kind, value)`` up to the position ``end``. The value of a message is the position of its end; the
+        caller may read on from here to there."""
         file = self._file
         while file.tell() < end:
             self._left -= 1

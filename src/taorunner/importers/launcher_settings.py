@@ -282,7 +282,7 @@ def _own_settings(one: LinkedCommand, experiment: LauncherExperiment) -> dict[st
 
 
 def _resumed(one: LinkedCommand, experiment: LauncherExperiment) -> set[str]:
-    """The keys with which a training is told to continue from a checkpoint."""
+    """The keys that name the checkpoint from which a training resumes."""
     contract = experiment.contracts.get("train") if one.action == "train" else None
     key = None if contract is None or contract.spec is None else contract.spec.keys.get("resume")
     return {name for name, _ in one.command.overrides if name == key}

@@ -24,7 +24,7 @@ class Page(Value):
     path: Path
 
     def text(self) -> str:
-        """The Markdown without comments, which are for whoever edits or tests the page."""
+        """The Markdown without comments, which are for those who edit or test the page."""
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith(_COMMENT))
 

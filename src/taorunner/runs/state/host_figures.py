@@ -1,7 +1,7 @@
 """The figures of an evaluation on this machine as metrics of the run whose predictions it scored.
 
-They are in ``evaluation.json`` in the folder of the run, where no container can write, and nowhere else: whoever shows
-metrics of a run adds them here. Light, because ``runs list`` and ``runs diff`` read it. ``evaluation.result`` has the
+They are in ``evaluation.json`` in the folder of the run, where no container can write, and nowhere else. Views
+of metrics get them from here. Light, because ``runs list`` and ``runs diff`` read it. ``evaluation.result`` has the
 shape of the file.
 """
 
