@@ -134,6 +134,7 @@ def test_signals_go_to_the_peer_and_the_third_ends_it() -> None:
         assert process.stdout is not None and process.stderr is not None
         assert process.stdout.read(6) == b"ready;"
         for number, name in ((signal.SIGTERM, b"TERM\n"), (signal.SIGUSR1, b"USR1\n")):
+            time.sleep(0.5)  # Python sees a signal that comes just before it begins to wait only after that
             process.send_signal(number)
             assert process.stderr.readline() == name
         process.send_signal(signal.SIGINT)

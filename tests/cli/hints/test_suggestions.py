@@ -113,7 +113,7 @@ EXPLAINED: list[tuple[str, str]] = [
     ("train small --gpu 0", "--gpu-indices IDS names GPUs, --gpus N takes N that are free"),
     ("train small --device=cuda:0", "--gpu-indices IDS names GPUs, --gpus N takes N that are free"),
     ("-p example_01 train small,cars", "names stand apart: taorunner train small cars"),
-    ("track sync --to wandb", "--to mlflow, or leave it out"),
+    ("track sync --to comet", "known: mlflow, wandb"),
     ("--state failed runs list", "write --state behind the command: taorunner runs list --state VALUE"),
     ("evaluate small --ckpt last", 'did you mean "--checkpoint"?'),
     ("dataset convert d --format coco", 'did you mean "--to"?'),
