@@ -111,6 +111,11 @@ def _is_scalar(value: object) -> bool:
     return type(value) is bool or value == "" or _is_short_text(value)
 
 
+def _is_option(value: object) -> bool:
+    is_list = isinstance(value, list) and len(value) <= MAX_ENTRIES
+    return all(map(_is_scalar, value)) if is_list and isinstance(value, list) else _is_scalar(value)
+
+
 def _is_gpu_count(value: object) -> bool:
     return type(value) is int and 0 <= value <= MAX_GPUS
 
@@ -178,7 +183,7 @@ _PLAIN: dict[str, Callable[[Any], bool]] = {
     "image": _fits(r"[A-Za-z0-9][A-Za-z0-9./:@_-]*", 200),
     "backend": _one_of(BUILT_IN_NAMES),
     "cluster": _is_plain_name,
-    "backend_options": _mapping(_IS_VARIABLE, _is_scalar),
+    "backend_options": _mapping(_IS_VARIABLE, _is_option),
     "shm_size": _is_shm_size,
     "env": _mapping(_IS_VARIABLE, lambda value: value == "" or _is_short_text(value)),
     "user": _fits(r"[A-Za-z0-9_]+(:[A-Za-z0-9_]+)?"),
