@@ -60,11 +60,7 @@ def transfer(
     """
     host = cluster.host
     if host is None:
-        message = f'the cluster "{cluster.name}" has no host: its nodes see the files of this machine'
-        hint = (
-            "host: a login node, where its files are elsewhere" if "host" in cluster.target.settings else None
-        )
-        raise UserFilesError(message, hint=hint)
+        raise _without_host(cluster)
     folder = str(cluster.settings.get("workspace") or workspace.root).rstrip("/")
     at, port = _of_rsync(host)
     ssh = ("-e", shlex.join([*SSH, *(("-p", port) if port else ())]))
@@ -78,6 +74,16 @@ def transfer(
     left_out = [f"--exclude=/{one}/models/" for one in what if one.startswith("projects/")]
     argv = ("rsync", *_COMMON, "--copy-unsafe-links", *left_out, *ssh, *sources, f"{at}:{folder}/")
     return Transfer(argv, what, host, folder, False)
+
+
+def _without_host(cluster: Cluster) -> UserFilesError:
+    settings = cluster.target.settings
+    if "host" not in settings and "context" in settings:  # its disk is a claim
+        message = f'the cluster "{cluster.name}" is reached by kubectl, which copies nothing here'
+        return UserFilesError(message, hint="mount the claim on this machine, which runs there need anyway")
+    message = f'the cluster "{cluster.name}" has no host: its nodes see the files of this machine'
+    hint = "host: a login node, where its files are elsewhere" if "host" in settings else None
+    return UserFilesError(message, hint=hint)
 
 
 def _of_rsync(host: str) -> tuple[str, str]:

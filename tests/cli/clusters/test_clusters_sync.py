@@ -165,7 +165,8 @@ def test_a_host_is_asked_for_only_where_a_cluster_can_have_one(cli: Cli, workspa
         "clusters:\n  site: {backend: slurm}\n  lab: {backend: kubernetes, workspace: {claim: c}}\n"
     )
     hints = {
-        name: cli("clusters", "sync", name, cwd=workspace).err.count("hint: ") for name in ("site", "lab")
+        name: cli("clusters", "sync", name, cwd=workspace).err.count("hint: host:")
+        for name in ("site", "lab")
     }
     assert hints == {"site": 1, "lab": 0}
 
@@ -179,3 +180,11 @@ def test_what_cannot_be_reached_is_refused(cli: Cli, workspace: Path, far: Far) 
     done = cli("clusters", "sync", "dgx", "--yes", cwd=workspace, env=far[1])
     assert done.code == 4
     assert 'error: "nowhere.invalid" cannot be reached: ' in done.err
+
+
+def test_a_claim_is_not_said_to_be_seen_from_here(cli: Cli, workspace_factory: Callable[..., Path]) -> None:
+    root = workspace_factory("experiments:\n  e: {head: dino, dataset: d}\n", data={"d/": ""})
+    (root / "clusters.yml").write_text("clusters:\n  lab: {backend: kubernetes, workspace: {claim: data}}\n")
+    done = cli("clusters", "sync", "lab", cwd=root)
+    assert done.code == 3
+    assert "reached by kubectl" in done.err and "mount the claim" in done.err
