@@ -49,6 +49,8 @@ def measure(times: int) -> None:
 def _submit(root: Path, environ: Mapping[str, str]) -> None:
     """From Enter until the last job has its number, and ``sbatch`` of the same scripts, one after the other.
 
+    Ours are one array job, as always from 20 equal runs on.
+
     The command itself returns later: it looks for up to a second whether Slurm says that a job would never start.
     On a busy machine only seconds of CPU can be compared: ``sbatch`` waits for the controller most of its time.
     """

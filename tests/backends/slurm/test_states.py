@@ -66,6 +66,7 @@ def test_rows_of_squeue_and_sacct_are_read_by_their_separators() -> None:
         ("AssocMaxGRESPerJob", "it would wait for ever: it asks for more than one job may have (AssocMaxGRESPerJob)"),
         ("BadConstraints", "no node has what it asks for"),
         ("AccountNotAllowed", 'the account "vision" may not use the partition "gpu"'),
+        ("DeadLine", "it cannot end before its deadline"),
         ("QOSMaxGRESPerUser", None),
         ("QOSMaxJobsPerUserLimit", None),
         ("Priority", None),
@@ -102,6 +103,21 @@ def test_a_job_that_would_wait_for_ever_is_known_by_its_reason(reason: str, text
 )  # fmt: skip
 def test_why_a_run_waits(reason: str, interrupted: str | None, text: str) -> None:
     assert waiting_text(reason, interrupted, ASKED, "7") == text
+
+
+WORDS = (
+    "BeginTime Cleaning Prolog Reservation ReservationDeleted Licenses PartitionDown PartitionInactive NodeDown FrontEndDown "
+    "JobArrayTaskLimit SchedDefer WaitingForScheduling BurstBufferResources BurstBufferStageIn JobLaunchFailure "
+    "NonZeroExitCode SystemFailure InactiveLimit AssocGrpJobsLimit AssocMaxJobsLimit QOSGrpCpuLimit QOSResourceLimit "
+    "QOSTimeLimit QOSUsageThreshold JobHeldUser JobHeldAdmin Dependency ReqNodeNotAvail Resources"
+)
+"""Reasons of waiting jobs. Source: JOB REASON CODES of squeue's manual page, Slurm 22.05."""
+
+
+@pytest.mark.parametrize("reason", WORDS.split())
+def test_no_reason_is_shown_as_a_bare_word(reason: str) -> None:
+    text = waiting_text(reason, None, ASKED, "7")
+    assert " " in text and never_starts(reason, ASKED) is None
 
 
 @pytest.mark.parametrize(

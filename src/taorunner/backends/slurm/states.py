@@ -83,6 +83,7 @@ _NEVER = {
     "QOSNotAllowed": ("the QOS {qos} is not allowed in the partition {partition}", _YOURS),
     "InvalidQOS": ("the QOS {qos} is not valid any more", _YOURS),
     "InvalidAccount": ("the account {account} is not valid any more", _YOURS),
+    "DeadLine": ("it cannot end before its deadline", "a later --deadline in options, or less time"),
 }
 _NEVER_PATTERN = re.compile(
     r"(QOS|Assoc)Max(\w+?)PerJob(Limit)?\Z|(QOS|Assoc)MaxWallDurationPerJobLimit\Z|QOSMax\w+PerNode\Z"
@@ -108,9 +109,13 @@ _WAITS = {
     "FrontEndDown": "the front end of the cluster is down",
     "ReservationDeleted": "its reservation was deleted: remove it from options and submit again",
     "SchedDefer": "the scheduler looks at it later",
+    "WaitingForScheduling": "the scheduler has not looked at it yet",
+    "JobLaunchFailure": "its start failed, and Slurm tries again",
+    "NonZeroExitCode": "its start ended with an error, and Slurm tries again",
+    "SystemFailure": "Slurm failed to start it, and tries again",
+    "InactiveLimit": "it was inactive for as long as the cluster allows",
     "BurstBufferResources": "waits for room in the burst buffer",
     "BurstBufferStageIn": "its files are being copied into the burst buffer",
-    "DeadLine": "its deadline cannot be met",
 }
 _LIMIT = re.compile(r"(QOS|Assoc)\w+")
 """A limit of a QOS or an association (user, account) that others, or your other jobs, use up now."""
