@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from taorunner.runs.state.store import RunStore
 
 LOOK_EVERY_S, LOOK_AT_FILE_EVERY_S = 0.25, 0.02
-"""Every so often all is looked at; in between, whether a record has changed, the less often the more runs there are."""
+"""The loop runs this often. In between it checks whether a record has changed; with more runs it checks less often."""
 ATTEMPTS = 2
 """A trial whose run was lost, as in a power cut, is trained once more, into a folder of its own."""
 LINGERS_S = 10.0

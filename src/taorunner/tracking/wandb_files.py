@@ -1,7 +1,7 @@
 """OfflineFiles: writes one ended run as the files of an offline run of Weights & Biases. The one home of ``wandb``.
 
-Nothing leaves this machine: ``wandb sync FOLDER`` is what a person types. W&B cannot resume an offline run, so the
-whole run is written anew each time, under its own id.
+Nothing leaves this machine: ``wandb sync FOLDER`` is what a person types. W&B cannot resume an offline run, so each
+time the whole run is written again, with the same id.
 """
 
 from __future__ import annotations

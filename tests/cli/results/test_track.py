@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -115,9 +114,11 @@ def test_a_server_in_trouble_changes_nothing_in_a_run(
             os.kill(int(line.parent.name), 9)
 
 
-def test_wandb_that_is_not_installed_changes_nothing_in_a_run(shapes: taorunner.Workspace) -> None:
-    if importlib.util.find_spec("wandb") is not None:
-        pytest.skip("wandb is installed in this Python: see test_wandb_files")
+def test_wandb_that_is_not_installed_changes_nothing_in_a_run(
+    shapes: taorunner.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wandb.py").write_text("raise ImportError('hidden')\n")  # it may be installed in this Python
+    monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path))
     run = trained(shapes, "{wandb: {}}")
     assert run.state.value == "SUCCEEDED"
     store, ends = RunStore(shapes.path / ".taorunner"), time.monotonic() + 200

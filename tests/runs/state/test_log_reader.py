@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import io
-from contextlib import nullcontext
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -12,11 +11,11 @@ import pytest
 
 from taorunner.errors import RunStateError
 from taorunner.events import RunFinished, RunState
-from taorunner.runs.state.log import log_reader
-from taorunner.runs.state.log.log_reader import copy_log, tail_offset
+from taorunner.runs.state.log.log_reader import blocks, copy_log, opened, tail_offset
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
+OTHER_USER = 12345
 AT = datetime(2026, 11, 20, tzinfo=timezone.utc)
 
 
@@ -67,22 +66,27 @@ def test_a_run_without_a_log_prints_nothing(store: RunStore) -> None:
     assert out.getvalue() == b""
 
 
-def test_a_log_that_cannot_be_read_is_a_sentence(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: Path, **_: object) -> int:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+def test_a_log_that_may_not_be_read_is_a_sentence(store: RunStore) -> None:
+    path, trust = store.paths("r").console, store.trust()
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:  # who may read everything
+        os.seteuid(OTHER_USER)
+    try:
+        with (
+            pytest.raises(RunStateError, match=r'the log ".*console.log" cannot be read: Permission denied'),
+            opened(path, trust),
+        ):
+            pass
+    finally:
+        os.seteuid(before)
 
-    monkeypatch.setattr(log_reader, "open_state", refused)
-    with pytest.raises(RunStateError, match=r'the log ".*console.log" cannot be read: Permission denied'):
-        copy_log(store, "r", io.BytesIO(), follow=False, tail=None)
 
-
-def test_a_disk_that_fails_below_a_log_is_a_sentence(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Failing(io.BytesIO):
-        def read(self, _size: int | None = -1) -> bytes:
-            raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(log_reader, "opened", lambda *_: nullcontext(Failing()))
-    with pytest.raises(RunStateError, match="cannot be read: Input/output error"):
-        copy_log(store, "r", io.BytesIO(), follow=False, tail=None)
+def test_a_disk_that_fails_below_a_log_is_a_sentence() -> None:
+    """The kernel answers so where a process has no memory."""
+    memory = Path("/proc/self/mem")
+    with (
+        memory.open("rb", buffering=0) as file,
+        pytest.raises(RunStateError, match=r"cannot be read: Input/output error"),
+    ):
+        list(blocks(memory, file))
