@@ -117,6 +117,8 @@ def test_a_run_that_goes_on_has_no_files_yet(tmp_path: Path) -> None:
     run = made_run(tmp_path, "a", METRICS, state=RunState.RUNNING)
     assert OfflineFiles(store, run.id, WandbTarget(), now).send_new() is False
     assert not (store.paths(run.id).directory / "wandb").exists()
+    code, (said,) = sent(sys.executable, store, run.id, "--once", "--to", "wandb")
+    assert (code, said["problem"]) == (0, None)  # nothing is wrong with it
 
 
 def test_without_wandb_the_problem_is_on_record_and_the_run_unchanged(

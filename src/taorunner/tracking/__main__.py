@@ -86,7 +86,8 @@ def _sent(
         if tracker == MLFLOW:
             return _to_mlflow(store, run_id, mlflow_target(track) or MlflowTarget(), is_once=is_once)
         files = OfflineFiles(store, run_id, wandb_target(track) or WandbTarget(), now)
-        return _followed(files, store, run_id, is_once=is_once) or files.state.problem
+        _follow(files, store, run_id, is_once=is_once)
+        return files.state.problem
     except (TrackingError, RunStateError) as error:
         return str(error)
     except (OSError, ValueError) as error:
@@ -102,22 +103,21 @@ def _to_mlflow(store: RunStore, run_id: str, target: MlflowTarget, *, is_once: b
     server = MlflowServer(address, os.environ, Path.home())
     try:
         sender = RunSender(store, run_id, server, target.experiment, now)
-        return _followed(sender, store, run_id, is_once=is_once) or sender.state.problem
+        _follow(sender, store, run_id, is_once=is_once)
+        return sender.state.problem
     finally:
         server.close()
 
 
-def _followed(sender: Sender, store: RunStore, run_id: str, *, is_once: bool) -> str | None:
-    """Why nothing was sent now although the run may be sent once it has ended; else None, or a TrackingError."""
+def _follow(sender: Sender, store: RunStore, run_id: str, *, is_once: bool) -> None:
+    """To the end of the run, or once. Raises TrackingError, RunStateError."""
     if is_once:
-        is_all = send_once(sender, time.sleep)
-        is_waiting = not is_all and isinstance(sender, OfflineFiles)
-        return "the run has not ended: its files are written then" if is_waiting else None
+        send_once(sender, time.sleep)
+        return
     events = str(store.paths(run_id).events)
     follow(
         sender, lambda: size_of(events), lambda: store.load(run_id).state.is_final, time.monotonic, time.sleep
     )
-    return None
 
 
 def _note(store: RunStore, run_id: str, target: MlflowTarget, problem: str) -> None:

@@ -65,16 +65,16 @@ def follow(
         sleep(wait_s)
 
 
-def send_once(sender: Sender, sleep: Callable[[float], None], tries: int = 3) -> bool:
-    """For ``track sync``: as ``send_new``. Raises TrackingError, RunStateError."""
+def send_once(sender: Sender, sleep: Callable[[float], None], tries: int = 3) -> None:
+    """For ``track sync``. Raises TrackingError, RunStateError."""
     for left in reversed(range(tries)):
         try:
-            return sender.send_new()
+            sender.send_new()
+            return
         except TrackingError as error:
             if error.is_refusal or not left:
                 raise
             sleep(min(error.wait_s or 1.0, 20.0))
-    return False
 
 
 def size_of(path: str) -> int:
