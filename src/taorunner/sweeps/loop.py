@@ -17,6 +17,7 @@ from taorunner.planning.model.request import Site
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.runs.control.launch import LaunchOptions, add_plans
 from taorunner.runs.control.watchdog import Watchdog
+from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.history import read_history
 from taorunner.sweeps.choosing import chooser_of, meets, starts
 from taorunner.sweeps.folder import StoredSweep, SweepFolder
@@ -76,6 +77,7 @@ class SweepLoop:
             TaorunnerError: a trial cannot be planned, as none could; or nothing can be recorded.
             OSError: the journal cannot be written.
         """
+        self._clear_half_recorded()
         while True:
             seen = self._stamps()
             self._judge(seen)
@@ -92,6 +94,20 @@ class SweepLoop:
                 return "stopped" if self._under_way() else over
             self._keep_supervised()
             self._wait_for_changes(seen)
+
+    def _clear_half_recorded(self) -> None:
+        """A loop that was killed may have recorded a run that no batch has: nobody would ever start it."""
+        for trial in self._under_way(with_run=True):
+            record = self._record(trial)
+            if record is None or record.state is not RunState.QUEUED:
+                continue
+            try:
+                is_known = record.id in self._store.load_batch(record.batch).runs
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if not is_known:
+                remove_folder(self._store.runs_dir, record.id)
+                self._said(trial, back=True)
 
     def _under_way(self, *, with_run: bool = False) -> list[Trial]:
         """Those that are not over; ``with_run``: and whose run is recorded."""
