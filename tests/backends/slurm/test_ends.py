@@ -41,6 +41,16 @@ def test_the_exit_code_is_that_of_the_command(runs: SlurmRuns, script: str, code
     assert (status.exit_code, status.oom_killed, status.end) == (code, False, None)
 
 
+@pytest.mark.parametrize(
+    ("ends", "code"), [("exit 5", 5), ("exit 200", 200), ("kill -SEGV $$", 139), ("kill -KILL $$", 137)]
+)
+def test_the_exit_code_is_that_of_the_node_that_failed_first(runs: SlurmRuns, ends: str, code: int) -> None:
+    """srun ends the other node with SIGTERM, and itself with 143."""
+    script = f'if [ "$NODE_RANK" = 1 ]; then sleep 0.5; {ends}; fi; exec sleep 600'
+    status = runs.becomes(runs.start(runs.made(script, nodes=2)))
+    assert (status.exit_code, status.oom_killed, status.end) == (code, False, None)
+
+
 if slurm_files.limits_memory():
 
     @pytest.mark.parametrize("after", ["exit $?", "exit 0"])

@@ -108,8 +108,9 @@ def test_a_node_that_dies_ends_a_run_or_starts_it_again(
     own_slurm.reconfigure(SlurmdTimeout="3")
     runs, node = make_runs(own_slurm), own_slurm.nodes[nodes - 1]
     ran = tmp_path / "ran"
-    again = f"[ $(wc -l <{ran}) -le {nodes} ] || exit 5"  # each node leaves a line
-    script = f"{once(ran)}; sleep 0.5; {again}; echo up; exec sleep 600"
+    lines = f"$(wc -l <{ran})"  # each node leaves a line, and waits for those of the others
+    together = f"while [ $(({lines} % {nodes})) -ne 0 ]; do sleep 0.1; done"
+    script = f"{once(ran)}; {together}; [ {lines} -le {nodes} ] || exit 5; echo up; exec sleep 600"
     handle = runs.start(runs.made(script, options={"requeue": requeue}, nodes=nodes))
     runs.prints(handle, "up")
     own_slurm.kill_node(node)

@@ -153,6 +153,7 @@ def test_two_attempts_without_a_new_checkpoint_are_the_last(
 
 def test_somebody_cancels_it(run: Callable[..., Any]) -> None:
     backend, handle = run("echo up; exec sleep 600")
+    becomes(backend, handle, EngineState.RUNNING)  # other tests share the cluster
     next(iter(backend.logs(handle, LogPosition())))
     slurm("scancel", handle.id)
     status = ended(backend, handle)
@@ -264,9 +265,13 @@ def test_a_job_that_slurm_holds_after_a_failed_start_is_released_once(
 
 def test_a_job_that_slurm_forgot_is_lost_after_a_while(run: Callable[..., Any], tmp_path: Path) -> None:
     backend, handle = run("echo up; exec sleep 600", options={"unknown_after_s": 10})
+    becomes(backend, handle, EngineState.RUNNING)  # other tests share the cluster
     next(iter(backend.logs(handle, LogPosition())))
     slurm("scancel", handle.id)
     wait_for(lambda: any(event.startswith("ended") for event in events(handle)))
+    wait_for(
+        lambda: handle.id not in slurm("squeue", "--me", "-h", "-o", "%i").split()
+    )  # it writes nothing more
     environ = program(tmp_path / "bin", "squeue", "exit 0")
     environ = {**program(tmp_path / "bin", "sacct", "exit 0"), "PATH": environ["PATH"]}
     forgetful = create(environ)

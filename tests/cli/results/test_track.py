@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import Cli
@@ -73,9 +74,17 @@ def test_a_training_is_sent_by_a_process_beside_it(
     history = {name: dict(values) for name, values in run.history.items()}
     sent = {name: {one["step"]: one["value"] for one in points} for name, points in there["metrics"].items()}
     assert sent.keys() == history.keys() and sent["val_mAP50"] == history["val_mAP50"]
-    done = cli("track", "status", "--json", cwd=shapes.path)
-    (shown,) = [one for one in done.json if one["run"] == run.id]
+    while not (shown := tracked_of(cli, shapes, run.id))[
+        "complete"
+    ]:  # the server has the end a moment before the file
+        assert time.monotonic() < ends, shown
     assert (shown["complete"], shown["problem"], shown["server"]) == (True, None, played.address)
+
+
+def tracked_of(cli: Cli, workspace: taorunner.Workspace, run_id: str) -> dict[str, Any]:
+    done = cli("track", "status", "--json", cwd=workspace.path)
+    (shown,) = [one for one in done.json if one["run"] == run_id]
+    return dict(shown)
 
 
 def read_tracking_problem(store: RunStore, run_id: str) -> str:

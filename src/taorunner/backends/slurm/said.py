@@ -66,7 +66,10 @@ def said_end(messages: str, workspace: str) -> EngineEnd | None:
     return None
 
 
-_STEP_ENDED = re.compile(r"srun: (launch/slurm: _step_signal|Force Terminated|error: \S+: tasks? \d)")
+_STEP_ENDED = re.compile(
+    r"srun: (launch/slurm: _step_signal|Force Terminated|error: \S+: tasks? \d)"
+    r"|slurmstepd\S*: error: \*{3} STEP \S+ ON \S+ CANCELLED AT "
+)
 """What srun says when the command itself has ended with an error: it was started."""
 _STEP_CREATED = re.compile(r"^srun: Step created for .*$", re.MULTILINE)
 """What srun says at last when a controller that has just come back let it wait."""

@@ -90,7 +90,7 @@ def batch_script(job: Job) -> str:
         several=_SEVERAL.format(gpus=job.gpus) if job.nodes > 1 else "",
         logs=_LOGS.format(names=" ".join(map(console_of, range(job.nodes)))) if job.step_options else "",
         step=shlex.join(["srun", *options, "/bin/sh"]),
-        directly=_DIRECTLY if job.nodes == 1 and not job.step_options else "",
+        directly=_FIRST_END if job.nodes > 1 else "" if job.step_options else _DIRECTLY,
         requeues=job.requeues,
         umask=job.umask,
         interrupted=INTERRUPTED,
@@ -312,6 +312,20 @@ if [ "$rc" -ne 0 ] && [ -z "$why" ] && tail -c "+$((said + 1))" "$D/slurm.out" |
     direct=yes
     /bin/sh "$D/node.sh" &
     await
+fi
+"""
+
+_FIRST_END = r"""# srun ends the others of a node that fails with SIGTERM, and gives the largest code: 143.
+if [ "$rc" -gt 128 ] && [ -z "$why" ]; then
+    first=$(tail -c "+$((said + 1))" "$D/slurm.out" | grep -m 1 -E "^srun: error: [^ ]+: tasks? [-0-9,]+: ")
+    case ${first#*: task*: } in
+    "Exited with exit code "[1-9]*) rc=${first##* } ;;
+    Aborted*) rc=134 ;;
+    "Bus error"*) rc=135 ;;
+    "Floating point exception"*) rc=136 ;;
+    Killed*) rc=137 ;;
+    "Segmentation fault"*) rc=139 ;;
+    esac
 fi
 """
 
