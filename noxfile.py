@@ -69,7 +69,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """Builds wheel and source distribution; installs each with pip, and the wheel with uv and pipx, each in an environment of its own."""
+    """Builds wheel and source distribution; installs both with pip, and the wheel with uv and pipx."""
     session.install("build", "twine", "uv", "pipx")
     session.run("python", "-m", "build", "--outdir", "dist", ".")
     built = sorted(Path("dist").glob("taorunner-*"))
@@ -88,7 +88,9 @@ def packages(session: nox.Session) -> None:
     for words, folder in ((("uv", "tool"), "bin-uv"), (("pipx",), "bin-pipx")):
         session.run(*words, "install", "--force", str(wheel), env=env)
         session.run(str(tools / folder / "taorunner"), "--version", external=True)
-        session.run(str(tools / folder / "taorunner"), "doctor", "--offline", external=True, success_codes=[0, 4])
+        session.run(
+            str(tools / folder / "taorunner"), "doctor", "--offline", external=True, success_codes=[0, 4]
+        )
 
 
 def _lowest_versions() -> list[tuple[str, str]]:
