@@ -13,6 +13,8 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+LARGEST_WHEEL = 3_000_000
+"""Bytes."""
 RUNTIME_EXTRAS = ("embedded", "datasets", "evaluation", "formats", "huggingface")
 
 
@@ -67,15 +69,28 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """Builds wheel and source distribution, and runs the program from each in an environment of its own."""
-    session.install("build", "twine")
+    """Builds wheel and source distribution; installs both with pip, and the wheel with uv and pipx."""
+    session.install("build", "twine", "uv", "pipx")
     session.run("python", "-m", "build", "--outdir", "dist", ".")
-    built = sorted(str(path) for path in Path("dist").glob("taorunner-*"))
-    session.run("twine", "check", "--strict", *built)
+    built = sorted(Path("dist").glob("taorunner-*"))
+    session.run("twine", "check", "--strict", *map(str, built))
+    wheel = next(path for path in built[::-1] if path.suffix == ".whl")
+    if wheel.stat().st_size > LARGEST_WHEEL:
+        session.error(f"{wheel} has {wheel.stat().st_size} bytes, more than {LARGEST_WHEEL}")
     for package in built:
-        session.run("pip", "install", "--force-reinstall", "-q", package)
+        session.run("pip", "install", "--force-reinstall", "-q", str(package))
         session.run("taorunner", "--version")
         session.run("taorunner", "networks", "rtdetr", "--json", silent=True)
+    tools = Path(session.create_tmp()).resolve()
+    homes = {"UV_TOOL_DIR": tools / "uv", "UV_TOOL_BIN_DIR": tools / "bin-uv", "PIPX_HOME": tools / "pipx"}
+    homes |= {"PIPX_BIN_DIR": tools / "bin-pipx", "PIPX_MAN_DIR": tools / "man"}
+    env = {name: str(folder) for name, folder in homes.items()}
+    for words, folder in ((("uv", "tool"), "bin-uv"), (("pipx",), "bin-pipx")):
+        session.run(*words, "install", "--force", str(wheel), env=env)
+        session.run(str(tools / folder / "taorunner"), "--version", external=True)
+        session.run(
+            str(tools / folder / "taorunner"), "doctor", "--offline", external=True, success_codes=[0, 4]
+        )
 
 
 def _lowest_versions() -> list[tuple[str, str]]:

@@ -1,3 +1,3 @@
 """The version of taorunner: read by the build, printed by ``-V``, sent as the user agent of downloads."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

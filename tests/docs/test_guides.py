@@ -46,6 +46,22 @@ def test_the_page_on_trust_names_each_variable_that_a_batch_gives_and_each_code(
     assert [code for code in codes if code != "privileged" and f'"{code}"' not in source] == []
 
 
+def test_the_page_of_installing_has_every_extra_that_users_need() -> None:
+    text = (DOCS.parent / "pyproject.toml").read_text(encoding="utf-8")
+    extras = re.findall(
+        r"^([a-z]+) = \[",
+        text.partition("[project.optional-dependencies]")[2].partition("\n[")[0],
+        re.MULTILINE,
+    )
+    page = (DOCS / "start/install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == {*extras} - {
+        "test",
+        "trackers",
+        "docs",
+        "dev",
+    }
+
+
 def test_the_cause_of_the_guide_meets_its_sample() -> None:
     cause = eval(block("add-a-failure-cause.md", "python"), {"row": row})
     assert isinstance(cause, Cause)

@@ -11,7 +11,7 @@ from tried_example import codes_of, make_workspace
 from taorunner.manual.codes import Explanation, explanations
 
 WITH_EXAMPLE = [one for one in explanations() if one.example is not None]
-LEAST = 47
+LEAST = 69
 """So many codes have an example. Raise it with each new one."""
 
 

@@ -50,7 +50,7 @@ def problem(block: Block) -> list[str]:
     found = []
     for line in block.text.splitlines():
         words = line.partition(" -- ")[0].split()
-        if not words or words[0] != "taorunner":
+        if not words or words[0] != "taorunner" or words[1:] == ["--version"]:
             continue
         words = words[3:] if words[1] == "-p" else words[1:]
         name = " ".join(words[:2]) if " ".join(words[:2]) in TABLE else words[0]

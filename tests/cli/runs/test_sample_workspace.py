@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from command_line import Cli, wait_for
 
+from taorunner.cli.fast.words import TABLE
+from taorunner.project.keys import EXPERIMENT_KEYS, FILE_KEYS
 from taorunner.state_files import is_locked
 
 SAMPLE = Path(__file__).parents[2] / "assets" / "workspace_0_1_0"
@@ -137,3 +139,47 @@ def test_its_open_batches_go_on(cli: Cli, root: Path) -> None:
     wait_for(lambda: not any(map(is_locked, locks)))  # the supervisor says so, and ends
     lost = cli("runs", "mark-lost", "starting", cwd=root)
     assert (lost.code, states(root)["starting"]) == (0, "LOST"), lost.err
+
+
+WORDS = {
+    "train": "--dry-run --overwrite --detach --gpus --gpu-indices --release --image --set --parallel --grace --backend "
+    "--checkpoint --json --plain",
+    "run": "--dry-run --overwrite --detach --set --json",
+    "init-project": "--head --backbone --dataset --experiment", "validate": "--strict --json", "schema": "", "networks show": "--json",
+    "quickstart": "--images --epochs", "ps": "--json", "runs list": "--limit --json", "runs show": "--json",
+    "logs": "--follow --tail", "attach": "--json --plain",
+}  # fmt: skip
+KEYS = [
+    "head",
+    "backbone",
+    "repository",
+    "model_key",
+    "dataset",
+    "export_model",
+    "export_type",
+    "gpus",
+    "gpu_indices",
+    "release",
+    "image",
+    "backend",
+    "shm_size",
+    "env",
+    "user",
+    "extends",
+    "vars",
+    "overrides",
+    "description",
+    "tags",
+]
+
+
+def test_no_command_option_or_key_of_0_1_0_is_gone() -> None:
+    """The changelog says so: nothing is deprecated or removed."""
+    gone = [
+        f"{name} {option}"
+        for name, options in WORDS.items()
+        for option in options.split()
+        if option not in TABLE[name].options
+    ]
+    assert gone == []
+    assert {*KEYS} - {*EXPERIMENT_KEYS} == {"tao_config", "experiments"} - {*FILE_KEYS} == set()

@@ -64,7 +64,7 @@ class WandbFiles(TypedDict):
     project: NotRequired[
         Annotated[str, _name("The project there. Left out: the name of the project.", "parts")]
     ]
-    entity: NotRequired[Annotated[str, _name("The user or team there. Left out: your own.", "vision-team")]]
+    entity: NotRequired[Annotated[str, _name("The user or team there. Left out: your own.", "vision")]]
     mode: NotRequired[Annotated[Literal["offline"], Field(description="Only offline: files are written.")]]
 
 
