@@ -43,7 +43,7 @@ def evaluate_on_host(
     from taorunner.runs.outputs.host_evaluation import truth_of
     from taorunner.runs.state.store import RunStore
 
-    _refuse_others(options)
+    _refuse_others(options, experiments)
     score = LOWEST_SCORE if options.min_score is None else options.min_score
     low = replace(options, on_host=False, min_score=score)
     started: list[str] = []
@@ -65,7 +65,8 @@ def evaluate_on_host(
     return code
 
 
-def _refuse_others(options: ActionOptions) -> None:
+def _refuse_others(options: ActionOptions, experiments: list[str]) -> None:
+    name = experiments[0] if len(experiments) == 1 else "EXPERIMENT"
     for option, is_given in (
         ("--detach", options.detach),
         ("--then", options.then),
@@ -75,7 +76,7 @@ def _refuse_others(options: ActionOptions) -> None:
         if is_given:
             raise UsageError(
                 f"--on-host does not go with {option}: it waits for an inference and shows its scores",
-                hint="taorunner inference EXPERIMENT --min-score 0.001, then taorunner dataset evaluate EXPERIMENT",
+                hint=f"taorunner inference {name} --min-score 0.001, then taorunner dataset evaluate {name}",
             )
 
 
