@@ -22,6 +22,7 @@ from taorunner.handover.deepstream import FILE as NVINFER
 from taorunner.handover.deepstream import check_deepstream, deepstream_config
 from taorunner.handover.model import CALIBRATION, LABELS, MODEL, Contents, Use
 from taorunner.handover.onnx_header import read_header
+from taorunner.handover.places import scores_without_places, without_places
 from taorunner.handover.sources import (
     Sources,
     evaluation_of,
@@ -144,12 +145,13 @@ def _write_texts(
         writer.text(TRITON, triton_config(contents))
     evaluation = evaluation_of(store, sources)
     training = read_lock(store, sources.training.id) if sources.training is not None else None
-    writer.prefix = ""
-    writer.text("model_card.md", model_card(contents, use, sources.lock, training, evaluation, checked))
-    if sources.lock is not None:
-        writer.text("run.lock", _json(sources.lock.to_json()))
+    writer.prefix, root = "", store.state_dir.parent
+    lock, training = (None if one is None else without_places(one, root) for one in (sources.lock, training))
+    writer.text("model_card.md", model_card(contents, use, lock, training, evaluation, checked))
+    if lock is not None:
+        writer.text("run.lock", _json(lock.to_json()))
     if evaluation is not None:
-        writer.text("evaluation.json", evaluation.decode("utf-8", "replace"))
+        writer.text("evaluation.json", scores_without_places(evaluation, root))
     scaling = contents.preprocessing
     writer.text(MARK, _json({
         "version": _VERSION, "for": use.value, "experiment": contents.name, "network": contents.network,

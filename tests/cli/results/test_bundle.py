@@ -74,6 +74,12 @@ def test_the_boxes_are_those_of_the_inference(typed: Callable[..., Done], root: 
         "model.onnx", "labels.txt", "model_card.md", "run.lock", "bundle.json", "SHA256SUMS",
     }  # fmt: skip
     assert {one["path"]: one["sha256"] for one in done["files"]} == first
+    lock = (models / "tiny.bundle-onnx/run.lock").read_text()
+    assert (json.loads(lock)["host"], str(root) in lock, "$workspace/projects/shapes" in lock) == (
+        "",
+        False,
+        True,
+    )
     assert typed("bundle", "tiny", "--overwrite").code == 0
     assert digests(models / "tiny.bundle-onnx") == first, "the same inputs, the same bytes"
     assert (models / "tiny.bundle-onnx/labels.txt").read_text().split() == ["circle", "square", "triangle"]

@@ -13,6 +13,7 @@ from taorunner.events import RunState
 if TYPE_CHECKING:
     from taorunner.cli.action_options import ActionOptions
     from taorunner.cli.options import Invocation
+    from taorunner.planning.model.plan import RunPlan
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
@@ -61,8 +62,20 @@ def evaluate_on_host(
     store = RunStore(workspace.state_dir)
     for record in map(store.load, started):
         if record.state is RunState.SUCCEEDED:
+            if (decided := own_thresholds(store.load_plan(record.id))) is not None:
+                invocation.note(decided)
             _print_scores(store, record, truths[record.project, record.experiment], options.split)
     return code
+
+
+def own_thresholds(plan: RunPlan) -> str | None:
+    """What to know of the scores of a network that takes no lowest score: boxes are missing from its curve."""
+    if any(one.option.startswith("--min-score ") for one in plan.knobs):
+        return None
+    return (
+        f"{plan.contract.network} inference takes no --min-score: the thresholds in its spec decided which boxes are "
+        "scored"
+    )
 
 
 def _refuse_others(options: ActionOptions, experiments: list[str]) -> None:
