@@ -1,4 +1,4 @@
-"""Makes a bundle: a folder with a model, its labels, its configuration, what it was made from, and digests of all.
+"""Makes a bundle: a folder, or a .zip, with a model, its labels, its configuration, what it was made from, and digests.
 
 The same inputs give the same bytes. The folder appears at once when everything in it was written and checked.
 """
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from taorunner.catalog.handover import handover_facts
 from taorunner.contained_files import open_file
-from taorunner.datasets.files.output_folders import new_folder, refuse_taken
+from taorunner.datasets.files.output_folders import refuse_taken
 from taorunner.errors import UsageError, UserFilesError
+from taorunner.handover.archive import holds_bundle, is_archive, new_bundle
 from taorunner.handover.card import model_card
 from taorunner.handover.check import Checked, check_model, not_checked
 from taorunner.handover.deepstream import FILE as NVINFER
@@ -93,7 +94,7 @@ def make_bundle(
         if checks
         else Truth({}, missing="--no-check was given")
     )
-    with new_folder(place, overwrite=overwrite) as folder:
+    with new_bundle(place, store.state_dir, overwrite=overwrite) as folder:
         writer = _Writer(folder, f"{contents.name}/" if use is Use.TRITON else "")
         model = writer.copy("1/model.onnx" if use is Use.TRITON else MODEL, sources, sources.model)
         scaling = contents.preprocessing
@@ -234,12 +235,14 @@ def _check_place(place: Path, *, overwrite: bool) -> None:
     if overwrite and os.path.lexists(place) and not _is_bundle(place):
         raise UsageError(
             f'"{printable(str(place))}" exists and is no bundle of taorunner',
-            hint="choose another folder with --output",
+            hint="choose another place with --output",
         )
     refuse_taken(place, overwrite=overwrite)
 
 
 def _is_bundle(place: Path) -> bool:
+    if is_archive(place):
+        return holds_bundle(place, MARK)
     if place.is_symlink() or not place.is_dir():
         return False
     if not any(place.iterdir()):
