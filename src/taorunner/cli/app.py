@@ -206,9 +206,11 @@ def _usage_error(error: Any, words: list[str], *, as_json: bool) -> int | None:
 
 
 def _explained(error: TaorunnerError, words: list[str], invocation: Invocation | None) -> TaorunnerError:
-    from taorunner.cli.misplaced_words import with_meaning
+    from taorunner.cli.hints.misplaced_words import with_meaning
+    from taorunner.cli.hints.repeated_options import with_typed_options
 
-    return with_meaning(error, words, None if invocation is None else invocation.root)
+    meant = with_meaning(error, words, None if invocation is None else invocation.root)
+    return with_typed_options(meant, words, () if invocation is None else invocation.extra)
 
 
 def _os_error(error: OSError, *, as_json: bool) -> int:

@@ -1,4 +1,4 @@
-"""Makes a bundle: a folder with a model, its labels, its configuration, what it was made from, and digests of all.
+"""Makes a bundle: a folder, or a .zip, with a model, its labels, its configuration, what it was made from, and digests.
 
 The same inputs give the same bytes. The folder appears at once when everything in it was written and checked.
 """
@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from taorunner.catalog.handover import handover_facts
 from taorunner.contained_files import open_file
-from taorunner.datasets.files.output_folders import new_folder, refuse_taken
+from taorunner.datasets.files.output_folders import refuse_taken
 from taorunner.errors import UsageError, UserFilesError
+from taorunner.handover.archive import holds_bundle, is_archive, new_bundle
 from taorunner.handover.card import model_card
 from taorunner.handover.check import Checked, check_model, not_checked
 from taorunner.handover.deepstream import FILE as NVINFER
 from taorunner.handover.deepstream import check_deepstream, deepstream_config
 from taorunner.handover.model import CALIBRATION, LABELS, MODEL, Contents, Use
 from taorunner.handover.onnx_header import read_header
+from taorunner.handover.places import scores_without_places, without_places
 from taorunner.handover.sources import (
     Sources,
     evaluation_of,
@@ -92,7 +94,7 @@ def make_bundle(
         if checks
         else Truth({}, missing="--no-check was given")
     )
-    with new_folder(place, overwrite=overwrite) as folder:
+    with new_bundle(place, store.state_dir, overwrite=overwrite) as folder:
         writer = _Writer(folder, f"{contents.name}/" if use is Use.TRITON else "")
         model = writer.copy("1/model.onnx" if use is Use.TRITON else MODEL, sources, sources.model)
         scaling = contents.preprocessing
@@ -144,12 +146,13 @@ def _write_texts(
         writer.text(TRITON, triton_config(contents))
     evaluation = evaluation_of(store, sources)
     training = read_lock(store, sources.training.id) if sources.training is not None else None
-    writer.prefix = ""
-    writer.text("model_card.md", model_card(contents, use, sources.lock, training, evaluation, checked))
-    if sources.lock is not None:
-        writer.text("run.lock", _json(sources.lock.to_json()))
+    writer.prefix, root = "", store.state_dir.parent
+    lock, training = (None if one is None else without_places(one, root) for one in (sources.lock, training))
+    writer.text("model_card.md", model_card(contents, use, lock, training, evaluation, checked))
+    if lock is not None:
+        writer.text("run.lock", _json(lock.to_json()))
     if evaluation is not None:
-        writer.text("evaluation.json", evaluation.decode("utf-8", "replace"))
+        writer.text("evaluation.json", scores_without_places(evaluation, root))
     scaling = contents.preprocessing
     writer.text(MARK, _json({
         "version": _VERSION, "for": use.value, "experiment": contents.name, "network": contents.network,
@@ -232,12 +235,14 @@ def _check_place(place: Path, *, overwrite: bool) -> None:
     if overwrite and os.path.lexists(place) and not _is_bundle(place):
         raise UsageError(
             f'"{printable(str(place))}" exists and is no bundle of taorunner',
-            hint="choose another folder with --output",
+            hint="choose another place with --output",
         )
     refuse_taken(place, overwrite=overwrite)
 
 
 def _is_bundle(place: Path) -> bool:
+    if is_archive(place):
+        return holds_bundle(place, MARK)
     if place.is_symlink() or not place.is_dir():
         return False
     if not any(place.iterdir()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -18,9 +19,9 @@ _HEAD = 1024
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def check_place(path: Path, *, overwrite: bool) -> None:
+def check_place(path: Path, *, overwrite: bool, makes_folder: bool = False) -> None:
     """Raises UsageError where a report cannot be written to ``path``: a folder, a file that is no report and is not to
-    be replaced."""
+    be replaced, a folder that is not there, but with ``makes_folder``: that of a path which nobody typed."""
     shown = printable(str(path))
     if path.is_dir():
         raise UsageError(
@@ -30,6 +31,12 @@ def check_place(path: Path, *, overwrite: bool) -> None:
         raise UsageError(
             f'"{printable(str(path.parent))}" is not a folder', hint="write it elsewhere: -o FILE"
         )
+    if not makes_folder and not path.parent.exists():
+        folder = printable(str(path.parent))
+        raise UsageError(
+            f'there is no folder "{folder}"',
+            hint=f"make it: mkdir -p {shlex.quote(folder)}; or write the report elsewhere: -o FILE",
+        )
     if not overwrite and os.path.lexists(path) and not _is_report(path):
         raise UsageError(
             f'"{shown}" exists and is not a report of taorunner',
@@ -37,15 +44,16 @@ def check_place(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def write_report(path: Path, html: str, *, overwrite: bool = False) -> int:
+def write_report(path: Path, html: str, *, overwrite: bool = False, makes_folder: bool = False) -> int:
     """Atomically; returns the size in bytes.
 
     Raises as ``check_place``, MachineError where it cannot be written, and OSError for a full disk.
     """
-    check_place(path, overwrite=overwrite)
+    check_place(path, overwrite=overwrite, makes_folder=makes_folder)
     data = html.encode("utf-8", "replace")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if makes_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, data)
     except OSError as error:
         if is_no_room(error):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,9 +75,35 @@ def test_the_boxes_are_those_of_the_inference(typed: Callable[..., Done], root: 
         "model.onnx", "labels.txt", "model_card.md", "run.lock", "bundle.json", "SHA256SUMS",
     }  # fmt: skip
     assert {one["path"]: one["sha256"] for one in done["files"]} == first
+    lock = (models / "tiny.bundle-onnx/run.lock").read_text()
+    assert (json.loads(lock)["host"], str(root) in lock, "$workspace/projects/shapes" in lock) == (
+        "",
+        False,
+        True,
+    )
     assert typed("bundle", "tiny", "--overwrite").code == 0
     assert digests(models / "tiny.bundle-onnx") == first, "the same inputs, the same bytes"
     assert (models / "tiny.bundle-onnx/labels.txt").read_text().split() == ["circle", "square", "triangle"]
+
+    for _ in range(2):
+        zipped = typed("bundle", "tiny", "-o", "out/tiny.zip", "--overwrite")
+        assert zipped.code == 0 and zipped.out.startswith("wrote out/tiny.zip: 6 files, "), zipped
+        archive = (root / "out/tiny.zip").read_bytes()
+        with zipfile.ZipFile(root / "out/tiny.zip") as file:
+            assert {name: hashlib.sha256(file.read(name)).hexdigest() for name in file.namelist()} == {
+                f"tiny/{name}": digest for name, digest in first.items()
+            }
+    assert (root / "out/tiny.zip").read_bytes() == archive, "the same inputs, the same bytes"
+    assert [path.name for path in (root / "out").iterdir()] == ["tiny.zip"]
+    assert not list((root / ".taorunner").glob("bundle-*"))
+    taken = typed("bundle", "tiny", "-o", "out/tiny.zip")
+    assert (taken.code, '"out/tiny.zip" already exists' in taken.err) == (2, True), taken.err
+    with zipfile.ZipFile(root / "out/other.zip", "w") as file:
+        file.writestr("a/b.txt", "mine")
+    foreign = typed("bundle", "tiny", "-o", "out/other.zip", "--overwrite")
+    assert (foreign.code, "is no bundle of taorunner" in foreign.err) == (2, True), foreign.err
+    (root / "out/link.zip").symlink_to("tiny.zip")
+    assert typed("bundle", "tiny", "-o", "out/link.zip", "--overwrite").code == 2
 
     deepstream = typed("bundle", "tiny", "--for", "deepstream", "-o", "out/ds")
     assert deepstream.code == 0 and "checked: " in deepstream.out, deepstream

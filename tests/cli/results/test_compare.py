@@ -273,3 +273,15 @@ def test_a_curve_is_drawn_in_80_columns_and_in_ascii(cli: Cli, root: Path) -> No
     ):
         refused = cli("runs", "show", *words, cwd=root)
         assert (refused.code, said in refused.err) == (code, True), refused
+
+
+def test_trials_of_a_sweep_are_named_as_such(cli: Cli, root: Path) -> None:
+    two_runs(root)
+    results = str(root / "projects/cars/models/dino_01.sweeps/lr_search/t007")
+    made_run(root / ".taorunner", "lr_search-t007", {"val_mAP50": [0.1]}, number=3, results_dir=results)
+    done = cli("runs", "compare", cwd=root)
+    assert "  trial t007 of lr_search  " in done.out and "lr_search-t007" not in done.out, done.out
+    table = list(csv.DictReader(io.StringIO(cli("runs", "compare", "--csv", cwd=root).out)))
+    assert {row["experiment"]: row["trial"] for row in table} == {
+        "dino_01": "", "dino_02": "", "lr_search-t007": "trial t007 of lr_search",
+    }  # fmt: skip

@@ -67,11 +67,23 @@ def test_a_place_that_cannot_be_written_is_named(cli: Cli, root: Path) -> None:
     hint = "hint: write it elsewhere: -o FILE"
     for place, code, message in (
         ("file/report.html", 2, '"file" is not a folder'),
-        ("file/below/report.html", 4, '"file/below/report.html" cannot be written: not a directory'),
         ("/proc/report.html", 4, '"/proc/report.html" cannot be written: no such file or directory'),
     ):
         done = cli("report", "-o", place, cwd=root)
         assert (done.code, done.err.splitlines()) == (code, [f"error: {message}", hint])
+
+
+def test_a_folder_that_is_not_there_is_not_made(cli: Cli, root: Path) -> None:
+    trainings(root, 1, 2)
+    for folder in ("new/folder", "file/below"):
+        (root / "file").write_text("")
+        done = cli("report", "-o", f"{folder}/report.html", cwd=root)
+        assert (done.code, done.out, done.err.splitlines()) == (2, "", [
+            f'error: there is no folder "{folder}"',
+            f"hint: make it: mkdir -p {folder}; or write the report elsewhere: -o FILE",
+        ])  # fmt: skip
+        assert not (root / "new").exists()
+    (root / "new/folder").mkdir(parents=True)
     assert cli("report", "-o", "new/folder/report.html", cwd=root).code == 0
 
 

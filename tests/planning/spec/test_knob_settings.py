@@ -10,6 +10,7 @@ from dataset_layouts import put_data
 from filled_in import fill_in, heads_with_images
 
 from taorunner.catalog.load import load_network
+from taorunner.cli.commands.results.evaluate_on_host import own_thresholds
 from taorunner.errors import UsageError
 from taorunner.planning.model.knobs import Knobs, KnobSetting, number_text, read_knobs
 from taorunner.planning.model.plan import RunPlan
@@ -228,6 +229,39 @@ def test_an_action_without_the_key_names_the_others(made: tuple[Workspace, str, 
     (refused,) = [one for one in found.findings if one.code == "knob-not-read"]
     assert refused.message == "the spec of unet evaluate in release 6.26.3 has no key for the batch size"
     assert refused.hint == "leave --batch-size out"
+
+
+@pytest.mark.parametrize("made", ["detectnet_v2"], indirect=True)
+@pytest.mark.parametrize(
+    ("action", "hint"),
+    [
+        ("inference", ": the thresholds in its spec decide which boxes it writes; it takes --batch-size"),
+        ("evaluate", ", or add --on-host: then an inference takes it"),
+    ],
+)
+def test_a_lowest_score_that_the_network_does_not_take(
+    made: tuple[Workspace, str, str], action: str, hint: str
+) -> None:
+    found = planned(made, Knobs(min_score=0.1), action)
+    (refused,) = [one for one in found.findings if one.code == "knob-not-read"]
+    assert refused.hint == f"leave --min-score out{hint}"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("dino", None),
+        ("detectnet_v2",
+         "detectnet_v2 inference takes no --min-score: the thresholds in its spec decided which boxes are scored"),
+    ],
+    indirect=["made"],
+)  # fmt: skip
+def test_what_an_evaluation_on_the_host_says_of_it(
+    made: tuple[Workspace, str, str], said: str | None
+) -> None:
+    found = planned(made, Knobs(min_score=0.001, may_lack_score=True), "inference")
+    assert "knob-not-read" not in {one.code for one in found.findings}
+    assert [own_thresholds(item.plan) for item in found.items] == [said]
 
 
 @pytest.mark.parametrize(

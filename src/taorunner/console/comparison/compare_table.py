@@ -17,6 +17,7 @@ from taorunner.runs.comparison.compare import Comparison
 from taorunner.runs.comparison.differences import UNKNOWN, Difference, NoValue
 from taorunner.runs.comparison.metrics import ComparedMetric
 from taorunner.runs.state.record import RunRecord
+from taorunner.sweeps.names import trial_title
 
 _CURVE = 12
 _MOST_KEYS = 6
@@ -54,7 +55,7 @@ def compare_cells(
             (str(place_of[place]) if place in place_of else "", "quiet"),
             (clean(short_ids[record.id]), ""),
             (clean(record.project) if with_project else "", ""),
-            (clean(record.experiment), "name"),
+            (clean(trial_title(record.results_dir) or record.experiment), "name"),
             ("" if is_over else record.state.value.lower(), state_style(record.state)),
             (symbols.unlike if comparison.unlike[place] else "", "severity.warning"),
             ("" if value is None else number(value), "best" if metric is not None and metric.winner == place else ""),
@@ -79,7 +80,7 @@ def write_csv(comparison: Comparison, now: datetime, stream: TextIO) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     metrics = comparison.metrics
     rows = comparison.differences
-    heads = ["run", "project", "experiment", "action", "state", "started_at", "duration_s", "unlike"]
+    heads = ["run", "project", "experiment", "action", "state", "started_at", "duration_s", "unlike", "trial"]
     heads += [f"{one.name} {what}".strip() for one in metrics for what in ("best", "epoch", "last")]
     writer.writerow([*heads, *(f"{row.kind} {row.key}".strip() for row in rows)])
     for place, run in enumerate(comparison.runs):
@@ -89,6 +90,7 @@ def write_csv(comparison: Comparison, now: datetime, stream: TextIO) -> None:
             record.id, record.project, record.experiment, record.action, record.state.value,
             record.started_at.isoformat() if record.started_at is not None else "",
             "" if seconds is None else round(seconds, 1), "; ".join(comparison.unlike[place]),
+            trial_title(record.results_dir) or "",
         ]  # fmt: skip
         for one in metrics:
             value = one.values[place]

@@ -39,6 +39,7 @@ from taorunner.planning.checks.rules import (
     spec_rules,
 )
 from taorunner.planning.checks.rules.dataset_rules import class_map, converted_pictures
+from taorunner.planning.checks.rules.tracking_rules import tracked_twice
 from taorunner.planning.checks.rules.word_list_rules import word_lists
 from taorunner.planning.checks.spec_view import HostVariables, SpecReader, overlay_of
 from taorunner.planning.checks.training_facts import ClassMap, Conversion, Fault, Training, together
@@ -191,6 +192,7 @@ class CrossChecks(MutableValue):
             faults = [*self._results.faults(training, experiment.vars, rules)]
             if launch is None or not launch.resumes:
                 faults += resumed_from(training, sets_aside=launch is not None and launch.sets_aside)
+            faults += tracked_twice(experiment, training.spec)
             yield from placing.place(training.spec, faults)
         else:
             faults = []

@@ -258,5 +258,12 @@ def _not_read(contract: Contract, knob: str, value: int | float, schema: Schema 
         hint = f"set their number: --set {iterations}=N"
     else:
         message = f"the spec of {action}{release} has no key for {what}"
+        if knob == "min_score":
+            is_evaluation = contract.action.endswith("evaluate")
+            hint += (
+                ", or add --on-host: then an inference takes it"
+                if is_evaluation
+                else ": the thresholds in its spec decide which boxes it writes"
+            )
         hint += f"; it takes {', '.join(others)}" if others else ""
     return Finding(Severity.ERROR, "knob-not-read", message, hint, typed=True)

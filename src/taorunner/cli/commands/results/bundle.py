@@ -33,7 +33,7 @@ def _bundle(
     use: Annotated[str, option("--for", "Runs it: deepstream, triton or onnx", word="USE")] = "onnx",
     output: Annotated[
         Optional[Path],
-        option("--output", "-o", "Folder to write [default: models/EXPERIMENT.bundle-USE]", word="DIR"),
+        option("--output", "-o", "Folder or .zip [default: models/EXPERIMENT.bundle-USE]", word="DIR"),
     ] = None,
     no_check: Annotated[bool, option("--no-check", "Do not run the model on images")] = False,
     overwrite: Annotated[bool, option("--overwrite", "Replace an earlier bundle")] = False,

@@ -13,6 +13,7 @@ from taorunner.events import RunState
 if TYPE_CHECKING:
     from taorunner.cli.action_options import ActionOptions
     from taorunner.cli.options import Invocation
+    from taorunner.planning.model.plan import RunPlan
     from taorunner.runs.state.record import RunRecord
     from taorunner.runs.state.store import RunStore
 
@@ -43,7 +44,7 @@ def evaluate_on_host(
     from taorunner.runs.outputs.host_evaluation import truth_of
     from taorunner.runs.state.store import RunStore
 
-    _refuse_others(options)
+    _refuse_others(options, experiments)
     score = LOWEST_SCORE if options.min_score is None else options.min_score
     low = replace(options, on_host=False, min_score=score)
     started: list[str] = []
@@ -61,11 +62,24 @@ def evaluate_on_host(
     store = RunStore(workspace.state_dir)
     for record in map(store.load, started):
         if record.state is RunState.SUCCEEDED:
+            if (decided := own_thresholds(store.load_plan(record.id))) is not None:
+                invocation.note(decided)
             _print_scores(store, record, truths[record.project, record.experiment], options.split)
     return code
 
 
-def _refuse_others(options: ActionOptions) -> None:
+def own_thresholds(plan: RunPlan) -> str | None:
+    """What to know of the scores of a network that takes no lowest score: boxes are missing from its curve."""
+    if any(one.option.startswith("--min-score ") for one in plan.knobs):
+        return None
+    return (
+        f"{plan.contract.network} inference takes no --min-score: the thresholds in its spec decided which boxes are "
+        "scored"
+    )
+
+
+def _refuse_others(options: ActionOptions, experiments: list[str]) -> None:
+    name = experiments[0] if len(experiments) == 1 else "EXPERIMENT"
     for option, is_given in (
         ("--detach", options.detach),
         ("--then", options.then),
@@ -75,7 +89,7 @@ def _refuse_others(options: ActionOptions) -> None:
         if is_given:
             raise UsageError(
                 f"--on-host does not go with {option}: it waits for an inference and shows its scores",
-                hint="taorunner inference EXPERIMENT --min-score 0.001, then taorunner dataset evaluate EXPERIMENT",
+                hint=f"taorunner inference {name} --min-score 0.001, then taorunner dataset evaluate {name}",
             )
 
 

@@ -57,11 +57,12 @@ def _report(
     store = RunStore(place.state_dir)
     records = _chosen(context.obj, place, store, runs or (), project)
     path = output.expanduser().absolute() if output is not None else _own_place(place, records)
-    check_place(path, overwrite=overwrite)
+    check_place(path, overwrite=overwrite, makes_folder=output is None)
     contents = contents_of(store, records)
     written = write_report(
-        path, _html(place, store, records, contents, has_all=not runs), overwrite=overwrite
-    )
+        path, _html(place, store, records, contents, has_all=not runs),
+        overwrite=overwrite, makes_folder=output is None,
+    )  # fmt: skip
     failed = f", {len(contents.failures)} failed" if contents.failures else ""
     where = clean(shown_path(path, Path.cwd()))
     typer.echo(f"wrote {where}: {amount(len(records), 'run')}{failed}, {size(written)}")

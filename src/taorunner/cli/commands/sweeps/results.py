@@ -160,10 +160,10 @@ def _report(
     path = output.expanduser().absolute() if output is not None else (
         root.project(project_name).models_dir / f"{stored.results}.html"
     )  # fmt: skip
-    check_place(path, overwrite=overwrite)
+    check_place(path, overwrite=overwrite, makes_folder=output is None)
     trials = folder.seen_trials()
     page = sweep_page(f"{project_name}: {name}", swept_of(sweep, stored, trials), now())
-    written = write_report(path, page, overwrite=overwrite)
+    written = write_report(path, page, overwrite=overwrite, makes_folder=output is None)
     typer.echo(f"wrote {clean(shown_path(path, Path.cwd()))}: {summary(sweep, trials)}, {size(written)}")
     if show:
         open_in_browser(context.obj, path)

@@ -34,7 +34,11 @@ def with_meaning(error: TaorunnerError, words: Sequence[str], root: Path | None)
         return error
     if rest and rest[-1] == "help":
         return _hinted(error, f"taorunner {' '.join(command)} --help")
-    if command == ["run"] and (meant := _of_runs(rest)) is not None and _is_about_action(error, rest[0]):
+    if (
+        command == ["run"]
+        and (meant := _of_runs(words, rest)) is not None
+        and _is_about_action(error, rest[0])
+    ):
         return _hinted(error, meant)
     if isinstance(error, NoSuchRunError):
         return _of_no_run(error, words, root)
@@ -99,13 +103,14 @@ def _command_of(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return (plain[:1], plain[1:]) if plain[:1] and plain[0] in groups else ([], plain)
 
 
-def _of_runs(rest: Sequence[str]) -> str | None:
+def _of_runs(words: Sequence[str], rest: Sequence[str]) -> str | None:
     """``run list`` is nearly ``runs list``."""
     from taorunner.cli.fast.words import TABLE
 
     if not rest or f"runs {rest[0]}" not in TABLE:
         return None
-    return f"taorunner runs {' '.join(map(shlex.quote, rest))}"
+    typed = ["runs" if at == words.index("run") else shlex.quote(word) for at, word in enumerate(words)]
+    return f"taorunner {' '.join(typed)}"
 
 
 def _is_about_action(error: TaorunnerError, word: str) -> bool:
