@@ -18,6 +18,12 @@ sweeps:
     space:
       train.learning_rate: {choice: [0.004, 0.008]}
       train.batch_size: {choice: [4, 8]}
+  long:
+    base: tiny
+    sampler: grid
+    epochs: 12
+    space:
+      train.learning_rate: {choice: [0.004, 0.008]}
   twelve:
     base: tiny
     sampler: grid

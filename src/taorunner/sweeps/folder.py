@@ -4,7 +4,7 @@
 
 - ``{"trial": 7, "values": {…}, "base": false}``: values were chosen;
 - ``{"trial": 7, "run": "…"}``: the id under which its run is recorded next. It is written before the run is made, so
-  that after a crash the run is found by it, or made with it;
+  that after a crash the run is found by it; where nothing is recorded under it, another id follows;
 - ``{"trial": 7, "again": "…"}``: its run was lost, for that reason, and another one is to be made;
 - ``{"trial": 7, "back": true}``: its run was stopped before it began, and another one is made when the sweep goes on;
 - ``{"trial": 7, "pruning": "…"}``: its run is told to end next, with the reason;

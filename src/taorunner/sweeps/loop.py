@@ -17,10 +17,11 @@ from taorunner.planning.model.request import Site
 from taorunner.planning.model.run_ids import new_run_id
 from taorunner.runs.control.launch import LaunchOptions, add_plans
 from taorunner.runs.control.watchdog import Watchdog
-from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.history import read_history
+from taorunner.runs.state.run_repair import NEVER_STARTED
 from taorunner.sweeps.choosing import chooser_of, meets, starts
 from taorunner.sweeps.folder import StoredSweep, SweepFolder
+from taorunner.sweeps.half_recorded import remove_unlisted, remove_unrecorded
 from taorunner.sweeps.losers import KEPT, checkpoints_of_trials, losers, remove
 from taorunner.sweeps.pruning import reason_to_prune
 from taorunner.sweeps.trial import Ending, Trial
@@ -77,7 +78,7 @@ class SweepLoop:
             TaorunnerError: a trial cannot be planned, as none could; or nothing can be recorded.
             OSError: the journal cannot be written.
         """
-        self._clear_half_recorded()
+        self._mend()
         while True:
             seen = self._stamps()
             self._judge(seen)
@@ -95,19 +96,14 @@ class SweepLoop:
             self._keep_supervised()
             self._wait_for_changes(seen)
 
-    def _clear_half_recorded(self) -> None:
-        """A loop that was killed may have recorded a run that no batch has: nobody would ever start it."""
-        for trial in self._under_way(with_run=True):
+    def _mend(self) -> None:
+        """Completes what a loop that was killed left halfway."""
+        for trial in self._under_way():
             record = self._record(trial)
-            if record is None or record.state is not RunState.QUEUED:
-                continue
-            try:
-                is_known = record.id in self._store.load_batch(record.batch).runs
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            if not is_known:
-                remove_folder(self._store.runs_dir, record.id)
+            if record is not None and remove_unlisted(self._store, record):
                 self._said(trial, back=True)
+            elif trial.run is None:
+                self._end_if_unmet(trial)
 
     def _under_way(self, *, with_run: bool = False) -> list[Trial]:
         """Those that are not over; ``with_run``: and whose run is recorded."""
@@ -159,6 +155,8 @@ class SweepLoop:
             record = self._record(trial)
             if record is None or record.state not in (RunState.QUEUED, RunState.WAITING):
                 continue
+            if record.started_at is not None:
+                continue  # its engine put it back into the queue: it goes on, like those that run
             if trial.pruning is None:
                 self._said(trial, pruning=TAKEN_BACK)
             self._store.request_stop(record.id, now(), only_queued=record.state is RunState.QUEUED)
@@ -229,9 +227,12 @@ class SweepLoop:
             return False
         trial = Trial(number=number, values=dict(chosen), is_base=is_base)
         self._said(trial, values=dict(chosen), base=is_base)
-        if not is_base and not meets(self._sweep, chosen, self._gpus):
-            self._end(self._trials[number], "failed", reason="its values do not meet the conditions")
+        self._end_if_unmet(self._trials[number])
         return True
+
+    def _end_if_unmet(self, trial: Trial) -> None:
+        if not trial.is_base and not meets(self._sweep, trial.values, self._gpus):
+            self._end(trial, "failed", reason="its values do not meet the conditions")
 
     def _twin(self, trial: Trial) -> Trial | None:
         """An earlier one with the same values that trained to its end."""
@@ -244,13 +245,16 @@ class SweepLoop:
         return base_values(self._workspace, self._folder.project, self._sweep, site, self._environ)
 
     def _start_each(self, trials: Sequence[Trial]) -> None:
-        """Records the runs of trials together, each under the id that is on record for it."""
+        """Records the runs of trials together, each under an id that is on record for its trial by then.
+
+        An id that a loop was killed with is not taken again: the batch that has it, too, may be undone at any moment.
+        """
         plans = []
         for trial in trials:
-            run_id = trial.run
-            if run_id is None:
-                run_id = new_run_id(experiment_of(self._sweep, trial), "train", now())
-                self._said(trial, run=run_id)
+            if trial.run is not None:
+                remove_unrecorded(self._store, trial.run)
+            run_id = new_run_id(experiment_of(self._sweep, trial), "train", now())
+            self._said(trial, run=run_id)
             site = Site(run_id, self._store.paths(run_id).directory)
             plan = plan_trial(
                 self._workspace, self._folder.project, self._sweep, self._trials[trial.number], site,
@@ -308,42 +312,45 @@ class SweepLoop:
         if ending == "lost" and trial.attempt < ATTEMPTS:
             self._said(trial, again=reason or "its run was lost")
             return
-        if ending == "stopped" and trial.pruning == TAKEN_BACK:
+        if ending == "stopped" and self._is_taken_back(trial, record):
             if record.started_at is None:
                 self._said(trial, back=True)
+                return
+            if trial.attempt < ATTEMPTS:
+                self._said(trial, again="it started while it was taken back")
                 return
         elif ending == "stopped" and trial.pruning is not None:
             ending, reason = "pruned", trial.pruning
         if ending == "succeeded" and not curve:
             ending, reason = "failed", f"it reported no {self._stored.metric}"
         epoch = best_epoch(curve, maximize=self._stored.maximize)
-        self._end(
-            trial,
-            ending,
-            value=None if epoch is None else curve[epoch],
-            epoch=epoch,
-            curve=curve,
-            reason=reason,
-        )
+        value = None if epoch is None else curve[epoch]
+        self._end(trial, ending, value=value, epoch=epoch, curve=curve, reason=reason)
+
+    def _is_taken_back(self, trial: Trial, record: RunRecord) -> bool:
+        """Whether the run was stopped so that its trial comes later, and not because someone wants it ended."""
+        never_began = record.started_at is None
+        is_stopping = (
+            never_began and self._folder.is_asked_to_stop()
+        )  # with --now, before this loop has seen it
+        return trial.pruning == TAKEN_BACK or is_stopping or (never_began and record.reason == NEVER_STARTED)
 
     def _prune(self, trial: Trial, record: RunRecord, curve: Mapping[int, float]) -> None:
         if record.epochs is not None and max(curve, default=0) >= record.epochs:
             return  # it has trained to its end
-        reason = trial.pruning or self._reason(trial, curve)
-        if reason in (None, TAKEN_BACK) or trial.run is None:
+        known = None if trial.pruning == TAKEN_BACK else trial.pruning
+        reason = known or self._reason(trial, curve)
+        if reason is None or trial.run is None:
             return
-        if trial.pruning is None:
+        if known is None:
             self._said(trial, pruning=reason)
         self._store.request_stop(trial.run, now())
 
     def _reason(self, trial: Trial, curve: Mapping[int, float]) -> str | None:
         if self._sweep.pruner is None:
             return None
-        others = [
-            self._curve_of(one)
-            for one in self.trials
-            if one.number != trial.number and one.ending not in ("failed", "lost")
-        ]
+        tried = (one for one in self.trials if one.ending not in ("failed", "lost"))
+        others = [self._curve_of(one) for one in tried if one.number != trial.number]
         return reason_to_prune(self._sweep.pruner, curve, others, maximize=self._stored.maximize)
 
     def _curve_of(self, trial: Trial) -> Mapping[int, float]:

@@ -14,7 +14,8 @@ from taorunner.runs.state.folders import remove_folder
 from taorunner.runs.state.record import RunRecord
 from taorunner.runs.state.store import RunStore
 
-_NEVER_STARTED = "taorunner was ended while it recorded this run; it was never started"
+NEVER_STARTED = "taorunner was ended while it recorded this run; it was never started"
+"""Why a run ended that no batch has."""
 
 
 def complete_run(store: RunStore, record: RunRecord) -> list[Event]:
@@ -92,7 +93,7 @@ def _undo_run(store: RunStore, run_id: str, batch_id: str) -> None:
     except RunStateError:
         return
     if record.batch == batch_id and not record.state.is_final:
-        finish_run(store, record, RunState.STOPPED, _NEVER_STARTED)
+        finish_run(store, record, RunState.STOPPED, NEVER_STARTED)
 
 
 def finish_run(store: RunStore, record: RunRecord, state: RunState, reason: str) -> None:

@@ -54,7 +54,8 @@ def _show(
     root, project_name, folder = place_of(context, name, project, workspace)
     sweep, stored = started_sweep(root, project_name, folder)
     if follow:
-        return watch(context, RunStore(root.state_dir), folder, sweep, stored, json=json)
+        store, earlier = RunStore(root.state_dir), folder.trials()
+        return watch(context, store, folder, sweep, stored, json=json, earlier=earlier)
     trials = folder.seen_trials()
     if json:
         print_json(sweep, stored, trials)

@@ -139,6 +139,7 @@ def _started(
     from taorunner.runs.state.store import RunStore
     from taorunner.sweeps.control import start_process
 
+    earlier = folder.trials()
     start_process(folder, root, os.environ)
     if detach:
         context.obj.note(f"taorunner sweep show {folder.name} shows its trials")
@@ -146,4 +147,4 @@ def _started(
     stored = folder.stored()
     if stored is None:
         raise RunStateError(f'sweep "{folder.name}" has been removed')
-    return watch(context, RunStore(root.state_dir), folder, sweep, stored, json=json)
+    return watch(context, RunStore(root.state_dir), folder, sweep, stored, json=json, earlier=earlier)

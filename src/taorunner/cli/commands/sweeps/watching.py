@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 
 def watch(
-    context: typer.Context, store: RunStore, folder: SweepFolder, sweep: Sweep, stored: StoredSweep, *, json: bool
+    context: typer.Context, store: RunStore, folder: SweepFolder, sweep: Sweep, stored: StoredSweep, *, json: bool,
+    earlier: Sequence[Trial],
 ) -> int:  # fmt: skip
-    """Until the sweep is over, or the viewer leaves. Returns the exit code."""
+    """Until the sweep is over, or the viewer leaves. Returns the exit code.
+
+    ``earlier`` are the trials as they were before: of those that were over only the end is said.
+    """
     from taorunner.console.sweeps.follow import follow
     from taorunner.console.sweeps.sweep_view import print_json, print_trials, summary
     from taorunner.sweeps.loop import best_of
 
-    if follow(store, folder, sweep, stored, is_silent=json):
+    over = {trial.number for trial in earlier if trial.is_over}
+    if follow(store, folder, sweep, stored, earlier=over, is_silent=json):
         if folder.is_owned:
             context.obj.note(
                 f"the sweep goes on: taorunner sweep show {folder.name}; taorunner sweep stop {folder.name}"
