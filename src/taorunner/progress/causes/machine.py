@@ -71,7 +71,7 @@ MACHINE: tuple[Cause, ...] = (
         "out of memory|OutOfMemory|ResourceExhausted|OUT_OF_MEMORY|OOM when|out of GPU "
         "memory|ALLOC_FAILED|MemoryAllocation",
         r"CUDA (?:error: )?out of memory|OutOfMemoryError(?!')|CUDA_ERROR_OUT_OF_MEMORY: out of memory"
-        r"|OOM when allocating|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
+        r"|OOM when allocating(?![^\n]{0,300}by allocator cpu)|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
         r"|ResourceExhaustedError: failed to allocate memory|[Rr]an out of GPU memory|CU(?:DNN"
         r"|BLAS)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
         r"|CUDA runtime (?:error|API error)[^\n]{0,80}out of memory|[Cc]uda(?: failure| Error|"
@@ -127,8 +127,10 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "host-out-of-memory",
-        "llocate memory|MemoryError|bad_alloc|illed|exited on signal|exitcode|Unable to allocate|OutOfMemoryError'",
+        "llocate memory|MemoryError|bad_alloc|illed|exited on signal|exitcode|Unable to allocate|OutOfMemoryError'"
+        "|by allocator cpu",
         r"[Cc]annot allocate memory(?! in static TLS)|in function 'OutOfMemoryError'"
+        r"|OOM when allocating[^\n]{0,300}by allocator cpu"
         r"|\bMemoryError\b|std::bad_alloc|killed by signal: (?:9|Killed)"
         r"|exited on signal 9|Unable to allocate [\d.]{1,12} [KMGT]iB for an array"
         r"|exitcode {0,4}: {0,2}-9",
