@@ -185,6 +185,7 @@ ROWS = [
     (RUNC + "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=all: unknown", "the engine has no description of the GPUs (CDI)"),
     ("failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=9: unknown", 'there is no GPU "9" on the engine\'s machine'),
     (RUNC + 'exec: "nvidia-container-runtime": executable file not found in $PATH: unknown', "the docker engine cannot give GPUs to a container: its NVIDIA runtime is not installed"),
+    ("nvidia-container-cli: detection error: nvml error: unknown error: unknown", "the NVIDIA driver does not answer the container toolkit: nvml error: unknown error"),
     ("nvidia-container-cli: initialization error: WSL environment detected but no adapters were found", "WSL sees no GPU"),
     ("nvidia-container-cli: ldcache error: process /sbin/ldconfig terminated with signal 9: unknown", "the NVIDIA container toolkit could not run ldconfig in the image: process /sbin/ldconfig terminated with signal 9"),
     ("nvidia-container-cli: mount error: file creation failed: /var/lib/x/merged/usr/lib/libcuda.so.1: file exists: unknown", f'the image "{TAO}" contains a library of the driver: "libcuda.so.1"'),

@@ -53,8 +53,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"unresolvable CDI devices [\w./-]+=all\b|CDI (?:spec|registry)[^\n]{0,60}(?:not found|no such file|"
-        r"empty)"
-        r"|discover GPU vendor from CDI",
+        r"empty)|discover GPU vendor from CDI",
         "the engine has no description of the GPUs (CDI)",
         "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
         of_machine=True,
@@ -63,8 +62,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
         r"unresolvable CDI devices [\w./-]+=(?P<gpu>[\w:.-]*\w)",
         'there is no GPU "{gpu}" on the engine\'s machine',
         "list them with nvidia-smi -L and nvidia-ctk cdi list; correct gpu_indices in experiments.yml, or "
-        "describe new "
-        "ones: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+        "describe new ones: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
     ),
     RefusalRow(
         r"exec: \"[^\"]*nvidia-container-runtime[^\"]*\": [^\n]*(?:not found|no such file)"
@@ -141,8 +139,7 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     RefusalRow(
         r"failed to create NVIDIA Container Runtime: (?:error constructing [^:\n]+: )?(?P<what>[^\n]+?)(?:: unknown)?$",
         "the NVIDIA runtime of the engine could not start: {what}",
-        "install runc on the engine's machine (it comes with docker's own packages) and update "
-        "nvidia-container-toolkit",
+        "install runc on the engine's machine (docker's packages hold it) and update nvidia-container-toolkit",
         of_machine=True,
     ),
     RefusalRow(
@@ -159,16 +156,20 @@ GPU_ROWS: tuple[RefusalRow, ...] = (
     ),
     RefusalRow(
         r"nvidia-container-cli(?:\.real)?: (?P<what>(?:permission error|[^\n]*"
-        r"(?:operation not permitted|permission denied"
-        r"|insufficient permissions))[^\n]*)",
+        r"(?:operation not permitted|permission denied|insufficient permissions))[^\n]*)",
         "the NVIDIA container toolkit lacks a permission: {what}",
         "a rootless engine needs no-cgroups = true in /etc/nvidia-container-runtime/config.toml",
         of_machine=True,
     ),
     RefusalRow(
+        r"nvidia-container-cli(?:\.real)?: detection error: (?P<what>(?:nvml|cuda|driver)[^\n]+?)(?:: unknown)?$",
+        "the NVIDIA driver does not answer the container toolkit: {what}",
+        "nvidia-smi must work on the engine's machine: if not, reboot; else update nvidia-container-toolkit",
+        of_machine=True,
+    ),
+    RefusalRow(
         r"nvidia-container-cli(?:\.real)?: (?!device error|initialization error|driver error|nvml error|cuda "
-        r"error)"
-        r"(?P<what>[^\n]+?)(?:: unknown)?$",
+        r"error)(?P<what>[^\n]+?)(?:: unknown)?$",
         "the NVIDIA container toolkit failed: {what}",
         "update nvidia-container-toolkit; sudo nvidia-container-cli -k -d /dev/tty info shows details",
         of_machine=True,
@@ -240,8 +241,7 @@ START_ROWS: tuple[RefusalRow, ...] = (
         "write paths of the engine's machine (/mnt/c/… for WSL), without colons",
     ),
     RefusalRow(
-        r"creating overlay mount|mounting overlay|layer does not exist|content "
-        r"digest sha256:\w+: not found",
+        r"creating overlay mount|mounting overlay|layer does not exist|content digest sha256:\w+: not found",
         'the engine\'s copy of the image "{image}" is incomplete',
         "docker rmi {image}, then start the run again; if it comes again, look at the disk of the engine "
         "(df, dmesg)",

@@ -22,7 +22,7 @@ _HOLLOW = re.compile(
     r"|no attribute '(?:create_execution_context|serialize)'|int\(\) with base 10: ''|killed by signal: "
     r"Terminated"
     r"|Graph execution error:$|factory function returned nullptr"
-    r"|BdbQuit|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
+    r"|BdbQuit|ProcessExitedException|BrokenProcessPool|^RemoteError|multiprocessing\.pool\.RemoteTraceback",
     re.ASCII,
 )
 _CLEANING_UP = re.compile(

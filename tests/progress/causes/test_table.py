@@ -383,3 +383,15 @@ def test_a_reason_leads_back_to_its_cause(filled: bool) -> None:
         found = cause_with_reason(f"{reason} (exit code 1)")
         assert found is not None and found.code == cause.code, reason
     assert cause_with_reason("exit code 1") is None
+
+
+def test_rows_that_only_place_a_failure_say_that_no_cause_is_known() -> None:
+    frame = 'File "/usr/lib/python3/dist-packages/torch/nn/functional.py", line 7, in f\n    raise ValueError("odd")'
+    placed, known = (
+        find_cause("ValueError: odd", None, Place.EXCEPTION, frame),
+        find_cause("CUDA out of memory"),
+    )
+    assert placed is not None
+    assert known is not None
+    assert placed.hint().startswith("no cause known, to try: if it names a value of the spec")
+    assert not known.hint().startswith("no cause known")

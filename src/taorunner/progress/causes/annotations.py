@@ -80,6 +80,24 @@ ANNOTATIONS: tuple[Cause, ...] = (
         frame=r"pycocotools/coco\.py",
     ),
     row(
+        "no-object-in-batch",
+        "NoneType",
+        r"'NoneType' object is not subscriptable",
+        "a batch held no annotated object, which this network cannot train on",
+        "leave out images without annotations, or use a larger batch size{batch_key}; `taorunner dataset check` counts "
+        "them",
+        frame=r"\bdn_(?:meta|args|components)\b|denois",
+    ),
+    row(
+        "other-records",
+        "KeyError: '",
+        r"KeyError: '(?P<what>\w{1,40})'",
+        'the converted data (infos, .pkl) were made by another program or release: they lack "{what}"',
+        "run dataset_convert of this network again, into an empty folder",
+        frame=r"(?:pcdet|mmdet3d|pointpillars|bevfusion|sparse4d)/[\s\S]{0,300}\n[^\n]{0,120}\binfos?\b(?:\[[^\]\n]{1,40}\])?"
+        r"\[['\"]",
+    ),
+    row(
         "nothing-predicted",
         "IndexError: list index out of range",
         r"IndexError: list index out of range",

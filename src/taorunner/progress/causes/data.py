@@ -108,12 +108,12 @@ DATA: tuple[Cause, ...] = (
     ),
     row(
         "table-column",
-        "KeyError: '",
-        r"KeyError: '(?P<what>[^'\n]{1,80})'",
-        'a table (CSV) of the dataset lacks the column "{what}"',
-        "its first line must name the columns as the network reads them; `taorunner networks HEAD` shows the "
-        "layout",
-        frame=r"pandas/core/(?:indexes|frame|series)|read_csv",
+        "KeyError: |expected but not found",
+        r"KeyError: (?:'|\"\['|\"None of \[Index\(\['|\"Index\(\[')(?P<what>[^'\n]{1,80})'"
+        r"|columns expected but not found: \['(?P<path>[^'\n]{1,80})'",
+        'a table (CSV) of the dataset lacks the column "{what}{path}"',
+        "its first line must name the columns as the network reads them (`taorunner networks HEAD` shows them)",
+        frame=r"pandas/(?:core|io)/|read_csv",
     ),
     row(
         "character-unknown",

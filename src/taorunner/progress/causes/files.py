@@ -96,6 +96,13 @@ FILES: tuple[Cause, ...] = (
         "check its path in the spec (or on the command line) and the mounts; one name a line",
     ),
     row(
+        "line-endings",
+        "No such file or directory",
+        r"No such file or directory: ['\"](?P<path>[^'\"\n]{1,300}?)\\r['\"]",
+        'a list of files has Windows line endings, so a carriage return is taken as part of "{path}"',
+        "save the list with Unix line endings (dos2unix)",
+    ),
+    row(
         "missing-file",
         "No such file or directory",
         r"No such file or directory[:;]? {0,2}(?:\[?b?" + QUOTED_PATH + r"|" + BARE_PATH + r")",
@@ -182,6 +189,14 @@ FILES: tuple[Cause, ...] = (
         r"|Schema validation error(?:: (?P<path>[^\n]{1,200}))?",
         "TAO rejected the spec: {what}{path}",
         "correct the field that is named; `taorunner validate` checks the rest",
+    ),
+    row(
+        "missing-file",
+        "AssertionError: assert ",
+        r"AssertionError: assert (?P<what>(?:os\.path\.|osp\.)?(?:exists|isfile|isdir)\([^\n]{1,100}\)"
+        r"|[\w.\[\]'\"()/ ]{1,100}?\.(?:exists|is_file|is_dir)\(\))",
+        "a file that the code needs does not exist: {what}",
+        "check the paths in the spec and the mounts; of a dataset, `taorunner dataset check` names what is missing",
     ),
     row(
         "assertion",

@@ -194,10 +194,9 @@ GPU: tuple[Cause, ...] = (
     ),
     row(
         "kernel-crashed",
-        "launch failure|LAUNCH_FAILED|LaunchFailure|launch timed out|LAUNCH_TIMEOUT"
-        "|illegal instruction was encountered",
-        r"unspecified launch failure|CUDA_ERROR_LAUNCH_FAILED|cudaErrorLaunchFailure|the launch timed out"
-        r"|CUDA_ERROR_LAUNCH_TIMEOUT|illegal instruction was encountered",
+        "launch failure|LAUNCH_FAILED|LaunchFailure|illegal instruction was encountered",
+        r"unspecified launch failure|CUDA_ERROR_LAUNCH_FAILED|cudaErrorLaunchFailure"
+        r"|illegal instruction was encountered",
         "a program on the GPU crashed (launch failure){at_epoch}",
         '`dmesg | grep -i xid` shows whether the GPU failed; CUDA_LAUNCH_BLOCKING=1 in "env" shows where it '
         "happens",
@@ -260,7 +259,17 @@ GPU: tuple[Cause, ...] = (
     row(
         "cuda-refused",
         "CUDA error: ",
-        r"CUDA error: (?P<what>(?!device-side|out of memory)[a-z][^\n]{3,100})",
+        r"CUDA error: (?P<what>(?!device-side|out of memory|invalid (?:argument|configuration|value)"
+        r"|too many resources|peer )[a-z][^\n]{3,100})",
+        "the GPU refused an operation: {what}",
+        'CUDA_LAUNCH_BLOCKING=1 in "env" shows where; `nvidia-smi` and `dmesg | grep -i xid` show whether the GPU is '
+        'well; if it is, use another "release"',
+        weight=Weight.GENERAL,
+    ),
+    row(
+        "cuda-refused",
+        "CUDA error: ",
+        r"CUDA error: (?P<what>(?!device-side|out of memory|peer )[a-z][^\n]{3,100})",
         "the GPU refused an operation: {what}",
         'CUDA_LAUNCH_BLOCKING=1 in "env" shows where; an empty or very large input can do it: check sizes '
         "and labels; else use "

@@ -70,8 +70,8 @@ MACHINE: tuple[Cause, ...] = (
         "cuda-out-of-memory",
         "out of memory|OutOfMemory|ResourceExhausted|OUT_OF_MEMORY|OOM when|out of GPU "
         "memory|ALLOC_FAILED|MemoryAllocation",
-        r"CUDA (?:error: )?out of memory|OutOfMemoryError|CUDA_ERROR_OUT_OF_MEMORY: out of memory"
-        r"|OOM when allocating|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
+        r"CUDA (?:error: )?out of memory|OutOfMemoryError(?!')|CUDA_ERROR_OUT_OF_MEMORY: out of memory"
+        r"|OOM when allocating(?![^\n]{0,300}by allocator cpu)|Cuda Runtime \(out of memory\)|OutOfMemory \(no further"
         r"|ResourceExhaustedError: failed to allocate memory|[Rr]an out of GPU memory|CU(?:DNN"
         r"|BLAS)_STATUS_ALLOC_FAILED|cudaErrorMemoryAllocation"
         r"|CUDA runtime (?:error|API error)[^\n]{0,80}out of memory|[Cc]uda(?: failure| Error|"
@@ -127,8 +127,11 @@ MACHINE: tuple[Cause, ...] = (
     ),
     row(
         "host-out-of-memory",
-        "llocate memory|MemoryError|bad_alloc|illed|exited on signal|exitcode|Unable to allocate",
-        r"[Cc]annot allocate memory|\bMemoryError\b|std::bad_alloc|killed by signal: (?:9|Killed)"
+        "llocate memory|MemoryError|bad_alloc|illed|exited on signal|exitcode|Unable to allocate|OutOfMemoryError'"
+        "|by allocator cpu",
+        r"[Cc]annot allocate memory(?! in static TLS)|in function 'OutOfMemoryError'"
+        r"|OOM when allocating[^\n]{0,300}by allocator cpu"
+        r"|\bMemoryError\b|std::bad_alloc|killed by signal: (?:9|Killed)"
         r"|exited on signal 9|Unable to allocate [\d.]{1,12} [KMGT]iB for an array"
         r"|exitcode {0,4}: {0,2}-9",
         "the host's memory ran out{at_epoch}",
@@ -279,8 +282,9 @@ MACHINE: tuple[Cause, ...] = (
         "cannot import name|only 0-dimensional arrays|module 'numpy' has no attribute|numpy.dtype size changed"
         "|Could not run 'torchvision|inhomogeneous shape|undefined symbol|deprecated alias|__init__() missing"
         "|GLIBC|registry. Please check|Descriptors can|ANTIALIAS|ndarray size changed|interpreted as an integer"
-        "|has no attribute",
-        r"(?P<what>cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
+        "|has no attribute|detected CUDA version",
+        r"(?P<what>The detected CUDA version \([\d.]{1,12}\) mismatches"
+        r"|cannot import name '[^'\n]{1,100}'(?: from '[^'\n]{1,120}')?"
         r"|only 0-dimensional arrays can be converted to Python scalars"
         r"|module 'numpy' has no attribute '\w{1,40}'"
         r"|version `GLIBC\w{0,6}_[\d.]{1,12}' not found|\w{1,80} is not in the [\w:]{1,80} registry(?=\. "

@@ -89,8 +89,9 @@ MODEL: tuple[Cause, ...] = (
     ),
     row(
         "nothing-left",
-        "with no elements|zero-size array|non-zero size",
-        r"(?P<what>on tensor with no elements|zero-size array to reduction operation|[Ee]xpected reduction "
+        "with no elements|zero-size array|non-zero size|tensor of 0 elements|numel() == 0|of an empty sequence",
+        r"(?P<what>on tensor with no elements|reshape tensor of 0 elements|for input\.numel\(\) == 0"
+        r"|get arg(?:max|min) of an empty sequence|zero-size array to reduction operation|[Ee]xpected reduction "
         r"dim \d{1,3} to have "
         r"non-zero size)",
         "nothing was left to compute with, such as no box of an image, or no prediction: {what}",

@@ -54,6 +54,20 @@ NETWORK: tuple[Cause, ...] = (
         "mounts",
     ),
     row(
+        "hub-folder-incomplete",
+        "no file named",
+        r"[Ee]rror no file named (?P<what>[\w.-]{1,60})[^\n]{0,160} found in directory (?P<path>\S{1,200}?)\.?(?:\s|$)",
+        'the folder "{path}" holds no weights, such as {what}',
+        "a folder must hold the whole model, as downloaded from the Hub; check the path in the spec and the mounts",
+    ),
+    row(
+        "hub-folder-incomplete",
+        "Unrecognized model in",
+        r"Unrecognized model in (?P<path>\S{1,200}?)\. Should have a `model_type`",
+        'the folder "{path}" holds no whole model: its config.json is missing, or of another kind',
+        "name a folder as downloaded from the Hub; check the path in the spec and the mounts",
+    ),
+    row(
         "server-failed",
         "Server Error|HTTP Error 5|Service Unavailable|Bad Gateway|Gateway Time",
         r"(?P<what>\b50[0-9] Server Error[^\n]{0,160}|HTTP Error 50[0-9]: [^\n]{1,60}|503 Service Unavailable|"

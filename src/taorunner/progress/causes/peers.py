@@ -28,10 +28,10 @@ PEERS: tuple[Cause, ...] = (
     ),
     row(
         "gpus-apart",
-        "peer access is not supported|eer-to-peer access",
-        r"peer access is not supported|[Pp]eer-to-peer access is not supported",
+        "peer access is not supported|eer-to-peer access|peer mapping resources",
+        r"peer access is not supported|peer mapping resources exhausted|[Pp]eer-to-peer access is not supported",
         "these GPUs have no direct access to each other (peer access){at_epoch}",
-        'set NCCL_P2P_DISABLE=1 in "env"',
+        'set NCCL_P2P_DISABLE=1 in "env", or use fewer GPUs',
         weight=Weight.PEERS,
     ),
     row(
@@ -104,6 +104,16 @@ PEERS: tuple[Cause, ...] = (
     ),
     row(
         "nccl",
+        "Last error:",
+        r"(?:NCCL error|nccl\w{1,20}Error)[\s\S]{0,600}?Last error: {0,2}\n?\s{0,4}"
+        r"(?P<what>(?![^\n]{0,80}(?:shared memory|/dev/shm))[^\n]{1,160})",
+        "the GPUs could not communicate through NCCL{at_epoch}: {what}",
+        'see whether another rank failed before; NCCL_DEBUG=INFO in "env" shows more, NCCL_P2P_DISABLE=1 or one GPU '
+        "may avoid it",
+        weight=Weight.PEERS,
+    ),
+    row(
+        "nccl",
         "NCCL|nccl|Heartbeat monitor",
         r"(?:NCCL error|nccl\w{1,20}Error)[\s\S]{0,600}?Last error: {0,2}\n?\s{0,4}(?P<what>[^\n]{1,160})|"
         r"setting up NCCL communicator[^\n]{0,200}error"
@@ -135,23 +145,24 @@ PEERS: tuple[Cause, ...] = (
         "terminated",
         "SIGTERM|death signal|killed by signal: Terminated",
         r"Received SIGTERM|SIGTERMException|Received Signals\.SIGTERM|Received 15 death signal|received SIGTERM"
-        r"|killed by signal: Terminated|exited on signal 15\b|exitcode {0,4}: {0,2}-15\b",
+        r"|killed by signal: Terminated|terminated with signal SIGTERM"
+        r"|exited on signal 15\b|exitcode {0,4}: {0,2}-15\b",
         "ended by SIGTERM, which did not come from taorunner",
         "perhaps the engine or this machine was shut down",
         weight=Weight.SIGNAL,
     ),
     row(
         "crashed",
-        "egmentation fault|signal 11|exitcode",
-        r"Segmentation fault|exited on signal 11\b|exitcode {0,4}: {0,2}-11\b",
+        "egmentation fault|signal 11|exitcode|SIGSEGV",
+        r"Segmentation fault|terminated with signal SIGSEGV|exited on signal 11\b|exitcode {0,4}: {0,2}-11\b",
         "crashed (segmentation fault){at_epoch}",
         "often driver and image do not fit: compare `nvidia-smi` with what the release needs",
         weight=Weight.SIGNAL,
     ),
     row(
         "killed",
-        "Killed",
-        r"^(?:\S{0,80}: line \d{1,6}: {1,4}\d{1,9} )?Killed(?: {2,}.{0,200})?$",
+        "Killed|SIGKILL",
+        r"^(?:\S{0,80}: line \d{1,6}: {1,4}\d{1,9} )?Killed(?: {2,}.{0,200})?$|terminated with signal SIGKILL",
         "a process of the run was killed (SIGKILL){at_epoch}, most likely because the host's memory ran out",
         "`dmesg` shows it; use fewer loader workers or a smaller batch size{batch_key}",
         weight=Weight.SIGNAL,

@@ -21,7 +21,11 @@ from taorunner.progress.causes.model import MODEL
 from taorunner.progress.causes.network import NETWORK
 from taorunner.progress.causes.peers import PEERS
 from taorunner.progress.causes.programs.cluster import CLUSTER
+from taorunner.progress.causes.programs.distributed import DISTRIBUTED
+from taorunner.progress.causes.programs.geometry import GEOMETRY
 from taorunner.progress.causes.programs.lightning import LIGHTNING, LIGHTNING_IN_GENERAL
+from taorunner.progress.causes.programs.measures import MEASURES, MEASURES_IN_GENERAL
+from taorunner.progress.causes.programs.pytorch import PYTORCH, UNPICKLED
 from taorunner.progress.causes.programs.tensorflow import TENSORFLOW, TENSORFLOW_IN_GENERAL
 from taorunner.progress.causes.spec import SPEC
 from taorunner.progress.causes.tensorrt import TENSORRT
@@ -29,9 +33,18 @@ from taorunner.progress.causes.weights import WEIGHTS
 from taorunner.progress.causes.where import AROUND, WHERE
 from taorunner.values.value import replace
 
+NOT_KNOWN = "no cause known, to try: "
+"""Begins the hints of rows that only say where something failed, or of which kind it is."""
+
+
+def _unknown(rows: Iterable[Cause]) -> tuple[Cause, ...]:
+    return tuple(replace(row, hint=NOT_KNOWN + row.hint) for row in rows)
+
+
 CAUSES: tuple[Cause, ...] = (
-    *MACHINE, *GPU, *CLUSTER, *LIGHTNING, *TENSORFLOW, *SPEC, *WEIGHTS, *TENSORRT, *NETWORK, *ANNOTATIONS, *DATA,
-    *MODEL, *FILES, *PEERS, *CALLS, *LIGHTNING_IN_GENERAL, *TENSORFLOW_IN_GENERAL, *WHERE, *KINDS,
+    *UNPICKLED, *MACHINE, *DISTRIBUTED, *PYTORCH, *GPU, *CLUSTER, *LIGHTNING, *TENSORFLOW, *SPEC, *WEIGHTS, *TENSORRT,
+    *NETWORK, *ANNOTATIONS, *GEOMETRY, *MEASURES, *DATA, *MODEL, *FILES, *PEERS, *CALLS, *LIGHTNING_IN_GENERAL,
+    *TENSORFLOW_IN_GENERAL, *_unknown((*MEASURES_IN_GENERAL, *WHERE, *KINDS)),
 )  # fmt: skip
 
 _SCAN_LIMIT = 4096

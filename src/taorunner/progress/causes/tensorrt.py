@@ -67,6 +67,13 @@ TENSORRT: tuple[Cause, ...] = (
         "batch_size",
     ),
     row(
+        "engine-fixed-batch",
+        "IOptimizationProfile::setDimensions|std::all_of(dims",
+        r"IOptimizationProfile::setDimensions|condition: std::all_of\(dims",
+        "TensorRT got a size below 0 for an input: the ONNX file leaves it open, and the spec does not set it",
+        "set the batch sizes of gen_trt_engine and its input size, or export again with a fixed size",
+    ),
+    row(
         "engine-input-size",
         "could not broadcast input array|cuMemcpy|cudaMemcpy",
         r"(?P<what>could not broadcast input array from shape \(\d{1,12},\) into shape \(\d{1,12},\)"

@@ -109,6 +109,15 @@ WEIGHTS: tuple[Cause, ...] = (
         frame=r"torch/optim/",
     ),
     row(
+        "weights-in-other-form",
+        "KeyError: '",
+        r"KeyError: '(?P<what>[\w.]{1,60})'",
+        'the file of the weights or checkpoint has another form than this network reads: it lacks "{what}"',
+        'name weights that this network and "release" wrote, or those of NVIDIA\'s example; check the path in the spec',
+        frame=r"\n[^\n]{0,200}(?:torch\.load\([^\n]{0,160}\)|\b(?:checkpoint|ckpt|state_dict|loaded_state|state|weights)"
+        r"\w{0,12})\[['\"]",
+    ),
+    row(
         "checkpoint-of-other-gpu",
         "torch.cuda.device_count() is",
         r"on CUDA device (?P<what>\d{1,4}) but torch\.cuda\.device_count\(\) is",

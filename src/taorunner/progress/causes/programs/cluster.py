@@ -84,6 +84,21 @@ CLUSTER: tuple[Cause, ...] = (
         "ask the cluster's administrator about that node; submit to another one meanwhile",
     ),
     row(
+        "slurm-job-gone",
+        "confirm allocation for job|SLURM_JOB_ID environment",
+        r"Unable to confirm allocation for job (?P<what>\d{1,12})|Expired or invalid job (?P<path>\d{1,12})",
+        "the job that srun was to use is over: {what}{path}",
+        "unset SLURM_JOB_ID in the shell that starts the run, and submit it again",
+    ),
+    row(
+        "slurm-step-refused",
+        "nable to create step for job",
+        r"[Uu]nable to create step for job \d{1,12}: (?P<what>(?:Memory|More|Requested|Invalid|Required)[^\n]{1,120})",
+        "Slurm cannot start this task in its job: {what}",
+        "the job must have what the task asks for: raise its memory (--mem), CPU cores (--cpus-per-task) or GPUs "
+        "in the settings of the backend",
+    ),
+    row(
         "slurm-launch",
         "ask launch for|launch failed|nable to create step|ob step aborted",
         r"Task launch for StepId=[^\n]{0,80} failed|Application launch failed|task \d{1,9} launch failed"

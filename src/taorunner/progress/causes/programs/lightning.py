@@ -31,6 +31,13 @@ LIGHTNING: tuple[Cause, ...] = (
         "NVIDIA's example",
     ),
     row(
+        "cuda-before-fork",
+        "create new processes if CUDA",
+        r"can't create new processes if CUDA is already initialized",
+        "the run would start its processes in a way that does not work after CUDA was used",
+        "set train.distributed_strategy: ddp in the spec, or train on one GPU",
+    ),
+    row(
         "interval-beyond-batches",
         "must be less than or equal to the number of the training batches",
         r"`(?P<what>\w{1,30}` \(\d{1,9}\) must be less than or equal to the number of the training batches "

@@ -43,6 +43,59 @@ TENSORFLOW: tuple[Cause, ...] = (
         "file",
     ),
     row(
+        "no-gpu",
+        "Cannot assign a device for operation",
+        r"Cannot assign a device for operation [^\n]{1,300}/device:GPU:\d{1,3}",
+        "TensorFlow sees no such GPU inside the container",
+        "`nvidia-smi` shows whether the driver works, `docker info` whether the container toolkit is set up",
+    ),
+    row(
+        "batch-larger-than-data",
+        "(Empty Logs)|variable 'logs'",
+        r"\(Empty Logs\)|local variable 'logs' referenced before assignment",
+        "no step of the training ran: the dataset is empty, or has fewer samples than one batch",
+        "use a smaller batch size{batch_key}, and check the data paths of the spec",
+    ),
+    row(
+        "model-input-size",
+        "is incompatible with the layer",
+        r"[Ii]nput \d{1,3} of layer [^\n]{1,80} is incompatible with the layer: "
+        r"(?P<what>expected shape=\([^)\n]{1,60}\), found shape=\([^)\n]{1,60}\)"
+        r"|expected (?:min_|max_)?ndim=\d{1,3}, found ndim=\d{1,3})",
+        "the input has another size than the model: {what}",
+        "set the input size (and channels) of the spec as in the training of these weights",
+    ),
+    row(
+        "weights-without-model",
+        "No model config found|No model found in config|only contains weights",
+        r"No model config found in the file|No model found in config file|only contains weights",
+        "the file holds weights only, and here a whole model is read",
+        "name a model that a training or an export of this network wrote, in the spec",
+    ),
+    row(
+        "nothing-to-train",
+        "No gradients provided",
+        r"No gradients provided for any variable",
+        "no part of the model is trained: everything is frozen",
+        "freeze less in the spec (freeze_blocks, freeze_bn, frozen layers)",
+    ),
+    row(
+        "other-records",
+        "Data types don't match|values != expected",
+        r"Key: (?P<what>[\w/]{1,100})\. {1,3}(?:Data types don't match|Number of \w{1,12} values != expected)",
+        "the TFRecords were made for another network or release: {what}",
+        "run dataset_convert of this network into an empty folder",
+    ),
+    row(
+        "weights-do-not-fit",
+        "Cannot assign value to variable|Weight count mismatch|objects could not be loaded|expected 0 variables",
+        r"(?P<what>Cannot assign value to variable ?' ?[\w./:-]{1,80}'|Weight count mismatch for layer [^\n]{1,80}"
+        r"|A total of \d{1,6} objects could not be loaded|expected \d{1,5} variables, but received \d{1,5} variables)",
+        "the weights belong to another architecture: {what}",
+        "set arch, n_layers or backbone in the spec as the weights have them; a pruned model needs "
+        "load_graph: true",
+    ),
+    row(
         "weights-do-not-fit",
         "No such layer: |incompatible tensor with shape|axes don't match array|expects {1,2}weight|You are "
         "trying to load|was expecting",
