@@ -60,7 +60,7 @@ def test_the_names_of_formats_and_networks_are_known(cli: Cli) -> None:
     assert cli("dataset", "convert", "d", "--to", "ocrnet", "--from", "word-list", "-o", "made").code == 0
     boxes = cli("dataset", "convert", "d", "--from", "word-list", "-o", "other")
     assert boxes.code == 3
-    assert "taorunner dataset convert d --to ocrnet arranges it" in boxes.err
+    assert "taorunner dataset convert d --from word-list -o other --to ocrnet arranges it" in boxes.err
     stats = cli("dataset", "stats", "d")
     assert stats.code == 3 and "has the layout of ocrnet" in stats.err
     coco = cli("dataset", "convert", "d", "--to", "ocrnet", "--from", "coco", "-o", "other")

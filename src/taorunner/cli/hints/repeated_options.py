@@ -14,8 +14,10 @@ from taorunner.values.value import replace
 
 _PLACE = ("-p", "--project", "--workspace")
 """The hint says these itself, where they are needed (``typed_commands``)."""
-_NOT_AGAIN = frozenset({*_PLACE, "--dry-run", "--check", "--help", "--all"})
-"""What the hint is about is to be done, and for one experiment."""
+_SOURCES = ("--from-launcher", "--from-skill-bank", "--from-tao-runner")
+_NOT_AGAIN = frozenset({*_PLACE, "--dry-run", "--check", "--help", "--all", *_SOURCES})
+"""What the hint is about is to be done, and for one experiment. Where nothing can be imported from a source, the hint
+begins without it."""
 _OF_HOST = frozenset({"--on-host", "--truth", "--split", "--engine"})
 _PAIRS = ("--env", "--set")
 _CALL = (
