@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from taorunner.datasets.files.archives.unpack import ARCHIVE_DAMAGE
 from taorunner.datasets.files.output_folders import make_parent, new_folder, refuse_taken
 
 _MODE = 0o644
@@ -56,7 +57,7 @@ def holds_bundle(place: Path, mark: str) -> bool:
     try:
         with zipfile.ZipFile(place) as archive:
             return any(name.count("/") == 1 and name.endswith(f"/{mark}") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except ARCHIVE_DAMAGE:  # whatever lies there is no bundle
         return False
 
 

@@ -20,7 +20,7 @@ from taorunner.state_files import open_state
 from taorunner.sweeps.checks.preflight import Prepared
 from taorunner.sweeps.choosing import chooser_of
 from taorunner.sweeps.folder import StoredSweep, SweepFolder, changed_keys
-from taorunner.sweeps.trial_plan import results_of
+from taorunner.sweeps.names import results_folder
 from taorunner.text import did_you_mean, printable
 from taorunner.values.value import replace
 
@@ -98,7 +98,7 @@ def begin(folder: SweepFolder, models: Path, prepared: Prepared, *, new: bool = 
 
 def _free_results(models: Path, sweep: Sweep) -> str:
     """A folder without the results of an earlier sweep of that name."""
-    results = results_of(sweep)
+    results = results_folder(sweep.base, sweep.name)
     return f"{results}.{now():%Y%m%d-%H%M%S}" if os.path.lexists(models / results) else results
 
 

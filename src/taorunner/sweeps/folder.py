@@ -43,6 +43,7 @@ from taorunner.state_files import (
     read_json_state,
     read_state,
 )
+from taorunner.sweeps.names import is_results_folder, results_folder
 from taorunner.sweeps.trial import Ending, Trial
 from taorunner.text import printable
 from taorunner.values.bounded_reading import parse_json
@@ -55,7 +56,6 @@ GROWING = frozenset({"trials", "parallel", "stop", "keep", "start_with"})
 """Keys of a definition that may change under a study: they decide how long it goes on, not what its values mean."""
 
 
-_RESULTS = re.compile(r"[A-Za-z0-9][\w.-]*\.sweeps/[A-Za-z0-9][\w.-]*")
 _KEPT_ASIDE = re.compile(r"\.\d{8}-\d{6}\Z")
 """How the name of a folder ends that ``set_aside`` renamed."""
 
@@ -116,8 +116,8 @@ class SweepFolder:
         """
         try:
             body = read_json_state(self.definition, self._store.trust())
-            results = str(body.get("results") or f"{body['definition']['base']}.sweeps/{self.name}")
-            if not _RESULTS.fullmatch(results):
+            results = str(body.get("results") or results_folder(body["definition"]["base"], self.name))
+            if not is_results_folder(results):
                 raise ValueError(f'"{results}" is no folder of trials')
             return StoredSweep(
                 body=dict(body["definition"]), metric=str(body["metric"]), maximize=bool(body["maximize"]),

@@ -32,6 +32,6 @@ def remove_unlisted(store: RunStore, record: RunRecord) -> bool:
             if not is_queued or record.id in store.load_batch(record.batch).runs:
                 return False
             remove_folder(store.runs_dir, record.id)
-    except (TaorunnerError, OSError, ValueError, KeyError, TypeError):
+    except (TaorunnerError, OSError, ValueError):  # a damaged record or batch is its recovery's to end
         return False
     return True

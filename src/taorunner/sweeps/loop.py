@@ -329,11 +329,12 @@ class SweepLoop:
 
     def _is_taken_back(self, trial: Trial, record: RunRecord) -> bool:
         """Whether the run was stopped so that its trial comes later, and not because someone wants it ended."""
-        never_began = record.started_at is None
-        is_stopping = (
-            never_began and self._folder.is_asked_to_stop()
-        )  # with --now, before this loop has seen it
-        return trial.pruning == TAKEN_BACK or is_stopping or (never_began and record.reason == NEVER_STARTED)
+        if trial.pruning == TAKEN_BACK:
+            return True
+        if record.started_at is not None:
+            return False
+        # ``sweep stop --now`` stops a run before this loop sees the stop; recovery ends a run that no batch has.
+        return self._folder.is_asked_to_stop() or record.reason == NEVER_STARTED
 
     def _prune(self, trial: Trial, record: RunRecord, curve: Mapping[int, float]) -> None:
         if record.epochs is not None and max(curve, default=0) >= record.epochs:

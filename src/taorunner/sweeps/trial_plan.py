@@ -18,6 +18,7 @@ from taorunner.planning.spec.overrides import typed_value
 from taorunner.project.sweeps.definition import Sweep
 from taorunner.project.workspace import Workspace
 from taorunner.runs.inputs.spec_values import raw_values
+from taorunner.sweeps.names import results_folder
 from taorunner.sweeps.trial import Trial
 from taorunner.values.value import replace
 
@@ -28,11 +29,6 @@ NO_TRIAL = 1_000_000
 def experiment_of(sweep: Sweep, trial: Trial) -> str:
     """Under which name the run is recorded."""
     return f"{sweep.name}-{trial.name}"
-
-
-def results_of(sweep: Sweep) -> str:
-    """The folder below models/ with a folder of results for each trial."""
-    return f"{sweep.base}.sweeps/{sweep.name}"
 
 
 def plan_trial(
@@ -70,7 +66,7 @@ def planned_trial(
     if base is None:
         planned_with(planning).raise_for_errors()
         raise UnknownNameError(f'there is no experiment "{sweep.base}" in project "{project}"')
-    own = replace(base, results_name=f"{results or results_of(sweep)}/{trial.place}")
+    own = replace(base, results_name=f"{results or results_folder(sweep.base, sweep.name)}/{trial.place}")
     planning.project = with_fields(
         planning.project, experiments={**planning.project.experiments, sweep.base: own}
     )

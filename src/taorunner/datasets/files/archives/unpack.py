@@ -34,7 +34,7 @@ _STARTS = (
 _USTAR, _AT_USTAR = b"ustar", 257
 _ENDINGS = {".zip": _ZIP, ".tar": _TAR, ".tgz": _TAR, ".tbz": _TAR, ".tbz2": _TAR, ".txz": _TAR, ".gz": _TAR,
             ".bz2": _TAR, ".xz": _TAR, ".7z": "7z", ".rar": "RAR", ".zst": "Zstandard"}  # fmt: skip
-_DAMAGE = (
+ARCHIVE_DAMAGE = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, ValueError,
     NotImplementedError, RuntimeError, OverflowError,
 )  # fmt: skip
@@ -92,7 +92,7 @@ def _named(archive: Path, kind: str, into: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         message = f'"{printable(str(archive))}" has names that are not UTF-8'
         raise UserFilesError(message, hint=by_hand(archive)) from None
-    except _DAMAGE as error:
+    except ARCHIVE_DAMAGE as error:
         if isinstance(error, OSError) and error.errno is not None:  # of this machine, not of the content
             raise (no_room(error, into) if is_no_room(error) else error) from None
         message = f'"{printable(str(archive))}" cannot be read as {kind}: {_reason(error)}'
